@@ -1,0 +1,188 @@
+//! Digests of files, Git object ids and key fingerprints.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::Digest as _;
+
+use super::DomainError;
+use super::name::text_type;
+
+/// A SHA-256 digest: the identity of every file that Assay keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sha256([u8; 32]);
+
+impl Sha256 {
+    /// The digest of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// A digest that was computed elsewhere.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 64 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// The first 12 digits, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.hex().chars().take(12).collect()
+    }
+}
+
+impl FromStr for Sha256 {
+    type Err = DomainError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = |why| DomainError::new("SHA-256", text, why);
+        if text.len() != 64 {
+            return Err(bad("it does not have 64 digits"));
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| bad("it has characters that are not hexadecimal"))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Sha256 {
+    type Error = DomainError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Sha256> for String {
+    fn from(value: Sha256) -> Self {
+        value.hex()
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.hex())
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sha256({})", self.hex())
+    }
+}
+
+/// A file by content: its SHA-256 and its size in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Digest {
+    /// SHA-256 of the whole file.
+    pub sha256: Sha256,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Digest {
+    /// The digest and size of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self {
+            sha256: Sha256::of(bytes),
+            size: bytes.len() as u64,
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.sha256, self.size)
+    }
+}
+
+text_type!(
+    /// A Git object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+    GitOid, "Git object id", git_oid
+);
+
+text_type!(
+    /// A full key fingerprint. OpenPGP: 40 or 64 upper-case hexadecimal digits. SSH: `SHA256:` and
+    /// 43 characters of base64, as `ssh-keygen -l` prints it. Ed25519 keys of builders and gates:
+    /// `ed25519:` and 64 lower-case hexadecimal digits, the SHA-256 of the public key.
+    Fingerprint, "key fingerprint", fingerprint
+);
+
+fn lower_hex(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn git_oid(text: &str) -> Result<(), &'static str> {
+    if !matches!(text.len(), 40 | 64) {
+        return Err("it does not have 40 or 64 digits");
+    }
+    if lower_hex(text) {
+        Ok(())
+    } else {
+        Err("it has characters that are not lower-case hexadecimal")
+    }
+}
+
+fn fingerprint(text: &str) -> Result<(), &'static str> {
+    if let Some(rest) = text.strip_prefix("ed25519:") {
+        return if rest.len() == 64 && lower_hex(rest) {
+            Ok(())
+        } else {
+            Err("it does not have 64 lower-case digits")
+        };
+    }
+    if let Some(rest) = text.strip_prefix("SHA256:") {
+        let base64 = rest
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'));
+        return if rest.len() == 43 && base64 {
+            Ok(())
+        } else {
+            Err("it is not an SSH fingerprint")
+        };
+    }
+    if !matches!(text.len(), 40 | 64) {
+        return Err("short key ids are not accepted: give all 40 (or 64) digits");
+    }
+    if text.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b)) {
+        Ok(())
+    } else {
+        Err("it has characters that are not upper-case hexadecimal")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_round_trip() {
+        let digest = Sha256::of(b"");
+        assert_eq!(
+            digest.hex(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        assert_eq!(digest.hex().parse(), Ok(digest));
+        assert!("e3b0".parse::<Sha256>().is_err());
+    }
+
+    #[test]
+    fn short_key_ids_are_refused() {
+        assert!(Fingerprint::new("DEADBEEF").is_err());
+        assert!(Fingerprint::new("4D64FEC119C2029067D6E791F8D2585B8783D481").is_ok());
+        assert!(Fingerprint::new("SHA256:uNiVztksCsDhcc0u9e8BrWKbXKRkKNhJcXb4wYyXjTs").is_ok());
+    }
+}

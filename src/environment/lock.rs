@@ -1,0 +1,88 @@
+//! Environment locks: `repos/<archive>/<source>.lock`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Architecture, ArchiveName, Component, PackageName, PoolPath, Serial, Sha256, SnapshotId, SuiteName, Timestamp,
+    Version,
+};
+
+/// The exact set of packages in a build chroot. Canonical JSON; its identity is its SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lock {
+    /// The format of this file: 1.
+    pub format: u32,
+    /// The architecture that builds.
+    pub architecture: Architecture,
+    /// The snapshots it was resolved from.
+    pub snapshots: Vec<LockedSnapshot>,
+    /// What was asked for: the build dependencies, one relation list.
+    pub wanted: String,
+    /// Everything installed, sorted by name.
+    pub packages: Vec<LockedPackage>,
+    /// The chroot made of them.
+    pub chroot: LockedChroot,
+}
+
+/// One suite of one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockedSnapshot {
+    /// Which archive.
+    pub archive: ArchiveName,
+    /// Which of its suites.
+    pub suite: SuiteName,
+    /// Which components.
+    pub components: Vec<Component>,
+    /// Which snapshot.
+    pub id: SnapshotId,
+    /// Its serial.
+    pub serial: Serial,
+    /// SHA-256 of upstream's InRelease (mirrors), for E1.
+    pub inrelease_sha256: Option<Sha256>,
+    /// `Date` of upstream's InRelease.
+    pub release_date: Option<Timestamp>,
+    /// The Packages indexes used, uncompressed, by hash.
+    pub packages_sha256: Vec<Sha256>,
+}
+
+/// One package of the chroot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockedPackage {
+    /// Its name.
+    pub package: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// Its architecture.
+    pub architecture: Architecture,
+    /// The .deb.
+    pub sha256: Sha256,
+    /// Bytes of the .deb.
+    pub size: u64,
+    /// Where the archive keeps it.
+    pub filename: PoolPath,
+    /// From which archive.
+    pub archive: ArchiveName,
+    /// From which suite.
+    pub suite: SuiteName,
+    /// The source package.
+    pub source: PackageName,
+    /// The source package's version.
+    pub source_version: Version,
+}
+
+/// The chroot's identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockedChroot {
+    /// SHA-256 of its tar archive.
+    pub tar_sha256: Sha256,
+    /// What made it: `mmdebstrap`.
+    pub tool: String,
+    /// Which version of it.
+    pub tool_version: String,
+    /// The time stamp that its files are clamped to.
+    pub source_date_epoch: i64,
+}

@@ -1,0 +1,215 @@
+//! in-toto Statement v1 with the two predicates that Assay writes: SLSA Provenance v1 (rebuild
+//! records) and SLSA Verification Summary v1 (decisions). Extension fields are named `assay_…`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Sha256, Timestamp};
+
+/// `_type` of every statement.
+pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+/// `predicateType` of rebuild records.
+pub const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+/// `predicateType` of decisions.
+pub const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
+
+/// An in-toto Statement v1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Statement<P> {
+    /// [`STATEMENT`].
+    #[serde(rename = "_type")]
+    pub statement_type: String,
+    /// What it is about. Matched by digest; the gate binds names itself.
+    pub subject: Vec<Subject>,
+    /// What kind of predicate follows.
+    pub predicate_type: String,
+    /// The predicate.
+    pub predicate: P,
+}
+
+/// A file by name and digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// The file's name.
+    pub name: String,
+    /// Digests by algorithm.
+    pub digest: DigestSet,
+}
+
+/// Digests by algorithm: `sha256`, `gitCommit`, `gitTree`, `gitTag`, …
+pub type DigestSet = BTreeMap<String, String>;
+
+/// A digest set with one SHA-256.
+#[must_use]
+pub fn sha256_set(sha256: &Sha256) -> DigestSet {
+    BTreeMap::from([("sha256".to_owned(), sha256.hex())])
+}
+
+/// Something that a build or a decision used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceDescriptor {
+    /// Its name, when a name says more than the URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where it can be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    /// Its digests.
+    pub digest: DigestSet,
+}
+
+/// SLSA Provenance v1, with our parameters `E`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Provenance<E> {
+    /// What was built, from what, how.
+    pub build_definition: BuildDefinition<E>,
+    /// Who built it, when, with what by-products.
+    pub run_details: RunDetails,
+    /// How it ended.
+    pub assay_outcome: Outcome,
+}
+
+/// `buildDefinition`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct BuildDefinition<E> {
+    /// The URI of the build type, whose schema we publish.
+    pub build_type: String,
+    /// Our parameters; unknown ones are refused.
+    pub external_parameters: E,
+    /// Everything that went in.
+    pub resolved_dependencies: Vec<ResourceDescriptor>,
+}
+
+/// `runDetails`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunDetails {
+    /// Who built.
+    pub builder: BuilderDetails,
+    /// When.
+    pub metadata: BuildMetadata,
+    /// Log, .buildinfo, .changes.
+    pub byproducts: Vec<ResourceDescriptor>,
+}
+
+/// `runDetails.builder`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuilderDetails {
+    /// The builder's id.
+    pub id: String,
+    /// Versions of runner, kernel, tools.
+    #[serde(default)]
+    pub version: BTreeMap<String, String>,
+}
+
+/// `runDetails.metadata`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct BuildMetadata {
+    /// The nonce that the gate issued.
+    pub invocation_id: String,
+    /// When the build started.
+    pub started_on: Timestamp,
+    /// When it ended.
+    pub finished_on: Timestamp,
+}
+
+/// How a rebuild ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The build succeeded; subjects are its outputs.
+    Built,
+    /// The build failed (fails to build from source).
+    Ftbfs,
+    /// It exceeded its time.
+    Timeout,
+}
+
+/// SLSA Verification Summary v1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Summary {
+    /// Who decided.
+    pub verifier: Verifier,
+    /// When.
+    pub time_verified: Timestamp,
+    /// What for: `assay:<archive>/<source>/<version>`.
+    pub resource_uri: String,
+    /// Under which policy.
+    pub policy: ResourceDescriptor,
+    /// All evidence: declaration, environment locks, records, dissenting ones too.
+    pub input_attestations: Vec<ResourceDescriptor>,
+    /// Admitted or refused.
+    pub verification_result: VerificationResult,
+    /// `SLSA_BUILD_REPRODUCED` when earned.
+    pub verified_levels: Vec<String>,
+    /// The version of SLSA.
+    pub slsa_version: String,
+    /// Each rule and how it came out.
+    pub assay_rules: Vec<RuleResult>,
+    /// What the subjects are to the archive.
+    pub assay_binding: Binding,
+}
+
+/// `verifier`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verifier {
+    /// The gate's id: its key's fingerprint.
+    pub id: String,
+    /// Versions.
+    #[serde(default)]
+    pub version: BTreeMap<String, String>,
+}
+
+/// `verificationResult`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum VerificationResult {
+    /// Admitted.
+    Passed,
+    /// Refused.
+    Failed,
+}
+
+/// How one rule came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleResult {
+    /// The rule's stable id, such as `B1`.
+    pub id: String,
+    /// What the rule demands, in one line.
+    pub rule: String,
+    /// Whether it held.
+    pub passed: bool,
+    /// What was found.
+    pub evidence: String,
+    /// The command that repeats the check.
+    pub repeat: String,
+}
+
+/// What the subjects are to the archive: names are bound here, since subjects match by digest only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    /// The archive.
+    pub archive: String,
+    /// Its suites.
+    pub suites: Vec<String>,
+    /// The component.
+    pub component: String,
+    /// The source package.
+    pub source: String,
+    /// Its version.
+    pub version: String,
+    /// Every pool file that this decision covers: path → SHA-256.
+    pub files: BTreeMap<String, String>,
+}

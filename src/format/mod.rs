@@ -1,0 +1,11 @@
+//! Bytes ⇄ values, with limits: deb822, Release, Packages, ar, tar, .deb, .dsc, .changes, .buildinfo, DSSE.
+//!
+//! Owns every grammar. Hostile input is the normal case: each reader has limits, refuses what two
+//! readers could read in two ways, and never touches a file or the network itself.
+
+pub mod dsse;
+mod error;
+pub mod intoto;
+pub mod json;
+
+pub use error::FormatError;

@@ -1,0 +1,254 @@
+//! Files of the site and of work folders. Not the store's: that has its own rules.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that touches files outside the store"
+)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::HostError;
+
+type Result<T> = std::result::Result<T, HostError>;
+
+fn failed(act: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> HostError {
+    let path = path.to_owned();
+    move |source| HostError::File { act, path, source }
+}
+
+/// Reads a whole file of at most `limit` bytes.
+///
+/// # Errors
+/// When it cannot be read, or is larger.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(failed("read", path))?;
+    if bytes.len() as u64 > limit {
+        return Err(HostError::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Reads a secret: a file that only its owner may read, of at most `limit` bytes.
+///
+/// # Errors
+/// When it cannot be read, is larger, or group or others have any right on it.
+pub fn read_secret(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mode = fs::metadata(path).map_err(failed("read", path))?.mode();
+    if mode & 0o077 != 0 {
+        let source = std::io::Error::new(
+            std::io::ErrorKind::PermissionDenied,
+            format!(
+                "others may read this secret (mode {:o}); run `chmod 600` on it",
+                mode & 0o777
+            ),
+        );
+        return Err(HostError::File {
+            act: "use",
+            path: path.to_owned(),
+            source,
+        });
+    }
+    read(path, limit)
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(failed("open", path))
+}
+
+/// Writes a file so that a crash leaves the old one or the new one.
+///
+/// # Errors
+/// When any step fails; the old file is then still there.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_mode(path, bytes, 0o644)
+}
+
+/// Writes a file that only its owner may read. Refuses to replace one.
+///
+/// # Errors
+/// When it exists or cannot be written.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        create_folder(parent)?;
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed("create", path))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(failed("write", path))
+}
+
+fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    create_folder(parent)?;
+    let mut temp = tempfile::Builder::new()
+        .prefix(".assay-")
+        .tempfile_in(parent)
+        .map_err(failed("write below", parent))?;
+    temp.write_all(bytes).map_err(failed("write", path))?;
+    temp.as_file()
+        .set_permissions(fs::Permissions::from_mode(mode))
+        .map_err(failed("write", path))?;
+    temp.as_file().sync_all().map_err(failed("sync", path))?;
+    temp.persist(path)
+        .map_err(|error| failed("replace", path)(error.error))?;
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed("sync", parent))
+}
+
+/// Creates a new file for writing, for output that a program or a stream fills.
+///
+/// # Errors
+/// When it exists or cannot be created.
+pub fn create_new(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(failed("create", path))
+}
+
+/// Makes a folder and those above it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(failed("create the folder", path))
+}
+
+/// The names in a folder, sorted bytewise; empty when there is no such folder.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", folder)(error)),
+    };
+    let mut paths = entries
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(failed("list", folder))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Whether something is there, a broken link included.
+#[must_use]
+pub fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Whether a folder is there.
+#[must_use]
+pub fn is_folder(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.is_dir())
+}
+
+/// The size of a file in bytes.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn size(path: &Path) -> Result<u64> {
+    Ok(fs::metadata(path).map_err(failed("look at", path))?.len())
+}
+
+/// Moves a file within one file system.
+///
+/// # Errors
+/// When it cannot be moved.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(failed("move", from))
+}
+
+/// Removes a file; one that is not there is no error.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder and all that is in it; one that is not there is no error.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The absolute form of a path, links resolved.
+///
+/// # Errors
+/// When it is not there.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).map_err(failed("find", path))
+}
+
+/// Sets the rights of a file or folder.
+///
+/// # Errors
+/// When they cannot be set.
+pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("set the rights of", path))
+}
+
+/// A folder of this run's own, removed when dropped.
+#[derive(Debug)]
+pub struct TempFolder(tempfile::TempDir);
+
+impl TempFolder {
+    /// Makes one below `parent`, which is made too.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn below(parent: &Path) -> Result<Self> {
+        create_folder(parent)?;
+        let made = tempfile::Builder::new().prefix("assay-").tempdir_in(parent);
+        made.map(Self).map_err(failed("make a folder below", parent))
+    }
+
+    /// Makes one where the machine keeps temporary files.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new() -> Result<Self> {
+        let made = tempfile::Builder::new().prefix("assay-").tempdir();
+        made.map(Self)
+            .map_err(failed("make a temporary folder in", Path::new("/tmp")))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}

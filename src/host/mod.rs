@@ -1,0 +1,102 @@
+//! The machine: its clock, files, programs, environment and apt configuration.
+//!
+//! Owns every way out of the process that is not the store, an upstream or a client. Decides
+//! nothing. A file that is written here is written to a temporary name, synced, renamed, and its
+//! folder synced: after a crash there is the old file or the new one.
+
+mod apt;
+mod clock;
+pub mod files;
+mod program;
+mod progress;
+
+pub use apt::{AptSource, apt_sources};
+pub use clock::Clock;
+pub use files::TempFolder;
+pub use program::{Environment, Output, Program};
+pub use progress::{Bar, Progress};
+
+use std::path::PathBuf;
+
+use crate::domain::{Coded, Kind};
+
+/// What the machine could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A file operation failed.
+    #[error("cannot {act} `{}`: {source}", path.display())]
+    File {
+        /// What was tried: `read`, `write`, ...
+        act: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A file is larger than its reader takes.
+    #[error("`{}` is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most that is read, in bytes.
+        limit: u64,
+    },
+    /// A program could not be started.
+    #[error("cannot run `{program}`: {source}")]
+    Start {
+        /// The program's name.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program ended with a failure.
+    #[error("`{program}` failed ({status}): {stderr}")]
+    Failed {
+        /// The program and its first arguments.
+        program: String,
+        /// Exit status or signal, in words.
+        status: String,
+        /// The end of what it said on standard error, with control characters escaped.
+        stderr: String,
+    },
+    /// A program did not end in time, and was killed.
+    #[error("`{program}` did not end within {seconds} s")]
+    TimedOut {
+        /// The program and its first arguments.
+        program: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// A program wrote more than its caller takes.
+    #[error("`{program}` wrote more than {limit} bytes")]
+    TooMuchOutput {
+        /// The program and its first arguments.
+        program: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+impl Coded for HostError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "E-HOST-001",
+            Self::TooLarge { .. } => "E-HOST-002",
+            Self::Start { .. } => "E-HOST-003",
+            Self::Failed { .. } => "E-HOST-004",
+            Self::TimedOut { .. } => "E-HOST-005",
+            Self::TooMuchOutput { .. } => "E-HOST-006",
+        }
+    }
+    fn kind(&self) -> Kind {
+        Kind::Environment
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Start { program, source } if source.kind() == std::io::ErrorKind::NotFound => Some(format!(
+                "install the package that has `{program}`; `make setup` installs all that Assay uses"
+            )),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `repos/<archive>.toml`: mirrors and custom archives.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, PolicyName, SuiteName};
+
+/// One archive of the site. The file's name is the archive's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ArchiveConfig {
+    /// Follows an upstream archive.
+    Mirror(MirrorArchive),
+    /// Holds what we admitted, nothing else.
+    Custom(CustomArchive),
+}
+
+/// How a mirror keeps pool files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolMode {
+    /// On first request.
+    Lazy,
+}
+
+/// How long snapshots are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Keep {
+    /// Days from the snapshot's id.
+    pub days: u32,
+}
+
+/// `kind = "mirror"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MirrorArchive {
+    /// The upstream's base URL. Absent: the mirror that this machine's apt follows for the same
+    /// Origin, Label and suite.
+    pub uri: Option<String>,
+    /// `Origin` that upstream's Release files must have.
+    pub origin: String,
+    /// `Label` that upstream's Release files must have.
+    pub label: String,
+    /// A keyring file: absolute, or relative to the site.
+    pub keyring: PathBuf,
+    /// Full fingerprints of the primary keys that may sign, out of the keyring.
+    pub signers: Vec<Fingerprint>,
+    /// How many of them must have signed.
+    #[serde(default = "one")]
+    pub threshold: u32,
+    /// Suites or codenames to follow.
+    pub suites: Vec<SuiteName>,
+    /// Components to follow.
+    pub components: Vec<Component>,
+    /// Architectures to follow; `all` and sources come with them.
+    pub architectures: Vec<Architecture>,
+    /// Languages of Translation indexes to follow.
+    #[serde(default = "english")]
+    pub languages: Vec<String>,
+    /// How pool files are kept.
+    pub pool: PoolMode,
+    /// How long snapshots are kept; absent: for ever.
+    pub keep: Option<Keep>,
+    /// `Valid-Until` of our Release files, in days from our Date.
+    #[serde(default = "ten_days")]
+    pub valid_days: u32,
+    /// The name of the OpenPGP key that signs our Release files.
+    pub signing_key: String,
+}
+
+/// `kind = "custom"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CustomArchive {
+    /// Our own `Origin`; it may not be one of an upstream's.
+    pub origin: String,
+    /// Our own `Label`.
+    pub label: String,
+    /// The suites.
+    #[serde(rename = "suite")]
+    pub suites: Vec<CustomSuite>,
+    /// Components; packages go to the first unless their declaration says otherwise.
+    pub components: Vec<Component>,
+    /// Architectures that have indexes.
+    pub architectures: Vec<Architecture>,
+    /// `Valid-Until` of our Release files, in days from our Date.
+    #[serde(default = "ten_days")]
+    pub valid_days: u32,
+    /// How long snapshots are kept; absent: for ever.
+    pub keep: Option<Keep>,
+    /// The name of the OpenPGP key that signs our Release files.
+    pub signing_key: String,
+    /// Where build environments are resolved from.
+    pub environment: Vec<EnvironmentSource>,
+}
+
+/// One suite of a custom archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CustomSuite {
+    /// Its name: `Suite` and `Codename` of its Release file.
+    pub name: SuiteName,
+    /// The policy that admits packages to it.
+    pub policy: PolicyName,
+}
+
+/// An archive and suite that build environments are resolved from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EnvironmentSource {
+    /// An archive of this site.
+    pub archive: ArchiveName,
+    /// One of its suites.
+    pub suite: SuiteName,
+    /// The components to use.
+    pub components: Vec<Component>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn english() -> Vec<String> {
+    vec!["en".to_owned()]
+}
+
+fn ten_days() -> u32 {
+    10
+}

@@ -1,0 +1,36 @@
+//! `assay.toml`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `assay.toml`: where things are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SiteConfig {
+    /// Where objects are kept: a folder relative to the site, or a `file:`, `s3:`, `gs:` or `az:` URL.
+    pub store: String,
+    /// The base URL under which clients reach the archives.
+    pub public_url: String,
+    /// The folder of secret keys, relative to the site; never in Git.
+    #[serde(default = "default_keys")]
+    pub keys: PathBuf,
+    /// The folder for chroots and build trees, relative to the site; may be deleted at any time.
+    #[serde(default = "default_cache")]
+    pub cache: PathBuf,
+    /// The name of the key that signs decisions.
+    #[serde(default = "default_gate")]
+    pub gate: String,
+}
+
+fn default_keys() -> PathBuf {
+    "keys".into()
+}
+
+fn default_cache() -> PathBuf {
+    "cache".into()
+}
+
+fn default_gate() -> String {
+    "gate".to_owned()
+}

@@ -1,0 +1,7 @@
+//! placeholder
+/// A
+#[derive(Debug)]
+pub struct Site;
+/// B
+#[derive(Debug)]
+pub struct SiteError;

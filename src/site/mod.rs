@@ -1,0 +1,14 @@
+//! The site: the folder that people write, and that says everything (DESIGN §3).
+//!
+//! Owns the TOML formats of `assay.toml`, `repos/` and `policies/`, and refuses what it does not
+//! know, with the line. Holds no state and reads no store.
+
+mod archive;
+mod config;
+mod load;
+mod policy;
+
+pub use archive::{ArchiveConfig, CustomArchive, CustomSuite, EnvironmentSource, Keep, MirrorArchive, PoolMode};
+pub use config::SiteConfig;
+pub use load::{Site, SiteError};
+pub use policy::{Builder, BuilderGroup, Policy, Relaxation, SignerKey, SignerScheme};

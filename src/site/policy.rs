@@ -1,0 +1,111 @@
+//! `policies/<name>.toml`: who may sign sources, who may rebuild, and what it takes to be admitted.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{BuilderId, Fingerprint, PackageName, SnapshotId, Timestamp};
+
+/// A policy. Its identity in decisions is the SHA-256 of its canonical JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Policy {
+    /// How many distinct operators must have rebuilt to the same bytes.
+    pub quorum: u32,
+    /// Rebuild records older than this many days do not count.
+    #[serde(default = "year")]
+    pub max_record_age_days: u32,
+    /// Source formats that are taken: `3.0 (native)`, `3.0 (quilt)`.
+    pub source_formats: Vec<String>,
+    /// Environments resolved from snapshots older than this are refused.
+    pub environment_floor: Option<SnapshotId>,
+    /// Who may sign sources.
+    #[serde(rename = "signer", default)]
+    pub signers: Vec<SignerKey>,
+    /// Who may rebuild.
+    #[serde(rename = "builder", default)]
+    pub builders: Vec<Builder>,
+    /// Groups of operators; when there are any, each must reach its own threshold too.
+    #[serde(rename = "group", default)]
+    pub groups: Vec<BuilderGroup>,
+    /// Declared relaxations, each with an owner, a reason and an end.
+    #[serde(rename = "exception", default)]
+    pub exceptions: Vec<Relaxation>,
+}
+
+/// How a source signature is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignerScheme {
+    /// OpenPGP; the key is `policies/keys/<FINGERPRINT>.asc`.
+    Openpgp,
+    /// SSH; the key is `policies/keys/<fingerprint, with / as _>.pub`.
+    Ssh,
+}
+
+/// A key that may sign sources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SignerKey {
+    /// Who this is, for people.
+    pub name: String,
+    /// OpenPGP or SSH.
+    pub scheme: SignerScheme,
+    /// The full fingerprint (of the primary key, for OpenPGP).
+    pub fingerprint: Fingerprint,
+    /// Signatures made earlier do not count.
+    pub valid_from: Option<Timestamp>,
+    /// Signatures made later do not count.
+    pub valid_until: Option<Timestamp>,
+    /// From this instant on no signature counts, whenever it says it was made.
+    pub revoked_at: Option<Timestamp>,
+    /// The source packages this key may sign; empty: all.
+    #[serde(default)]
+    pub sources: Vec<PackageName>,
+}
+
+/// A builder's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Builder {
+    /// The `builder.id` of its records.
+    pub id: BuilderId,
+    /// Who runs it. A quorum counts these, not keys.
+    pub operator: String,
+    /// Where it runs.
+    pub hosting: String,
+    /// The Ed25519 public key, 64 hexadecimal digits.
+    pub public_key: String,
+    /// Records signed from this instant on do not count, nor any when it is before them.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A group of operators with a threshold of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BuilderGroup {
+    /// Its name.
+    pub name: String,
+    /// Operators in it.
+    pub operators: Vec<String>,
+    /// How many of them must agree.
+    pub threshold: u32,
+}
+
+/// An exception to one rule for one source package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Relaxation {
+    /// The rule's id, such as `S7`.
+    pub rule: String,
+    /// For this source package only.
+    pub source: PackageName,
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// After this it no longer counts.
+    pub expires: Timestamp,
+}
+
+fn year() -> u32 {
+    365
+}

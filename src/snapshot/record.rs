@@ -1,0 +1,90 @@
+//! Snapshot records: `state/<archive>/<n>.json`, the truth about what is published.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Architecture, ArchiveName, Component, Digest, Fingerprint, RelPath, Serial, Sha256, SnapshotId, SuiteName,
+    Timestamp,
+};
+
+/// Snapshot `n` of an archive. Canonical JSON; record `n` names the hash of record `n − 1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Record {
+    /// The format of this file: 1.
+    pub format: u32,
+    /// Whose state this is.
+    pub archive: ArchiveName,
+    /// 1, 2, 3, …
+    pub n: u64,
+    /// SHA-256 of record `n − 1`; absent in the first.
+    pub previous: Option<Sha256>,
+    /// When it was accepted.
+    pub id: SnapshotId,
+    /// Its serial.
+    pub serial: Serial,
+    /// Why it was made, in one line.
+    pub reason: String,
+    /// Which program made it.
+    pub made_by: String,
+    /// Random, so that two writers never make the same bytes: tells a writer its own success.
+    pub nonce: String,
+    /// `Valid-Until` is this many days after the Date; absent: no `Valid-Until`.
+    pub valid_days: Option<u32>,
+    /// The suites, sorted by name.
+    pub suites: Vec<SuiteState>,
+}
+
+/// One suite of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SuiteState {
+    /// The name it is published under, `dists/<this>/`.
+    pub suite: SuiteName,
+    /// `Date` of our Release file for this snapshot.
+    pub date: Timestamp,
+    /// The fields of our Release file that name and describe the suite, in the order they are
+    /// written: `Origin`, `Label`, `Suite`, `Version`, `Codename`, `Description`, … Never `Date`,
+    /// `Valid-Until`, `Architectures`, `Components` nor hashes.
+    pub fields: Vec<(String, String)>,
+    /// `Architectures`.
+    pub architectures: Vec<Architecture>,
+    /// `Components`.
+    pub components: Vec<Component>,
+    /// Every file that Release lists, sorted by path.
+    pub indexes: Vec<IndexFile>,
+    /// What upstream signed; absent in custom archives.
+    pub upstream: Option<UpstreamRelease>,
+}
+
+/// One file that Release lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct IndexFile {
+    /// Relative to `dists/<suite>/`.
+    pub path: RelPath,
+    /// SHA-256 and size.
+    #[serde(flatten)]
+    pub digest: Digest,
+    /// Whether we keep the file. One that is only listed is the uncompressed form of one that we
+    /// keep: apt wants its hash in Release all the same.
+    pub kept: bool,
+}
+
+/// Upstream's InRelease, kept byte for byte at `upstream/InRelease`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UpstreamRelease {
+    /// The file.
+    pub inrelease: Digest,
+    /// Its `Date`.
+    pub date: Timestamp,
+    /// Its `Valid-Until`.
+    pub valid_until: Option<Timestamp>,
+    /// The primary keys whose signatures held.
+    pub signers: Vec<Fingerprint>,
+    /// When we verified it.
+    pub verified_at: Timestamp,
+    /// The base URL it came from.
+    pub uri: String,
+}

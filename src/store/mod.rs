@@ -1,0 +1,248 @@
+//! The store: keys, durability, create-if-absent (DESIGN §4).
+//!
+//! Owns how objects are kept: on a local disk, or in any `object_store`. Knows nothing of what they
+//! mean. After a crash every object is there whole or not at all; `create` has one winner ever,
+//! among threads, processes and machines.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use crate::domain::{ArchiveName, Coded, Digest, Kind, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
+
+/// The name of an object: segments of `[A-Za-z0-9][A-Za-z0-9.+~_@:,=-]*` joined by `/`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(RelPath);
+
+impl Key {
+    /// Checks `text` and takes it.
+    ///
+    /// # Errors
+    /// When a segment does not follow the grammar.
+    pub fn new(text: impl Into<String>) -> Result<Self, StoreError> {
+        RelPath::new(text).map(Self).map_err(StoreError::Key)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// A pool file of an archive.
+    #[must_use]
+    pub fn pool(archive: &ArchiveName, path: &PoolPath) -> Self {
+        Self::joined(&[archive.as_str(), path.as_str()])
+    }
+
+    /// A file below `dists/<suite>/` of an archive.
+    #[must_use]
+    pub fn dists(archive: &ArchiveName, suite: &SuiteName, path: &RelPath) -> Self {
+        Self::joined(&[archive.as_str(), "dists", suite.as_str(), path.as_str()])
+    }
+
+    /// A file below `dists/<suite>/<name>/` of an archive; `name` is a serial or a tag.
+    #[must_use]
+    pub fn dists_named(archive: &ArchiveName, suite: &SuiteName, name: &str, path: &RelPath) -> Self {
+        Self::joined(&[archive.as_str(), "dists", suite.as_str(), name, path.as_str()])
+    }
+
+    /// A public document of an archive, by hash: declarations, locks, records, decisions, logs.
+    #[must_use]
+    pub fn provenance(archive: &ArchiveName, sha256: &Sha256) -> Self {
+        Self::joined(&[archive.as_str(), "provenance", "sha256", &sha256.hex()])
+    }
+
+    /// Record `n` of an archive.
+    #[must_use]
+    pub fn record(archive: &ArchiveName, n: u64) -> Self {
+        Self::joined(&["state", archive.as_str(), &format!("{n}.json")])
+    }
+
+    /// A file that is not public: build outputs that wait for a decision, by hash.
+    #[must_use]
+    pub fn held(archive: &ArchiveName, sha256: &Sha256) -> Self {
+        Self::joined(&["state", archive.as_str(), "held", "sha256", &sha256.hex()])
+    }
+
+    /// A signed rebuild record, listed below the declaration it is about.
+    #[must_use]
+    pub fn evidence(archive: &ArchiveName, declaration: &Sha256, record: &Sha256) -> Self {
+        Self::joined(&["state", archive.as_str(), "evidence", &declaration.hex(), &record.hex()])
+    }
+
+    /// Every part was checked by its own type, or is one of the words above.
+    fn joined(parts: &[&str]) -> Self {
+        #[expect(
+            clippy::expect_used,
+            reason = "every part comes from a validated type whose grammar is this one's"
+        )]
+        Self(RelPath::new(parts.join("/")).expect("validated parts"))
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Its name.
+    pub key: Key,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written.
+    pub modified: Timestamp,
+}
+
+/// Whether `create` won.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The object is ours.
+    Yes,
+    /// There was one already, with other bytes.
+    No,
+}
+
+/// What every backend promises. The conformance suite in `tests/store` states each promise as a test.
+///
+/// All methods block; call them from threads that may. Once a writing method returns `Ok`, the
+/// bytes survive a power loss.
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// The whole object, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// `Missing`, `TooLarge`, or the backend's failure.
+    fn get(&self, key: &Key, limit: u64) -> Result<Vec<u8>, StoreError>;
+
+    /// The object as a stream.
+    ///
+    /// # Errors
+    /// `Missing`, or the backend's failure.
+    fn open(&self, key: &Key) -> Result<Box<dyn Read + Send>, StoreError>;
+
+    /// What a listing would show of one object; `None` when there is none.
+    ///
+    /// # Errors
+    /// The backend's failure.
+    fn head(&self, key: &Key) -> Result<Option<Meta>, StoreError>;
+
+    /// Every object whose key starts with `prefix` and a slash (the empty prefix: every object), in
+    /// key order.
+    ///
+    /// # Errors
+    /// The backend's failure.
+    fn list(&self, prefix: &str) -> Result<Vec<Meta>, StoreError>;
+
+    /// Creates the object if there is none: one winner ever. An object with the very same bytes
+    /// counts as ours (`Yes`), which makes a retry after an unknown outcome safe: callers put a
+    /// nonce in what must not be shared.
+    ///
+    /// # Errors
+    /// The backend's failure; the outcome is then unknown, and trying again tells.
+    fn create(&self, key: &Key, bytes: &[u8]) -> Result<Created, StoreError>;
+
+    /// Writes an immutable object from a stream, hashing on the way. Nothing appears under the key
+    /// unless size and SHA-256 are as said. An object already there is kept when its size is the
+    /// same (its name vouches for its bytes; `fsck` rereads them).
+    ///
+    /// # Errors
+    /// `Digest` when the stream is not what was said; the backend's failure.
+    fn put_stream(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<(), StoreError>;
+
+    /// Replaces a pointer (`InRelease`, a plain index name) atomically.
+    ///
+    /// # Errors
+    /// The backend's failure; readers then see the old bytes or the new.
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Makes `to` the same object as `from`, replacing what was there: a hard link on a local disk,
+    /// a server-side copy elsewhere.
+    ///
+    /// # Errors
+    /// `Missing` when `from` is not there; the backend's failure.
+    fn link(&self, from: &Key, to: &Key) -> Result<(), StoreError>;
+
+    /// Removes an object; one that is not there is no error.
+    ///
+    /// # Errors
+    /// The backend's failure.
+    fn delete(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// Where the object is on this machine's disk, when it is: for servers and programs that can
+    /// read it there.
+    fn local_path(&self, key: &Key) -> Option<PathBuf>;
+}
+
+/// What the store could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A key outside the grammar.
+    #[error("bad object name: {0}")]
+    Key(#[source] crate::domain::DomainError),
+    /// No such object.
+    #[error("`{0}` is not in the store")]
+    Missing(Key),
+    /// Larger than the reader takes.
+    #[error("`{key}` is larger than {limit} bytes")]
+    TooLarge {
+        /// Which object.
+        key: Key,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The bytes are not the ones that were said.
+    #[error("`{key}`: the bytes are {found}, not {expected}")]
+    Digest {
+        /// Which object.
+        key: Key,
+        /// What was said.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// An immutable object is there with other bytes.
+    #[error("`{0}` is already there with other bytes")]
+    Different(Key),
+    /// The store's URL is of no known kind.
+    #[error("the store `{url}` cannot be opened: {why}")]
+    Url {
+        /// As configured.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The backend failed.
+    #[error("cannot {act} `{key}`: {source}")]
+    Backend {
+        /// What was tried.
+        act: &'static str,
+        /// On which object.
+        key: String,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Coded for StoreError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "E-STORE-001",
+            Self::Missing(_) => "E-STORE-002",
+            Self::TooLarge { .. } => "E-STORE-003",
+            Self::Digest { .. } => "E-STORE-004",
+            Self::Different(_) => "E-STORE-005",
+            Self::Url { .. } => "E-STORE-006",
+            Self::Backend { .. } => "E-STORE-007",
+        }
+    }
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Key(_) | Self::Url { .. } => Kind::Usage,
+            Self::Digest { .. } | Self::Different(_) | Self::TooLarge { .. } => Kind::Verification,
+            Self::Missing(_) | Self::Backend { .. } => Kind::Environment,
+        }
+    }
+}
