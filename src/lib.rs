@@ -9,10 +9,19 @@
 //! ```
 
 pub mod domain;
-pub mod environment;
-pub mod format;
 pub mod host;
+pub mod format;
+pub mod store;
+pub mod trust;
 pub mod site;
 pub mod snapshot;
+pub mod upstream;
 pub mod source;
-pub mod store;
+pub mod environment;
+pub mod rebuild;
+pub mod admission;
+pub mod index;
+pub mod publish;
+pub mod verify;
+pub mod serve;
+pub mod cli;

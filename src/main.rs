@@ -1,1 +1,2 @@
+//! The `assay` program.
 fn main() {}

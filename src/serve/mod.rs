@@ -1,0 +1,1 @@
+//! Serve: HTTP and pages. GET and HEAD only, and nothing that is not published.

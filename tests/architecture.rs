@@ -1,0 +1,1 @@
+//! Imports go one way, and I/O has its places.
