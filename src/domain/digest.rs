@@ -121,6 +121,14 @@ text_type!(
     Fingerprint, "key fingerprint", fingerprint
 );
 
+impl Fingerprint {
+    /// The name, without its ending, of the files that hold this key: `:` and `/` are replaced.
+    #[must_use]
+    pub fn file_stem(&self) -> String {
+        self.as_str().replace(':', "-").replace('/', "_")
+    }
+}
+
 fn lower_hex(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }

@@ -66,8 +66,9 @@ pub struct MirrorArchive {
     /// `Valid-Until` of our Release files, in days from our Date.
     #[serde(default = "ten_days")]
     pub valid_days: u32,
-    /// The name of the OpenPGP key that signs our Release files.
-    pub signing_key: String,
+    /// The OpenPGP key that signs our Release files: `policies/keys/<this>.asc`, and the secret in
+    /// the folder of keys.
+    pub signing_key: Fingerprint,
 }
 
 /// `kind = "custom"`.
@@ -90,8 +91,9 @@ pub struct CustomArchive {
     pub valid_days: u32,
     /// How long snapshots are kept; absent: for ever.
     pub keep: Option<Keep>,
-    /// The name of the OpenPGP key that signs our Release files.
-    pub signing_key: String,
+    /// The OpenPGP key that signs our Release files: `policies/keys/<this>.asc`, and the secret in
+    /// the folder of keys.
+    pub signing_key: Fingerprint,
     /// Where build environments are resolved from.
     pub environment: Vec<EnvironmentSource>,
 }

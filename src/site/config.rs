@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::Fingerprint;
+
 /// `assay.toml`: where things are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -18,9 +20,8 @@ pub struct SiteConfig {
     /// The folder for chroots and build trees, relative to the site; may be deleted at any time.
     #[serde(default = "default_cache")]
     pub cache: PathBuf,
-    /// The name of the key that signs decisions.
-    #[serde(default = "default_gate")]
-    pub gate: String,
+    /// The Ed25519 key that signs decisions: `policies/keys/ed25519-<hex>.pub`.
+    pub gate: Fingerprint,
 }
 
 fn default_keys() -> PathBuf {
@@ -29,8 +30,4 @@ fn default_keys() -> PathBuf {
 
 fn default_cache() -> PathBuf {
     "cache".into()
-}
-
-fn default_gate() -> String {
-    "gate".to_owned()
 }

@@ -1,7 +1,359 @@
-//! placeholder
-/// A
-#[derive(Debug)]
-pub struct Site;
-/// B
-#[derive(Debug)]
-pub struct SiteError;
+//! Finding and loading a site, with errors that point at the line.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::{ArchiveConfig, CustomArchive, MirrorArchive, Policy, SiteConfig};
+use crate::domain::{ArchiveName, Coded, DomainError, Fingerprint, Kind, PackageName, PolicyName};
+use crate::host::{HostError, files};
+
+/// The largest configuration file that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
+const MARKER: &str = "assay.toml";
+
+/// A loaded site: everything that people wrote, checked against itself.
+#[derive(Debug, Clone)]
+pub struct Site {
+    root: PathBuf,
+    config: SiteConfig,
+    archives: BTreeMap<ArchiveName, ArchiveConfig>,
+}
+
+impl Site {
+    /// Loads the site in `start` or the nearest folder above it that has an `assay.toml`.
+    ///
+    /// # Errors
+    /// When there is none, or its files are not what they should be.
+    pub fn find(start: &Path) -> Result<Self, SiteError> {
+        let start = files::absolute(start)?;
+        match start.ancestors().find(|folder| files::exists(&folder.join(MARKER))) {
+            Some(root) => Self::load(root),
+            None => Err(SiteError::NoSite(start)),
+        }
+    }
+
+    /// Loads the site in `root`.
+    ///
+    /// # Errors
+    /// When its files are not what they should be.
+    pub fn load(root: &Path) -> Result<Self, SiteError> {
+        let root = files::absolute(root)?;
+        let config: SiteConfig = read_toml(&root.join(MARKER))?;
+        let mut archives = BTreeMap::new();
+        for path in files::list(&root.join("repos"))? {
+            if path.extension().is_some_and(|e| e == "toml") {
+                let name = stem(&path)
+                    .and_then(ArchiveName::new)
+                    .map_err(|source| SiteError::Name {
+                        path: path.clone(),
+                        source,
+                    })?;
+                archives.insert(name, read_toml(&path)?);
+            }
+        }
+        let site = Self { root, config, archives };
+        site.check()?;
+        Ok(site)
+    }
+
+    /// The folder of the site.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `assay.toml`.
+    #[must_use]
+    pub fn config(&self) -> &SiteConfig {
+        &self.config
+    }
+
+    /// Every archive, by name.
+    #[must_use]
+    pub fn archives(&self) -> &BTreeMap<ArchiveName, ArchiveConfig> {
+        &self.archives
+    }
+
+    /// One archive.
+    ///
+    /// # Errors
+    /// When the site has no such archive.
+    pub fn archive(&self, name: &ArchiveName) -> Result<&ArchiveConfig, SiteError> {
+        self.archives.get(name).ok_or_else(|| SiteError::NoArchive {
+            name: name.clone(),
+            known: self
+                .archives
+                .keys()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+    }
+
+    /// One mirror.
+    ///
+    /// # Errors
+    /// When the site has no such archive, or it is not a mirror.
+    pub fn mirror(&self, name: &ArchiveName) -> Result<&MirrorArchive, SiteError> {
+        match self.archive(name)? {
+            ArchiveConfig::Mirror(mirror) => Ok(mirror),
+            ArchiveConfig::Custom(_) => Err(SiteError::WrongKind {
+                name: name.clone(),
+                kind: "custom",
+                wanted: "mirror",
+            }),
+        }
+    }
+
+    /// One custom archive.
+    ///
+    /// # Errors
+    /// When the site has no such archive, or it is not a custom one.
+    pub fn custom(&self, name: &ArchiveName) -> Result<&CustomArchive, SiteError> {
+        match self.archive(name)? {
+            ArchiveConfig::Custom(custom) => Ok(custom),
+            ArchiveConfig::Mirror(_) => Err(SiteError::WrongKind {
+                name: name.clone(),
+                kind: "mirror",
+                wanted: "custom",
+            }),
+        }
+    }
+
+    /// A policy, read anew.
+    ///
+    /// # Errors
+    /// When it is absent or malformed.
+    pub fn policy(&self, name: &PolicyName) -> Result<Policy, SiteError> {
+        read_toml(&self.root.join("policies").join(format!("{name}.toml")))
+    }
+
+    /// The file that declares a source package.
+    #[must_use]
+    pub fn declaration_path(&self, archive: &ArchiveName, source: &PackageName) -> PathBuf {
+        self.root
+            .join("repos")
+            .join(archive.as_str())
+            .join(format!("{source}.toml"))
+    }
+
+    /// The file that locks a source package's build environment.
+    #[must_use]
+    pub fn lock_path(&self, archive: &ArchiveName, source: &PackageName) -> PathBuf {
+        self.root
+            .join("repos")
+            .join(archive.as_str())
+            .join(format!("{source}.lock"))
+    }
+
+    /// The source packages that an archive's folder declares, by name.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or has a file with a bad name.
+    pub fn declared(&self, archive: &ArchiveName) -> Result<Vec<PackageName>, SiteError> {
+        let paths = files::list(&self.root.join("repos").join(archive.as_str()))?;
+        let declarations = paths
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "toml"));
+        declarations
+            .map(|path| {
+                stem(path).and_then(PackageName::new).map_err(|source| SiteError::Name {
+                    path: path.clone(),
+                    source,
+                })
+            })
+            .collect()
+    }
+
+    /// The folder for chroots and build trees.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.root.join(&self.config.cache)
+    }
+
+    /// The folder of secret keys.
+    #[must_use]
+    pub fn secret_keys(&self) -> PathBuf {
+        self.root.join(&self.config.keys)
+    }
+
+    /// The folder of public keys.
+    #[must_use]
+    pub fn public_keys(&self) -> PathBuf {
+        self.root.join("policies").join("keys")
+    }
+
+    /// A mirror's keyring file.
+    #[must_use]
+    pub fn keyring(&self, mirror: &MirrorArchive) -> PathBuf {
+        self.root.join(&mirror.keyring)
+    }
+
+    /// What no single file can say about itself.
+    fn check(&self) -> Result<(), SiteError> {
+        let refuse = |name: &ArchiveName, why: String| {
+            Err(SiteError::Inconsistent {
+                archive: name.clone(),
+                why,
+            })
+        };
+        let upstream = |origin: &str| {
+            self.archives
+                .values()
+                .any(|a| matches!(a, ArchiveConfig::Mirror(m) if m.origin.eq_ignore_ascii_case(origin)))
+        };
+        for (name, archive) in &self.archives {
+            match archive {
+                ArchiveConfig::Mirror(mirror) => {
+                    if mirror.signers.is_empty() || mirror.threshold == 0 {
+                        return refuse(
+                            name,
+                            "`signers` and `threshold` must not be empty: nothing would be verified".into(),
+                        );
+                    }
+                    if mirror.signers.len() < mirror.threshold as usize {
+                        return refuse(name, "`threshold` is larger than the number of `signers`".into());
+                    }
+                    if mirror.suites.is_empty() || mirror.components.is_empty() || mirror.architectures.is_empty() {
+                        return refuse(
+                            name,
+                            "`suites`, `components` and `architectures` must not be empty".into(),
+                        );
+                    }
+                }
+                ArchiveConfig::Custom(custom) => {
+                    // A9: pins by Origin are how clients tell archives apart.
+                    if upstream(&custom.origin) || upstream(&custom.label) {
+                        return refuse(
+                            name,
+                            format!("`origin` and `label` may not be an upstream's (`{}`)", custom.origin),
+                        );
+                    }
+                    if custom.suites.is_empty() || custom.components.is_empty() || custom.architectures.is_empty() {
+                        return refuse(
+                            name,
+                            "`suite`, `components` and `architectures` must not be empty".into(),
+                        );
+                    }
+                    for suite in &custom.suites {
+                        self.policy(&suite.policy)?;
+                    }
+                    for source in &custom.environment {
+                        self.archive(&source.archive)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a TOML file that people write.
+pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SiteError> {
+    let bytes = files::read(path, LARGEST)?;
+    let malformed = |why: String| SiteError::Toml {
+        path: path.to_owned(),
+        why,
+    };
+    let text = String::from_utf8(bytes).map_err(|error| malformed(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| malformed(error.to_string()))
+}
+
+fn stem(path: &Path) -> Result<&str, DomainError> {
+    path.file_stem()
+        .and_then(|s| s.to_str())
+        .ok_or_else(|| DomainError::new("file name", &path.to_string_lossy(), "it is not UTF-8"))
+}
+
+/// What is wrong with a site.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// No `assay.toml` here or above.
+    #[error("no `{MARKER}` in `{}` or any folder above it", .0.display())]
+    NoSite(PathBuf),
+    /// A file could not be read.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A file is not the TOML that it should be.
+    #[error("`{}`: {why}", path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        why: String,
+    },
+    /// A file's name is not that of an archive or package.
+    #[error("`{}`: {source}", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: DomainError,
+    },
+    /// An archive that the site does not have.
+    #[error("the site has no archive `{name}`; it has: {known}")]
+    NoArchive {
+        /// The archive.
+        name: ArchiveName,
+        /// Those it has.
+        known: String,
+    },
+    /// An archive of the other kind.
+    #[error("the archive `{name}` is {kind}, but this needs a {wanted} one")]
+    WrongKind {
+        /// The archive.
+        name: ArchiveName,
+        /// What it is.
+        kind: &'static str,
+        /// What is needed.
+        wanted: &'static str,
+    },
+    /// Two files contradict each other, or one would switch a check off.
+    #[error("`repos/{archive}.toml`: {why}")]
+    Inconsistent {
+        /// The archive.
+        archive: ArchiveName,
+        /// What is wrong.
+        why: String,
+    },
+    /// A key file is not that of the key it is named after.
+    #[error("`{}` is not the key {fingerprint}: {why}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The key that it should hold.
+        fingerprint: Fingerprint,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Coded for SiteError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoSite(_) => "E-SITE-001",
+            Self::Host(error) => error.code(),
+            Self::Toml { .. } => "E-SITE-002",
+            Self::Name { .. } => "E-SITE-003",
+            Self::NoArchive { .. } => "E-SITE-004",
+            Self::WrongKind { .. } => "E-SITE-005",
+            Self::Inconsistent { .. } => "E-SITE-006",
+            Self::Key { .. } => "E-SITE-007",
+        }
+    }
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Host(error) => error.kind(),
+            _ => Kind::Usage,
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoSite(_) => Some("make a site with `assay init DIR`, or name one with `--site DIR`".into()),
+            Self::Host(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

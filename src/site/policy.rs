@@ -37,7 +37,7 @@ pub struct Policy {
 pub enum SignerScheme {
     /// OpenPGP; the key is `policies/keys/<FINGERPRINT>.asc`.
     Openpgp,
-    /// SSH; the key is `policies/keys/<fingerprint, with / as _>.pub`.
+    /// SSH; the key is `policies/keys/SHA256-<base64, with / as _>.pub`.
     Ssh,
 }
 
