@@ -1,10 +1,15 @@
 //! Declarations: `repos/<archive>/<source>.toml`.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+use super::SourceError;
 use crate::domain::{
     Architecture, Component, Digest, FileName, Fingerprint, GitOid, GitRef, PackageName, Sha256, SuiteName, Version,
 };
+use crate::format::json;
+use crate::host::files;
 use crate::site::SignerScheme;
 
 /// A Git-kept statement: this source package, at this commit and signed tag, by these signers, may
@@ -133,5 +138,61 @@ impl DeclaredPackage {
             .iter()
             .any(|a| a == "any" || a == build.as_str() || a == "linux-any" || *a == format!("any-{build}"));
         named.then(|| build.clone())
+    }
+}
+
+const LARGEST_FILE: u64 = 1 << 20;
+
+impl Declaration {
+    /// Reads a declaration file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not TOML, or has a field that is unknown, missing or malformed.
+    pub fn load(path: &Path) -> Result<Self, SourceError> {
+        let bytes = files::read(path, LARGEST_FILE)?;
+        Self::parse(&path.display().to_string(), &bytes)
+    }
+
+    /// Reads a declaration's TOML; `path` is for messages.
+    ///
+    /// # Errors
+    /// When it is not TOML, or has a field that is unknown, missing or malformed.
+    pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, SourceError> {
+        let failed = |why: String| SourceError::Declaration {
+            path: path.to_owned(),
+            why,
+        };
+        let text = std::str::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".to_owned()))?;
+        toml::from_str(text).map_err(|error| failed(error.to_string()))
+    }
+
+    /// The declaration as TOML: the same declaration gives the same bytes.
+    ///
+    /// # Errors
+    /// Never for a declaration that was read or derived.
+    pub fn to_toml(&self) -> Result<String, SourceError> {
+        toml::to_string(self).map_err(|error| SourceError::Declaration {
+            path: self.source.to_string(),
+            why: error.to_string(),
+        })
+    }
+
+    /// The canonical JSON: what is kept in the archive, and what the identity is taken of.
+    ///
+    /// # Errors
+    /// Never for a declaration that was read or derived.
+    pub fn canonical(&self) -> Result<Vec<u8>, SourceError> {
+        json::canonical("declaration", self).map_err(|source| SourceError::File {
+            path: format!("{}.toml", self.source),
+            source,
+        })
+    }
+
+    /// The identity: SHA-256 of the canonical JSON.
+    ///
+    /// # Errors
+    /// As `canonical`.
+    pub fn identity(&self) -> Result<Sha256, SourceError> {
+        Ok(Sha256::of(&self.canonical()?))
     }
 }

@@ -1,8 +1,21 @@
 //! Source: Git commit → signer → tree digest → source package (DESIGN §6).
 //!
 //! Owns how a Git repository is fetched and read safely, and how anyone derives the same .dsc and
-//! tarballs from it. Runs nothing that the repository holds.
+//! tarballs from it. Runs nothing that the repository holds, and reads no attribute, no hook and no
+//! configuration of it: only objects, each hashed again by us. Keeps bare repositories below a cache
+//! folder; they may be deleted at any time, and after a crash the next fetch repairs them. Writes
+//! nothing else, and never touches a working tree.
 
 mod declaration;
+mod derive;
+mod error;
+mod keys;
+mod repository;
+mod tag;
 
 pub use declaration::{BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, SourceFile, Upstream};
+pub use derive::{SourcePackage, check, declare};
+pub use error::SourceError;
+pub use keys::SourceKeys;
+pub use repository::{Repository, fetch, open};
+pub use tag::{VerifiedTag, verify_tag};

@@ -1,0 +1,190 @@
+//! What is wrong with a source.
+
+use crate::domain::{Coded, DomainError, Kind};
+use crate::format::FormatError;
+use crate::host::HostError;
+
+/// Why a source is not taken. Where a rule of the gate applies, the message names it.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A repository's address that we do not fetch from.
+    #[error("`{url}`: {why}")]
+    Url {
+        /// The address, escaped.
+        url: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The repository could not be fetched.
+    #[error("cannot fetch `{url}`: {source}")]
+    Fetch {
+        /// The address, escaped.
+        url: String,
+        /// What Git said.
+        source: HostError,
+    },
+    /// The repository has no such ref.
+    #[error("`{url}` has no `{reference}`")]
+    NoSuchRef {
+        /// The address, escaped.
+        url: String,
+        /// The ref.
+        reference: String,
+    },
+    /// A rule of the gate does not hold.
+    #[error("rule {rule}: {what}: {why}")]
+    Rule {
+        /// The rule's id: `S1` to `S9`.
+        rule: &'static str,
+        /// What breaks it: a path, a ref, an object; escaped.
+        what: String,
+        /// How.
+        why: String,
+    },
+    /// A file of the source package cannot be read.
+    #[error("`{path}`: {source}")]
+    File {
+        /// Which one.
+        path: String,
+        /// Why.
+        source: FormatError,
+    },
+    /// A file of the source package does not say what it must.
+    #[error("`{path}`: {why}")]
+    Content {
+        /// Which one.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// What the repository gives is not what the declaration says.
+    #[error(
+        "the declaration of `{source_package}` does not hold: `{field}` is `{declared}`, the repository gives `{found}`"
+    )]
+    Differs {
+        /// Which source package.
+        source_package: String,
+        /// The first field that differs.
+        field: String,
+        /// What the declaration says.
+        declared: String,
+        /// What the repository gives.
+        found: String,
+    },
+    /// A declaration cannot be read.
+    #[error("{path}: {why}")]
+    Declaration {
+        /// The file.
+        path: String,
+        /// Where and why.
+        why: String,
+    },
+    /// A key in `policies/keys/` cannot be used.
+    #[error("the key `{path}`: {why}")]
+    Key {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// A limit was exceeded.
+    #[error("the source has more than {limit} {unit}")]
+    Limit {
+        /// The limit.
+        limit: u64,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// The machine could not do something.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A value that a name's grammar refuses.
+    #[error("{what}: {source}")]
+    Name {
+        /// Where it stands.
+        what: String,
+        /// Why.
+        source: DomainError,
+    },
+}
+
+impl SourceError {
+    pub(super) fn rule(rule: &'static str, what: impl AsRef<str>, why: impl Into<String>) -> Self {
+        Self::Rule {
+            rule,
+            what: crate::domain::escape(what.as_ref()),
+            why: why.into(),
+        }
+    }
+
+    pub(super) fn content(path: &str, why: impl Into<String>) -> Self {
+        Self::Content {
+            path: crate::domain::escape(path),
+            why: why.into(),
+        }
+    }
+
+    /// The rule of the gate that does not hold, when it is that.
+    #[must_use]
+    pub fn broken_rule(&self) -> Option<&'static str> {
+        match self {
+            Self::Rule { rule, .. } => Some(rule),
+            _ => None,
+        }
+    }
+}
+
+impl Coded for SourceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Url { .. } => "E-SRC-001",
+            Self::Fetch { .. } => "E-SRC-002",
+            Self::NoSuchRef { .. } => "E-SRC-003",
+            Self::Rule { .. } => "E-SRC-004",
+            Self::File { .. } => "E-SRC-005",
+            Self::Content { .. } => "E-SRC-006",
+            Self::Differs { .. } => "E-SRC-007",
+            Self::Declaration { .. } => "E-SRC-008",
+            Self::Key { .. } => "E-SRC-009",
+            Self::Limit { .. } => "E-SRC-010",
+            Self::Host(error) => error.code(),
+            Self::Name { .. } => "E-SRC-011",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Url { .. } | Self::NoSuchRef { .. } | Self::Declaration { .. } | Self::Key { .. } => Kind::Usage,
+            Self::Fetch { source, .. } => source.kind(),
+            Self::Host(error) => error.kind(),
+            Self::Rule { .. }
+            | Self::File { .. }
+            | Self::Content { .. }
+            | Self::Differs { .. }
+            | Self::Limit { .. }
+            | Self::Name { .. } => Kind::Verification,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Url { .. } => {
+                "write a folder's path, or an `https://`, `ssh://` or `git://` address without a password"
+            }
+            Self::Fetch { .. } => "run `git ls-remote` on the address to see what Git says; redirects are not followed",
+            Self::NoSuchRef { .. } => "push the tag, or give the tag that is meant with `--ref refs/tags/…`",
+            Self::Rule { rule: "S1", .. } => {
+                "sign the tag with a key that the policy lists (`git tag -s`), or list the key under `[[signer]]`"
+            }
+            Self::Rule { rule: "S2", .. } => {
+                "make a new signed tag with `git tag -s`; never move one that was declared"
+            }
+            Self::Rule { rule: "S7", .. } => {
+                "commit the upstream files unchanged and put every change into `debian/patches`"
+            }
+            Self::Differs { .. } => "if the change is wanted, review it and run `assay declare` again",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
