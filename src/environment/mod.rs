@@ -2,7 +2,26 @@
 //!
 //! Owns what a build chroot consists of. Every package in it is in a snapshot of ours, by SHA-256;
 //! the chroot is made of exactly those .debs and the same lock gives the same bytes.
+//!
+//! Three steps, each of which can be repeated by anybody:
+//! [`resolve`] asks Debian's own apt, in a private root that sees the snapshots' Packages indexes and
+//! nothing of this machine; [`locked_archive`] makes an APT archive that offers exactly the
+//! resolved packages, so that nothing else can be installed from it; [`build_chroot`] has
+//! mmdebstrap install it, and checks what was installed against the lock.
+//!
+//! After a crash there is the finished chroot or none: it is moved to its place when it is whole.
+//! Never touches the store: bytes come in verified, and go out as values or to the named path.
 
+mod archive;
+mod chroot;
+mod error;
 mod lock;
+mod resolve;
+mod wanted;
 
+pub use archive::{LockedArchive, locked_archive, set_digest};
+pub use chroot::{ChrootJob, build_chroot};
+pub use error::EnvironmentError;
 pub use lock::{Lock, LockedChroot, LockedPackage, LockedSnapshot};
+pub use resolve::{SnapshotInput, resolve};
+pub use wanted::wanted;

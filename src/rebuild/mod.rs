@@ -2,3 +2,18 @@
 //!
 //! Owns the runner (a chroot without network) and what a rebuild record says. Never sees the
 //! candidate's hashes before its record is signed.
+//!
+//! [`run`] builds a source package in an overlay over the locked chroot; [`statement`] says what
+//! was built from what, for the builder to sign; [`compare`] tells in plain words where two sets of
+//! outputs differ. After a crash a work folder is left over and nothing else: mounts live in a
+//! namespace that ends with the process.
+
+mod compare;
+mod error;
+mod record;
+mod run;
+
+pub use compare::{Comparison, Difference, compare};
+pub use error::RebuildError;
+pub use record::{BUILD_TYPE, Parameters, Recipe, RecordInput, read_statement, statement};
+pub use run::{Finished, Job, Limits, Produced, Variation, run};

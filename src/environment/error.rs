@@ -1,0 +1,122 @@
+//! What can go wrong on the way from snapshots to a chroot.
+
+use crate::domain::{Coded, DomainError, Kind};
+use crate::format::FormatError;
+use crate::host::HostError;
+
+/// An environment that cannot be resolved, locked or built.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// The build dependencies are not a relation list that we pass on to apt.
+    #[error("build dependencies: {why} in `{text}`")]
+    Wanted {
+        /// The part that is wrong.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// apt finds no set of packages that satisfies the build dependencies.
+    #[error("the snapshots cannot satisfy the build dependencies:\n{said}")]
+    Unsatisfiable {
+        /// The end of what apt said.
+        said: String,
+    },
+    /// A package of the environment is in none of its snapshots.
+    #[error("`{package}` is in no Packages index of the environment's snapshots")]
+    Missing {
+        /// Name, version and architecture.
+        package: String,
+    },
+    /// Two indexes have different files under one name, version and architecture (gate rule E2).
+    #[error("`{package}` is in two indexes with different contents: {first} and {second}")]
+    Ambiguous {
+        /// Name, version and architecture.
+        package: String,
+        /// SHA-256 in the one.
+        first: String,
+        /// SHA-256 in the other.
+        second: String,
+    },
+    /// The chroot does not hold exactly the locked packages (gate rule E2).
+    #[error("the chroot is not what the lock says: {difference}")]
+    NotTheLock {
+        /// The first packages that are missing, extra or different.
+        difference: String,
+    },
+    /// Something that must never be different was not what it has to be: a bug of ours.
+    #[error("{what}")]
+    Bug {
+        /// What it was.
+        what: String,
+    },
+    /// mmdebstrap failed.
+    #[error("mmdebstrap failed ({status}); the end of its log:\n{log}")]
+    Mmdebstrap {
+        /// Its exit status.
+        status: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// An index or a status file is malformed.
+    #[error("{what}: {source}")]
+    Format {
+        /// Which file.
+        what: String,
+        /// What is wrong.
+        source: FormatError,
+    },
+    /// A name or version is malformed.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    /// The machine could not do it.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl EnvironmentError {
+    pub(crate) fn format(what: impl ToString) -> impl FnOnce(FormatError) -> Self {
+        let what = what.to_string();
+        move |source| Self::Format { what, source }
+    }
+}
+
+impl Coded for EnvironmentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Wanted { .. } => "E-ENV-001",
+            Self::Unsatisfiable { .. } => "E-ENV-002",
+            Self::Missing { .. } => "E-ENV-003",
+            Self::Ambiguous { .. } => "E-ENV-004",
+            Self::NotTheLock { .. } => "E-ENV-005",
+            Self::Mmdebstrap { .. } => "E-ENV-006",
+            Self::Bug { .. } => "E-ENV-007",
+            Self::Format { source, .. } => source.code(),
+            Self::Domain(source) => source.code(),
+            Self::Host(source) => source.code(),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Wanted { .. } | Self::Unsatisfiable { .. } => Kind::Usage,
+            Self::Missing { .. } | Self::Ambiguous { .. } | Self::NotTheLock { .. } | Self::Format { .. } => {
+                Kind::Verification
+            }
+            Self::Mmdebstrap { .. } => Kind::Environment,
+            Self::Bug { .. } => Kind::Bug,
+            Self::Domain(source) => source.kind(),
+            Self::Host(source) => source.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unsatisfiable { .. } => {
+                Some("add the suite that has the missing packages to `environment` of the custom archive".to_owned())
+            }
+            Self::Missing { .. } => Some("resolve the lock again with `assay env lock`".to_owned()),
+            Self::Host(source) => source.hint(),
+            _ => None,
+        }
+    }
+}
