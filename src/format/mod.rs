@@ -3,9 +3,12 @@
 //! Owns every grammar. Hostile input is the normal case: each reader has limits, refuses what two
 //! readers could read in two ways, and never touches a file or the network itself.
 
+pub mod ar;
 pub mod dsse;
 mod error;
+mod input;
 pub mod intoto;
 pub mod json;
+pub mod tar;
 
 pub use error::FormatError;
