@@ -1,4 +1,26 @@
 //! Admission: policy, rules, decide (DESIGN §7). The gate.
 //!
-//! Owns every rule by its stable id. `decide` is pure: it never sees the network, the disk or the
-//! clock, and the same evidence gives the same decision.
+//! Owns every rule by its stable id. [`decide`] is pure: it never sees the network, the disk or the
+//! clock, and the same evidence gives the same decision, in whatever order it is handed over.
+//! Nothing is kept here, so nothing can be left behind by a crash; `publish` keeps what was decided.
+
+mod candidate;
+mod decide;
+mod error;
+mod evidence;
+mod explain;
+mod facts;
+mod ledger;
+mod rules;
+
+pub use candidate::{Candidate, Inspected, Offered, Output, OutputSet};
+pub use decide::{Decision, decide, file_set};
+pub use error::AdmissionError;
+pub use evidence::{
+    ChangelogHead, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, RecordEvidence, SourceEvidence,
+    TagSigner, Variation, builder_fingerprint, identity,
+};
+pub use explain::{explain, explain_json};
+pub use facts::DebFacts;
+pub use ledger::{LedgerConflict, LedgerEntry, LedgerKey, LedgerView, claims};
+pub use rules::{RULES, Rule};

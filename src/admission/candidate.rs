@@ -1,0 +1,106 @@
+//! What is offered: the declared source, and the files that would become packages.
+
+use crate::domain::{Architecture, ArchiveName, Digest, FileName, PackageName, PolicyName, Sha256, SuiteName};
+use crate::source::{Declaration, SourceFile};
+
+use super::DebFacts;
+
+/// One source package with everything that was built of it: admitted whole, or refused whole.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The custom archive.
+    pub archive: ArchiveName,
+    /// Its suites that the packages would go to; all are under the same policy.
+    pub suites: Vec<SuiteName>,
+    /// The name of that policy.
+    pub policy: PolicyName,
+    /// SHA-256 of that policy's canonical JSON, as the caller knows it.
+    pub policy_sha256: Sha256,
+    /// What is declared.
+    pub declaration: Declaration,
+    /// The .dsc and tarballs, derived again from Git by the caller.
+    pub source_files: Vec<SourceFile>,
+    /// One set of outputs per environment (per build architecture).
+    pub sets: Vec<OutputSet>,
+    /// Where the files came from.
+    pub offered: Offered,
+}
+
+/// Everything that one build in one environment gave.
+#[derive(Debug, Clone)]
+pub struct OutputSet {
+    /// The environment: SHA-256 of the lock's canonical JSON.
+    pub lock: Sha256,
+    /// The architecture that built.
+    pub architecture: Architecture,
+    /// The .debs, .udebs and dbgsym packages.
+    pub outputs: Vec<Output>,
+}
+
+/// One package file.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Its name.
+    pub name: FileName,
+    /// SHA-256 and size of the bytes that would be published.
+    pub digest: Digest,
+    /// What is inside.
+    pub facts: Inspected,
+}
+
+/// What the strict reader said of a package file.
+#[derive(Debug, Clone)]
+pub enum Inspected {
+    /// It is a .deb.
+    Readable(Box<DebFacts>),
+    /// It is none, and why.
+    Malformed(String),
+    /// It exceeds a limit, and which.
+    TooLarge(String),
+}
+
+impl Inspected {
+    /// What the reader found, unless it refused the file.
+    #[must_use]
+    pub fn facts(&self) -> Option<&DebFacts> {
+        match self {
+            Self::Readable(facts) => Some(facts),
+            Self::Malformed(_) | Self::TooLarge(_) => None,
+        }
+    }
+}
+
+/// Where the files came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// From the rebuilders themselves: nobody uploaded anything.
+    ByRecords,
+    /// From an upload.
+    Upload {
+        /// SHA-256 of the .changes file.
+        changes: Sha256,
+    },
+}
+
+impl Candidate {
+    /// Every output with its set, in the order given.
+    pub fn outputs(&self) -> impl Iterator<Item = (&OutputSet, &Output)> {
+        self.sets
+            .iter()
+            .flat_map(|set| set.outputs.iter().map(move |output| (set, output)))
+    }
+
+    /// The package names that the gate wants to know about: the source's, those of the outputs, and
+    /// those that they provide. [`super::Evidence::indexed`] and the ledger must cover them.
+    #[must_use]
+    pub fn names(&self) -> Vec<PackageName> {
+        let mut names = vec![self.declaration.source.clone()];
+        for facts in self.outputs().filter_map(|(_, output)| output.facts.facts()) {
+            names.push(facts.package.clone());
+            names.extend(facts.provides.iter().cloned());
+        }
+        names.sort();
+        names.dedup();
+        names
+    }
+}

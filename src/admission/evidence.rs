@@ -1,0 +1,225 @@
+//! What the gate decides on. The caller checked signatures and read the store; the gate believes
+//! nothing else of it: digests are computed again from the values, times are compared here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Architecture, ArchiveName, BuilderId, FileName, Fingerprint, GitOid, GitRef, PackageName, Serial, Sha256,
+    SnapshotId, SuiteName, Timestamp, Version,
+};
+use crate::environment::Lock;
+use crate::format::intoto::Outcome;
+use crate::format::json;
+use crate::site::SignerScheme;
+use crate::source::Upstream;
+
+use super::LedgerView;
+
+/// Everything known about a candidate.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// What was found in Git when the source was derived again; absent when that failed, with the
+    /// reason in `source_failure`.
+    pub source: Option<SourceEvidence>,
+    /// Why the source could not be derived again.
+    pub source_failure: Option<String>,
+    /// Every rebuild record for the declaration, also those that dissent.
+    pub records: Vec<RecordEvidence>,
+    /// Every nonce issued for the declaration.
+    pub nonces: Vec<IssuedNonce>,
+    /// The environment locks by the SHA-256 they are named by.
+    pub locks: BTreeMap<Sha256, Lock>,
+    /// The snapshots of this site that the locks name.
+    pub snapshots: Vec<KnownSnapshot>,
+    /// What the indexes of those snapshots and of the site's mirrors hold under the names that the
+    /// locks and the candidate use.
+    pub indexed: Vec<Indexed>,
+    /// Files that a signed decision admitted: file → decision.
+    pub admitted: BTreeMap<Sha256, Sha256>,
+    /// What was ever admitted under the candidate's names.
+    pub ledger: LedgerView,
+    /// What differs inside a file that a record names: for people, no rule leans on it.
+    pub differences: BTreeMap<Sha256, String>,
+}
+
+/// What Git holds, verified now, whatever the declaration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceEvidence {
+    /// The ref that was fetched.
+    pub tag_ref: GitRef,
+    /// The name in the tag object's own `tag` header.
+    pub tag_name: String,
+    /// The tag object.
+    pub git_tag: GitOid,
+    /// The commit it names.
+    pub git_commit: GitOid,
+    /// That commit's tree.
+    pub git_tree: GitOid,
+    /// SHA-256 over the tree's manifest.
+    pub tree_sha256: Sha256,
+    /// Whose signatures on the tag held.
+    pub signers: Vec<TagSigner>,
+    /// `debian/source/format`.
+    pub source_format: String,
+    /// The head of `debian/changelog`.
+    pub changelog: ChangelogHead,
+    /// The upstream side, whose tree the tarball holds exactly.
+    pub upstream: Option<Upstream>,
+}
+
+/// A signature on the tag that held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagSigner {
+    /// The full fingerprint (of the primary key, for OpenPGP).
+    pub fingerprint: Fingerprint,
+    /// OpenPGP or SSH.
+    pub scheme: SignerScheme,
+    /// When it was made: the signature's own time (OpenPGP), the tagger's (SSH).
+    pub made_at: Timestamp,
+}
+
+/// The head of `debian/changelog`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangelogHead {
+    /// The source package.
+    pub source: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// Its date.
+    pub date: Timestamp,
+}
+
+/// A rebuild record whose signatures the caller checked against every builder's key of the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordEvidence {
+    /// SHA-256 of the envelope.
+    pub sha256: Sha256,
+    /// The keys whose signatures held, each once.
+    pub signed_by: Vec<Fingerprint>,
+    /// `builder.id`.
+    pub builder: BuilderId,
+    /// SHA-256 of the declaration that was built.
+    pub declaration: Sha256,
+    /// SHA-256 of the environment lock it was built in.
+    pub lock: Sha256,
+    /// The nonce.
+    pub nonce: String,
+    /// What was told apart between the runs of a quorum.
+    pub variation: Variation,
+    /// `DEB_BUILD_OPTIONS` without `parallel=N`.
+    pub options: Vec<String>,
+    /// `DEB_BUILD_PROFILES`.
+    pub profiles: Vec<String>,
+    /// `SOURCE_DATE_EPOCH`.
+    pub source_date_epoch: i64,
+    /// `none` when the build had no network.
+    pub network: String,
+    /// When the build started.
+    pub started_on: Timestamp,
+    /// When it ended.
+    pub finished_on: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it gave, by file name.
+    pub outputs: BTreeMap<FileName, Sha256>,
+    /// SHA-256 of the build log.
+    pub log: Option<Sha256>,
+}
+
+/// What differs between the runs of a quorum (gate rule E5).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Variation {
+    /// The host name inside the build.
+    pub hostname: String,
+    /// The user inside the build.
+    pub user: String,
+    /// `parallel=` of the build.
+    pub parallel: u32,
+}
+
+/// A nonce that the gate issued for one run of one builder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct IssuedNonce {
+    /// 64 lower-case hexadecimal digits of chance.
+    pub nonce: String,
+    /// SHA-256 of the declaration to build.
+    pub declaration: Sha256,
+    /// SHA-256 of the environment lock to build in.
+    pub lock: Sha256,
+    /// Who was asked.
+    pub builder: BuilderId,
+    /// When.
+    pub issued_at: Timestamp,
+    /// Until then the answer is waited for, and no decision is made without it.
+    pub answer_by: Timestamp,
+}
+
+/// A suite of a snapshot of this site, read from its own chain of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownSnapshot {
+    /// Which archive.
+    pub archive: ArchiveName,
+    /// Which of its suites.
+    pub suite: SuiteName,
+    /// Which snapshot.
+    pub id: SnapshotId,
+    /// Its serial.
+    pub serial: Serial,
+    /// SHA-256 of upstream's InRelease, whose signatures held; absent in a custom archive.
+    pub inrelease_sha256: Option<Sha256>,
+    /// `Date` of upstream's InRelease.
+    pub release_date: Option<Timestamp>,
+    /// SHA-256 of its uncompressed Packages indexes.
+    pub packages_sha256: BTreeSet<Sha256>,
+}
+
+/// Whether an index lists a binary or a source package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IndexedKind {
+    /// From Packages.
+    Binary,
+    /// From Sources.
+    Source,
+}
+
+/// A package as a verified index of this site lists it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Indexed {
+    /// From Packages or Sources.
+    pub kind: IndexedKind,
+    /// Whether upstream's signature covers it (a mirror), or our decision has to.
+    pub mirrored: bool,
+    /// Which archive.
+    pub archive: ArchiveName,
+    /// Which of its suites.
+    pub suite: SuiteName,
+    /// Its name.
+    pub package: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// Its architecture; `source` in Sources.
+    pub architecture: Architecture,
+    /// The source package it is built from.
+    pub source: PackageName,
+    /// The file: the .deb, or the .dsc.
+    pub sha256: Sha256,
+}
+
+/// The SHA-256 of a value's canonical JSON: what declarations, locks and policies are named by.
+/// `None` for a value that cannot be JSON, which none of ours is.
+#[must_use]
+pub fn identity<T: Serialize>(value: &T) -> Option<Sha256> {
+    json::canonical("identity", value).ok().map(|bytes| Sha256::of(&bytes))
+}
+
+/// The fingerprint of a builder's Ed25519 key as the policy writes it (64 hexadecimal digits);
+/// `None` when it is malformed.
+#[must_use]
+pub fn builder_fingerprint(public_key: &str) -> Option<Fingerprint> {
+    let mut bytes = [0_u8; 32];
+    hex::decode_to_slice(public_key, &mut bytes).ok()?;
+    Fingerprint::new(format!("ed25519:{}", Sha256::of(&bytes).hex())).ok()
+}
