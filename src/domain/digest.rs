@@ -127,6 +127,12 @@ impl Fingerprint {
     pub fn file_stem(&self) -> String {
         self.as_str().replace(':', "-").replace('/', "_")
     }
+
+    /// The fingerprint of an Ed25519 key of a builder or of the gate.
+    #[must_use]
+    pub fn of_ed25519(public: &[u8; 32]) -> Self {
+        Self(format!("ed25519:{}", Sha256::of(public)))
+    }
 }
 
 fn lower_hex(text: &str) -> bool {

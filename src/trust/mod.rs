@@ -1,4 +1,22 @@
-//! Trust: who may speak, and how fresh (DESIGN §6, threats S1–S9).
+//! Trust: who may speak (DESIGN §6, threats S1–S9).
 //!
-//! Owns OpenPGP certificate evaluation, clearsigned text, SSH signatures, DSSE keys and signers.
-//! The `pgp` crate gives primitives only; every policy is ours and is here. Reads no file, no clock.
+//! Owns OpenPGP certificate evaluation, clearsigned and detached signatures, SSH signatures, the
+//! archive's signing key, and the Ed25519 keys of builders and gates with their DSSE signatures.
+//! The `pgp` crate gives packets and primitives only; every policy is ours and is here. Everything
+//! works on bytes in memory: no file, no network, no clock. Nothing is kept, so a crash loses nothing.
+
+mod archive_key;
+mod ed25519;
+mod envelope;
+mod error;
+mod keyring;
+mod signature;
+mod ssh;
+
+pub use archive_key::ArchiveKey;
+pub use ed25519::{Ed25519Key, Ed25519Public};
+pub use envelope::{sign_envelope, verify_envelope};
+pub use error::TrustError;
+pub use keyring::Keyring;
+pub use signature::{Requirement, Signer, Verified, verify_detached, verify_inrelease, verify_tag};
+pub use ssh::{SshKey, verify_ssh};
