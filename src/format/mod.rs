@@ -4,11 +4,16 @@
 //! readers could read in two ways, and never touches a file or the network itself.
 
 pub mod ar;
+mod checksums;
+pub mod compress;
+pub mod deb822;
 pub mod dsse;
 mod error;
 mod input;
 pub mod intoto;
 pub mod json;
+pub mod packages;
+pub mod release;
 pub mod tar;
 
 pub use error::FormatError;
