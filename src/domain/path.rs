@@ -16,6 +16,10 @@ text_type!(
     /// A path below `dists/<suite>/`, as a Release file lists it: `main/binary-amd64/Packages.xz`.
     RelPath, "index path", path
 );
+text_type!(
+    /// The name of an object in the store. Longer than any path that it may have to hold.
+    ObjectName, "object name", object_name
+);
 
 impl PoolPath {
     /// Debian's own place for a file of source package `source`.
@@ -70,7 +74,16 @@ fn segment(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// A key is such a path with an archive, a suite, a snapshot's name and a `by-hash` folder before
+/// or in it (some 300 bytes): it must fit into an `ObjectName`, and that into S3's 1024 bytes.
 fn path(text: &str) -> Result<(), &'static str> {
+    if text.len() > 600 {
+        return Err("it is longer than 600 bytes");
+    }
+    text.split('/').try_for_each(segment)
+}
+
+fn object_name(text: &str) -> Result<(), &'static str> {
     if text.len() > 1000 {
         return Err("it is longer than 1000 bytes");
     }

@@ -4,14 +4,22 @@
 //! mean. After a crash every object is there whole or not at all; `create` has one winner ever,
 //! among threads, processes and machines.
 
+mod local;
+mod object;
+mod url;
+
+pub use local::LocalStore;
+pub use object::ObjectStore;
+pub use url::open_store;
+
 use std::io::Read;
 use std::path::PathBuf;
 
-use crate::domain::{ArchiveName, Coded, Digest, Kind, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
+use crate::domain::{ArchiveName, Coded, Digest, Kind, ObjectName, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
 
 /// The name of an object: segments of `[A-Za-z0-9][A-Za-z0-9.+~_@:,=-]*` joined by `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(RelPath);
+pub struct Key(ObjectName);
 
 impl Key {
     /// Checks `text` and takes it.
@@ -19,7 +27,7 @@ impl Key {
     /// # Errors
     /// When a segment does not follow the grammar.
     pub fn new(text: impl Into<String>) -> Result<Self, StoreError> {
-        RelPath::new(text).map(Self).map_err(StoreError::Key)
+        ObjectName::new(text).map(Self).map_err(StoreError::Key)
     }
 
     /// The text.
@@ -44,6 +52,30 @@ impl Key {
     #[must_use]
     pub fn dists_named(archive: &ArchiveName, suite: &SuiteName, name: &str, path: &RelPath) -> Self {
         Self::joined(&[archive.as_str(), "dists", suite.as_str(), name, path.as_str()])
+    }
+
+    /// The bytes of a file below `dists/<suite>/`, under their hash: beside `path`, as apt asks for them.
+    #[must_use]
+    pub fn by_hash(archive: &ArchiveName, suite: &SuiteName, path: &RelPath, sha256: &Sha256) -> Self {
+        let name = Self::hashed(path, sha256);
+        Self::joined(&[archive.as_str(), "dists", suite.as_str(), &name])
+    }
+
+    /// The same below `dists/<suite>/<name>/`.
+    #[must_use]
+    pub fn by_hash_named(
+        archive: &ArchiveName,
+        suite: &SuiteName,
+        name: &str,
+        path: &RelPath,
+        sha256: &Sha256,
+    ) -> Self {
+        let hashed = Self::hashed(path, sha256);
+        Self::joined(&[archive.as_str(), "dists", suite.as_str(), name, &hashed])
+    }
+
+    fn hashed(path: &RelPath, sha256: &Sha256) -> String {
+        format!("{}by-hash/SHA256/{sha256}", path.folder())
     }
 
     /// A public document of an archive, by hash: declarations, locks, records, decisions, logs.
@@ -76,7 +108,7 @@ impl Key {
             clippy::expect_used,
             reason = "every part comes from a validated type whose grammar is this one's"
         )]
-        Self(RelPath::new(parts.join("/")).expect("validated parts"))
+        Self(ObjectName::new(parts.join("/")).expect("validated parts"))
     }
 }
 

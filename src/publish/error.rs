@@ -1,0 +1,76 @@
+//! Why a snapshot could not be published.
+
+use crate::domain::{Coded, Digest, Kind, SuiteName};
+use crate::snapshot::SnapshotError;
+use crate::store::{Key, StoreError};
+
+/// What `publish` refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The records are not in order.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// An archive without snapshots.
+    #[error("`{0}` has no snapshot to publish")]
+    Nothing(crate::domain::ArchiveName),
+    /// A file that the Release file would name is not in the store.
+    #[error("`{0}` is not in the store, and the snapshot names it")]
+    Missing(Key),
+    /// A file that the Release file would name has other bytes.
+    #[error("`{key}`: the bytes are {found}, and the snapshot names {expected}")]
+    Damaged {
+        /// Which file.
+        key: Key,
+        /// What the record says.
+        expected: Digest,
+        /// What the store has.
+        found: Digest,
+    },
+    /// A Release file that apt would not read.
+    #[error("the InRelease of suite `{suite}` would have {size} bytes: apt reads at most {limit}")]
+    TooLarge {
+        /// Which suite.
+        suite: SuiteName,
+        /// Bytes.
+        size: u64,
+        /// apt's limit.
+        limit: u64,
+    },
+    /// The signer failed.
+    #[error("cannot sign: {0}")]
+    Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Coded for PublishError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Snapshot(error) => error.code(),
+            Self::Nothing(_) => "E-PUBLISH-001",
+            Self::Missing(_) => "E-PUBLISH-002",
+            Self::Damaged { .. } => "E-PUBLISH-003",
+            Self::TooLarge { .. } => "E-PUBLISH-004",
+            Self::Signing(_) => "E-PUBLISH-005",
+        }
+    }
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Snapshot(error) => error.kind(),
+            Self::Nothing(_) => Kind::Usage,
+            Self::Missing(_) | Self::Damaged { .. } | Self::TooLarge { .. } => Kind::Verification,
+            Self::Signing(_) => Kind::Environment,
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Snapshot(error) => error.hint(),
+            Self::Missing(_) | Self::Damaged { .. } => Some("`assay fsck` finds all that is damaged".to_owned()),
+            _ => None,
+        }
+    }
+}

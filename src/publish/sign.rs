@@ -1,0 +1,24 @@
+//! Who signs Release files.
+
+use super::PublishError;
+use crate::domain::Timestamp;
+
+/// A Release file in the two signed forms that clients ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// `InRelease`: clearsigned (RFC 9580 §7).
+    pub inrelease: Vec<u8>,
+    /// `Release.gpg`: the detached signature, armored.
+    pub release_gpg: Vec<u8>,
+}
+
+/// What signs an archive's Release files: a key that we hold, or a program that holds one.
+///
+/// The same text and instant should give the same bytes: then publishing again changes nothing.
+pub trait ReleaseSigner {
+    /// Signs `text` as of `at`.
+    ///
+    /// # Errors
+    /// `Signing`.
+    fn sign(&self, text: &[u8], at: Timestamp) -> Result<Signed, PublishError>;
+}

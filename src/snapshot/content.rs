@@ -1,0 +1,76 @@
+//! What a snapshot consists of: its indexes, by hash.
+
+use serde::Serialize;
+
+use super::{IndexFile, Record, SnapshotError, SuiteState};
+use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
+use crate::format::json;
+use crate::store::{Key, Store, StoreError};
+
+/// The identity of what a snapshot holds: a SHA-256 over the names of its suites and the paths and
+/// hashes of their indexes. Renewing a snapshot keeps it; any other change does not.
+#[must_use]
+pub fn content_digest(record: &Record) -> Sha256 {
+    #[derive(Serialize)]
+    struct Content<'a> {
+        suite: &'a SuiteName,
+        indexes: &'a [IndexFile],
+    }
+    let contents: Vec<_> = record.suites.iter().map(content).collect();
+    fn content(state: &SuiteState) -> Content<'_> {
+        Content {
+            suite: &state.suite,
+            indexes: &state.indexes,
+        }
+    }
+    #[expect(
+        clippy::expect_used,
+        reason = "lists and structs of strings and numbers are always JSON"
+    )]
+    Sha256::of(&json::canonical("snapshot content", &contents).expect("plain values"))
+}
+
+/// Where the bytes of an index are kept, once for all snapshots of the suite.
+#[must_use]
+pub fn index_key(archive: &ArchiveName, suite: &SuiteName, index: &IndexFile) -> Key {
+    Key::by_hash(archive, suite, &index.path, &index.digest.sha256)
+}
+
+/// Where upstream's InRelease is kept, once for all snapshots of the suite.
+#[must_use]
+pub fn upstream_inrelease_key(archive: &ArchiveName, suite: &SuiteName, inrelease: &Digest) -> Key {
+    Key::by_hash(archive, suite, &upstream_inrelease_path(), &inrelease.sha256)
+}
+
+/// `upstream/InRelease`.
+pub(crate) fn upstream_inrelease_path() -> RelPath {
+    #[expect(clippy::expect_used, reason = "a constant that follows the grammar")]
+    RelPath::new("upstream/InRelease").expect("constant")
+}
+
+/// An index of a suite, checked against its record.
+///
+/// # Errors
+/// When it is not kept, not in the store, or its bytes are not those of the record.
+pub fn read_index(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suite: &SuiteName,
+    index: &IndexFile,
+) -> Result<Vec<u8>, SnapshotError> {
+    if !index.kept {
+        return Err(SnapshotError::NotKept {
+            suite: suite.clone(),
+            path: index.path.clone(),
+        });
+    }
+    let key = index_key(archive, suite, index);
+    let bytes = match store.get(&key, index.digest.size) {
+        Err(StoreError::TooLarge { key, .. }) => return Err(SnapshotError::Damaged { key }),
+        other => other?,
+    };
+    if Digest::of(&bytes) != index.digest {
+        return Err(SnapshotError::Damaged { key });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,110 @@
+//! What is wrong with a snapshot, a chain of them, or a name for one.
+
+use crate::domain::{ArchiveName, Coded, DomainError, Kind, RelPath, SnapshotName, SuiteName, escape};
+use crate::format::FormatError;
+use crate::store::{Key, StoreError};
+
+/// What `snapshot` refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record that is no record.
+    #[error("`{key}`: {source}")]
+    Record {
+        /// Where the record is.
+        key: Key,
+        /// What is wrong with it.
+        source: FormatError,
+    },
+    /// A record that does not continue the ones before it, or contradicts itself.
+    #[error("`{key}`: {why}")]
+    Chain {
+        /// Where the record is.
+        key: Key,
+        /// What is wrong.
+        why: String,
+    },
+    /// A suite that cannot be published as it is.
+    #[error("suite `{suite}`: {why}")]
+    Suite {
+        /// Which suite.
+        suite: SuiteName,
+        /// What is wrong.
+        why: String,
+    },
+    /// No further serial.
+    #[error("no further snapshot of `{archive}` today: {source}")]
+    Full {
+        /// Which archive.
+        archive: ArchiveName,
+        /// Why.
+        source: DomainError,
+    },
+    /// No snapshot of this name.
+    #[error("`{archive}` has no snapshot `{name}`")]
+    NotFound {
+        /// Which archive.
+        archive: ArchiveName,
+        /// What was asked for.
+        name: Box<SnapshotName>,
+    },
+    /// A name that the suite does not list, or lists without keeping the file.
+    #[error("suite `{suite}` does not keep an index `{path}`")]
+    NotKept {
+        /// Which suite.
+        suite: SuiteName,
+        /// Which index.
+        path: RelPath,
+    },
+    /// An index whose bytes are not those of its record.
+    #[error("`{key}`: the bytes are not those that the record names")]
+    Damaged {
+        /// Where it is.
+        key: Key,
+    },
+}
+
+impl SnapshotError {
+    pub(crate) fn suite(suite: &SuiteName, why: impl AsRef<str>) -> Self {
+        Self::Suite {
+            suite: suite.clone(),
+            why: escape(why.as_ref()),
+        }
+    }
+}
+
+impl Coded for SnapshotError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Record { .. } => "E-SNAPSHOT-001",
+            Self::Chain { .. } => "E-SNAPSHOT-002",
+            Self::Suite { .. } => "E-SNAPSHOT-003",
+            Self::Full { .. } => "E-SNAPSHOT-004",
+            Self::NotFound { .. } => "E-SNAPSHOT-005",
+            Self::NotKept { .. } => "E-SNAPSHOT-006",
+            Self::Damaged { .. } => "E-SNAPSHOT-007",
+        }
+    }
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Record { .. } | Self::Chain { .. } | Self::Suite { .. } | Self::Damaged { .. } => Kind::Verification,
+            Self::Full { .. } => Kind::Conflict,
+            Self::NotFound { .. } | Self::NotKept { .. } => Kind::Usage,
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Full { .. } => Some("wait for the next day (UTC)".to_owned()),
+            Self::NotFound { archive, .. } => {
+                Some(format!("`assay snapshot list {archive}` prints the ones there are"))
+            }
+            Self::Damaged { .. } => Some("`assay fsck` finds all that is damaged".to_owned()),
+            _ => None,
+        }
+    }
+}
