@@ -2,3 +2,22 @@
 //!
 //! Owns HTTP to upstream archives. What it has put into the store before a failure is by hash and
 //! named by nothing: the old state stays. Signs nothing, publishes nothing.
+
+mod body;
+mod client;
+mod error;
+mod follow;
+mod index;
+mod mirror;
+mod plan;
+mod pull;
+mod resolve;
+
+pub use body::Body;
+pub use client::{Client, Expect, Limits};
+pub use error::UpstreamError;
+pub use follow::{Follow, Followed, follow};
+pub use index::PoolIndex;
+pub use mirror::mirror_uri;
+pub use plan::{Plan, Planned, Wanted, plan};
+pub use pull::{fetch_all, fetch_pool_file};

@@ -1,0 +1,408 @@
+//! HTTP to one upstream, with limits (threats F8, F9). Async inside, blocking outside.
+//!
+//! A client belongs to one base URL: redirects leave its host only for hosts that were allowed, and
+//! private addresses are used only for the base URL's own host.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{StatusCode, Url, header, redirect};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::body::Body;
+use super::resolve::{Guarded, is_private_host};
+use super::{UpstreamError, body};
+use crate::domain::{RelPath, escape};
+
+/// What a client takes at most.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// To connect.
+    pub connect: Duration,
+    /// Without a byte.
+    pub idle: Duration,
+    /// For a whole file, beside what its size allows at `slowest`.
+    pub total: Duration,
+    /// The slowest rate that is waited for, in bytes per second.
+    pub slowest: u64,
+    /// How often a file is tried.
+    pub tries: u32,
+    /// Before the second try; doubled before each further one.
+    pub backoff: Duration,
+    /// Files fetched at once.
+    pub connections: usize,
+    /// Redirects followed for one file.
+    pub redirects: usize,
+    /// Hosts that redirects may lead to, beside the base URL's own.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            idle: Duration::from_secs(30),
+            total: Duration::from_secs(60),
+            slowest: 16 << 10,
+            tries: 3,
+            backoff: Duration::from_millis(300),
+            connections: 8,
+            redirects: 5,
+            allowed_hosts: Vec::new(),
+        }
+    }
+}
+
+/// How many bytes a file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Exactly so many: a signed index says so.
+    Exactly(u64),
+    /// Not known beforehand; no more than so many.
+    AtMost(u64),
+}
+
+impl Expect {
+    /// The most bytes that may come.
+    #[must_use]
+    pub fn most(self) -> u64 {
+        match self {
+            Self::Exactly(size) | Self::AtMost(size) => size,
+        }
+    }
+}
+
+/// An HTTP client of one upstream. Blocks; not for use on threads that run async code.
+#[derive(Debug)]
+pub struct Client {
+    base: Url,
+    http: reqwest::Client,
+    limits: Limits,
+    permits: Arc<Semaphore>,
+    /// Always there until dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Client {
+    /// A client for the upstream at `base_uri`.
+    ///
+    /// # Errors
+    /// When `base_uri` is no http(s) URL of a folder on a host, or the machine has no threads left.
+    pub fn new(base_uri: &str, limits: Limits) -> Result<Self, UpstreamError> {
+        let base = base_url(base_uri)?;
+        let failed = |error: &dyn std::error::Error| UpstreamError::Client(body::causes(error));
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("assay-http")
+            .enable_all()
+            .build()
+            .map_err(|error| failed(&error))?;
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .connect_timeout(limits.connect)
+            .pool_max_idle_per_host(limits.connections);
+        if is_private_host(&base) {
+            // A proxy has other loopback and private addresses than we.
+            http = http.no_proxy();
+        } else {
+            let declared = base.host_str().unwrap_or_default().to_owned();
+            http = http.dns_resolver(Guarded { declared });
+        }
+        Ok(Self {
+            http: http.build().map_err(|error| failed(&error))?,
+            permits: Arc::new(Semaphore::new(limits.connections)),
+            base,
+            limits,
+            runtime: Some(runtime),
+        })
+    }
+
+    /// The base URL, with its trailing slash.
+    #[must_use]
+    pub fn base_uri(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// How many files are fetched at once.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.limits.connections
+    }
+
+    /// The URL of a file below the base.
+    ///
+    /// # Errors
+    /// Never for a checked path.
+    pub fn url(&self, path: &str) -> Result<Url, UpstreamError> {
+        let checked = RelPath::new(path).map_err(|source| bad_url(path, source))?;
+        // No segment of a checked path is read in a special way but `name:` at its start, so it is
+        // appended as text: `join` would take that for a scheme.
+        Url::parse(&format!("{}{checked}", self.base)).map_err(|source| bad_url(path, source))
+    }
+
+    /// A whole small file.
+    ///
+    /// # Errors
+    /// When it cannot be had, or is not of the expected size.
+    pub fn get(&self, path: &str, expect: Expect) -> Result<Vec<u8>, UpstreamError> {
+        self.retrying(|| {
+            let mut body = self.open(path, expect)?;
+            let mut bytes = Vec::new();
+            let read = std::io::Read::read_to_end(&mut body, &mut bytes);
+            match read {
+                Ok(_) => Ok(bytes),
+                Err(error) => Err(body.failure(&error)),
+            }
+        })
+    }
+
+    /// A file as a stream that enforces the limits. One try, after any number of redirects; see
+    /// [`Client::retrying`].
+    ///
+    /// # Errors
+    /// When it cannot be had, or a size other than the expected one is announced.
+    pub fn open(&self, path: &str, expect: Expect) -> Result<Body, UpstreamError> {
+        let url = self.url(path)?;
+        let handle = self.handle()?;
+        handle.block_on(self.request(url, expect, handle.clone()))
+    }
+
+    /// Runs `fetch` until it succeeds, fails for good, or has been tried often enough.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub fn retrying<T>(&self, fetch: impl Fn() -> Result<T, UpstreamError>) -> Result<T, UpstreamError> {
+        let mut pause = self.limits.backoff;
+        for _ in 1..self.limits.tries {
+            match fetch() {
+                Err(error) if error.is_passing() => {
+                    tracing::debug!(%error, "trying again");
+                    self.handle()?.block_on(tokio::time::sleep(pause));
+                    pause = pause.saturating_mul(2);
+                }
+                done => return done,
+            }
+        }
+        fetch()
+    }
+
+    fn handle(&self) -> Result<Handle, UpstreamError> {
+        let gone = || UpstreamError::Client("it was shut down".to_owned());
+        self.runtime.as_ref().map(|r| r.handle().clone()).ok_or_else(gone)
+    }
+
+    async fn request(&self, first: Url, expect: Expect, handle: Handle) -> Result<Body, UpstreamError> {
+        let closed = |_| UpstreamError::Client("it was shut down".to_owned());
+        let permit = self.permits.clone().acquire_owned().await.map_err(closed)?;
+        let seconds = expect.most() / self.limits.slowest.max(1);
+        let deadline = Instant::now() + self.limits.total + Duration::from_secs(seconds);
+        let mut url = first.clone();
+        for _ in 0..=self.limits.redirects {
+            let answer = self.answer(&url, deadline).await?;
+            let status = answer.status();
+            if status == StatusCode::OK {
+                let limits = body::Limits {
+                    expect,
+                    idle: self.limits.idle,
+                    deadline,
+                };
+                return Body::new(first.to_string(), answer, limits, handle, permit);
+            }
+            if !is_redirect(status) {
+                return Err(refusal(&first, status));
+            }
+            url = self.redirected(&url, &answer)?;
+        }
+        Err(UpstreamError::Redirect {
+            url: first.to_string(),
+            to: escape(url.as_str()),
+            why: "there are too many of them",
+        })
+    }
+
+    async fn answer(&self, url: &Url, deadline: Instant) -> Result<reqwest::Response, UpstreamError> {
+        let soon = (Instant::now() + self.limits.connect + self.limits.idle).min(deadline);
+        let request = self.http.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        match timeout_at(soon, request.send()).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if error.is_timeout() => Err(UpstreamError::TimedOut {
+                url: url.to_string(),
+                what: format!("no connection within {} s", self.limits.connect.as_secs()),
+            }),
+            Ok(Err(error)) => Err(UpstreamError::Transport {
+                url: url.to_string(),
+                why: body::causes(&error.without_url()),
+            }),
+            Err(_) => Err(UpstreamError::TimedOut {
+                url: url.to_string(),
+                what: "no answer".to_owned(),
+            }),
+        }
+    }
+
+    fn redirected(&self, from: &Url, answer: &reqwest::Response) -> Result<Url, UpstreamError> {
+        let raw = answer
+            .headers()
+            .get(header::LOCATION)
+            .map_or(&b""[..], |value| value.as_bytes());
+        let refuse = |why| UpstreamError::Redirect {
+            url: from.to_string(),
+            to: escape(&String::from_utf8_lossy(raw)),
+            why,
+        };
+        let text = std::str::from_utf8(raw).map_err(|_| refuse("it is not ASCII"))?;
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(refuse(
+                "it is empty or has blanks, control characters or bytes outside ASCII",
+            ));
+        }
+        let to = from.join(text).map_err(|_| refuse("it is not a URL"))?;
+        self.check_redirect(from, &to).map_err(refuse)?;
+        Ok(to)
+    }
+
+    fn check_redirect(&self, from: &Url, to: &Url) -> Result<(), &'static str> {
+        if !matches!(to.scheme(), "http" | "https") || (from.scheme() == "https" && to.scheme() != "https") {
+            return Err("https may only lead to https");
+        }
+        if !to.username().is_empty() || to.password().is_some() {
+            return Err("it has a user name");
+        }
+        if to.host_str() == self.base.host_str() {
+            let upgraded = to.scheme() == "https" && to.port().is_none();
+            let same = to.port_or_known_default() == self.base.port_or_known_default();
+            return if same || upgraded {
+                Ok(())
+            } else {
+                Err("it leads to another port of the host")
+            };
+        }
+        let allowed = to
+            .host_str()
+            .is_some_and(|host| self.limits.allowed_hosts.iter().any(|a| a == host));
+        if !allowed {
+            return Err("it leads to another host");
+        }
+        if is_private_host(to) && !is_private_host(&self.base) {
+            return Err("it leads to a private address");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waiting is not allowed where a server drops this, and nothing here must be finished.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn refusal(url: &Url, status: StatusCode) -> UpstreamError {
+    let (url, status) = (url.to_string(), status.as_u16());
+    match status {
+        404 | 410 => UpstreamError::NotFound { url, status },
+        _ => UpstreamError::Status { url, status },
+    }
+}
+
+fn bad_url(url: &str, why: impl ToString) -> UpstreamError {
+    UpstreamError::Url {
+        url: escape(url),
+        why: why.to_string(),
+    }
+}
+
+/// Checks the address of an upstream, and ends it with a slash.
+fn base_url(text: &str) -> Result<Url, UpstreamError> {
+    // The parser would drop tabs and line ends without a word.
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(bad_url(
+            text,
+            "it has blanks, control characters or bytes outside ASCII",
+        ));
+    }
+    let mut url = Url::parse(text).map_err(|source| bad_url(text, source))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(bad_url(text, "it is not http:// or https:// with a host"));
+    }
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err(bad_url(text, "it has a user name, a query or a fragment"));
+    }
+    if !url.path().ends_with('/') {
+        let folder = format!("{}/", url.path());
+        url.set_path(&folder);
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked() {
+        for bad in [
+            "",
+            "debian",
+            "ftp://h/x",
+            "http://h/a b",
+            "http://h/a\r\nX: y",
+            "http://h/\t",
+            "http://u@h/",
+            "http://h/?q",
+            "http:///",
+        ] {
+            assert!(base_url(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(base_url("http://h/debian").unwrap().as_str(), "http://h/debian/");
+    }
+
+    #[test]
+    fn paths_stay_below_the_base() {
+        let client = Client::new("http://127.0.0.1:1/debian", Limits::default()).unwrap();
+        let url = client.url("pool/main/g/g++/a_1%2b".trim_end_matches("%2b")).unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:1/debian/pool/main/g/g++/a_1");
+        assert_eq!(
+            client.url("a~1+b:2").unwrap().as_str(),
+            "http://127.0.0.1:1/debian/a~1+b:2"
+        );
+        for bad in ["../x", "/x", "http://other/x", "a/%2e%2e/b", "a\r\nb", "a?b", "a#b"] {
+            assert!(client.url(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn redirects_stay_on_the_host() {
+        let limits = Limits {
+            allowed_hosts: vec!["cdn.example".into(), "10.0.0.1".into()],
+            ..Limits::default()
+        };
+        let client = Client::new("http://a.example/debian", limits).unwrap();
+        let check = |from: &str, to: &str| client.check_redirect(&from.parse().unwrap(), &to.parse().unwrap());
+        assert_eq!(check("http://a.example/x", "http://a.example/y"), Ok(()));
+        assert_eq!(check("http://a.example/x", "https://a.example/y"), Ok(()));
+        assert_eq!(check("http://a.example/x", "https://cdn.example/y"), Ok(()));
+        for (from, to) in [
+            ("https://a.example/x", "http://a.example/y"),
+            ("http://a.example/x", "http://a.example:22/y"),
+            ("http://a.example/x", "http://b.example/y"),
+            ("http://a.example/x", "http://10.0.0.1/y"),
+            ("http://a.example/x", "http://u@a.example/y"),
+            ("http://a.example/x", "file:///etc/passwd"),
+        ] {
+            assert!(check(from, to).is_err(), "{to}");
+        }
+    }
+}

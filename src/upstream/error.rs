@@ -1,0 +1,335 @@
+//! What following an upstream can run into.
+
+use crate::domain::{Coded, Digest, Kind, PoolPath, RelPath, SuiteName, Timestamp};
+use crate::format::FormatError;
+use crate::host::HostError;
+use crate::snapshot::SnapshotError;
+use crate::store::StoreError;
+use crate::trust::TrustError;
+
+/// Why an upstream was not followed, or a file not fetched. Nothing that is published has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// An address that is no usable URL.
+    #[error("`{url}` is not usable as an upstream's address: {why}")]
+    Url {
+        /// The address, escaped.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The connection failed, or broke.
+    #[error("cannot fetch `{url}`: {why}")]
+    Transport {
+        /// What was fetched.
+        url: String,
+        /// The error and its causes.
+        why: String,
+    },
+    /// An answer other than 200 and 404.
+    #[error("cannot fetch `{url}`: the server says {status}")]
+    Status {
+        /// What was fetched.
+        url: String,
+        /// The HTTP status code.
+        status: u16,
+    },
+    /// 404 or 410.
+    #[error("`{url}` is not there: the server says {status}")]
+    NotFound {
+        /// What was fetched.
+        url: String,
+        /// The HTTP status code.
+        status: u16,
+    },
+    /// More bytes, or fewer, than were said beforehand.
+    #[error("`{url}` has the wrong size: {found} bytes came or were announced, {expected} were expected")]
+    Size {
+        /// What was fetched.
+        url: String,
+        /// What Release or an index says, or the most that is taken.
+        expected: u64,
+        /// What the server announced, or how much had come when it was cut off.
+        found: u64,
+    },
+    /// A redirect that is not followed.
+    #[error("`{url}` redirects to `{to}`, which is refused: {why}")]
+    Redirect {
+        /// What was fetched.
+        url: String,
+        /// Where to, escaped.
+        to: String,
+        /// Which rule it breaks.
+        why: &'static str,
+    },
+    /// Nothing came for too long, or all of it took too long.
+    #[error("`{url}` took too long: {what}")]
+    TimedOut {
+        /// What was fetched.
+        url: String,
+        /// Which limit was reached.
+        what: String,
+    },
+    /// The bytes are not the ones that Release or an index says.
+    #[error("`{url}` has the wrong bytes: {found}, not {expected}")]
+    Digest {
+        /// What was fetched.
+        url: String,
+        /// What was said.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// No signature on an InRelease holds.
+    #[error("the InRelease of `{suite}` is not accepted: {source}")]
+    Signature {
+        /// Whose InRelease.
+        suite: SuiteName,
+        /// What `trust` says.
+        source: Box<TrustError>,
+    },
+    /// An older Release than the one that we accepted before.
+    #[error("`{suite}` went back in time: its Date is {found}, and we have accepted {accepted}")]
+    Rollback {
+        /// Which suite.
+        suite: SuiteName,
+        /// The Date that came.
+        found: Timestamp,
+        /// The Date of the newest that was accepted.
+        accepted: Timestamp,
+    },
+    /// Two Releases with one Date.
+    #[error("`{suite}` has two different Release files with the Date {date}")]
+    Equivocation {
+        /// Which suite.
+        suite: SuiteName,
+        /// Their Date.
+        date: Timestamp,
+    },
+    /// Valid-Until is past.
+    #[error("the Release of `{suite}` expired on {valid_until}; it is from {date}")]
+    Expired {
+        /// Which suite.
+        suite: SuiteName,
+        /// Its Date.
+        date: Timestamp,
+        /// Its Valid-Until.
+        valid_until: Timestamp,
+    },
+    /// Date is in the future.
+    #[error("the Release of `{suite}` is from the future: its Date is {date}, and it is {now}")]
+    Future {
+        /// Which suite.
+        suite: SuiteName,
+        /// Its Date.
+        date: Timestamp,
+        /// Our clock.
+        now: Timestamp,
+    },
+    /// Release names something else than what is configured, or was accepted before.
+    #[error("the Release of `{suite}` has the {field} `{found}`, where `{expected}` is expected")]
+    Identity {
+        /// Which suite.
+        suite: SuiteName,
+        /// Which field.
+        field: &'static str,
+        /// What it says, escaped; `-` when it is not there.
+        found: String,
+        /// What it must say, escaped.
+        expected: String,
+    },
+    /// An index that must be there is not listed.
+    #[error("the Release of `{suite}` does not list `{path}`, nor a compressed form of it that we read")]
+    NotListed {
+        /// Which suite.
+        suite: SuiteName,
+        /// The uncompressed index.
+        path: RelPath,
+    },
+    /// A compressed index does not hold what Release says of its uncompressed form.
+    #[error("`{path}` of `{suite}` decompresses to {found}; Release says {expected}")]
+    Uncompressed {
+        /// Which suite.
+        suite: SuiteName,
+        /// The compressed index.
+        path: RelPath,
+        /// What Release says of the uncompressed index.
+        expected: Digest,
+        /// What came out.
+        found: Digest,
+    },
+    /// An index, or all of one run, is larger than is taken.
+    #[error("the indexes of `{suite}` are larger than is taken: {size} bytes of at most {limit}")]
+    TooLarge {
+        /// Which suite.
+        suite: SuiteName,
+        /// What Release announces.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The machine's apt follows no such archive.
+    #[error("no `uri` is configured, and this machine's apt follows no {origin}/{label} with `{suites}`")]
+    NoMirror {
+        /// The configured Origin.
+        origin: String,
+        /// The configured Label.
+        label: String,
+        /// The configured suites.
+        suites: String,
+    },
+    /// No kept snapshot has this pool file.
+    #[error("no snapshot of this archive has `{0}`")]
+    NotInSnapshots(PoolPath),
+    /// Another request was fetching the same file, and failed.
+    #[error("{why}")]
+    Shared {
+        /// What it failed with.
+        why: String,
+        /// Its code.
+        code: &'static str,
+        /// Its kind.
+        kind: Kind,
+    },
+    /// What came does not follow its format.
+    #[error("`{url}`: {source}")]
+    Format {
+        /// What was read.
+        url: String,
+        /// What is wrong with it.
+        source: FormatError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A snapshot could not be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The machine failed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The HTTP client could not be made.
+    #[error("the HTTP client cannot be started: {0}")]
+    Client(String),
+}
+
+impl UpstreamError {
+    /// The same error for each of several waiting clients.
+    pub(crate) fn shared(&self) -> Self {
+        Self::Shared {
+            why: self.to_string(),
+            code: self.code(),
+            kind: self.kind(),
+        }
+    }
+
+    /// Whether trying once more may help: the connection, not the content.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::TimedOut { .. } => true,
+            Self::Status { status, .. } => *status >= 500 || *status == 429,
+            _ => false,
+        }
+    }
+
+    /// Whether this is what an upstream looks like that is being updated while we read it.
+    pub(crate) fn is_moving(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound { .. } | Self::Size { .. } | Self::Digest { .. } | Self::Uncompressed { .. }
+        )
+    }
+}
+
+impl Coded for UpstreamError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Url { .. } => "E-UP-001",
+            Self::Transport { .. } => "E-UP-002",
+            Self::Status { .. } => "E-UP-003",
+            Self::NotFound { .. } => "E-UP-004",
+            Self::Size { .. } => "E-UP-005",
+            Self::Redirect { .. } => "E-UP-006",
+            Self::TimedOut { .. } => "E-UP-007",
+            Self::Digest { .. } => "E-UP-008",
+            Self::Signature { .. } => "E-UP-009",
+            Self::Rollback { .. } => "E-UP-010",
+            Self::Equivocation { .. } => "E-UP-011",
+            Self::Expired { .. } => "E-UP-012",
+            Self::Future { .. } => "E-UP-013",
+            Self::Identity { .. } => "E-UP-014",
+            Self::NotListed { .. } => "E-UP-015",
+            Self::Uncompressed { .. } => "E-UP-016",
+            Self::NoMirror { .. } => "E-UP-017",
+            Self::NotInSnapshots(_) => "E-UP-018",
+            Self::Format { .. } => "E-UP-019",
+            Self::Client(_) => "E-UP-020",
+            Self::TooLarge { .. } => "E-UP-021",
+            Self::Shared { code, .. } => code,
+            Self::Store(source) => source.code(),
+            Self::Snapshot(source) => source.code(),
+            Self::Host(source) => source.code(),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Url { .. } | Self::NoMirror { .. } => Kind::Usage,
+            Self::Transport { .. }
+            | Self::Status { .. }
+            | Self::NotFound { .. }
+            | Self::TimedOut { .. }
+            | Self::NotInSnapshots(_)
+            | Self::Client(_) => Kind::Environment,
+            Self::Size { .. }
+            | Self::Redirect { .. }
+            | Self::Digest { .. }
+            | Self::Signature { .. }
+            | Self::Rollback { .. }
+            | Self::Equivocation { .. }
+            | Self::Expired { .. }
+            | Self::Future { .. }
+            | Self::Identity { .. }
+            | Self::NotListed { .. }
+            | Self::Uncompressed { .. }
+            | Self::TooLarge { .. }
+            | Self::Format { .. } => Kind::Verification,
+            Self::Shared { kind, .. } => *kind,
+            Self::Store(source) => source.kind(),
+            Self::Snapshot(source) => source.kind(),
+            Self::Host(source) => source.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Url { .. } => "give `uri` as http:// or https://, a host, and a folder",
+            Self::Transport { .. } | Self::Status { .. } | Self::TimedOut { .. } => {
+                "nothing was changed; try again, or set another `uri`"
+            }
+            Self::NotFound { .. } => "look whether `uri`, `suites` and `components` are right for this upstream",
+            Self::Size { .. } | Self::Digest { .. } | Self::Uncompressed { .. } => {
+                "nothing was changed; an upstream that is being updated looks like this: try again in some minutes, \
+                 or set another `uri`; when it stays, somebody changes the files on their way"
+            }
+            Self::Redirect { .. } => "set `uri` to the address that the files really come from",
+            Self::Signature { .. } => "compare `keyring`, `signers` and `threshold` with what upstream publishes",
+            Self::Rollback { .. } => "this mirror is behind or replays old files; set another `uri`",
+            Self::Equivocation { .. } => {
+                "the signer has signed two states for one instant: compare both InRelease files, and ask upstream"
+            }
+            Self::Expired { .. } => "this mirror is no longer updated, or hides updates: set another `uri`",
+            Self::Future { .. } => "look at this machine's clock first",
+            Self::Identity { .. } => {
+                "upstream changed what it calls itself, or this is another archive: compare, then change the site"
+            }
+            Self::NotListed { .. } => "take it out of `components` or `architectures`",
+            Self::NoMirror { .. } => "set `uri` in this archive's file, or run `apt-get update` and look at it",
+            Self::Store(source) => return source.hint(),
+            Self::Snapshot(source) => return source.hint(),
+            Self::Host(source) => return source.hint(),
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}

@@ -1,0 +1,116 @@
+//! Pool files from upstream into the store: verified before anybody sees a byte of them.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::{Client, Expect, UpstreamError};
+use crate::domain::{ArchiveName, Digest, PoolPath};
+use crate::host::Progress;
+use crate::store::{Key, Store, StoreError};
+
+/// Fetches one pool file, unless the store has it. Nothing appears in the store unless size and
+/// SHA-256 are as said.
+///
+/// # Errors
+/// `NotFound` when upstream no longer has it; what the network, the bytes or the store do wrong.
+pub fn fetch_pool_file(
+    client: &Client,
+    store: &dyn Store,
+    archive: &ArchiveName,
+    path: &PoolPath,
+    digest: &Digest,
+) -> Result<(), UpstreamError> {
+    let key = Key::pool(archive, path);
+    if is_there(store, &key, digest)? {
+        return Ok(());
+    }
+    fetch_object(client, store, path.as_str(), &key, digest)
+}
+
+/// Fetches many pool files at once.
+///
+/// # Errors
+/// The first failure; what was fetched before it stays.
+pub fn fetch_all(
+    client: &Client,
+    store: &dyn Store,
+    archive: &ArchiveName,
+    files: &[(PoolPath, Digest)],
+    progress: &Progress,
+) -> Result<(), UpstreamError> {
+    let total = files
+        .iter()
+        .fold(0u64, |sum, (_, digest)| sum.saturating_add(digest.size));
+    let bar = progress.bytes("packages", total);
+    let done = in_parallel(client.connections(), files, |(path, digest)| {
+        fetch_pool_file(client, store, archive, path, digest)?;
+        bar.advance(digest.size);
+        Ok(())
+    });
+    bar.finish();
+    done
+}
+
+/// Whether the store has this object, as far as its size tells: it was verified when it was written.
+pub(super) fn is_there(store: &dyn Store, key: &Key, digest: &Digest) -> Result<bool, UpstreamError> {
+    Ok(store.head(key)?.is_some_and(|meta| meta.size == digest.size))
+}
+
+/// Fetches `path` below the base URL into the store under `key`, checking while it streams.
+pub(super) fn fetch_object(
+    client: &Client,
+    store: &dyn Store,
+    path: &str,
+    key: &Key,
+    digest: &Digest,
+) -> Result<(), UpstreamError> {
+    client.retrying(|| {
+        let mut body = client.open(path, Expect::Exactly(digest.size))?;
+        match store.put_stream(key, digest, &mut body) {
+            Ok(()) => Ok(()),
+            Err(error) if body.has_failed() => Err(body.failure(&std::io::Error::other(error))),
+            Err(StoreError::Digest { expected, found, .. }) => {
+                let url = body.url().to_owned();
+                Err(UpstreamError::Digest { url, expected, found })
+            }
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+/// Does `work` for every item on some threads; the first failure ends it.
+pub(super) fn in_parallel<T: Sync>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<(), UpstreamError> + Sync,
+) -> Result<(), UpstreamError> {
+    let queue: Mutex<VecDeque<&T>> = Mutex::new(items.iter().collect());
+    let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
+    let stop = || {
+        if let Ok(mut queue) = queue.lock() {
+            queue.clear();
+        }
+    };
+    let run = || {
+        while let Some(item) = next() {
+            if let Err(error) = work(item) {
+                stop();
+                return Err(error);
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.clamp(1, items.len().max(1)))
+            .map(|_| scope.spawn(run))
+            .collect();
+        let mut first = Ok(());
+        for thread in threads {
+            let ended = thread
+                .join()
+                .unwrap_or_else(|_| Err(UpstreamError::Client("a thread ended with a bug".to_owned())));
+            first = first.and(ended);
+        }
+        first
+    })
+}
