@@ -4,9 +4,12 @@ use std::io::{ErrorKind, Read};
 
 use super::FormatError;
 
-/// Wraps an error of the stream below.
+/// The error of the stream below; ours, when one of our readers below gave it.
 pub(super) fn read_failed(what: &'static str) -> impl Fn(std::io::Error) -> FormatError {
-    move |source| FormatError::Read { what, source }
+    move |error| match error.downcast::<FormatError>() {
+        Ok(ours) => ours,
+        Err(source) => FormatError::Read { what, source },
+    }
 }
 
 /// A stream with a position.

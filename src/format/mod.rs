@@ -6,6 +6,7 @@
 pub mod ar;
 mod checksums;
 pub mod compress;
+pub mod deb;
 pub mod deb822;
 pub mod dsse;
 mod error;

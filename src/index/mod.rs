@@ -1,5 +1,15 @@
 //! Indexes: catalog → Packages, Sources, Translation, Release bytes (DESIGN §9).
 //!
-//! Pure and deterministic: sorted, no clock, no locale, pinned compressors.
+//! Owns the bytes of every index that we make ourselves. Pure and deterministic: sorted, no clock,
+//! no locale, pinned compressors; the order in which packages came does not show. Reads no file,
+//! writes none: `snapshot` stages what comes out of here.
 
-pub mod release;
+mod catalog;
+mod error;
+mod packages;
+mod sources;
+
+pub use catalog::{Catalog, suite_indexes};
+pub use error::IndexError;
+pub use packages::binary_stanza;
+pub use sources::source_stanza;

@@ -1,0 +1,201 @@
+//! Binary packages (deb(5)), read strictly and as a stream: `debian-binary`, control, data, and
+//! nothing else. Nothing is ever extracted; every regular file is hashed as it streams by.
+
+use std::io::Read;
+
+use sha2::Digest as _;
+
+use super::checksums::value;
+use super::compress::{self, Compression};
+use super::deb822::{self, Paragraph};
+use super::packages::source_of;
+use super::tar::{self, TarEntry, TarKind};
+use super::{FormatError, ar};
+use crate::domain::{Architecture, Digest, PackageName, Sha256, Version, escape};
+
+const WHAT: &str = ".deb";
+
+/// What a reader takes at most.
+#[derive(Debug, Clone, Copy)]
+pub struct DebLimits {
+    /// Bytes of the control archive, uncompressed.
+    pub control: u64,
+    /// Bytes of the data archive, uncompressed.
+    pub data: u64,
+    /// Entries of each archive.
+    pub entries: u64,
+}
+
+impl Default for DebLimits {
+    fn default() -> Self {
+        Self {
+            control: 64 << 20,
+            data: 16 << 30,
+            entries: 500_000,
+        }
+    }
+}
+
+/// What a .deb says and holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deb {
+    /// SHA-256 and size of the whole file, from the same bytes that the rest was read from.
+    pub digest: Digest,
+    /// `Package` of the control file.
+    pub package: PackageName,
+    /// `Version` of the control file.
+    pub version: Version,
+    /// `Architecture` of the control file.
+    pub architecture: Architecture,
+    /// The control file.
+    pub control: Paragraph,
+    /// The control archive with its contents: control file, maintainer scripts, conffiles, ...
+    pub control_files: Vec<TarEntry>,
+    /// The data archive, without contents.
+    pub data: Vec<TarEntry>,
+    /// How the control archive is compressed.
+    pub control_compression: Compression,
+    /// How the data archive is compressed.
+    pub data_compression: Compression,
+}
+
+impl Deb {
+    /// The source package and its version: `Source`, or the package's own where that says nothing.
+    ///
+    /// # Errors
+    /// When the field is none.
+    pub fn source(&self) -> Result<(PackageName, Version), FormatError> {
+        match self.control.get("Source") {
+            Some(text) => source_of(WHAT, text, &self.version),
+            None => Ok((self.package.clone(), self.version.clone())),
+        }
+    }
+
+    /// The programs that dpkg runs as root: maintainer scripts by name.
+    pub fn scripts(&self) -> impl Iterator<Item = &TarEntry> {
+        let is_script = |path: &str| matches!(path, "preinst" | "postinst" | "prerm" | "postrm" | "config");
+        self.control_files.iter().filter(move |entry| is_script(&entry.path))
+    }
+
+    /// Files that run with their owner's or group's rights.
+    pub fn privileged(&self) -> impl Iterator<Item = &TarEntry> {
+        self.data.iter().filter(|entry| entry.is_privileged())
+    }
+}
+
+/// Reads a .deb to its end.
+///
+/// # Errors
+/// When it is anything but exactly `debian-binary` (`2.0`), `control.tar` and `data.tar` (plain,
+/// gzip, xz or zstd), one of the archives is not plain (see [`tar`]), the control
+/// file is not one strict paragraph with valid `Package`, `Version` and `Architecture`, or a limit
+/// is exceeded.
+pub fn read_deb(reader: impl Read + Send, limits: &DebLimits) -> Result<Deb, FormatError> {
+    let mut hashed = Hashed {
+        reader,
+        hash: sha2::Sha256::new(),
+        size: 0,
+    };
+    let mut archive = ar::Reader::new(&mut hashed)?;
+    let first = next(&mut archive, "debian-binary")?;
+    if first.name != "debian-binary" || ar::content(&mut archive, 64)? != b"2.0\n" {
+        return Err(bad(&first.name, "the first member is not `debian-binary` with `2.0`"));
+    }
+    let control_limits = tar::Limits {
+        bytes: limits.control,
+        entries: limits.entries,
+        keep_content: true,
+        pax: false,
+    };
+    let (control_compression, control_files) = member(&mut archive, "control.tar", &control_limits)?;
+    let data_limits = tar::Limits {
+        bytes: limits.data,
+        keep_content: false,
+        ..control_limits
+    };
+    let (data_compression, data) = member(&mut archive, "data.tar", &data_limits)?;
+    if let Some(member) = archive.next_member()? {
+        return Err(bad(&member.name, "a member stands behind the data"));
+    }
+    let control = control(&control_files)?;
+    Ok(Deb {
+        digest: Digest {
+            sha256: Sha256::from_bytes(hashed.hash.finalize().into()),
+            size: hashed.size,
+        },
+        package: value(WHAT, "Package", control.require(WHAT, "Package")?)?,
+        version: value(WHAT, "Version", control.require(WHAT, "Version")?)?,
+        architecture: value(WHAT, "Architecture", control.require(WHAT, "Architecture")?)?,
+        control,
+        control_files,
+        data,
+        control_compression,
+        data_compression,
+    })
+}
+
+fn bad(at: &str, why: &str) -> FormatError {
+    FormatError::malformed(WHAT, format!("`{}`", escape(at)), why)
+}
+
+fn next<R: Read>(archive: &mut ar::Reader<R>, expected: &str) -> Result<ar::Member, FormatError> {
+    archive
+        .next_member()?
+        .ok_or_else(|| bad(expected, "the member is missing"))
+}
+
+/// Reads a member that is a compressed tar, and all of it: bytes behind the compressed stream are
+/// found by the next look at the archive.
+fn member<R: Read + Send>(
+    archive: &mut ar::Reader<R>,
+    name: &'static str,
+    limits: &tar::Limits,
+) -> Result<(Compression, Vec<TarEntry>), FormatError> {
+    let member = next(archive, name)?;
+    let compression = match member.name.strip_prefix(name) {
+        Some("") => Compression::Plain,
+        Some(".gz") => Compression::Gzip,
+        Some(".xz") => Compression::Xz,
+        Some(".zst") => Compression::Zstd,
+        _ => return Err(bad(&member.name, "a member has another name than deb(5) knows")),
+    };
+    let content = compress::reader(compression, archive.by_ref(), limits.bytes)?;
+    Ok((compression, tar::read(content, limits)?))
+}
+
+/// The control file, out of a control archive that holds plain files only.
+fn control(files: &[TarEntry]) -> Result<Paragraph, FormatError> {
+    let plain = |path: &str| {
+        path.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    };
+    let mut control = None;
+    for file in files {
+        match (&file.kind, file.path.as_str()) {
+            (TarKind::Directory, ".") => {}
+            (TarKind::File(_), "control") => control = file.content.as_deref(),
+            (TarKind::File(_), path) if plain(path) => {}
+            (_, path) => return Err(bad(path, "the control archive has something else than plain files")),
+        }
+    }
+    deb822::paragraph(
+        "control",
+        control.ok_or_else(|| bad("control", "the control file is missing"))?,
+    )
+}
+
+/// Hashes what is read through it.
+struct Hashed<R> {
+    reader: R,
+    hash: sha2::Sha256,
+    size: u64,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.hash.update(buffer.get(..count).unwrap_or_default());
+        self.size = self.size.saturating_add(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,60 @@
+//! A stanza of a Packages file, from the .deb's own control file.
+
+use super::IndexError;
+use crate::domain::{Digest, PoolPath};
+use crate::format::deb822::Paragraph;
+use crate::format::deb822::Stanzas;
+use crate::format::packages::Binary;
+
+/// What only an index says. A control file that says it too would speak for the archive.
+const INDEX_FIELDS: [&str; 16] = [
+    "Filename",
+    "MSDOS-Filename",
+    "Size",
+    "MD5sum",
+    "SHA1",
+    "SHA256",
+    "SHA512",
+    "Description-md5",
+    "Directory",
+    "Files",
+    "Checksums-Sha1",
+    "Checksums-Sha256",
+    "Status",
+    "Config-Version",
+    "Conffiles",
+    "Phased-Update-Percentage",
+];
+
+/// The stanza for a .deb: `Package` first, the other fields as its control file orders them, then
+/// `Filename`, `Size` and `SHA256`.
+///
+/// # Errors
+/// When the control file brings a field of the index, or lacks one that every package has.
+pub fn binary_stanza(control: &Paragraph, filename: &PoolPath, digest: &Digest) -> Result<Vec<u8>, IndexError> {
+    if let Some(field) = INDEX_FIELDS.into_iter().find(|field| control.get(field).is_some()) {
+        return Err(IndexError::IndexField {
+            what: "the control file",
+            field,
+        });
+    }
+    let mut stanza = Paragraph::new();
+    stanza.set("Package", control.require("control", "Package")?)?;
+    for (name, value) in control.fields() {
+        stanza.set(name, value)?;
+    }
+    stanza.set("Filename", filename.as_str())?;
+    stanza.set("Size", &digest.size.to_string())?;
+    stanza.set("SHA256", &digest.sha256.hex())?;
+    let bytes = stanza.to_bytes();
+    read_back(&bytes)?;
+    Ok(bytes)
+}
+
+/// A stanza that our own reader would refuse is not written.
+fn read_back(bytes: &[u8]) -> Result<(), IndexError> {
+    for stanza in Stanzas::new(bytes) {
+        Binary::from_stanza(&stanza?)?;
+    }
+    Ok(())
+}
