@@ -1,51 +1,223 @@
-//! Skeleton.
-use super::{Created, Key, Meta, Store, StoreError};
-use crate::domain::Digest;
-use std::io::Read;
+//! The store in a local folder.
+//!
+//! An object appears by link(2) or rename(2) of a temporary file that is already on the disk, and
+//! the folder is synced after. Immutable objects are files that nobody may write to. `object_store`'s
+//! own local backend is not used: it writes through symbolic links and does not sync.
+
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// A backend.
-#[derive(Debug)]
-pub struct LocalStore;
+use super::folder::{self, Found, IMMUTABLE, POINTER, Root, TempName};
+use super::{Created, Key, Meta, Store, StoreError, stream};
+use crate::domain::Digest;
+use crate::host::{Clock, files};
 
-impl Store for LocalStore {
-    fn get(&self, _key: &Key, _limit: u64) -> Result<Vec<u8>, StoreError> {
-        todo!()
-    }
-    fn open(&self, _key: &Key) -> Result<Box<dyn Read + Send>, StoreError> {
-        todo!()
-    }
-    fn head(&self, _key: &Key) -> Result<Option<Meta>, StoreError> {
-        todo!()
-    }
-    fn list(&self, _prefix: &str) -> Result<Vec<Meta>, StoreError> {
-        todo!()
-    }
-    fn create(&self, _key: &Key, _bytes: &[u8]) -> Result<Created, StoreError> {
-        todo!()
-    }
-    fn put_stream(&self, _key: &Key, _digest: &Digest, _stream: &mut dyn Read) -> Result<(), StoreError> {
-        todo!()
-    }
-    fn replace(&self, _key: &Key, _bytes: &[u8]) -> Result<(), StoreError> {
-        todo!()
-    }
-    fn link(&self, _from: &Key, _to: &Key) -> Result<(), StoreError> {
-        todo!()
-    }
-    fn delete(&self, _key: &Key) -> Result<(), StoreError> {
-        todo!()
-    }
-    fn local_path(&self, _key: &Key) -> Option<PathBuf> {
-        todo!()
-    }
+/// A store in a folder of this machine.
+#[derive(Debug)]
+pub struct LocalStore {
+    root: Root,
 }
+
 impl LocalStore {
-    /// Opens the folder, which is made when it is not there.
+    /// Opens the folder, which is made when it is not there, and removes temporary files that a
+    /// writer left there more than a day ago.
     ///
     /// # Errors
     /// When it cannot be made or read.
-    pub fn open(_root: &Path) -> Result<Self, StoreError> {
-        todo!()
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let shown = root.display().to_string();
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Backend {
+            act: "open the store",
+            key: shown.clone(),
+            source,
+        };
+        files::create_folder(root).map_err(|error| failed(error.into()))?;
+        let root = files::absolute(root).map_err(|error| failed(error.into()))?;
+        let root = Root::open(root, Clock::System.now()).map_err(|error| failed(error.into()))?;
+        Ok(Self { root })
+    }
+
+    fn find(&self, key: &Key) -> io::Result<Option<(std::fs::File, Found)>> {
+        match self.root.folder_of(key.as_str())? {
+            Some(folder) => folder::open(&folder, name(key)),
+            None => Ok(None),
+        }
+    }
+
+    fn look(&self, key: &Key) -> io::Result<Option<Found>> {
+        match self.root.folder_of(key.as_str())? {
+            Some(folder) => folder::look(&folder, name(key)),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether `key` has exactly these bytes.
+    fn is(&self, key: &Key, bytes: &[u8]) -> io::Result<bool> {
+        let Some((file, found)) = self.find(key)? else {
+            return Ok(false);
+        };
+        if found.size != bytes.len() as u64 {
+            return Ok(false);
+        }
+        let mut there = Vec::with_capacity(bytes.len());
+        file.take(found.size.saturating_add(1)).read_to_end(&mut there)?;
+        Ok(there == bytes)
+    }
+
+    fn try_create(&self, key: &Key, bytes: &[u8]) -> io::Result<Created> {
+        let folder = self.root.make_folder_of(key.as_str())?;
+        let mut temp = self.root.temp()?;
+        temp.write_all(bytes)?;
+        let made = temp.finish(IMMUTABLE, None)?.create(&folder, name(key))?;
+        Ok(if made || self.is(key, bytes)? {
+            Created::Yes
+        } else {
+            Created::No
+        })
+    }
+
+    fn try_replace(&self, key: &Key, bytes: &[u8]) -> io::Result<()> {
+        let folder = self.root.make_folder_of(key.as_str())?;
+        // HTTP clients ask for what is newer than their copy, in whole seconds: two versions of a
+        // pointer must differ in that.
+        let not_before = folder::look(&folder, name(key))?.map(|old| old.modified.plus(1));
+        let mut temp = self.root.temp()?;
+        temp.write_all(bytes)?;
+        temp.finish(POINTER, not_before)?.replace(&folder, name(key))
+    }
+
+    /// `None` when `from` is not there.
+    fn try_link(&self, from: &Key, to: &Key) -> io::Result<Option<()>> {
+        let Some(source) = self.root.folder_of(from.as_str())? else {
+            return Ok(None);
+        };
+        let Some((mut file, _)) = folder::open(&source, name(from))? else {
+            return Ok(None);
+        };
+        let target = self.root.make_folder_of(to.as_str())?;
+        let linked = match self.root.temp_link(&source, name(from))? {
+            Some(linked) => linked,
+            None => self.copy(&mut file)?,
+        };
+        linked.replace(&target, name(to))?;
+        Ok(Some(()))
+    }
+
+    fn copy(&self, file: &mut std::fs::File) -> io::Result<TempName<'_>> {
+        let mut temp = self.root.temp()?;
+        io::copy(file, &mut temp)?;
+        temp.finish(IMMUTABLE, None)
+    }
+
+    fn try_delete(&self, key: &Key) -> io::Result<()> {
+        match self.root.folder_of(key.as_str())? {
+            Some(folder) => folder::remove(&folder, name(key)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Store for LocalStore {
+    fn get(&self, key: &Key, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let (file, found) = self
+            .find(key)
+            .map_err(failed("read", key))?
+            .ok_or_else(|| StoreError::Missing(key.clone()))?;
+        stream::read_whole(key, file, found.size, limit)
+    }
+
+    fn open(&self, key: &Key) -> Result<Box<dyn Read + Send>, StoreError> {
+        match self.find(key).map_err(failed("read", key))? {
+            Some((file, _)) => Ok(Box::new(file)),
+            None => Err(StoreError::Missing(key.clone())),
+        }
+    }
+
+    fn head(&self, key: &Key) -> Result<Option<Meta>, StoreError> {
+        let found = self.look(key).map_err(failed("look at", key))?;
+        Ok(found.map(|found| meta(key.clone(), found)))
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Meta>, StoreError> {
+        if !prefix.is_empty() {
+            Key::new(prefix)?;
+        }
+        let mut found = Vec::new();
+        let walked = self.root.folder(prefix).and_then(|folder| match folder {
+            Some(folder) => folder::walk(&folder, prefix, &mut found),
+            None => Ok(()),
+        });
+        walked.map_err(|source| StoreError::Backend {
+            act: "list",
+            key: prefix.to_owned(),
+            source: source.into(),
+        })?;
+        // Files that somebody else put there under a name that is no key are none of ours.
+        let mut metas: Vec<Meta> = found
+            .into_iter()
+            .filter_map(|(path, found)| Key::new(path).ok().map(|key| meta(key, found)))
+            .collect();
+        metas.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(metas)
+    }
+
+    fn create(&self, key: &Key, bytes: &[u8]) -> Result<Created, StoreError> {
+        self.try_create(key, bytes).map_err(failed("create", key))
+    }
+
+    fn put_stream(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<(), StoreError> {
+        if let Some(there) = self.head(key)? {
+            return stream::keep(key, digest, there.size);
+        }
+        let mut temp = self.root.temp().map_err(failed("write", key))?;
+        stream::copy_checked(key, digest, stream, |bytes| temp.write_all(bytes))?;
+        let made = temp
+            .finish(IMMUTABLE, None)
+            .and_then(|temp| temp.create(&self.root.make_folder_of(key.as_str())?, name(key)))
+            .map_err(failed("write", key))?;
+        match self.head(key)? {
+            Some(there) if !made => stream::keep(key, digest, there.size),
+            _ => Ok(()),
+        }
+    }
+
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
+        self.try_replace(key, bytes).map_err(failed("replace", key))
+    }
+
+    fn link(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
+        self.try_link(from, to)
+            .map_err(failed("link", to))?
+            .ok_or_else(|| StoreError::Missing(from.clone()))
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        self.try_delete(key).map_err(failed("remove", key))
+    }
+
+    fn local_path(&self, key: &Key) -> Option<PathBuf> {
+        self.look(key).ok().flatten()?;
+        Some(self.root.path().join(key.as_str()))
+    }
+}
+
+fn name(key: &Key) -> &str {
+    key.as_str().rsplit('/').next().unwrap_or_default()
+}
+
+fn meta(key: Key, found: Found) -> Meta {
+    Meta {
+        key,
+        size: found.size,
+        modified: found.modified,
+    }
+}
+
+fn failed(act: &'static str, key: &Key) -> impl FnOnce(io::Error) -> StoreError {
+    let key = key.to_string();
+    move |source| StoreError::Backend {
+        act,
+        key,
+        source: source.into(),
     }
 }

@@ -4,8 +4,10 @@
 //! mean. After a crash every object is there whole or not at all; `create` has one winner ever,
 //! among threads, processes and machines.
 
+mod folder;
 mod local;
 mod object;
+mod stream;
 mod url;
 
 pub use local::LocalStore;

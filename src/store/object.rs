@@ -1,51 +1,400 @@
-//! Skeleton.
-use super::{Created, Key, Meta, Store, StoreError};
-use crate::domain::Digest;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+//! The store in any `object_store`: memory here, cloud services in builds that have them.
+//!
+//! An object appears when its upload is complete; create-if-absent is the service's own conditional
+//! write. The trait blocks, these clients do not: two threads of our own drive them, and callers
+//! wait on a channel, which works from any thread.
 
-/// A backend.
+use std::future::Future;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{Error, MultipartUpload, ObjectMeta, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::{Created, Key, Meta, Store, StoreError, stream};
+use crate::domain::{Digest, Timestamp};
+
+/// What is uploaded at once: more than the 5 MiB that S3 demands of a part.
+const PART: usize = 8 << 20;
+
+type Client = Arc<dyn object_store::ObjectStore>;
+
+/// A store over an `object_store` client.
 #[derive(Debug)]
-pub struct ObjectStore;
-
-impl Store for ObjectStore {
-    fn get(&self, _key: &Key, _limit: u64) -> Result<Vec<u8>, StoreError> {
-        todo!()
-    }
-    fn open(&self, _key: &Key) -> Result<Box<dyn Read + Send>, StoreError> {
-        todo!()
-    }
-    fn head(&self, _key: &Key) -> Result<Option<Meta>, StoreError> {
-        todo!()
-    }
-    fn list(&self, _prefix: &str) -> Result<Vec<Meta>, StoreError> {
-        todo!()
-    }
-    fn create(&self, _key: &Key, _bytes: &[u8]) -> Result<Created, StoreError> {
-        todo!()
-    }
-    fn put_stream(&self, _key: &Key, _digest: &Digest, _stream: &mut dyn Read) -> Result<(), StoreError> {
-        todo!()
-    }
-    fn replace(&self, _key: &Key, _bytes: &[u8]) -> Result<(), StoreError> {
-        todo!()
-    }
-    fn link(&self, _from: &Key, _to: &Key) -> Result<(), StoreError> {
-        todo!()
-    }
-    fn delete(&self, _key: &Key) -> Result<(), StoreError> {
-        todo!()
-    }
-    fn local_path(&self, _key: &Key) -> Option<PathBuf> {
-        todo!()
-    }
+pub struct ObjectStore {
+    client: Client,
+    threads: Threads,
 }
+
 impl ObjectStore {
+    /// Drives `client`.
+    ///
+    /// # Errors
+    /// When the threads that drive it cannot be started.
+    pub fn new(client: Client) -> Result<Self, StoreError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("store")
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|source| StoreError::Backend {
+            act: "start",
+            key: client.to_string(),
+            source: source.into(),
+        })?;
+        Ok(Self {
+            client,
+            threads: Threads(Some(runtime)),
+        })
+    }
+
     /// Objects in this process's memory, gone with it.
     ///
     /// # Errors
     /// When the threads that drive it cannot be started.
     pub fn memory() -> Result<Self, StoreError> {
-        todo!()
+        Self::new(Arc::new(object_store::memory::InMemory::new()))
+    }
+
+    /// Runs one request on `key` to its end.
+    fn run<T, F, W>(&self, act: &'static str, key: &Key, request: W) -> Result<T, StoreError>
+    where
+        W: FnOnce(Client, Path) -> F,
+        F: Future<Output = object_store::Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let request = request(self.client.clone(), path(key.as_str())?);
+        self.threads
+            .wait(act, key.as_str(), request)?
+            .map_err(|error| failed(act, key, error))
+    }
+
+    fn is(&self, key: &Key, bytes: &[u8]) -> Result<bool, StoreError> {
+        match self.get(key, bytes.len() as u64) {
+            Ok(there) => Ok(there == bytes),
+            Err(StoreError::TooLarge { .. } | StoreError::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What fits into one request is written if there is none; the rest goes up in parts. Two
+    /// writers of one name both have its bytes, so that it does not matter whose stay.
+    fn upload(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<(), StoreError> {
+        if digest.size > PART as u64 {
+            return self.upload_parts(key, digest, stream);
+        }
+        let mut bytes = Vec::new();
+        stream::copy_checked(key, digest, stream, |chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        })?;
+        match self.create(key, &bytes)? {
+            Created::Yes => Ok(()),
+            Created::No => Err(StoreError::Different(key.clone())),
+        }
+    }
+
+    /// The object appears when the upload is completed, and only then.
+    fn upload_parts(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<(), StoreError> {
+        let upload = self.run(
+            "write",
+            key,
+            |client, path| async move { client.put_multipart(&path).await },
+        )?;
+        let mut parts = Parts {
+            store: self,
+            key,
+            upload: Some(upload),
+            buffer: Vec::new(),
+        };
+        let copied = stream::copy_checked(key, digest, stream, |bytes| parts.push(bytes).map_err(io::Error::other));
+        let done = copied.and_then(|()| parts.complete());
+        if done.is_err() {
+            parts.abort();
+        }
+        done
+    }
+}
+
+impl Store for ObjectStore {
+    fn get(&self, key: &Key, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let (stream, size) = self.stream(key)?;
+        stream::read_whole(key, stream, size, limit)
+    }
+
+    fn open(&self, key: &Key) -> Result<Box<dyn Read + Send>, StoreError> {
+        self.stream(key)
+            .map(|(stream, _)| Box::new(stream) as Box<dyn Read + Send>)
+    }
+
+    fn head(&self, key: &Key) -> Result<Option<Meta>, StoreError> {
+        match self.run("look at", key, |client, path| async move { client.head(&path).await }) {
+            Ok(found) => Ok(meta(&found)),
+            Err(StoreError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Meta>, StoreError> {
+        let below = match prefix {
+            "" => None,
+            _ => Some(path(Key::new(prefix)?.as_str())?),
+        };
+        let client = self.client.clone();
+        let request = async move { client.list(below.as_ref()).collect::<Vec<_>>().await };
+        let mut metas = Vec::new();
+        for found in self.threads.wait("list", prefix, request)? {
+            let found = found.map_err(|error| backend("list", prefix, error))?;
+            metas.extend(meta(&found));
+        }
+        metas.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(metas)
+    }
+
+    fn create(&self, key: &Key, bytes: &[u8]) -> Result<Created, StoreError> {
+        let payload = PutPayload::from(bytes.to_vec());
+        let options = PutOptions::from(PutMode::Create);
+        let created = self.run("create", key, |client, path| async move {
+            match client.put_opts(&path, payload, options).await {
+                Ok(_) => Ok(true),
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })?;
+        // Services answer "there is one" to a request that they were sent twice: it may be ours.
+        Ok(if created || self.is(key, bytes)? {
+            Created::Yes
+        } else {
+            Created::No
+        })
+    }
+
+    fn put_stream(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<(), StoreError> {
+        match self.head(key)? {
+            Some(there) => stream::keep(key, digest, there.size),
+            None => self.upload(key, digest, stream),
+        }
+    }
+
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
+        let payload = PutPayload::from(bytes.to_vec());
+        self.run("replace", key, |client, path| async move {
+            client.put(&path, payload).await.map(|_| ())
+        })
+    }
+
+    fn link(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
+        let to = path(to.as_str())?;
+        self.run(
+            "copy",
+            from,
+            |client, from| async move { client.copy(&from, &to).await },
+        )
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        match self.run("remove", key, |client, path| async move { client.delete(&path).await }) {
+            Err(StoreError::Missing(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn local_path(&self, _key: &Key) -> Option<PathBuf> {
+        None
+    }
+}
+
+impl ObjectStore {
+    fn stream(&self, key: &Key) -> Result<(ObjectStream, u64), StoreError> {
+        let found = self.run("read", key, |client, path| async move { client.get(&path).await })?;
+        let size = found.meta.size;
+        let stream = ObjectStream {
+            chunks: Some(found.into_stream()),
+            rest: Bytes::new(),
+            handle: self.threads.handle().ok_or_else(|| gone("read", key.as_str()))?,
+        };
+        Ok((stream, size))
+    }
+}
+
+/// The threads that drive the client.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn handle(&self) -> Option<Handle> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone())
+    }
+
+    fn wait<T, F>(&self, act: &'static str, key: &str, work: F) -> Result<T, StoreError>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let handle = self.handle().ok_or_else(|| gone(act, key))?;
+        wait(&handle, work).ok_or_else(|| gone(act, key))
+    }
+}
+
+impl Drop for Threads {
+    /// A runtime that is simply dropped panics inside another one, such as a server's.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Runs `work` on the store's threads and waits for it; none when they are gone.
+fn wait<T, F>(handle: &Handle, work: F) -> Option<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let (sender, receiver) = sync_channel(1);
+    handle.spawn(async move {
+        // A caller that no longer waits does not want it.
+        let _ = sender.send(work.await);
+    });
+    receiver.recv().ok()
+}
+
+/// An upload in parts of one size.
+struct Parts<'a> {
+    store: &'a ObjectStore,
+    key: &'a Key,
+    upload: Option<Box<dyn MultipartUpload>>,
+    buffer: Vec<u8>,
+}
+
+impl Parts<'_> {
+    fn push(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+        while !bytes.is_empty() {
+            let room = PART.saturating_sub(self.buffer.len()).min(bytes.len());
+            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+            if self.buffer.len() >= PART {
+                self.send()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<(), StoreError> {
+        let part = std::mem::take(&mut self.buffer);
+        self.tell(Tell::Part(part))
+    }
+
+    fn complete(&mut self) -> Result<(), StoreError> {
+        if !self.buffer.is_empty() {
+            self.send()?;
+        }
+        self.tell(Tell::Complete)
+    }
+
+    /// As well as it goes: what an upload leaves is invisible, and services expire it.
+    fn abort(&mut self) {
+        let _ = self.tell(Tell::Abort);
+    }
+
+    fn tell(&mut self, what: Tell) -> Result<(), StoreError> {
+        let upload = self.upload.take().ok_or_else(|| gone("write", self.key.as_str()))?;
+        let (upload, done) = self.store.threads.wait("write", self.key.as_str(), what.to(upload))?;
+        self.upload = Some(upload);
+        done.map_err(|error| failed("write", self.key, error))
+    }
+}
+
+enum Tell {
+    Part(Vec<u8>),
+    Complete,
+    Abort,
+}
+
+impl Tell {
+    async fn to(self, mut upload: Box<dyn MultipartUpload>) -> (Box<dyn MultipartUpload>, object_store::Result<()>) {
+        let done = match self {
+            Self::Part(bytes) => upload.put_part(bytes.into()).await,
+            Self::Complete => upload.complete().await.map(|_| ()),
+            Self::Abort => upload.abort().await,
+        };
+        (upload, done)
+    }
+}
+
+/// An object that is read chunk by chunk.
+struct ObjectStream {
+    chunks: Option<Chunks>,
+    rest: Bytes,
+    handle: Handle,
+}
+
+type Chunks = BoxStream<'static, object_store::Result<Bytes>>;
+
+impl Read for ObjectStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            let Some(mut chunks) = self.chunks.take() else {
+                return Ok(0);
+            };
+            let next = async move { (chunks.next().await, chunks) };
+            let (chunk, chunks) = wait(&self.handle, next).ok_or_else(|| io::Error::other(Gone))?;
+            match chunk {
+                Some(chunk) => self.rest = chunk.map_err(io::Error::other)?,
+                None => return Ok(0),
+            }
+            self.chunks = Some(chunks);
+        }
+        let count = buffer.len().min(self.rest.len());
+        let now = self.rest.split_to(count);
+        if let Some(target) = buffer.get_mut(..count) {
+            target.copy_from_slice(&now);
+        }
+        Ok(count)
+    }
+}
+
+fn path(key: &str) -> Result<Path, StoreError> {
+    // Never `Path::from`: it rewrites `~`.
+    Path::parse(key).map_err(|source| backend("name", key, source))
+}
+
+/// None when somebody else wrote it under a name that is no key.
+fn meta(found: &ObjectMeta) -> Option<Meta> {
+    Some(Meta {
+        key: Key::new(found.location.as_ref()).ok()?,
+        size: found.size,
+        modified: Timestamp::from_unix(found.last_modified.timestamp()),
+    })
+}
+
+fn failed(act: &'static str, key: &Key, error: Error) -> StoreError {
+    match error {
+        Error::NotFound { .. } => StoreError::Missing(key.clone()),
+        other => backend(act, key.as_str(), other),
+    }
+}
+
+/// The threads of a store end with it.
+#[derive(Debug, thiserror::Error)]
+#[error("the store was closed")]
+struct Gone;
+
+fn gone(act: &'static str, key: &str) -> StoreError {
+    backend(act, key, Gone)
+}
+
+fn backend(act: &'static str, key: &str, source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Backend {
+        act,
+        key: key.to_owned(),
+        source: source.into(),
     }
 }

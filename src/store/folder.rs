@@ -1,0 +1,384 @@
+//! The folder of a local store, one system call at a time: every name is looked up beneath the
+//! root, part by part, and no symbolic link is ever followed, so that nothing that somebody put
+//! into the folder leads out of it.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use crate::domain::Timestamp;
+
+/// Holds files that are being written. Like every name that starts with a dot it is no valid part of
+/// a key, so that no listing and no server shows what is in it.
+const TEMP_FOLDER: &str = ".tmp-writes";
+const TEMP_PREFIX: &str = ".tmp-";
+/// A file that nobody wrote to for so long belongs to a writer that is gone.
+const ABANDONED_SECONDS: i64 = 86_400;
+
+/// Immutable objects.
+pub(super) const IMMUTABLE: u32 = 0o444;
+/// Pointers.
+pub(super) const POINTER: u32 = 0o644;
+
+/// An open root.
+#[derive(Debug)]
+pub(super) struct Root {
+    fd: OwnedFd,
+    /// Where files are written; none in a folder that we may only read.
+    temp: Option<OwnedFd>,
+    path: PathBuf,
+}
+
+/// What is under a name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) size: u64,
+    pub(super) modified: Timestamp,
+}
+
+impl Root {
+    /// Opens `path`, an absolute path without links, and removes what dead writers left.
+    pub(super) fn open(path: PathBuf, now: Timestamp) -> io::Result<Self> {
+        let fd = rustix::fs::openat(CWD, &path, FOLDER, Mode::empty())?;
+        let temp = match enter_or_make(&fd, TEMP_FOLDER) {
+            Ok((temp, _)) => Some(temp),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(temp) = &temp {
+            sweep(temp, now)?;
+        }
+        Ok(Self { fd, temp, path })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder that `key` is in; none when it is not there.
+    pub(super) fn folder_of(&self, key: &str) -> io::Result<Option<OwnedFd>> {
+        match key.rsplit_once('/') {
+            Some((folder, _)) => self.folder(folder),
+            None => self.fd.try_clone().map(Some),
+        }
+    }
+
+    /// A folder by its path; the root itself when that is empty.
+    pub(super) fn folder(&self, path: &str) -> io::Result<Option<OwnedFd>> {
+        let mut at = self.fd.try_clone()?;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            match enter(&at, part)? {
+                Some(inner) => at = inner,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// The folder that `key` is in, made durably where it is not there.
+    pub(super) fn make_folder_of(&self, key: &str) -> io::Result<OwnedFd> {
+        let mut at = self.fd.try_clone()?;
+        let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for part in folder.split('/').filter(|part| !part.is_empty()) {
+            let (inner, made) = enter_or_make(&at, part)?;
+            if made {
+                rustix::fs::fsync(&at)?;
+            }
+            at = inner;
+        }
+        Ok(at)
+    }
+
+    /// A file that nobody sees yet.
+    pub(super) fn temp(&self) -> io::Result<Temp<'_>> {
+        let temp = TempName {
+            folder: self.temp_folder()?,
+            name: temp_name(),
+        };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(temp.folder, &temp.name, flags, Mode::RUSR | Mode::WUSR)?;
+        Ok(Temp {
+            temp,
+            file: File::from(fd),
+        })
+    }
+
+    /// Gives the object `from` in `folder` a second name that nobody sees yet. Where the file system
+    /// refuses (another owner, too many links), `None`.
+    pub(super) fn temp_link(&self, folder: &OwnedFd, from: &str) -> io::Result<Option<TempName<'_>>> {
+        let temp = TempName {
+            folder: self.temp_folder()?,
+            name: temp_name(),
+        };
+        match rustix::fs::linkat(folder, from, temp.folder, &temp.name, AtFlags::empty()) {
+            Ok(()) => Ok(Some(temp)),
+            Err(Errno::PERM | Errno::MLINK | Errno::XDEV | Errno::OPNOTSUPP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn temp_folder(&self) -> io::Result<&OwnedFd> {
+        let refused = || io::Error::new(ErrorKind::PermissionDenied, "this process may not write to the store");
+        self.temp.as_ref().ok_or_else(refused)
+    }
+}
+
+/// Removes what dead writers left.
+fn sweep(temp: &OwnedFd, now: Timestamp) -> io::Result<()> {
+    for (name, kind) in names(temp)? {
+        if kind == FileType::Directory || !name.starts_with(TEMP_PREFIX) {
+            continue;
+        }
+        let Some(stat) = stat(temp, &name)? else { continue };
+        if now.since(modified(&stat)) > ABANDONED_SECONDS {
+            remove(temp, &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file that is being written; gone when dropped.
+#[derive(Debug)]
+pub(super) struct Temp<'a> {
+    temp: TempName<'a>,
+    file: File,
+}
+
+/// The temporary name of a file; gone when dropped.
+#[derive(Debug)]
+pub(super) struct TempName<'a> {
+    folder: &'a OwnedFd,
+    name: String,
+}
+
+impl Write for Temp<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl<'a> Temp<'a> {
+    /// Brings the bytes to the disk. A failed fsync is not tried again: the kernel may have dropped them.
+    pub(super) fn finish(self, mode: u32, not_before: Option<Timestamp>) -> io::Result<TempName<'a>> {
+        rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?;
+        if let Some(earliest) = not_before
+            && modified(&rustix::fs::fstat(&self.file)?) < earliest
+        {
+            rustix::fs::futimens(&self.file, &at(earliest))?;
+        }
+        self.file.sync_all()?;
+        Ok(self.temp)
+    }
+}
+
+impl TempName<'_> {
+    /// Makes it `name` in `folder`, unless there is one: then `false`. Durable on return.
+    pub(super) fn create(self, folder: &OwnedFd, name: &str) -> io::Result<bool> {
+        let made = match rustix::fs::linkat(self.folder, &self.name, folder, name, AtFlags::empty()) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(error) => return Err(error.into()),
+        };
+        // Also when another writer made it: it may not have come to this line yet.
+        rustix::fs::fsync(folder)?;
+        Ok(made)
+    }
+
+    /// Makes it `name` in `folder`, replacing what was there. Durable on return.
+    pub(super) fn replace(self, folder: &OwnedFd, name: &str) -> io::Result<()> {
+        rustix::fs::renameat(self.folder, &self.name, folder, name)?;
+        rustix::fs::fsync(folder)?;
+        Ok(())
+    }
+}
+
+impl Drop for TempName<'_> {
+    /// Also after a rename: between two names of one file that does nothing (POSIX), and leaves this
+    /// one. Not synced: a temporary file that comes back after a power loss is swept later.
+    fn drop(&mut self) {
+        let _ = rustix::fs::unlinkat(self.folder, &self.name, AtFlags::empty());
+    }
+}
+
+/// Opens a file for reading; none when it is not there.
+pub(super) fn open(folder: &OwnedFd, name: &str) -> io::Result<Option<(File, Found)>> {
+    // A pipe would block the opening, hence NONBLOCK; for files it means nothing.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(not_ours("a symbolic link")),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(plain(&rustix::fs::fstat(&fd)?)?.map(|found| (File::from(fd), found)))
+}
+
+/// Looks at a name; none when no file is there.
+pub(super) fn look(folder: &OwnedFd, name: &str) -> io::Result<Option<Found>> {
+    stat(folder, name)?.map_or(Ok(None), |stat| plain(&stat))
+}
+
+/// Removes a name durably; one that is not there is no error.
+pub(super) fn remove(folder: &OwnedFd, name: &str) -> io::Result<()> {
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) => Ok(rustix::fs::fsync(folder)?),
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Everything below `folder`: paths relative to it, in no order. Links and other oddities are left out.
+pub(super) fn walk(folder: &OwnedFd, above: &str, out: &mut Vec<(String, Found)>) -> io::Result<()> {
+    for (name, kind) in names(folder)? {
+        if name.starts_with('.') {
+            continue;
+        }
+        let path = if above.is_empty() {
+            name.clone()
+        } else {
+            format!("{above}/{name}")
+        };
+        match kind {
+            FileType::Directory => {
+                if let Some(inner) = enter(folder, &name)? {
+                    walk(&inner, &path, out)?;
+                }
+            }
+            FileType::RegularFile => {
+                if let Some(found) = look(folder, &name)? {
+                    out.push((path, found));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Opens a folder in a folder; none when it is not there, or is a file.
+fn enter(folder: &OwnedFd, name: &str) -> io::Result<Option<OwnedFd>> {
+    match rustix::fs::openat(folder, name, FOLDER, Mode::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::NOTDIR | Errno::LOOP) => look(folder, name).map(|_| None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a folder in a folder, and says whether it had to be made.
+fn enter_or_make(folder: &OwnedFd, name: &str) -> io::Result<(OwnedFd, bool)> {
+    if let Some(inner) = enter(folder, name)? {
+        return Ok((inner, false));
+    }
+    let mode = Mode::from_raw_mode(0o755);
+    let made = match rustix::fs::mkdirat(folder, name, mode) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(inner) = enter(folder, name)? else {
+        return Err(io::Error::new(
+            ErrorKind::NotADirectory,
+            "a file is where a folder would be",
+        ));
+    };
+    if made {
+        // Web servers read these as somebody else, whatever the umask of the writer.
+        rustix::fs::fchmod(&inner, mode)?;
+    }
+    Ok((inner, made))
+}
+
+fn names(folder: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        // A name that is not UTF-8 is no part of a key.
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if matches!(name, "." | "..") {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => match stat(folder, name)? {
+                Some(stat) => FileType::from_raw_mode(stat.st_mode),
+                None => continue,
+            },
+            kind => kind,
+        };
+        names.push((name.to_owned(), kind));
+    }
+    Ok(names)
+}
+
+fn stat(folder: &OwnedFd, name: &str) -> io::Result<Option<Stat>> {
+    match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A file is an object, a folder is none; anything else somebody else put there.
+fn plain(stat: &Stat) -> io::Result<Option<Found>> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(Some(Found {
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            modified: modified(stat),
+        })),
+        FileType::Directory => Ok(None),
+        FileType::Symlink => Err(not_ours("a symbolic link")),
+        _ => Err(not_ours("a device, pipe or socket")),
+    }
+}
+
+fn not_ours(what: &str) -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidData,
+        format!("it leads to {what}, which the store never makes"),
+    )
+}
+
+fn modified(stat: &Stat) -> Timestamp {
+    Timestamp::from_unix(stat.st_mtime)
+}
+
+fn at(instant: Timestamp) -> Timestamps {
+    let time = Timespec {
+        tv_sec: instant.unix(),
+        tv_nsec: 0,
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}
+
+fn temp_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "{TEMP_PREFIX}{}-{count}-{:016x}",
+        std::process::id(),
+        rand::random::<u64>()
+    )
+}
