@@ -4,16 +4,23 @@
 //! readers could read in two ways, and never touches a file or the network itself.
 
 pub mod ar;
+pub mod buildinfo;
+pub mod changelog;
+pub mod changes;
 mod checksums;
+mod compat;
 pub mod compress;
+pub mod control;
 pub mod deb;
 pub mod deb822;
+pub mod dsc;
 pub mod dsse;
 mod error;
 mod input;
 pub mod intoto;
 pub mod json;
 pub mod packages;
+pub mod relation;
 pub mod release;
 pub mod tar;
 
