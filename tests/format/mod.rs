@@ -1,1 +1,4 @@
 //! Tests of `format`.
+
+mod deb;
+mod tar;

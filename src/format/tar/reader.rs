@@ -132,6 +132,9 @@ impl<R: Read> Tar<R> {
         let name = path::normal(&raw)?.to_owned();
         let link = self.effective(header.link, long.link)?;
         let bad = |why: &str| FormatError::malformed(WHAT, format!("`{}`", escape(&name)), why);
+        if !matches!(header.flag, b'0' | b'1' | b'2' | b'5') {
+            return Err(bad(odd_type(header.flag)));
+        }
         let is_folder = header.flag == b'5';
         if raw.ends_with('/') && !is_folder {
             return Err(bad("it ends with a slash and is no directory"));
@@ -168,11 +171,7 @@ impl<R: Read> Tar<R> {
             }
             b'2' => TarKind::Symlink(path::target(&link)?.to_owned()),
             b'5' => TarKind::Directory,
-            b'3' | b'4' => return Err(bad("it is a device")),
-            b'6' => return Err(bad("it is a named pipe")),
-            b'S' => return Err(bad("it is a sparse file")),
-            b'x' | b'g' | b'X' => return Err(bad("it is a pax header, which is not allowed here")),
-            _ => return Err(bad("it has an unknown type")),
+            odd => return Err(bad(odd_type(odd))),
         };
         let entry = TarEntry {
             path: name,
@@ -337,6 +336,16 @@ impl<R: Read> Tar<R> {
 
     fn bad(&self, why: &str) -> FormatError {
         FormatError::malformed(WHAT, self.input.position(), why)
+    }
+}
+
+fn odd_type(flag: u8) -> &'static str {
+    match flag {
+        b'3' | b'4' => "it is a device",
+        b'6' => "it is a named pipe",
+        b'S' => "it is a sparse file",
+        b'x' | b'g' | b'X' => "it is a pax header, which is not allowed here",
+        _ => "it has an unknown type",
     }
 }
 
