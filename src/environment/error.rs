@@ -3,6 +3,7 @@
 use crate::domain::{Coded, DomainError, Kind};
 use crate::format::FormatError;
 use crate::host::HostError;
+use crate::trust::TrustError;
 
 /// An environment that cannot be resolved, locked or built.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,18 @@ pub enum EnvironmentError {
         /// SHA-256 in the other.
         second: String,
     },
+    /// A locked package is not what its snapshots say.
+    #[error("`{package}` is in the environment's snapshots with another hash, size or path")]
+    NotInSnapshot {
+        /// Name, version and architecture.
+        package: String,
+    },
+    /// apt reads some characters of a path as syntax.
+    #[error("apt cannot work below `{}`: the path has characters that its configuration does not take", path.display())]
+    Folder {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
     /// The chroot does not hold exactly the locked packages (gate rule E2).
     #[error("the chroot is not what the lock says: {difference}")]
     NotTheLock {
@@ -65,6 +78,9 @@ pub enum EnvironmentError {
         /// What is wrong.
         source: FormatError,
     },
+    /// The throwaway key could not be made or used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// A name or version is malformed.
     #[error(transparent)]
     Domain(#[from] DomainError),
@@ -90,7 +106,10 @@ impl Coded for EnvironmentError {
             Self::NotTheLock { .. } => "E-ENV-005",
             Self::Mmdebstrap { .. } => "E-ENV-006",
             Self::Bug { .. } => "E-ENV-007",
+            Self::NotInSnapshot { .. } => "E-ENV-008",
+            Self::Folder { .. } => "E-ENV-009",
             Self::Format { source, .. } => source.code(),
+            Self::Trust(source) => source.code(),
             Self::Domain(source) => source.code(),
             Self::Host(source) => source.code(),
         }
@@ -98,10 +117,13 @@ impl Coded for EnvironmentError {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Wanted { .. } | Self::Unsatisfiable { .. } => Kind::Usage,
-            Self::Missing { .. } | Self::Ambiguous { .. } | Self::NotTheLock { .. } | Self::Format { .. } => {
-                Kind::Verification
-            }
+            Self::Wanted { .. } | Self::Unsatisfiable { .. } | Self::Folder { .. } => Kind::Usage,
+            Self::Missing { .. }
+            | Self::Ambiguous { .. }
+            | Self::NotInSnapshot { .. }
+            | Self::NotTheLock { .. }
+            | Self::Format { .. } => Kind::Verification,
+            Self::Trust(source) => source.kind(),
             Self::Mmdebstrap { .. } => Kind::Environment,
             Self::Bug { .. } => Kind::Bug,
             Self::Domain(source) => source.kind(),
@@ -115,6 +137,7 @@ impl Coded for EnvironmentError {
                 Some("add the suite that has the missing packages to `environment` of the custom archive".to_owned())
             }
             Self::Missing { .. } => Some("resolve the lock again with `assay env lock`".to_owned()),
+            Self::Trust(source) => source.hint(),
             Self::Host(source) => source.hint(),
             _ => None,
         }

@@ -13,6 +13,7 @@
 //! Never touches the store: bytes come in verified, and go out as values or to the named path.
 
 mod archive;
+mod catalog;
 mod chroot;
 mod error;
 mod lock;
