@@ -8,7 +8,7 @@ use super::checksums::value;
 use super::deb822::{Paragraph, paragraph};
 use super::dsc::{files_of, names};
 use super::packages::source_of;
-use super::relation::{Operator, Relations};
+use super::relation::{Operator, Relation, Relations};
 
 const WHAT: &str = ".buildinfo";
 
@@ -92,28 +92,27 @@ fn build_date(text: &str) -> Result<Timestamp, FormatError> {
 /// `name (= version)` or `name:arch (= version)`, and nothing else.
 fn installed(text: &str) -> Result<Vec<Installed>, FormatError> {
     const FIELD: &str = "Installed-Build-Depends";
-    let mut all = Vec::new();
-    for group in Relations::parse(FIELD, text)?.0 {
-        let text = Relations(vec![group.clone()]).to_string();
-        let only = <[_; 1]>::try_from(group).ok().map(|[only]| only);
-        match only {
-            Some(one) if one.architectures.is_none() && one.profiles.is_empty() => match one.constraint {
-                Some((Operator::Equal, version)) => {
-                    all.push(Installed {
-                        package: one.package,
-                        architecture: one.qualifier,
-                        version,
-                    });
-                    continue;
-                }
-                _ => {}
-            },
-            _ => {}
-        }
-        let why = format!("`{}` is not like `name (= version)`", escape(&text));
-        return Err(FormatError::malformed(WHAT, FIELD, why));
-    }
-    Ok(all)
+    let read = |group: &[Relation]| {
+        let [one] = group else { return None };
+        let (Operator::Equal, version) = one.constraint.as_ref()? else {
+            return None;
+        };
+        let plain = one.architectures.is_none() && one.profiles.is_empty();
+        plain.then(|| Installed {
+            package: one.package.clone(),
+            architecture: one.qualifier.clone(),
+            version: version.clone(),
+        })
+    };
+    let groups = Relations::parse(FIELD, text)?.0;
+    let each = groups.iter().map(|group| {
+        read(group).ok_or_else(|| {
+            let text = Relations(vec![group.clone()]).to_string();
+            let why = format!("`{}` is not like `name (= version)`", escape(&text));
+            FormatError::malformed(WHAT, FIELD, why)
+        })
+    });
+    each.collect()
 }
 
 /// `NAME="value"` on each line; dpkg writes `\"` for a quote.

@@ -47,6 +47,9 @@ pub fn parse_head(bytes: &[u8]) -> Result<Head, FormatError> {
     loop {
         let line = lines.next_line()?;
         if let Some(trailer) = line.strip_prefix(" -- ") {
+            if changes.trim_matches('\n').is_empty() {
+                return Err(bad(lines.number, "the entry has no changes"));
+            }
             let (maintainer, date) = trailer_of(trailer, lines.number)?;
             return Ok(Head {
                 source,
@@ -115,7 +118,14 @@ fn heading(line: &str, number: usize) -> Result<Heading, FormatError> {
         .split_ascii_whitespace()
         .map(|suite| value(WHAT, "the suite", suite))
         .collect::<Result<_, _>>()?;
-    if suites.is_empty() {
+    // dpkg's grammar for suites here is narrower than that of an archive: `trixie/updates` is none.
+    let narrow = |suite: &SuiteName| {
+        suite
+            .as_str()
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-+.".contains(&b))
+    };
+    if suites.is_empty() || !suites.iter().all(narrow) {
         return Err(malformed());
     }
     let mut pairs: Vec<(String, String)> = Vec::new();
@@ -143,7 +153,14 @@ fn trailer_of(text: &str, number: usize) -> Result<(String, Timestamp), FormatEr
     };
     let (maintainer, date) = text.rsplit_once(">  ").ok_or_else(malformed)?;
     let (name, mail) = maintainer.split_once(" <").ok_or_else(malformed)?;
-    if name.trim() != name || mail.contains(['<', '>', ' ']) || name.contains(['<', '>']) || date.starts_with(' ') {
+    let zone = date.rsplit(' ').next().unwrap_or_default();
+    let numeric = zone.len() == 5 && zone.starts_with(['+', '-']) && zone.bytes().skip(1).all(|b| b.is_ascii_digit());
+    if !numeric
+        || name.trim() != name
+        || mail.contains(['<', '>', ' '])
+        || name.contains(['<', '>'])
+        || date.starts_with(' ')
+    {
         return Err(malformed());
     }
     let date = Timestamp::parse_rfc2822(date).map_err(|source| FormatError::Value {
@@ -161,7 +178,7 @@ fn bad(number: usize, why: impl ToString) -> FormatError {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "hello (1:2.10-3+b1) trixie custom/main; urgency=medium, binary-only=yes\n\n  * One.\n\n  [ X ]\n    two\n\n -- A. Person <a@example.org>  Sat, 11 Jul 2026 12:16:37 +0200\n";
+    const HEAD: &str = "hello (1:2.10-3+b1) trixie custom; urgency=medium, binary-only=yes\n\n  * One.\n\n  [ X ]\n    two\n\n -- A. Person <a@example.org>  Sat, 11 Jul 2026 12:16:37 +0200\n";
 
     #[test]
     fn the_newest_entry_is_read() -> Result<(), FormatError> {
@@ -180,8 +197,10 @@ mod tests {
     fn an_entry_that_is_not_whole_is_refused() {
         for (from, to) in [
             ("hello (", "hello("),
-            (") trixie", ") "),
-            (" trixie custom/main;", ";"),
+            (" trixie custom", " trixie/custom"),
+            ("  * One.\n\n  [ X ]\n    two\n", ""),
+            ("+0200", "EST"),
+            (" trixie custom;", ";"),
             ("; urgency", " urgency"),
             ("urgency=medium", "urgency"),
             ("binary-only=yes", "urgency=low"),

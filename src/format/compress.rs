@@ -235,3 +235,104 @@ fn over(limit: u64, unit: &'static str) -> io::Error {
         unit,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Compression; 4] = [
+        Compression::Plain,
+        Compression::Gzip,
+        Compression::Xz,
+        Compression::Zstd,
+    ];
+
+    fn text() -> Vec<u8> {
+        (0..20_000_u32)
+            .flat_map(|n| format!("line {}\n", n * n % 977).into_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_is_always_the_same() -> Result<(), FormatError> {
+        for compression in ALL {
+            for data in [text(), Vec::new(), b"x".to_vec()] {
+                let packed = compress(compression, &data)?;
+                assert_eq!(packed, compress(compression, &data)?);
+                assert_eq!(
+                    decompress(compression, &packed, data.len() as u64)?,
+                    data,
+                    "{compression}"
+                );
+            }
+            assert_eq!(
+                Compression::of_name(&format!("Packages{}", compression.extension())),
+                compression
+            );
+        }
+        let gzip = compress(Compression::Gzip, b"x")?;
+        assert_eq!(gzip.get(3..8), Some([0; 5].as_slice()), "no name, no time");
+        Ok(())
+    }
+
+    #[test]
+    fn more_than_the_limit_is_refused() -> Result<(), FormatError> {
+        for compression in ALL {
+            let packed = compress(compression, &text())?;
+            let limit = text().len() as u64 - 1;
+            let refused = decompress(compression, &packed, limit);
+            assert!(
+                matches!(refused, Err(FormatError::Limit { .. })),
+                "{compression}: {refused:?}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_bomb_is_refused_by_its_ratio() -> Result<(), FormatError> {
+        let zeros = vec![0; 20 << 20];
+        for compression in [Compression::Xz, Compression::Zstd] {
+            let packed = compress(compression, &zeros)?;
+            let refused = decompress(compression, &packed, u64::MAX);
+            assert!(
+                matches!(refused, Err(FormatError::Limit { limit: RATIO, .. })),
+                "{compression}: {refused:?}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn damage_truncation_and_what_follows_are_refused() -> Result<(), FormatError> {
+        for compression in [Compression::Gzip, Compression::Xz, Compression::Zstd] {
+            let packed = compress(compression, &text())?;
+            let refused = |bytes: &[u8]| decompress(compression, bytes, 1 << 30).is_err();
+            for cut in [0, 1, 5, 20, packed.len() / 2, packed.len() - 1] {
+                assert!(refused(&packed[..cut]), "{compression}: first {cut} bytes");
+            }
+            let mut damaged = packed.clone();
+            damaged[packed.len() / 2] ^= 0x10;
+            assert!(refused(&damaged), "{compression}: damaged");
+            for tail in [&b"x"[..], &[0; 4], b"trailing data"] {
+                assert!(refused(&[&packed, tail].concat()), "{compression}: {tail:?}");
+            }
+            assert!(refused(&text()), "{compression}: plain");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn several_members_are_gzip_and_zstd_but_never_xz() -> Result<(), FormatError> {
+        for (compression, whole) in [
+            (Compression::Gzip, true),
+            (Compression::Zstd, true),
+            (Compression::Xz, false),
+        ] {
+            let twice = [compress(compression, b"one ")?, compress(compression, b"two")?].concat();
+            let read = decompress(compression, &twice, 100);
+            assert_eq!(read.ok(), whole.then(|| b"one two".to_vec()), "{compression}");
+        }
+        Ok(())
+    }
+}

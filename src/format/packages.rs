@@ -155,3 +155,92 @@ fn at_stanza(what: &'static str, stanza: &Stanza<'_>, error: FormatError) -> For
         error,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BINARY: &str = "Package: libhello1\nSource: hello (1.0-1)\nVersion: 1.0-1+b1\nArchitecture: amd64\n\
+        Filename: pool/main/h/hello/libhello1_1.0-1+b1_amd64.deb\nSize: 12\n\
+        SHA256: 3333333333333333333333333333333333333333333333333333333333333333\n";
+    const SOURCE: &str = "Package: hello\nVersion: 1:1.0-1\nDirectory: pool/main/h/hello\n\
+        Files:\n 11111111111111111111111111111111 5 hello_1.0-1.dsc\n 11111111111111111111111111111111 6 hello_1.0.orig.tar.xz\n\
+        Checksums-Sha256:\n 3333333333333333333333333333333333333333333333333333333333333333 5 hello_1.0-1.dsc\n \
+        4444444444444444444444444444444444444444444444444444444444444444 6 hello_1.0.orig.tar.xz\n";
+
+    fn only(text: &str) -> Stanza<'_> {
+        Stanzas::new(text.as_bytes()).next().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_binary_knows_its_source() -> Result<(), FormatError> {
+        let binary = Binary::from_stanza(&only(BINARY))?;
+        assert_eq!(binary.source.as_str(), "hello");
+        assert_eq!(binary.source_version.as_str(), "1.0-1");
+        assert_eq!(binary.version.as_str(), "1.0-1+b1");
+        let plain = BINARY.replace("Source: hello (1.0-1)\n", "");
+        let plain = Binary::from_stanza(&only(&plain))?;
+        assert_eq!(
+            (plain.source.as_str(), plain.source_version.as_str()),
+            ("libhello1", "1.0-1+b1")
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn stanzas_that_name_nothing_safe_are_refused() {
+        for (from, to) in [
+            ("Package: libhello1\n", ""),
+            ("Version: 1.0-1+b1\n", ""),
+            ("Architecture: amd64\n", ""),
+            ("Size: 12\n", ""),
+            ("Size: 12", "Size: 0x12"),
+            ("Size: 12", "Size: -1"),
+            ("SHA256", "SHA1"),
+            ("SHA256: 3", "SHA256: A"),
+            ("pool/main/h", "../main/h"),
+            ("pool/main/h", "pool/%2e%2e/h"),
+            ("Filename: pool", "Filename: /pool"),
+            ("hello (1.0-1)", "hello 1.0-1"),
+            ("hello (1.0-1)", "hello (1.0-1) x"),
+            ("hello (1.0-1)", "../hello"),
+            ("Package: lib", "Package: Lib"),
+        ] {
+            assert!(BINARY.contains(from), "{from:?}");
+            let text = BINARY.replace(from, to);
+            let error = Binary::from_stanza(&only(&text)).unwrap_err().to_string();
+            assert!(error.contains("line 1"), "{error}");
+        }
+        for (from, to) in [
+            ("Checksums-Sha256", "Checksums-Sha1"),
+            (" 6 hello_1.0.orig.tar.xz\nC", " 7 hello_1.0.orig.tar.xz\nC"),
+            (" 5 hello_1.0-1.dsc\n 1", " 5 hello_1.0-2.dsc\n 1"),
+            ("hello_1.0-1.dsc", "../x.dsc"),
+            ("hello_1.0-1.dsc", "hello_1.0.orig.tar.xz"),
+            ("pool/main/h", "pool/../h"),
+        ] {
+            assert!(SOURCE.contains(from), "{from:?}");
+            assert!(
+                Source::from_stanza(&only(&SOURCE.replace(from, to))).is_err(),
+                "{from:?} -> {to:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn pool_files_are_all_of_an_index() -> Result<(), FormatError> {
+        let index = format!("{BINARY}\n{SOURCE}\n");
+        let files = pool_files(index.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+        let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(
+            paths,
+            [
+                "pool/main/h/hello/libhello1_1.0-1+b1_amd64.deb",
+                "pool/main/h/hello/hello_1.0-1.dsc",
+                "pool/main/h/hello/hello_1.0.orig.tar.xz"
+            ]
+        );
+        assert!(pool_files(format!("{BINARY}\n{BINARY}X\n").as_bytes()).any(|file| file.is_err()));
+        Ok(())
+    }
+}

@@ -171,3 +171,83 @@ fn add(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release() -> String {
+        let (md5, sha1, sha256, sha512) = ("1".repeat(32), "2".repeat(40), "3".repeat(64), "4".repeat(128));
+        format!(
+            "Origin: Debian\nComponents: main contrib\nDate: Sat, 11 Jul 2026 10:16:37 UTC\nValid-Until: Sat, 18 Jul 2026 10:16:37 UTC\n\
+             MD5Sum:\n {md5}       12 main/binary-amd64/Packages\n {md5} 3 old\nSHA1:\n {sha1} 12 main/binary-amd64/Packages\n\
+             SHA256:\n {sha256} 12 main/binary-amd64/Packages\n {sha256} 0 main/source/Sources\n\
+             SHA512:\n {sha512} 12 main/binary-amd64/Packages\n"
+        )
+    }
+
+    #[test]
+    fn entries_have_each_hash_that_is_listed() -> Result<(), Box<dyn std::error::Error>> {
+        let release = Release::parse(release().as_bytes())?;
+        assert_eq!(release.date()?.rfc3339(), "2026-07-11T10:16:37Z");
+        assert_eq!(
+            release.valid_until()?.map(Timestamp::rfc3339).as_deref(),
+            Some("2026-07-18T10:16:37Z")
+        );
+        assert_eq!(release.words("components").collect::<Vec<_>>(), ["main", "contrib"]);
+        assert_eq!(release.entries().len(), 2, "a file with MD5 alone is not usable");
+        let packages = &release.entries()[&RelPath::new("main/binary-amd64/Packages")?];
+        assert_eq!(packages.digest.size, 12);
+        assert_eq!(packages.md5, Some("1".repeat(32)));
+        assert_eq!(packages.sha1, Some("2".repeat(40)));
+        assert_eq!(packages.sha512, Some("4".repeat(128)));
+        Ok(())
+    }
+
+    #[test]
+    fn contradictions_and_odd_lines_are_refused() {
+        let three = "3".repeat(64);
+        for (from, to) in [
+            ("SHA256:", "SHA256x:"),
+            ("SHA256:\n", "SHA256: x\n"),
+            (" 0 main/source/Sources", " 0 main/binary-amd64/Packages"),
+            ("       12 main/binary-amd64", "       13 main/binary-amd64"),
+            (" 0 main/source/Sources", " 0 ../Sources"),
+            (" 0 main/source/Sources", " 0 /main/Sources"),
+            (" 0 main/source/Sources", " 0 main/source/Sources x"),
+            (" 0 main/source/Sources", " 0"),
+            (" 0 main/source/Sources", " -1 main/source/Sources"),
+            (" 0 main/source/Sources", " +1 main/source/Sources"),
+            (" 0 main/source/Sources", " 99999999999999999999 main/source/Sources"),
+            (&format!("{three} 0"), &format!("{} 0", "3".repeat(63))),
+            (&format!("{three} 0"), &format!("{} 0", "A".repeat(64))),
+            (
+                &format!("{three} 0 main/source/Sources"),
+                &format!("main/source/Sources 0 {three}"),
+            ),
+            ("Origin: Debian", "Date: Debian"),
+            ("Origin: Debian\n", "Origin: Debian\n\n"),
+        ] {
+            assert!(release().contains(from), "{from:?}");
+            assert!(
+                Release::parse(release().replacen(from, to, 1).as_bytes()).is_err(),
+                "{from:?} -> {to:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn dates_are_strict_when_they_are_asked_for() -> Result<(), FormatError> {
+        let odd = Release::parse(release().replace("10:16:37 UTC", "10:16:37 +0200").as_bytes())?;
+        assert!(odd.date().is_err() && odd.valid_until().is_err());
+        let none = Release::parse(
+            release()
+                .replace("Valid-Until", "X-Valid")
+                .replace("Date", "X-Date")
+                .as_bytes(),
+        )?;
+        assert!(none.date().is_err());
+        assert_eq!(none.valid_until()?, None);
+        Ok(())
+    }
+}

@@ -91,7 +91,7 @@ impl<'a> Stanzas<'a> {
             self.bad(self.line + lines, "it is not UTF-8")
         })?;
         if has_control_character(text) {
-            let lines = text.lines().take_while(|line| !has_control_character(line)).count();
+            let lines = text.split('\n').take_while(|line| !has_control_character(line)).count();
             return Err(self.bad(self.line + lines, "there is a control character"));
         }
         if !text.ends_with('\n') {
