@@ -1,11 +1,20 @@
 //! From a verified tag to a declaration and the bytes of a source package.
 
-use super::{Declaration, Repository, SourceError, SourceKeys, VerifiedTag};
-use crate::domain::{Component, FileName, GitRef, Sha256, SuiteName, Timestamp};
+use serde_json::Value;
+
+use super::debian::{Debian, SourceFormat, dep14};
+use super::object::Kind;
+use super::package::{self, Orig};
+use super::tree::{Blobs, Tree};
+use super::{
+    BuildDepends, Declaration, DeclaredPackage, Repository, SourceError, SourceFile, SourceKeys, Upstream, VerifiedTag,
+    dsc,
+};
+use crate::domain::{Component, Digest, FileName, GitRef, Sha256, SuiteName, Timestamp, escape};
 use crate::site::SignerKey;
 
 /// The bytes of a derived source package.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePackage {
     /// The .dsc first, then the tarballs by name.
     pub files: Vec<(FileName, Vec<u8>)>,
@@ -22,7 +31,9 @@ impl SourcePackage {
 }
 
 /// Derives the declaration of the tagged source, for `suites` and `component`, and its bytes.
-/// Without `upstream`, a `3.0 (quilt)` package's upstream tag is `refs/tags/upstream/<version>`.
+///
+/// Without `upstream`, a `3.0 (quilt)` package's upstream tag is `refs/tags/upstream/<version>`. When
+/// the repository was just fetched and lacks that tag, it is fetched too.
 ///
 /// # Errors
 /// When a rule from S3 to S9 does not hold, or a file below `debian/` cannot be read.
@@ -34,8 +45,43 @@ pub fn declare(
     suites: &[SuiteName],
     component: &Component,
 ) -> Result<(Declaration, SourcePackage), SourceError> {
-    let _ = (repository, git, upstream, suites, component);
-    Err(SourceError::rule("S9", tag.tag_ref.as_str(), "not built yet"))
+    let tree = Tree::read(repository, &tag.tree)?;
+    let mut blobs = Blobs::default();
+    blobs.read(repository, &tree)?;
+    let debian = Debian::read(&tree, &blobs)?;
+    debian.check_against(tag)?;
+    let signers = tag.signers_of(&debian.control.name)?;
+    let (declared_upstream, orig) = match debian.format {
+        SourceFormat::Native => (None, None),
+        SourceFormat::Quilt => {
+            let tag_ref = upstream.cloned().map_or_else(|| default_upstream(&debian), Ok)?;
+            let (declared, orig) = read_upstream(repository, &tag_ref, tag.date)?;
+            refuse_differences(&tree, &orig.tree, &declared)?;
+            blobs.read(repository, &orig.tree)?;
+            (Some(declared), Some(orig))
+        }
+    };
+    let package = package::make(&debian, &tree, &blobs, orig.as_ref())?;
+    let declaration = Declaration {
+        source: debian.control.name.clone(),
+        version: debian.head.version.clone(),
+        suites: suites.to_vec(),
+        component: component.clone(),
+        git: git.to_owned(),
+        tag_ref: tag.tag_ref.clone(),
+        git_tag: tag.tag.clone(),
+        git_commit: tag.commit.clone(),
+        git_tree: tag.tree.clone(),
+        tree_sha256: package.tree_sha256(),
+        source_format: debian.format.as_str().to_owned(),
+        upstream: declared_upstream,
+        source_date_epoch: debian.head.date.unix(),
+        build_depends: build_depends(&debian)?,
+        packages: packages(&debian),
+        files: package.files.iter().map(listed).collect(),
+        signers,
+    };
+    Ok((declaration, package))
 }
 
 /// Verifies the tag of `declaration` again, derives everything again, and compares with every field.
@@ -50,14 +96,155 @@ pub fn check(
     now: Timestamp,
 ) -> Result<SourcePackage, SourceError> {
     let tag = super::verify_tag(repository, &declaration.tag_ref, signers, keys, now)?;
-    let upstream = declaration.upstream.as_ref().map(|u| &u.tag_ref);
-    let derived = declare(
+    if tag.tag != declaration.git_tag {
+        let why = format!(
+            "the tag was moved: `git-tag` is declared as `{}`, the repository has `{}`",
+            declaration.git_tag, tag.tag
+        );
+        return Err(SourceError::rule("S2", declaration.tag_ref.as_str(), why));
+    }
+    let (derived, package) = declare(
         repository,
         &declaration.git,
         &tag,
-        upstream,
+        declaration.upstream.as_ref().map(|upstream| &upstream.tag_ref),
         &declaration.suites,
         &declaration.component,
-    );
-    derived.map(|(_, package)| package)
+    )?;
+    compare(declaration, &derived)?;
+    Ok(package)
+}
+
+fn default_upstream(debian: &Debian) -> Result<GitRef, SourceError> {
+    let version = dep14(debian.head.version.upstream());
+    GitRef::new(format!("refs/tags/upstream/{version}")).map_err(|source| SourceError::Name {
+        what: "the upstream tag".to_owned(),
+        source,
+    })
+}
+
+/// The upstream tag's commit and tree. It need not be signed: the packaging's signed tag covers the
+/// same files. A lightweight tag has the commit's date.
+fn read_upstream(
+    repository: &Repository,
+    tag_ref: &GitRef,
+    latest: Timestamp,
+) -> Result<(Upstream, Orig), SourceError> {
+    repository.need(tag_ref)?;
+    let id = repository.resolve(tag_ref)?;
+    let object = repository.any_object(&id)?;
+    let (commit_id, tag_date) = match object.kind {
+        Kind::Tag => {
+            let tag = object.tag()?;
+            super::tag::check_header(&tag, tag_ref)?;
+            (tag.object, Some(tag.date))
+        }
+        _ => (id, None),
+    };
+    let commit = repository.object(&commit_id, Kind::Commit)?.commit()?;
+    let date = tag_date.unwrap_or(commit.date);
+    super::tag::check_date("S9", tag_ref.as_str(), date, latest)?;
+    let tree = Tree::read(repository, &commit.tree)?;
+    let declared = Upstream {
+        tag_ref: tag_ref.clone(),
+        git_commit: commit_id,
+        git_tree: commit.tree,
+    };
+    Ok((declared, Orig { tree, date }))
+}
+
+/// Rule S7: outside `debian/`, the tagged tree is upstream's, file by file. Patches are unapplied.
+fn refuse_differences(tree: &Tree, upstream: &Tree, declared: &Upstream) -> Result<(), SourceError> {
+    match tree.without("debian").first_difference(&upstream.without("debian")) {
+        None => Ok(()),
+        Some(path) => {
+            let why = format!("it is not as in `{}`", declared.tag_ref);
+            Err(SourceError::rule("S7", path, why))
+        }
+    }
+}
+
+fn build_depends(debian: &Debian) -> Result<BuildDepends, SourceError> {
+    Ok(BuildDepends {
+        any: dsc::relations(debian, "Build-Depends")?,
+        arch: dsc::relations(debian, "Build-Depends-Arch")?,
+        indep: dsc::relations(debian, "Build-Depends-Indep")?,
+        conflicts: dsc::all_conflicts(debian)?,
+    })
+}
+
+fn packages(debian: &Debian) -> Vec<DeclaredPackage> {
+    let declared = |binary: &crate::format::control::BinaryControl| {
+        let (section, priority) = dsc::section_and_priority(debian, binary);
+        DeclaredPackage {
+            name: binary.name.clone(),
+            package_type: binary.package_type.clone(),
+            section,
+            priority,
+            architectures: binary.architectures.clone(),
+        }
+    };
+    debian.control.binaries.iter().map(declared).collect()
+}
+
+fn listed((name, bytes): &(FileName, Vec<u8>)) -> SourceFile {
+    SourceFile {
+        name: name.clone(),
+        digest: Digest::of(bytes),
+    }
+}
+
+/// Compares field by field; the ids first, since the rest follows from them.
+fn compare(declared: &Declaration, found: &Declaration) -> Result<(), SourceError> {
+    let value = |declaration: &Declaration| {
+        serde_json::to_value(declaration).map_err(|error| SourceError::Declaration {
+            path: declaration.source.to_string(),
+            why: error.to_string(),
+        })
+    };
+    let (a, b) = (value(declared)?, value(found)?);
+    let ids = ["git-tag", "git-commit", "git-tree", "tree-sha256"];
+    let named = ids.iter().find_map(|id| difference(id, a.get(id)?, b.get(id)?));
+    match named.or_else(|| difference("", &a, &b)) {
+        None => Ok(()),
+        Some((field, declared_value, found_value)) => Err(SourceError::Differs {
+            source_package: declared.source.to_string(),
+            field,
+            declared: declared_value,
+            found: found_value,
+        }),
+    }
+}
+
+/// The first place at which two values differ, and what each has there.
+fn difference(at: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
+    let below = |key: &str| {
+        if at.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{at}.{key}")
+        }
+    };
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            let get = |map: &serde_json::Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or(Value::Null);
+            keys.into_iter()
+                .find_map(|key| difference(&below(key), &get(a, key), &get(b, key)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            let get = |list: &[Value], at: usize| list.get(at).cloned().unwrap_or(Value::Null);
+            (0..a.len().max(b.len())).find_map(|i| difference(&below(&i.to_string()), &get(a, i), &get(b, i)))
+        }
+        _ if a == b => None,
+        _ => Some((at.to_owned(), shown(a), shown(b))),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => escape(text),
+        other => escape(&other.to_string()),
+    }
 }

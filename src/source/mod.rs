@@ -6,16 +6,24 @@
 //! folder; they may be deleted at any time, and after a crash the next fetch repairs them. Writes
 //! nothing else, and never touches a working tree.
 
+mod debian;
 mod declaration;
 mod derive;
+mod dsc;
 mod error;
+mod git;
 mod keys;
+mod object;
+mod package;
+mod path;
 mod repository;
+mod series;
 mod tag;
+mod tree;
 
 pub use declaration::{BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, SourceFile, Upstream};
 pub use derive::{SourcePackage, check, declare};
 pub use error::SourceError;
 pub use keys::SourceKeys;
-pub use repository::{Repository, fetch, open};
+pub use repository::{Repository, fetch, fetch_declared, open};
 pub use tag::{VerifiedTag, verify_tag};

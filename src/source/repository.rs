@@ -1,36 +1,84 @@
-//! Bare repositories of ours, and how they are filled.
+//! Bare repositories of ours: how they are filled, and how their objects are read (rules S3 and S5).
 
 use std::path::{Path, PathBuf};
 
-use super::SourceError;
-use crate::domain::GitRef;
+use super::git::{self, Address};
+use super::object::{Kind, Object, ObjectFormat, parse_batch};
+use super::{Declaration, SourceError};
+use crate::domain::{GitOid, GitRef, Sha256, escape};
+use crate::host::{HostError, TempFolder, files};
+
+const LARGEST_SOURCE: u64 = 2 << 30;
+const BATCH: u64 = 64 << 20;
+/// More than the header line of one object needs: id, type and size.
+const HEADER: u64 = 128;
 
 /// A bare repository of ours below a cache folder. Holds objects and refs, nothing that runs.
 #[derive(Debug, Clone)]
 pub struct Repository {
     folder: PathBuf,
+    format: ObjectFormat,
+    /// Where more can be fetched from, and with which settings; none when it was only opened.
+    remote: Option<(Address, PathBuf)>,
 }
 
 /// Fetches `refs` and all that they need from `url` into a bare repository below `cache`.
 ///
-/// `url` is a folder's path, or a `file://`, `https://`, `ssh://` or `git://` address.
+/// `url` is a folder's path, or a `file://`, `https://`, `ssh://` or `git://` address. A local
+/// repository may belong to another user. Git checks every object that it fetches.
 ///
 /// # Errors
 /// When the address is refused, a ref is missing, or Git fails or takes too much time or space.
 pub fn fetch(url: &str, refs: &[GitRef], cache: &Path) -> Result<Repository, SourceError> {
-    let _ = refs;
-    open(url, cache)
+    let address = Address::parse(url)?;
+    let settings = cache.join("git-settings");
+    files::write(&settings, git::SETTINGS.as_bytes())?;
+    let there = list_remote(&address, refs, &settings)?;
+    let format = there.first().map_or(ObjectFormat::Sha1, |(_, id)| ObjectFormat::of(id));
+    let repository = Repository {
+        folder: folder(&address, format, cache),
+        format,
+        remote: Some((address, settings)),
+    };
+    repository.prepare()?;
+    repository.follow(&there)?;
+    Ok(repository)
+}
+
+/// Fetches what `declaration` needs: its tag, and its upstream tag when it has one.
+///
+/// # Errors
+/// As `fetch`.
+pub fn fetch_declared(declaration: &Declaration, cache: &Path) -> Result<Repository, SourceError> {
+    let upstream = declaration.upstream.iter().map(|upstream| &upstream.tag_ref);
+    let refs: Vec<GitRef> = [&declaration.tag_ref].into_iter().chain(upstream).cloned().collect();
+    fetch(&declaration.git, &refs, cache)
 }
 
 /// The repository that an earlier `fetch` of `url` left below `cache`. Touches no network.
 ///
 /// # Errors
-/// When there is none.
+/// When there is none, or it borrows objects or history from elsewhere.
 pub fn open(url: &str, cache: &Path) -> Result<Repository, SourceError> {
-    let _ = url;
-    Ok(Repository {
-        folder: cache.to_owned(),
-    })
+    let address = Address::parse(url)?;
+    let found = [ObjectFormat::Sha1, ObjectFormat::Sha256]
+        .map(|format| (folder(&address, format, cache), format))
+        .into_iter()
+        .find(|(folder, _)| files::is_folder(folder));
+    let Some((folder, format)) = found else {
+        return Err(SourceError::Url {
+            url: escape(url),
+            why: "it was not fetched yet",
+        });
+    };
+    let repository = Repository {
+        folder,
+        format,
+        remote: None,
+    };
+    repository.prepare()?;
+    repository.refuse_borrowed_objects()?;
+    Ok(repository)
 }
 
 impl Repository {
@@ -39,4 +87,244 @@ impl Repository {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+
+    /// Fetches a ref when it is not here and the repository was fetched, not opened.
+    pub(super) fn need(&self, reference: &GitRef) -> Result<(), SourceError> {
+        match &self.remote {
+            Some((address, settings)) if self.resolve(reference).is_err() => {
+                self.follow(&list_remote(address, std::slice::from_ref(reference), settings)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fetches those of `refs` that do not name the same object here.
+    fn follow(&self, refs: &[(GitRef, GitOid)]) -> Result<(), SourceError> {
+        // A ref only ever comes to stand here once all that it needs is here too.
+        let here = |name: &GitRef, id: &GitOid| matches!(self.resolve(name), Ok(here) if here == *id);
+        let other: Vec<&GitRef> = refs
+            .iter()
+            .filter(|(name, id)| !here(name, id))
+            .map(|(name, _)| name)
+            .collect();
+        if let Some((address, settings)) = self.remote.as_ref().filter(|_| !other.is_empty()) {
+            self.fetch_refs(address, &other, settings)?;
+        }
+        self.refuse_borrowed_objects()
+    }
+
+    /// The object that a ref names.
+    pub(super) fn resolve(&self, reference: &GitRef) -> Result<GitOid, SourceError> {
+        let output = git::local(&self.folder)
+            .args(["show-ref", "--verify", "--hash", "--"])
+            .arg(reference.as_str())
+            .run()
+            .map_err(|_| SourceError::NoSuchRef {
+                url: self.folder.display().to_string(),
+                reference: reference.to_string(),
+            })?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        GitOid::new(text.trim_end()).map_err(|source| SourceError::Name {
+            what: reference.to_string(),
+            source,
+        })
+    }
+
+    /// One object.
+    pub(super) fn any_object(&self, id: &GitOid) -> Result<Object, SourceError> {
+        let mut found = None;
+        self.objects(std::slice::from_ref(id), &mut |object| {
+            found = Some(object);
+            Ok(())
+        })?;
+        found.ok_or_else(|| SourceError::rule("S3", id.as_str(), "the object is missing"))
+    }
+
+    /// One object of the kind that it must be.
+    pub(super) fn object(&self, id: &GitOid, kind: Kind) -> Result<Object, SourceError> {
+        let object = self.any_object(id)?;
+        if object.kind == kind {
+            return Ok(object);
+        }
+        let why = format!("it is a {}, not a {kind}", object.kind);
+        Err(SourceError::rule("S3", id.as_str(), why))
+    }
+
+    /// Gives each of the objects, in order, to `take`. Each is hashed again first.
+    pub(super) fn objects(
+        &self,
+        ids: &[GitOid],
+        take: &mut dyn FnMut(Object) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        let sizes = self.sizes(ids)?;
+        let mut total = 0u64;
+        let mut rest: &[(GitOid, u64)] = &sizes;
+        while !rest.is_empty() {
+            let (batch, later, bytes) = first_batch(rest);
+            total = total.saturating_add(bytes);
+            if total > LARGEST_SOURCE {
+                return Err(SourceError::Limit {
+                    limit: LARGEST_SOURCE,
+                    unit: "bytes",
+                });
+            }
+            let output = git::local(&self.folder)
+                .args(["cat-file", "--batch", "--buffer"])
+                .input(lines(batch.iter().map(|(id, _)| id)))
+                .limit(bytes.saturating_add(HEADER.saturating_mul(batch.len() as u64)))
+                .run()?;
+            let ids = batch.iter().map(|(id, _)| id);
+            parse_batch(self.format, ids, &output.stdout, take)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn sizes(&self, ids: &[GitOid]) -> Result<Vec<(GitOid, u64)>, SourceError> {
+        let output = git::local(&self.folder)
+            .args(["cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer"])
+            .input(lines(ids.iter()))
+            .run()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut answers = text.lines();
+        ids.iter()
+            .map(|id| {
+                let size = answers
+                    .next()
+                    .and_then(|line| line.strip_prefix(id.as_str()))
+                    .and_then(|rest| rest.trim().parse().ok());
+                let missing = || SourceError::rule("S3", id.as_str(), "the object is missing");
+                Ok((id.clone(), size.ok_or_else(missing)?))
+            })
+            .collect()
+    }
+
+    /// Makes the repository when it is not there, and gives it our configuration again, so that
+    /// nothing which may have come to stand in it counts.
+    fn prepare(&self) -> Result<(), SourceError> {
+        if !files::exists(&self.folder.join("HEAD")) {
+            self.create()?;
+        }
+        let config: &str = match self.format {
+            ObjectFormat::Sha1 => "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
+            ObjectFormat::Sha256 => {
+                "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = sha256\n"
+            }
+        };
+        let path = self.folder.join("config");
+        if files::read(&path, 1 << 20).ok().as_deref() != Some(config.as_bytes()) {
+            files::write(&path, config.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Made beside its place and moved there, so that a crash leaves none or a whole one.
+    fn create(&self) -> Result<(), SourceError> {
+        let parent = self.folder.parent().unwrap_or(Path::new("."));
+        let temp = TempFolder::below(parent)?;
+        let made = temp.path().join("new.git");
+        git::outside()
+            .args(["init", "--quiet", "--bare", "--template=", "--initial-branch=none"])
+            .arg(format!("--object-format={}", self.format))
+            .arg("--")
+            .arg(&made)
+            .run()?;
+        // What is left of a fetch that was cut off before there was a HEAD.
+        files::remove_folder(&self.folder)?;
+        files::rename(&made, &self.folder)?;
+        Ok(())
+    }
+
+    fn fetch_refs(&self, address: &Address, refs: &[&GitRef], settings: &Path) -> Result<(), SourceError> {
+        git::remote(address, Some(&self.folder), settings)
+            .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="])
+            .args(["--no-recurse-submodules", "--no-auto-maintenance", "--"])
+            .arg(address.as_str())
+            // `+`: this is a cache, which follows. That a declared tag was moved is seen by its id.
+            .args(refs.iter().map(|name| format!("+{name}:{name}")))
+            .run()
+            .map_err(fetching(address))?;
+        Ok(())
+    }
+
+    /// Rule S3: nothing here may stand for objects or history that are elsewhere.
+    fn refuse_borrowed_objects(&self) -> Result<(), SourceError> {
+        let borrowed = [
+            "shallow",
+            "info/grafts",
+            "objects/info/alternates",
+            "objects/info/http-alternates",
+            "refs/replace",
+            "commondir",
+        ];
+        match borrowed.iter().find(|name| files::exists(&self.folder.join(name))) {
+            Some(name) => Err(SourceError::rule(
+                "S3",
+                name,
+                "our copy of the repository borrows objects or history; remove it from the cache",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the remote has under each of `refs`.
+fn list_remote(address: &Address, refs: &[GitRef], settings: &Path) -> Result<Vec<(GitRef, GitOid)>, SourceError> {
+    let output = git::remote(address, None, settings)
+        .args(["ls-remote", "--quiet", "--refs", "--"])
+        .arg(address.as_str())
+        .args(refs.iter().map(GitRef::as_str))
+        .timeout(120)
+        .run()
+        .map_err(fetching(address))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let found = |name: &GitRef| {
+        // Git matches by the end of a ref; only the whole one is meant.
+        let mut lines = text.lines().filter_map(|line| line.split_once('\t'));
+        let id = lines.find(|(_, there)| *there == name.as_str()).map(|(id, _)| id);
+        id.and_then(|id| GitOid::new(id).ok())
+            .map(|id| (name.clone(), id))
+            .ok_or_else(|| SourceError::NoSuchRef {
+                url: escape(address.as_str()),
+                reference: name.to_string(),
+            })
+    };
+    refs.iter().map(found).collect()
+}
+
+fn fetching(address: &Address) -> impl FnOnce(HostError) -> SourceError {
+    let url = escape(address.as_str());
+    move |source| SourceError::Fetch { url, source }
+}
+
+fn folder(address: &Address, format: ObjectFormat, cache: &Path) -> PathBuf {
+    let name = Sha256::of(address.as_str().as_bytes()).hex();
+    let short: String = name.chars().take(32).collect();
+    cache.join(format!("{short}-{format}.git"))
+}
+
+fn lines<'a>(ids: impl Iterator<Item = &'a GitOid>) -> Vec<u8> {
+    let mut text = Vec::new();
+    for id in ids {
+        text.extend_from_slice(id.as_str().as_bytes());
+        text.push(b'\n');
+    }
+    text
+}
+
+type Sized = (GitOid, u64);
+
+/// As many objects as fit a batch, at least one; those after them; and how many bytes the batch has.
+fn first_batch(objects: &[Sized]) -> (&[Sized], &[Sized], u64) {
+    let mut bytes = 0u64;
+    let mut count = 0;
+    for (_, size) in objects {
+        if count > 0 && bytes.saturating_add(*size) > BATCH {
+            break;
+        }
+        bytes = bytes.saturating_add(*size);
+        count += 1;
+    }
+    let (batch, later) = objects.split_at_checked(count).unwrap_or((objects, &[]));
+    (batch, later, bytes)
 }

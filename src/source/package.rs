@@ -1,0 +1,113 @@
+//! The files of a source package, made from trees: the same trees give the same bytes.
+
+use std::collections::BTreeSet;
+
+use super::debian::Debian;
+use super::dsc;
+use super::tree::{Blobs, Mode, Tree};
+use super::{SourceError, derive::SourcePackage};
+use crate::domain::{FileName, Timestamp};
+use crate::format::FormatError;
+use crate::format::compress::{Compression, compress};
+use crate::format::tar::{Body, NewEntry, Writer};
+
+/// The upstream side of a `3.0 (quilt)` package: its tree, and when it was tagged.
+#[derive(Debug)]
+pub(super) struct Orig {
+    pub(super) tree: Tree,
+    pub(super) date: Timestamp,
+}
+
+/// Makes the source package of a tree. With `orig` it is `3.0 (quilt)`.
+///
+/// The .orig tarball depends on upstream's tag alone, so that every Debian revision has the same one.
+pub(super) fn make(
+    debian: &Debian,
+    tree: &Tree,
+    blobs: &Blobs,
+    orig: Option<&Orig>,
+) -> Result<SourcePackage, SourceError> {
+    let source = &debian.control.name;
+    let version = &debian.head.version;
+    let stem = format!("{source}_{}", version.without_epoch());
+    let mut tarballs = Vec::new();
+    match orig {
+        Some(orig) => {
+            let folder = format!("{source}-{}", version.upstream());
+            let name = format!("{source}_{}.orig.tar.xz", version.upstream());
+            let packaging = tree.below("debian");
+            let made = tarball(&packaging, blobs, None, debian.head.date)?;
+            tarballs.push((file_name(format!("{stem}.debian.tar.xz"))?, made));
+            tarballs.push((file_name(name)?, tarball(&orig.tree, blobs, Some(&folder), orig.date)?));
+        }
+        None => {
+            let folder = format!("{source}-{}", version.without_epoch());
+            let made = tarball(tree, blobs, Some(&folder), debian.head.date)?;
+            tarballs.push((file_name(format!("{stem}.tar.xz"))?, made));
+        }
+    }
+    tarballs.sort();
+    let mut files = vec![(file_name(format!("{stem}.dsc"))?, dsc::dsc(debian, &tarballs)?)];
+    files.append(&mut tarballs);
+    Ok(SourcePackage {
+        files,
+        manifest: tree.manifest(blobs)?,
+    })
+}
+
+/// A tree as an .xz tarball, below `top` when there is one. Sorted bytewise by path, a folder before
+/// what is in it; one time for all.
+fn tarball(tree: &Tree, blobs: &Blobs, top: Option<&str>, date: Timestamp) -> Result<Vec<u8>, SourceError> {
+    let mut writer = Writer::new(Vec::new());
+    let mut folders: BTreeSet<String> = BTreeSet::new();
+    let mtime = date.unix_u64();
+    for (path, file) in &tree.files {
+        let path = match top {
+            Some(top) => format!("{top}/{path}"),
+            None => path.clone(),
+        };
+        for (at, _) in path.match_indices('/') {
+            let folder = path.get(..at).unwrap_or_default();
+            if folders.insert(folder.to_owned()) {
+                let entry = NewEntry {
+                    path: folder,
+                    mode: 0o755,
+                    mtime,
+                    body: Body::Directory,
+                };
+                writer.append(&entry).map_err(in_tar(folder))?;
+            }
+        }
+        let bytes = blobs.bytes(&file.id)?;
+        let (mode, body) = match file.mode {
+            Mode::File => (0o644, Body::File(bytes)),
+            Mode::Program => (0o755, Body::File(bytes)),
+            Mode::Link => (0o777, Body::Symlink(link(&path, bytes)?)),
+        };
+        let entry = NewEntry {
+            path: &path,
+            mode,
+            mtime,
+            body,
+        };
+        writer.append(&entry).map_err(in_tar(&path))?;
+    }
+    let bytes = writer.finish().map_err(in_tar("the end"))?;
+    compress(Compression::Xz, &bytes).map_err(in_tar("the compressed tarball"))
+}
+
+fn link<'a>(path: &str, target: &'a [u8]) -> Result<&'a str, SourceError> {
+    std::str::from_utf8(target).map_err(|_| SourceError::rule("S6", path, "the link's target is not UTF-8"))
+}
+
+fn file_name(text: String) -> Result<FileName, SourceError> {
+    FileName::new(text).map_err(|source| SourceError::Name {
+        what: "the source package".to_owned(),
+        source,
+    })
+}
+
+fn in_tar(path: &str) -> impl FnOnce(FormatError) -> SourceError {
+    let path = path.to_owned();
+    move |source| SourceError::File { path, source }
+}
