@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    ArchiveName, Component, DomainError, Fingerprint, PackageName, PolicyName, PoolPath, Sha256, SuiteName, Timestamp,
-    Version,
+    ArchiveName, Component, Fingerprint, PackageName, PolicyName, PoolPath, Sha256, SuiteName, Timestamp, Version,
+    escape,
 };
 use crate::format::intoto::{
     Binding, ResourceDescriptor, RuleResult, STATEMENT, SUMMARY, Statement, Subject, Summary, VerificationResult,
@@ -12,7 +12,9 @@ use crate::format::intoto::{
 };
 use crate::site::Policy;
 
-use super::{Candidate, Evidence, identity};
+use super::context::Context;
+use super::rules::{RULES, Rule, Verdict};
+use super::{Candidate, Evidence, Offered};
 
 /// The version of SLSA that decisions follow.
 const SLSA_VERSION: &str = "1.1";
@@ -53,32 +55,124 @@ pub struct Decision {
 
 /// Decides. Pure and total: any input gives a decision, and what cannot be judged is refused.
 #[must_use]
-pub fn decide(policy: &Policy, candidate: &Candidate, _evidence: &Evidence, now: Timestamp) -> Decision {
+pub fn decide(policy: &Policy, candidate: &Candidate, evidence: &Evidence, now: Timestamp) -> Decision {
+    let context = Context::new(policy, candidate, evidence, now);
+    let rules: Vec<RuleResult> = RULES.iter().map(|rule| apply(rule, &context)).collect();
+    let admitted = !rules.is_empty() && rules.iter().all(|result| result.passed);
     let declaration = &candidate.declaration;
+    let mut suites = candidate.suites.clone();
+    suites.sort();
+    suites.dedup();
     Decision {
-        admitted: false,
-        rules: Vec::new(),
+        levels: if admitted { levels(&context) } else { Vec::new() },
+        admitted,
+        rules,
         archive: candidate.archive.clone(),
-        suites: candidate.suites.clone(),
+        suites,
         component: declaration.component.clone(),
         source: declaration.source.clone(),
         version: declaration.version.clone(),
         files: file_set(candidate).unwrap_or_default(),
         policy: candidate.policy.clone(),
-        policy_sha256: identity(policy),
-        declaration: identity(declaration),
-        inputs: Vec::new(),
-        levels: Vec::new(),
+        policy_sha256: context.policy_sha256,
+        declaration: context.declaration,
+        inputs: inputs(&context),
         decided_at: now,
     }
+}
+
+/// One rule, with the policy's exception to it when there is one.
+fn apply(rule: &Rule, context: &Context<'_>) -> RuleResult {
+    let (passed, evidence) = match (rule.check)(context) {
+        Verdict::Held(evidence) => (true, evidence),
+        Verdict::NotApplicable(why) => (true, format!("not applicable: {why}")),
+        Verdict::Broken(evidence) => excuse(rule, context, evidence),
+    };
+    RuleResult {
+        id: rule.id.to_owned(),
+        rule: rule.demands.to_owned(),
+        passed,
+        evidence,
+        repeat: rule
+            .repeat
+            .replace("{source}", context.candidate.declaration.source.as_str()),
+    }
+}
+
+fn excuse(rule: &Rule, context: &Context<'_>, evidence: String) -> (bool, String) {
+    let Some(exception) = context.exception(rule.id).filter(|_| rule.excusable) else {
+        return (false, evidence);
+    };
+    let (owner, end) = (escape(&exception.owner), exception.expires);
+    if end > context.now {
+        let reason = escape(&exception.reason);
+        (true, format!("{evidence}; excepted by {owner} until {end}: {reason}"))
+    } else {
+        (false, format!("{evidence}; the exception of {owner} ended at {end}"))
+    }
+}
+
+fn levels(context: &Context<'_>) -> Vec<String> {
+    let mut levels = Vec::new();
+    if context.sets.iter().all(|set| context.operators(set).len() >= 2) {
+        levels.push("SLSA_BUILD_REPRODUCED".to_owned());
+    }
+    let leaned_on = |rule: &&Rule| matches!((rule.check)(context), Verdict::Broken(_));
+    levels.extend(
+        RULES
+            .iter()
+            .filter(leaned_on)
+            .map(|rule| format!("ASSAY_RELAXED_{}", rule.id)),
+    );
+    levels
+}
+
+/// Everything that was looked at, also records that do not count or dissent.
+fn inputs(context: &Context<'_>) -> Vec<(String, Sha256)> {
+    let mut inputs: Vec<(String, Sha256)> = Vec::new();
+    inputs.extend(context.declaration.map(|sha256| ("declaration".to_owned(), sha256)));
+    inputs.extend(
+        context
+            .sets
+            .iter()
+            .map(|set| ("environment-lock".to_owned(), set.set.lock)),
+    );
+    inputs.extend(
+        context
+            .records
+            .iter()
+            .map(|judged| ("rebuild-record".to_owned(), judged.record.sha256)),
+    );
+    if let Offered::Upload { changes } = context.candidate.offered {
+        inputs.push(("changes".to_owned(), changes));
+    }
+    inputs.sort();
+    inputs.dedup();
+    inputs
 }
 
 /// Every pool file of the candidate: sources and outputs, at Debian's own paths.
 ///
 /// # Errors
-/// When a path would not follow the grammar of pool paths, or one path has two contents.
-pub fn file_set(_candidate: &Candidate) -> Result<BTreeMap<PoolPath, Sha256>, DomainError> {
-    Ok(BTreeMap::new())
+/// When a path would not follow the grammar of pool paths, or one path has two contents: in one
+/// plain sentence.
+pub fn file_set(candidate: &Candidate) -> Result<BTreeMap<PoolPath, Sha256>, String> {
+    let declared = &candidate.declaration;
+    let sources = candidate
+        .source_files
+        .iter()
+        .map(|file| (&file.name, file.digest.sha256));
+    let outputs = candidate
+        .outputs()
+        .map(|(_, output)| (&output.name, output.digest.sha256));
+    let mut files = BTreeMap::new();
+    for (name, sha256) in sources.chain(outputs) {
+        let path = PoolPath::in_pool(&declared.component, &declared.source, name).map_err(|error| error.to_string())?;
+        if files.insert(path, sha256).is_some_and(|other| other != sha256) {
+            return Err(format!("`{name}` is offered with two contents"));
+        }
+    }
+    Ok(files)
 }
 
 impl Decision {

@@ -6,25 +6,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Architecture, ArchiveName, BuilderId, FileName, Fingerprint, GitOid, GitRef, PackageName, Serial, Sha256,
-    SnapshotId, SuiteName, Timestamp, Version,
+    Architecture, ArchiveName, BuilderId, FileName, Fingerprint, PackageName, Serial, Sha256, SnapshotId, SuiteName,
+    Timestamp, Version,
 };
 use crate::environment::Lock;
 use crate::format::intoto::Outcome;
 use crate::format::json;
-use crate::site::SignerScheme;
-use crate::source::Upstream;
+use crate::site::{Builder, SignerScheme};
+use crate::source::{Declaration, DeclaredSigner, VerifiedTag};
+use crate::trust::Ed25519Public;
 
 use super::LedgerView;
 
 /// Everything known about a candidate.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    /// What was found in Git when the source was derived again; absent when that failed, with the
-    /// reason in `source_failure`.
+    /// What was found in Git when the source was derived again; absent when that failed.
     pub source: Option<SourceEvidence>,
     /// Why the source could not be derived again.
-    pub source_failure: Option<String>,
+    pub source_failure: Option<SourceFailure>,
     /// Every rebuild record for the declaration, also those that dissent.
     pub records: Vec<RecordEvidence>,
     /// Every nonce issued for the declaration.
@@ -33,8 +33,8 @@ pub struct Evidence {
     pub locks: BTreeMap<Sha256, Lock>,
     /// The snapshots of this site that the locks name.
     pub snapshots: Vec<KnownSnapshot>,
-    /// What the indexes of those snapshots and of the site's mirrors hold under the names that the
-    /// locks and the candidate use.
+    /// What the indexes of those snapshots, and of the suites that the archive's environments are
+    /// resolved from, hold under the names that the locks and the candidate use.
     pub indexed: Vec<Indexed>,
     /// Files that a signed decision admitted: file → decision.
     pub admitted: BTreeMap<Sha256, Sha256>,
@@ -44,29 +44,15 @@ pub struct Evidence {
     pub differences: BTreeMap<Sha256, String>,
 }
 
-/// What Git holds, verified now, whatever the declaration says.
+/// What Git holds, verified and derived now, whatever the declaration says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceEvidence {
-    /// The ref that was fetched.
-    pub tag_ref: GitRef,
-    /// The name in the tag object's own `tag` header.
-    pub tag_name: String,
-    /// The tag object.
-    pub git_tag: GitOid,
-    /// The commit it names.
-    pub git_commit: GitOid,
-    /// That commit's tree.
-    pub git_tree: GitOid,
-    /// SHA-256 over the tree's manifest.
-    pub tree_sha256: Sha256,
     /// Whose signatures on the tag held.
     pub signers: Vec<TagSigner>,
-    /// `debian/source/format`.
-    pub source_format: String,
-    /// The head of `debian/changelog`.
-    pub changelog: ChangelogHead,
-    /// The upstream side, whose tree the tarball holds exactly.
-    pub upstream: Option<Upstream>,
+    /// When the tagger says that the tag was made.
+    pub tagged_at: Timestamp,
+    /// The declaration, derived again from the tag.
+    pub derived: Declaration,
 }
 
 /// A signature on the tag that held.
@@ -76,19 +62,34 @@ pub struct TagSigner {
     pub fingerprint: Fingerprint,
     /// OpenPGP or SSH.
     pub scheme: SignerScheme,
-    /// When it was made: the signature's own time (OpenPGP), the tagger's (SSH).
+    /// When it was made: the signature's own time, or the tagger's.
     pub made_at: Timestamp,
 }
 
-/// The head of `debian/changelog`.
+/// Why a source could not be derived again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangelogHead {
-    /// The source package.
-    pub source: PackageName,
-    /// Its version.
-    pub version: Version,
-    /// Its date.
-    pub date: Timestamp,
+pub struct SourceFailure {
+    /// The rule that it broke, `S1` to `S9`; absent when nothing could be said, as without network.
+    pub rule: Option<String>,
+    /// What was found.
+    pub why: String,
+}
+
+impl SourceEvidence {
+    /// From what `source::verify_tag` and `source::declare` gave.
+    #[must_use]
+    pub fn new(tag: &VerifiedTag, derived: Declaration) -> Self {
+        let signer = |s: &DeclaredSigner| TagSigner {
+            fingerprint: s.fingerprint.clone(),
+            scheme: s.scheme,
+            made_at: tag.date,
+        };
+        Self {
+            signers: tag.signers.iter().map(signer).collect(),
+            tagged_at: tag.date,
+            derived,
+        }
+    }
 }
 
 /// A rebuild record whose signatures the caller checked against every builder's key of the policy.
@@ -106,8 +107,12 @@ pub struct RecordEvidence {
     pub lock: Sha256,
     /// The nonce.
     pub nonce: String,
-    /// What was told apart between the runs of a quorum.
-    pub variation: Variation,
+    /// The host name inside the build.
+    pub hostname: String,
+    /// The user's name inside the build.
+    pub user: String,
+    /// `parallel=` of `DEB_BUILD_OPTIONS`; 1 when it is absent.
+    pub parallel: u32,
     /// `DEB_BUILD_OPTIONS` without `parallel=N`.
     pub options: Vec<String>,
     /// `DEB_BUILD_PROFILES`.
@@ -126,17 +131,6 @@ pub struct RecordEvidence {
     pub outputs: BTreeMap<FileName, Sha256>,
     /// SHA-256 of the build log.
     pub log: Option<Sha256>,
-}
-
-/// What differs between the runs of a quorum (gate rule E5).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Variation {
-    /// The host name inside the build.
-    pub hostname: String,
-    /// The user inside the build.
-    pub user: String,
-    /// `parallel=` of the build.
-    pub parallel: u32,
 }
 
 /// A nonce that the gate issued for one run of one builder.
@@ -215,11 +209,9 @@ pub fn identity<T: Serialize>(value: &T) -> Option<Sha256> {
     json::canonical("identity", value).ok().map(|bytes| Sha256::of(&bytes))
 }
 
-/// The fingerprint of a builder's Ed25519 key as the policy writes it (64 hexadecimal digits);
-/// `None` when it is malformed.
+/// The fingerprint of a builder's Ed25519 key; `None` when the policy has no such key.
 #[must_use]
-pub fn builder_fingerprint(public_key: &str) -> Option<Fingerprint> {
-    let mut bytes = [0_u8; 32];
-    hex::decode_to_slice(public_key, &mut bytes).ok()?;
-    Fingerprint::new(format!("ed25519:{}", Sha256::of(&bytes).hex())).ok()
+pub fn builder_fingerprint(builder: &Builder) -> Option<Fingerprint> {
+    let key = Ed25519Public::parse(&builder.public_key).ok()?;
+    Some(key.fingerprint())
 }

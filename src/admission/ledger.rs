@@ -4,12 +4,13 @@
 //! Pure: what is claimed under which key, and what a conflict is. `publish::ledger` keeps it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Architecture, FileName, PackageName, Sha256, Version};
+use crate::domain::{Architecture, FileName, PackageName, Sha256, SuiteName, Version};
 
-use super::Candidate;
+use super::{Candidate, DebFacts};
 
 /// What can be claimed once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,10 +39,21 @@ pub enum LedgerKey {
         /// Its architecture.
         architecture: Architecture,
     },
-    /// A file name of the pool.
+    /// The name of a tarball: pool folders are shared by all versions of a source.
     File {
         /// The name.
         name: FileName,
+    },
+    /// A version of a package in a suite: versions there never go back.
+    Suite {
+        /// The suite.
+        suite: SuiteName,
+        /// The package's name.
+        package: PackageName,
+        /// Its version without epoch.
+        version: String,
+        /// Its architecture; `source` for source packages.
+        architecture: Architecture,
     },
 }
 
@@ -87,6 +99,33 @@ impl LedgerKey {
                 architecture,
             } => format!("binary/{package}/{version}/{architecture}"),
             Self::File { name } => format!("file/{name}"),
+            Self::Suite {
+                suite,
+                package,
+                version,
+                architecture,
+            } => format!("suite/{package}/{suite}/{version}/{architecture}"),
+        }
+    }
+}
+
+impl fmt::Display for LedgerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source { package, version } => write!(f, "the source package {package} {version}"),
+            Self::Upstream { package, version } => write!(f, "the upstream version {version} of {package}"),
+            Self::Binary {
+                package,
+                version,
+                architecture,
+            } => write!(f, "the package {package} {version} {architecture}"),
+            Self::File { name } => write!(f, "the file name {name}"),
+            Self::Suite {
+                suite,
+                package,
+                version,
+                architecture,
+            } => write!(f, "{package} {version} {architecture} in the suite {suite}"),
         }
     }
 }
@@ -122,8 +161,96 @@ impl LedgerView {
     }
 }
 
-/// Every claim that admitting `candidate` makes, by key. A file that is no .deb claims only its name.
+/// Every claim that admitting `candidate` makes, by key. A file that is no .deb claims nothing: it
+/// cannot be admitted.
 #[must_use]
-pub fn claims(_candidate: &Candidate) -> Vec<LedgerEntry> {
-    Vec::new()
+pub fn claims(candidate: &Candidate) -> Vec<LedgerEntry> {
+    let mut claims = source_claims(candidate);
+    for (_, output) in candidate.outputs() {
+        if let Some(facts) = output.facts.facts() {
+            claims.extend(binary_claims(candidate, facts, output.digest.sha256));
+        }
+    }
+    claims.sort_by(|a, b| (&a.key, a.sha256).cmp(&(&b.key, b.sha256)));
+    claims.dedup();
+    claims
+}
+
+fn source_claims(candidate: &Candidate) -> Vec<LedgerEntry> {
+    let declared = &candidate.declaration;
+    let (package, version) = (&declared.source, declared.version.without_epoch());
+    let entry = |key: LedgerKey, sha256: Sha256| LedgerEntry {
+        key,
+        sha256,
+        source: package.clone(),
+        version: declared.version.clone(),
+    };
+    let mut claims = Vec::new();
+    for file in &candidate.source_files {
+        let (name, sha256) = (file.name.as_str(), file.digest.sha256);
+        if name.ends_with(".dsc") {
+            let key = LedgerKey::Source {
+                package: package.clone(),
+                version: version.to_owned(),
+            };
+            claims.push(entry(key, sha256));
+            if let Ok(architecture) = Architecture::new("source") {
+                let in_suite = |suite: &SuiteName| LedgerKey::Suite {
+                    suite: suite.clone(),
+                    package: package.clone(),
+                    version: version.to_owned(),
+                    architecture: architecture.clone(),
+                };
+                claims.extend(candidate.suites.iter().map(|suite| entry(in_suite(suite), sha256)));
+            }
+            continue;
+        }
+        let key = LedgerKey::File {
+            name: file.name.clone(),
+        };
+        claims.push(entry(key, sha256));
+        if let Some(version) = upstream_version(candidate, name) {
+            let key = LedgerKey::Upstream {
+                package: package.clone(),
+                version,
+            };
+            claims.push(entry(key, sha256));
+        }
+    }
+    claims
+}
+
+/// The upstream version that a tarball claims. A native tarball is its own upstream: switching
+/// between native and quilt must not give one upstream version two contents.
+fn upstream_version(candidate: &Candidate, name: &str) -> Option<String> {
+    let declared = &candidate.declaration;
+    let (package, version) = (&declared.source, &declared.version);
+    if name.starts_with(&format!("{package}_{}.orig.tar.", version.upstream())) && !name.ends_with(".asc") {
+        return Some(version.upstream().to_owned());
+    }
+    let native = name.starts_with(&format!("{package}_{}.tar.", version.without_epoch()));
+    native.then(|| version.without_epoch().to_owned())
+}
+
+fn binary_claims(candidate: &Candidate, facts: &DebFacts, sha256: Sha256) -> Vec<LedgerEntry> {
+    let version = facts.version.without_epoch().to_owned();
+    let entry = |key: LedgerKey| LedgerEntry {
+        key,
+        sha256,
+        source: candidate.declaration.source.clone(),
+        version: facts.version.clone(),
+    };
+    let in_suite = |suite: &SuiteName| LedgerKey::Suite {
+        suite: suite.clone(),
+        package: facts.package.clone(),
+        version: version.clone(),
+        architecture: facts.architecture.clone(),
+    };
+    let mut claims: Vec<LedgerEntry> = candidate.suites.iter().map(|suite| entry(in_suite(suite))).collect();
+    claims.push(entry(LedgerKey::Binary {
+        package: facts.package.clone(),
+        version: version.clone(),
+        architecture: facts.architecture.clone(),
+    }));
+    claims
 }

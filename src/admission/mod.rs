@@ -5,6 +5,7 @@
 //! Nothing is kept here, so nothing can be left behind by a crash; `publish` keeps what was decided.
 
 mod candidate;
+mod context;
 mod decide;
 mod error;
 mod evidence;
@@ -12,15 +13,16 @@ mod explain;
 mod facts;
 mod ledger;
 mod rules;
+mod standing;
 
 pub use candidate::{Candidate, Inspected, Offered, Output, OutputSet};
 pub use decide::{Decision, decide, file_set};
 pub use error::AdmissionError;
 pub use evidence::{
-    ChangelogHead, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, RecordEvidence, SourceEvidence,
-    TagSigner, Variation, builder_fingerprint, identity,
+    Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, RecordEvidence, SourceEvidence, SourceFailure,
+    TagSigner, builder_fingerprint, identity,
 };
 pub use explain::{explain, explain_json};
 pub use facts::DebFacts;
 pub use ledger::{LedgerConflict, LedgerEntry, LedgerKey, LedgerView, claims};
-pub use rules::{RULES, Rule};
+pub use rules::{RULES, Rule, Verdict};

@@ -7,6 +7,7 @@
 mod catalog;
 mod error;
 mod packages;
+pub mod release;
 mod sources;
 
 pub use catalog::{Catalog, suite_indexes};

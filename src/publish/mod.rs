@@ -12,6 +12,6 @@ mod project;
 mod sign;
 
 pub use error::PublishError;
-pub use plan::{Step, plan};
+pub use plan::{Release, Step, plan};
 pub use project::{Published, PublishedSuite, project, publish};
 pub use sign::{ReleaseSigner, Signed};

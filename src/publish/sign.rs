@@ -2,6 +2,7 @@
 
 use super::PublishError;
 use crate::domain::Timestamp;
+use crate::trust::{ArchiveKey, TrustError};
 
 /// A Release file in the two signed forms that clients ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,4 +22,19 @@ pub trait ReleaseSigner {
     /// # Errors
     /// `Signing`.
     fn sign(&self, text: &[u8], at: Timestamp) -> Result<Signed, PublishError>;
+}
+
+impl ReleaseSigner for ArchiveKey {
+    fn sign(&self, text: &[u8], at: Timestamp) -> Result<Signed, PublishError> {
+        Ok(Signed {
+            inrelease: self.clearsign(text, at)?,
+            release_gpg: self.detach(text, at)?,
+        })
+    }
+}
+
+impl From<TrustError> for PublishError {
+    fn from(error: TrustError) -> Self {
+        Self::Signing(Box::new(error))
+    }
 }

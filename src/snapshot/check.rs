@@ -48,7 +48,7 @@ fn check_suite(state: &SuiteState) -> Result<(), SnapshotError> {
     let bad = |why: String| Err(SnapshotError::suite(&state.suite, why));
     let mut seen = BTreeSet::new();
     for (name, value) in &state.fields {
-        if !is_field_name(name) || OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+        if !is_descriptive(name) {
             return bad(format!("the field `{name}` is not one that a record may set"));
         }
         if !seen.insert(name.to_ascii_lowercase()) {
@@ -63,7 +63,6 @@ fn check_suite(state: &SuiteState) -> Result<(), SnapshotError> {
     check_indexes(state)
 }
 
-/// The fields of a Release file that follow from the rest of a record, or that would be a lie in ours.
 const OURS: [&str; 12] = [
     "Date",
     "Valid-Until",
@@ -79,8 +78,13 @@ const OURS: [&str; 12] = [
     "Hash",
 ];
 
-fn is_field_name(name: &str) -> bool {
-    name.len() <= 100
+/// Whether a field of a Release file names or describes the suite, so that it may stand in
+/// `SuiteState::fields`: all but those that follow from the rest of a record, and those that would
+/// be a lie in ours.
+#[must_use]
+pub fn is_descriptive(name: &str) -> bool {
+    !OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+        && name.len() <= 100
         && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

@@ -80,6 +80,12 @@ impl Key {
         format!("{}by-hash/SHA256/{sha256}", path.folder())
     }
 
+    /// Says which serial an archive is at, where Debian's mirrors say it.
+    #[must_use]
+    pub fn trace(archive: &ArchiveName) -> Self {
+        Self::joined(&[archive.as_str(), "project", "trace", archive.as_str()])
+    }
+
     /// A public document of an archive, by hash: declarations, locks, records, decisions, logs.
     #[must_use]
     pub fn provenance(archive: &ArchiveName, sha256: &Sha256) -> Self {

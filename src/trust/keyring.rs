@@ -1,34 +1,236 @@
 //! Keyrings: the certificates that a caller pins.
 
+use pgp::packet::UserId;
+use pgp::types::Tag;
+
 use super::TrustError;
-use crate::domain::Fingerprint;
+use super::armor::{self, Label};
+use super::certificate::{Certificate, When};
+use super::key::Key;
+use super::packet::{self, Packet};
+use crate::domain::{Fingerprint, Timestamp, escape};
+
+const WHAT: &str = "keyring";
+/// The largest keyring that is read, in bytes. Debian's archive keyring has 56 kB.
+const LARGEST: usize = 16 << 20;
 
 /// One or more OpenPGP certificates.
 #[derive(Debug, Clone)]
-pub struct Keyring {}
+pub struct Keyring {
+    certificates: Vec<Certificate>,
+}
+
+/// What a certificate is worth at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateStatus {
+    /// The primary key.
+    pub fingerprint: Fingerprint,
+    /// The user ids, with control characters escaped.
+    pub user_ids: Vec<String>,
+    /// The keys that may sign now: the primary, subkeys, or both.
+    pub signing_keys: Vec<Fingerprint>,
+    /// Each key that may not, and why.
+    pub problems: Vec<String>,
+}
 
 impl Keyring {
-    /// Reads certificates, binary or in ASCII armor (then any number of blocks).
+    /// Reads certificates, binary or in ASCII armor (then any number of blocks). A certificate that
+    /// is there twice is merged. Certificates of key versions other than 4 and 6 are left out.
     ///
     /// # Errors
     /// When the packets are malformed, a secret key is among them, or there is no certificate.
-    pub fn parse(_bytes: &[u8]) -> Result<Self, TrustError> {
-        Err(TrustError::Keyring {
-            why: "not built yet".into(),
-        })
+    pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
+        if bytes.len() > LARGEST {
+            return Err(TrustError::TooLarge {
+                what: WHAT,
+                limit: LARGEST,
+                unit: "bytes",
+            });
+        }
+        let bytes = if bytes.trim_ascii_start().starts_with(b"-----") {
+            armor::decode_all(Label::PublicKey, bytes)?
+        } else {
+            bytes.to_vec()
+        };
+        let mut reader = Reader::default();
+        for packet in packet::split(WHAT, &bytes)? {
+            reader.take(&packet)?;
+        }
+        let mut certificates = reader.certificates;
+        if certificates.is_empty() {
+            return Err(TrustError::Keyring {
+                why: "it has no certificate that can be read".into(),
+            });
+        }
+        certificates.iter_mut().for_each(Certificate::finish);
+        Ok(Self { certificates })
     }
 
     /// The primary keys' fingerprints, in the order of the file.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
-        Vec::new()
+        self.certificates
+            .iter()
+            .map(|c| c.primary.fingerprint.clone())
+            .collect()
     }
 
     /// Only the certificates with these primary fingerprints.
     ///
     /// # Errors
     /// When one is not here, or none is asked for.
-    pub fn restricted_to(&self, _fingerprints: &[Fingerprint]) -> Result<Self, TrustError> {
-        Ok(self.clone())
+    pub fn restricted_to(&self, fingerprints: &[Fingerprint]) -> Result<Self, TrustError> {
+        if fingerprints.is_empty() {
+            return Err(TrustError::Keyring {
+                why: "no certificate of it is asked for".into(),
+            });
+        }
+        let mut certificates: Vec<Certificate> = Vec::new();
+        for fingerprint in fingerprints {
+            let found = self.certificates.iter().find(|c| c.primary.fingerprint == *fingerprint);
+            let found = found.ok_or_else(|| TrustError::NotInKeyring {
+                fingerprint: fingerprint.clone(),
+            })?;
+            if certificates.iter().all(|c| c.primary.fingerprint != *fingerprint) {
+                certificates.push(found.clone());
+            }
+        }
+        Ok(Self { certificates })
     }
+
+    /// Says for each certificate which of its keys may sign at `now`, and why others may not.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> Vec<CertificateStatus> {
+        self.certificates.iter().map(|c| status(c, now)).collect()
+    }
+
+    pub(super) fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+}
+
+fn status(certificate: &Certificate, now: Timestamp) -> CertificateStatus {
+    let (mut signing_keys, mut problems) = (Vec::new(), Vec::new());
+    let subkeys = certificate.subkeys.iter().map(|s| &s.key);
+    for key in std::iter::once(&certificate.primary).chain(subkeys) {
+        match certificate.objection(&key.fingerprint, now, now, When::SignedAndNow) {
+            None => signing_keys.push(key.fingerprint.clone()),
+            Some(why) => problems.push(format!("`{}`: {why}", key.fingerprint)),
+        }
+    }
+    CertificateStatus {
+        fingerprint: certificate.primary.fingerprint.clone(),
+        user_ids: certificate.user_ids().iter().map(|id| escape(id)).collect(),
+        signing_keys,
+        problems,
+    }
+}
+
+/// Puts packets together to certificates (RFC 9580 §10.1).
+#[derive(Default)]
+struct Reader {
+    certificates: Vec<Certificate>,
+    /// The certificate that is being read; none while one that we cannot read goes by.
+    current: Option<usize>,
+    target: Target,
+}
+
+/// What the next signatures are over.
+#[derive(Default)]
+enum Target {
+    #[default]
+    Primary,
+    User(usize, UserId),
+    Subkey(usize),
+    /// A picture, or a subkey of a kind that we do not read.
+    Ignored,
+}
+
+impl Reader {
+    fn take(&mut self, packet: &Packet<'_>) -> Result<(), TrustError> {
+        match packet.tag() {
+            Tag::PublicKey => self.start(packet),
+            Tag::SecretKey | Tag::SecretSubkey => Err(TrustError::Keyring {
+                why: "it holds a secret key, which belongs into no keyring: export the certificate only".into(),
+            }),
+            Tag::UserId => self.user(packet),
+            Tag::UserAttribute => {
+                self.target = Target::Ignored;
+                Ok(())
+            }
+            Tag::PublicSubkey => self.subkey(packet),
+            Tag::Signature => {
+                self.signature(packet);
+                Ok(())
+            }
+            // GnuPG's own notes, and what the standard says to skip.
+            Tag::Trust | Tag::Marker | Tag::Padding => Ok(()),
+            other => Err(packet.error(WHAT, format!("a packet of type {other:?} does not belong here"))),
+        }
+    }
+
+    fn start(&mut self, packet: &Packet<'_>) -> Result<(), TrustError> {
+        self.target = Target::Primary;
+        self.current = None;
+        let Some(key) = Key::read(WHAT, packet)? else {
+            return Ok(());
+        };
+        let known = self
+            .certificates
+            .iter()
+            .position(|c| c.primary.fingerprint == key.fingerprint);
+        self.current = Some(known.unwrap_or(self.certificates.len()));
+        if known.is_none() {
+            self.certificates.push(Certificate::new(key));
+        }
+        Ok(())
+    }
+
+    fn certificate(&mut self) -> Option<&mut Certificate> {
+        self.current.and_then(|index| self.certificates.get_mut(index))
+    }
+
+    fn user(&mut self, packet: &Packet<'_>) -> Result<(), TrustError> {
+        let id = UserId::try_from_reader(packet.header, packet.body)
+            .map_err(|error| packet.error(WHAT, format!("not a user id: {error}")))?;
+        let index = self.certificate().map(|c| c.user(packet.body));
+        self.target = index.map_or(Target::Ignored, |index| Target::User(index, id));
+        Ok(())
+    }
+
+    fn subkey(&mut self, packet: &Packet<'_>) -> Result<(), TrustError> {
+        self.target = Target::Ignored;
+        if self.current.is_none() {
+            return Ok(());
+        }
+        if let Some(key) = Key::read(WHAT, packet)?
+            && let Some(index) = self.certificate().map(|c| c.subkey(key))
+        {
+            self.target = Target::Subkey(index);
+        }
+        Ok(())
+    }
+
+    fn signature(&mut self, packet: &Packet<'_>) {
+        let Some(certificate) = self.current.and_then(|index| self.certificates.get_mut(index)) else {
+            return;
+        };
+        match (packet.signature(), &self.target) {
+            (Some(signature), Target::Primary) => certificate.add_direct(signature),
+            (Some(signature), Target::User(index, id)) => certificate.add_to_user(*index, id, &signature),
+            (Some(signature), Target::Subkey(index)) => certificate.add_to_subkey(*index, signature),
+            (None, Target::Primary) if revokes(packet) => certificate.add_unreadable_revocation(None),
+            (None, Target::Subkey(index)) if revokes(packet) => certificate.add_unreadable_revocation(Some(*index)),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a signature that we cannot read says that it revokes a key or subkey.
+fn revokes(packet: &Packet<'_>) -> bool {
+    let kind = match packet.body {
+        [2 | 3, _, kind, ..] | [_, kind, ..] => *kind,
+        _ => return true,
+    };
+    matches!(kind, 0x20 | 0x28)
 }

@@ -6,10 +6,15 @@
 //! works on bytes in memory: no file, no network, no clock. Nothing is kept, so a crash loses nothing.
 
 mod archive_key;
+mod armor;
+mod certificate;
+mod cleartext;
 mod ed25519;
 mod envelope;
 mod error;
+mod key;
 mod keyring;
+mod packet;
 mod signature;
 mod ssh;
 
@@ -17,6 +22,6 @@ pub use archive_key::ArchiveKey;
 pub use ed25519::{Ed25519Key, Ed25519Public};
 pub use envelope::{sign_envelope, verify_envelope};
 pub use error::TrustError;
-pub use keyring::Keyring;
+pub use keyring::{CertificateStatus, Keyring};
 pub use signature::{Requirement, Signer, Verified, verify_detached, verify_inrelease, verify_tag};
 pub use ssh::{SshKey, verify_ssh};

@@ -1,4 +1,15 @@
-//! The table of rules. Ids are stable and never reused; `reference` names are those of the threat list.
+//! The table of rules. Ids are stable and never reused. S: source, E: environment, R: records,
+//! B: build outputs, D: the .debs themselves, V: versions, A: the archive and the decision.
+
+mod archive;
+mod build;
+mod deb;
+mod environment;
+mod record;
+mod source;
+mod version;
+
+use super::context::Context;
 
 /// One rule.
 #[derive(Debug)]
@@ -7,7 +18,118 @@ pub struct Rule {
     pub id: &'static str,
     /// What it demands, in one line.
     pub demands: &'static str,
+    /// Whether a policy may make an exception to it.
+    pub excusable: bool,
+    /// The command that repeats the check; `{source}` stands for the source package.
+    pub repeat: &'static str,
+    pub(super) check: Check,
+}
+
+/// How a rule is checked.
+pub(super) type Check = fn(&Context<'_>) -> Verdict;
+
+/// How a rule came out, with what was found in one plain sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Held(String),
+    /// There is nothing that it could apply to.
+    NotApplicable(String),
+    /// It does not hold.
+    Broken(String),
+}
+
+impl Verdict {
+    fn held(evidence: impl Into<String>) -> Self {
+        Self::Held(evidence.into())
+    }
+
+    fn broken(evidence: impl Into<String>) -> Self {
+        Self::Broken(evidence.into())
+    }
+
+    fn not_applicable(why: impl Into<String>) -> Self {
+        Self::NotApplicable(why.into())
+    }
+
+    /// Broken by the first problem, if there is one.
+    fn unless(problem: Option<String>, evidence: impl Into<String>) -> Self {
+        match problem {
+            Some(problem) => Self::Broken(problem),
+            None => Self::Held(evidence.into()),
+        }
+    }
+}
+
+const SOURCE: &str = "assay source verify {source}";
+const ENVIRONMENT: &str = "assay env build {source}";
+const REBUILD: &str = "assay rebuild {source}";
+const EXPLAIN: &str = "assay admit --explain {source}";
+
+const fn rule(id: &'static str, demands: &'static str, repeat: &'static str, check: Check) -> Rule {
+    Rule {
+        id,
+        demands,
+        excusable: false,
+        repeat,
+        check,
+    }
+}
+
+const fn excusable(id: &'static str, demands: &'static str, repeat: &'static str, check: Check) -> Rule {
+    Rule {
+        id,
+        demands,
+        excusable: true,
+        repeat,
+        check,
+    }
 }
 
 /// Every rule, in the order in which decisions list them.
-pub static RULES: &[Rule] = &[];
+#[rustfmt::skip]
+pub static RULES: &[Rule] = &[
+    rule("S1", "the tag is signed by a key that the policy allows for this source, valid then and not revoked", SOURCE, source::s1),
+    rule("S2", "ref, tag object, commit and tree are the declared ones", SOURCE, source::s2),
+    rule("S3", "every Git object is what its id says, and the tree's own SHA-256 is the declared one", SOURCE, source::s3),
+    rule("S4", "the source format is one that the policy takes; no submodule, LFS pointer or attribute has a say", SOURCE, source::s4),
+    rule("S5", "the source is read from objects in a bare repository, without configuration or hooks", SOURCE, source::s5),
+    rule("S6", "no path of the tree leaves it or has a twin", SOURCE, source::s6),
+    excusable("S7", "the upstream tarball is exactly the tree of the declared upstream tag", SOURCE, source::s7),
+    rule("S8", "patches and options of the source package stay inside it", SOURCE, source::s8),
+    rule("S9", "name, version and date of the changelog are the declared ones, and not after the tag", SOURCE, source::s9),
+    rule("E1", "environments come from snapshots of this site that upstream signed, not older than the policy's floor", ENVIRONMENT, environment::e1),
+    rule("E2", "every package of the environment is the one that the snapshot's index lists, by SHA-256", ENVIRONMENT, environment::e2),
+    rule("E3", "every package of the environment is covered by upstream's signature or was admitted", ENVIRONMENT, environment::e3),
+    rule("E4", "rebuilds had no network", REBUILD, record::e4),
+    excusable("E5", "the rebuilds differed in host name, user and parallelism", REBUILD, record::e5),
+    excusable("E6", "rebuilds ran the tests and used no build profile", REBUILD, record::e6),
+    rule("R1", "enough operators, in all and in each group, rebuilt the same bytes", REBUILD, record::r1),
+    rule("R3", "records are about this declaration and environment, answer a nonce of the gate, and are fresh", REBUILD, record::r3),
+    rule("R4", "every nonce that was issued is answered or has timed out", REBUILD, record::r4),
+    rule("R5", "no record is by a builder whose key was revoked", REBUILD, record::r5),
+    rule("R6", "records tell of builds that succeeded, with the digest of the log", REBUILD, record::r6),
+    rule("R7", "records are signed by the key of the builder that they name", REBUILD, record::r7),
+    rule("B1", "the files offered are, by name and SHA-256, all that the rebuilds gave", REBUILD, build::b1),
+    rule("B2", "every package is one that the source declares for this architecture", REBUILD, build::b2),
+    rule("B3", "debug packages belong to a package of the same build and hold nothing but debug symbols", REBUILD, build::b3),
+    rule("B4", "every package names the declared source and its version", REBUILD, build::b4),
+    rule("B5", "no package is a binary-only rebuild", REBUILD, build::b5),
+    rule("B6", "sets of outputs are each of one environment, and agree on what they share", REBUILD, build::b6),
+    rule("B7", "file name, control fields and build agree on name, version and architecture", REBUILD, build::b7),
+    rule("D1", "every file is a well-formed .deb", EXPLAIN, deb::d1),
+    excusable("D2", "no package has set-user-id or set-group-id files", EXPLAIN, deb::d2),
+    rule("D3", "no file exceeds the reader's limits", EXPLAIN, deb::d3),
+    rule("D4", "no control field is one that the archive itself writes", EXPLAIN, deb::d4),
+    rule("V1", "a binary package's name, version and architecture never come back with other bytes", EXPLAIN, version::v1),
+    rule("V2", "a source package's version, an upstream version and a file name never come back with other bytes", EXPLAIN, version::v2),
+    excusable("V3", "versions do not go back in a suite", EXPLAIN, version::v3),
+    excusable("V4", "a binary package stays with its source package", EXPLAIN, version::v4),
+    rule("A2", "everything that was built is decided together, with its source", EXPLAIN, archive::a2),
+    rule("A5", "no valid record contradicts another", REBUILD, record::a5),
+    rule("A6", "no build ran out of time", REBUILD, record::a6),
+    excusable("A8", "packages do not take over names of the mirrored archives, and are not Essential or Protected", EXPLAIN, archive::a8),
+    rule("A10", "the policy is the one that the archive names, by SHA-256", EXPLAIN, archive::a10),
+    rule("A11", "suites and component are the declared ones", EXPLAIN, archive::a11),
+    rule("A7", "exceptions are to rules that allow them, and are in force", EXPLAIN, archive::a7),
+];

@@ -1,0 +1,152 @@
+//! What every rule looks at: the candidate and the evidence, put in order once, so that no rule can
+//! depend on the order in which they were handed over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{Sha256, Timestamp};
+use crate::environment::Lock;
+use crate::site::{Policy, Relaxation};
+
+use super::candidate::{Candidate, Output, OutputSet};
+use super::evidence::{Evidence, RecordEvidence, identity};
+use super::facts::DebFacts;
+use super::standing::{Standing, assess};
+
+/// The candidate and the evidence, in order.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) candidate: &'a Candidate,
+    pub(super) evidence: &'a Evidence,
+    pub(super) now: Timestamp,
+    /// SHA-256 of the policy's canonical JSON.
+    pub(super) policy_sha256: Option<Sha256>,
+    /// SHA-256 of the declaration's canonical JSON.
+    pub(super) declaration: Option<Sha256>,
+    /// By lock.
+    pub(super) sets: Vec<Set<'a>>,
+    /// By SHA-256, each once.
+    pub(super) records: Vec<Judged<'a>>,
+}
+
+/// One set of outputs, in order of names.
+#[derive(Debug)]
+pub(super) struct Set<'a> {
+    pub(super) set: &'a OutputSet,
+    pub(super) outputs: Vec<&'a Output>,
+    /// Its lock, when there is one whose bytes have the digest it is named by.
+    pub(super) lock: Option<&'a Lock>,
+}
+
+/// A record with what it is worth.
+#[derive(Debug)]
+pub(super) struct Judged<'a> {
+    pub(super) record: &'a RecordEvidence,
+    pub(super) standing: Standing,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(policy: &'a Policy, candidate: &'a Candidate, evidence: &'a Evidence, now: Timestamp) -> Self {
+        let mut sets: Vec<Set<'a>> = candidate.sets.iter().map(|set| ordered(set, evidence)).collect();
+        sets.sort_by(|a, b| (a.set.lock, &a.set.architecture).cmp(&(b.set.lock, &b.set.architecture)));
+        let mut context = Self {
+            policy,
+            candidate,
+            evidence,
+            now,
+            policy_sha256: identity(policy),
+            declaration: identity(&candidate.declaration),
+            sets,
+            records: Vec::new(),
+        };
+        let by_digest: BTreeMap<Sha256, &'a RecordEvidence> = evidence.records.iter().map(|r| (r.sha256, r)).collect();
+        context.records = by_digest
+            .into_values()
+            .map(|record| Judged {
+                record,
+                standing: assess(&context, record),
+            })
+            .collect();
+        context
+    }
+
+    /// Every output that is a .deb, with its set, in order.
+    pub(super) fn debs(&self) -> impl Iterator<Item = (&Set<'a>, &'a Output, &'a DebFacts)> {
+        self.sets.iter().flat_map(|set| {
+            let readable = |output: &&'a Output| output.facts.facts().map(|facts| (*output, facts));
+            set.outputs
+                .iter()
+                .filter_map(readable)
+                .map(move |(output, facts)| (set, output, facts))
+        })
+    }
+
+    /// The set that a record is about.
+    pub(super) fn set_of(&self, record: &RecordEvidence) -> Option<&Set<'a>> {
+        self.sets.iter().find(|set| set.set.lock == record.lock)
+    }
+
+    /// The records that count for a set.
+    pub(super) fn counted(&self, set: &Set<'_>) -> impl Iterator<Item = &'a RecordEvidence> {
+        let lock = set.set.lock;
+        let counts = move |judged: &&Judged<'a>| judged.record.lock == lock && judged.standing == Standing::Counts;
+        self.records.iter().filter(counts).map(|judged| judged.record)
+    }
+
+    /// The operators whose rebuilds count for a set.
+    pub(super) fn operators(&self, set: &Set<'_>) -> BTreeSet<&'a str> {
+        let operator = |record: &RecordEvidence| {
+            let builder = self.policy.builders.iter().find(|b| b.id == record.builder);
+            builder.map(|b| b.operator.as_str())
+        };
+        self.counted(set).filter_map(operator).collect()
+    }
+
+    /// Whether every set was rebuilt by enough operators, in all and in each group.
+    pub(super) fn has_quorum(&self) -> bool {
+        !self.sets.is_empty() && self.sets.iter().all(|set| self.shortage(set).is_none())
+    }
+
+    /// What a set lacks for its quorum.
+    pub(super) fn shortage(&self, set: &Set<'_>) -> Option<String> {
+        let operators = self.operators(set);
+        let wanted = self.policy.quorum.max(1) as usize;
+        if operators.len() < wanted {
+            return Some(format!("{} of {wanted} operators", operators.len()));
+        }
+        self.policy.groups.iter().find_map(|group| {
+            let members: BTreeSet<&str> = group.operators.iter().map(String::as_str).collect();
+            let agreed = members.intersection(&operators).count();
+            (agreed < group.threshold as usize).then(|| {
+                format!(
+                    "{agreed} of {} operators of the group `{}`",
+                    group.threshold, group.name
+                )
+            })
+        })
+    }
+
+    /// The exception that applies to a rule: the one that ends last.
+    pub(super) fn exception(&self, rule: &str) -> Option<&'a Relaxation> {
+        let source = &self.candidate.declaration.source;
+        let applies = |r: &&Relaxation| r.rule == rule && r.source == *source;
+        let order = |r: &&Relaxation| (r.expires, r.owner.clone(), r.reason.clone());
+        self.policy.exceptions.iter().filter(applies).max_by_key(order)
+    }
+
+    /// Whether an exception to a rule is in force now.
+    pub(super) fn relaxed(&self, rule: &str) -> bool {
+        self.exception(rule)
+            .is_some_and(|exception| exception.expires > self.now)
+    }
+}
+
+fn ordered<'a>(set: &'a OutputSet, evidence: &'a Evidence) -> Set<'a> {
+    let mut outputs: Vec<&Output> = set.outputs.iter().collect();
+    outputs.sort_by(|a, b| (&a.name, a.digest).cmp(&(&b.name, b.digest)));
+    let lock = evidence
+        .locks
+        .get(&set.lock)
+        .filter(|lock| identity(*lock) == Some(set.lock));
+    Set { set, outputs, lock }
+}

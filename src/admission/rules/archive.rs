@@ -1,0 +1,210 @@
+//! A2, A7, A8, A10, A11: the archive and the decision itself.
+
+use std::cmp::Ordering;
+
+use crate::domain::{PackageName, Version, escape};
+use crate::site::Relaxation;
+
+use super::super::candidate::Output;
+use super::super::context::Context;
+use super::super::decide::file_set;
+use super::super::evidence::{Indexed, IndexedKind};
+use super::super::facts::DebFacts;
+use super::{RULES, Verdict};
+
+/// Whole sets.
+pub(super) fn a2(context: &Context<'_>) -> Verdict {
+    if context.sets.is_empty() || context.sets.iter().any(|set| set.outputs.is_empty()) {
+        return Verdict::broken("a set of outputs is empty");
+    }
+    let has_dsc = context
+        .candidate
+        .source_files
+        .iter()
+        .any(|file| file.name.as_str().ends_with(".dsc"));
+    if !has_dsc {
+        return Verdict::broken("the source package is not among the files");
+    }
+    match file_set(context.candidate) {
+        Ok(files) => Verdict::held(format!("{} files are decided together", files.len())),
+        Err(why) => Verdict::Broken(why),
+    }
+}
+
+/// Names of others.
+pub(super) fn a8(context: &Context<'_>) -> Verdict {
+    let problem = context.debs().find_map(|(_, output, facts)| {
+        let taken = forced(output, facts).or_else(|| shadowed(context, output, facts));
+        taken.or_else(|| provided(context, output, facts))
+    });
+    let declared = &context.candidate.declaration;
+    let source = rows(context, IndexedKind::Source, &declared.source).find_map(|row| not_above(row, &declared.version));
+    let problem = problem.or_else(|| source.map(|why| format!("the source package {why}")));
+    let mut shadows: Vec<&str> = context
+        .debs()
+        .filter(|(_, _, facts)| rows(context, IndexedKind::Binary, &facts.package).next().is_some())
+        .map(|(_, _, facts)| facts.package.as_str())
+        .collect();
+    shadows.dedup();
+    let evidence = if shadows.is_empty() {
+        "no name of a mirrored archive is used".to_owned()
+    } else {
+        format!(
+            "replaces packages of the mirrored archives by newer versions: {}",
+            shadows.join(", ")
+        )
+    };
+    Verdict::unless(problem, evidence)
+}
+
+fn forced(output: &Output, facts: &DebFacts) -> Option<String> {
+    let field = match (facts.essential, facts.protected) {
+        (true, _) => "Essential",
+        (_, true) => "Protected",
+        _ => return None,
+    };
+    Some(format!(
+        "`{}` is {field}, and so could not be removed again",
+        output.name
+    ))
+}
+
+fn rows<'c>(context: &'c Context<'_>, kind: IndexedKind, name: &'c PackageName) -> impl Iterator<Item = &'c Indexed> {
+    context
+        .evidence
+        .indexed
+        .iter()
+        .filter(move |row| row.mirrored && row.kind == kind && row.package == *name)
+}
+
+/// A package may take the place of a mirrored one of the same source, when its version says so without an epoch.
+fn shadowed(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
+    let mut found: Vec<String> = rows(context, IndexedKind::Binary, &facts.package)
+        .filter_map(|row| {
+            if row.source != facts.source {
+                let (archive, source) = (&row.archive, &row.source);
+                return Some(format!(
+                    "{} is a package of `{archive}`, from the source {source}",
+                    facts.package
+                ));
+            }
+            not_above(row, &facts.version)
+        })
+        .collect();
+    found.sort();
+    found.into_iter().next().map(|why| format!("`{}`: {why}", output.name))
+}
+
+fn not_above(row: &Indexed, version: &Version) -> Option<String> {
+    let (name, archive, theirs) = (&row.package, &row.archive, &row.version);
+    if version.dpkg_cmp(theirs) != Ordering::Greater {
+        return Some(format!("{name} {version} is not newer than {theirs} in `{archive}`"));
+    }
+    (epoch(version) != epoch(theirs))
+        .then(|| format!("{name} {version} has another epoch than {theirs} in `{archive}`"))
+}
+
+fn epoch(version: &Version) -> &str {
+    let epoch = version.as_str().split_once(':').map_or("0", |(epoch, _)| epoch);
+    let plain = epoch.trim_start_matches('0');
+    if plain.is_empty() { "0" } else { plain }
+}
+
+/// Providing the name of a real package of another source stands in for it just as well.
+fn provided(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
+    let mut names: Vec<&PackageName> = facts.provides.iter().collect();
+    names.sort();
+    names.into_iter().find_map(|name| {
+        let row = rows(context, IndexedKind::Binary, name).find(|row| row.source != facts.source)?;
+        Some(format!(
+            "`{}` provides {name}, which is a package of `{}`",
+            output.name, row.archive
+        ))
+    })
+}
+
+/// The policy's identity.
+pub(super) fn a10(context: &Context<'_>) -> Verdict {
+    let (named, found) = (context.candidate.policy_sha256, context.policy_sha256);
+    let name = &context.candidate.policy;
+    let problem =
+        (found != Some(named)).then(|| format!("the policy `{name}` is not the one with the SHA-256 {named}"));
+    Verdict::unless(problem, format!("`{name}`, {named}"))
+}
+
+/// Where to.
+pub(super) fn a11(context: &Context<'_>) -> Verdict {
+    let (candidate, declared) = (context.candidate, &context.candidate.declaration);
+    if candidate.suites.is_empty() {
+        return Verdict::broken("no suite is named");
+    }
+    let mut foreign: Vec<&str> = candidate
+        .suites
+        .iter()
+        .filter(|s| !declared.suites.contains(s))
+        .map(|s| s.as_str())
+        .collect();
+    foreign.sort_unstable();
+    let problem = foreign
+        .first()
+        .map(|suite| format!("the declaration is not for the suite `{suite}`"));
+    let mut suites: Vec<&str> = candidate.suites.iter().map(|s| s.as_str()).collect();
+    suites.sort_unstable();
+    Verdict::unless(
+        problem,
+        format!("{}, component {}", suites.join(", "), declared.component),
+    )
+}
+
+/// Exceptions.
+pub(super) fn a7(context: &Context<'_>) -> Verdict {
+    let source = &context.candidate.declaration.source;
+    let mut ours: Vec<&Relaxation> = context
+        .policy
+        .exceptions
+        .iter()
+        .filter(|e| e.source == *source)
+        .collect();
+    ours.sort_by(|a, b| (&a.rule, a.expires, &a.owner, &a.reason).cmp(&(&b.rule, b.expires, &b.owner, &b.reason)));
+    if ours.is_empty() {
+        return Verdict::not_applicable("there are no exceptions for this source");
+    }
+    let pointless = ours
+        .iter()
+        .find(|e| !RULES.iter().any(|rule| rule.excusable && rule.id == e.rule));
+    if let Some(exception) = pointless {
+        return Verdict::broken(format!(
+            "the rule `{}` is none that allows exceptions",
+            escape(&exception.rule)
+        ));
+    }
+    for exception in &ours {
+        if context.relaxed(&exception.rule) {
+            continue;
+        }
+        let needed = RULES
+            .iter()
+            .find(|rule| rule.id == exception.rule)
+            .is_some_and(|rule| rule.id != "A7" && matches!((rule.check)(context), Verdict::Broken(_)));
+        if needed {
+            let (owner, end) = (escape(&exception.owner), exception.expires);
+            return Verdict::broken(format!(
+                "the exception of {owner} to rule {} ended at {end}",
+                exception.rule
+            ));
+        }
+    }
+    let listed: Vec<String> = ours
+        .iter()
+        .map(|e| {
+            format!(
+                "{} until {} ({}: {})",
+                e.rule,
+                e.expires,
+                escape(&e.owner),
+                escape(&e.reason)
+            )
+        })
+        .collect();
+    Verdict::held(format!("exceptions: {}", listed.join("; ")))
+}

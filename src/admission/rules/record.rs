@@ -1,0 +1,231 @@
+//! R1, R3 to R7, A5, A6, E4 to E6: the rebuild records.
+//!
+//! A rule that voids records breaks only when the quorum is missed: then it says which record it
+//! voided, and why. Otherwise whoever can write to the store could block every package.
+
+use std::collections::BTreeSet;
+
+use crate::domain::{Sha256, escape};
+use crate::format::intoto::Outcome;
+
+use super::super::context::{Context, Judged, Set};
+use super::super::evidence::{IssuedNonce, RecordEvidence};
+use super::super::standing::Standing;
+use super::Verdict;
+
+/// Quorum over operators and groups.
+pub(super) fn r1(context: &Context<'_>) -> Verdict {
+    if context.policy.quorum == 0 {
+        return Verdict::broken("the policy asks for a quorum of 0, which would admit anything");
+    }
+    if context.sets.is_empty() {
+        return Verdict::broken("nothing is offered that could have been rebuilt");
+    }
+    let mut found = Vec::new();
+    for set in &context.sets {
+        let names: Vec<String> = context.operators(set).into_iter().map(escape).collect();
+        let who = if names.is_empty() {
+            "nobody".to_owned()
+        } else {
+            names.join(", ")
+        };
+        let architecture = &set.set.architecture;
+        if let Some(shortage) = context.shortage(set) {
+            return Verdict::broken(format!("for {architecture} only {shortage} gave these bytes: {who}"));
+        }
+        let wanted = context.policy.quorum;
+        found.push(format!(
+            "{} operators of {wanted} needed gave these bytes for {architecture}: {who}",
+            names.len()
+        ));
+    }
+    Verdict::held(found.join("; "))
+}
+
+/// Binding and freshness.
+pub(super) fn r3(context: &Context<'_>) -> Verdict {
+    voided(context, "R3")
+}
+
+/// No answer is missing.
+pub(super) fn r4(context: &Context<'_>) -> Verdict {
+    let ours = |nonce: &&IssuedNonce| {
+        Some(nonce.declaration) == context.declaration && context.sets.iter().any(|set| set.set.lock == nonce.lock)
+    };
+    let nonces: BTreeSet<&IssuedNonce> = context.evidence.nonces.iter().filter(ours).collect();
+    let open: Vec<&IssuedNonce> = nonces
+        .iter()
+        .copied()
+        .filter(|nonce| !answered(context, nonce))
+        .collect();
+    if let Some(waiting) = open.iter().find(|nonce| nonce.answer_by >= context.now) {
+        let (builder, until) = (&waiting.builder, waiting.answer_by);
+        let short: String = escape(&waiting.nonce).chars().take(12).collect();
+        return Verdict::broken(format!(
+            "`{builder}` has not answered the nonce {short} yet; it has time until {until}"
+        ));
+    }
+    let timed_out: BTreeSet<&str> = open.iter().map(|nonce| nonce.builder.as_str()).collect();
+    let answers = nonces.len().saturating_sub(open.len());
+    if timed_out.is_empty() {
+        return Verdict::held(format!("{answers} nonces were issued, and all are answered"));
+    }
+    let late: Vec<&str> = timed_out.into_iter().collect();
+    Verdict::held(format!(
+        "{answers} of {} nonces are answered; timed out: {}",
+        nonces.len(),
+        late.join(", ")
+    ))
+}
+
+/// Whether a record that the asked builder signed answers this nonce.
+fn answered(context: &Context<'_>, nonce: &IssuedNonce) -> bool {
+    context.records.iter().any(|judged| {
+        let signed = !matches!(judged.standing, Standing::Void("R7", _));
+        let record = judged.record;
+        signed
+            && record.nonce == nonce.nonce
+            && record.builder == nonce.builder
+            && (record.declaration, record.lock) == (nonce.declaration, nonce.lock)
+    })
+}
+
+/// Revoked builders.
+pub(super) fn r5(context: &Context<'_>) -> Verdict {
+    voided(context, "R5")
+}
+
+/// Complete records of successful builds.
+pub(super) fn r6(context: &Context<'_>) -> Verdict {
+    voided(context, "R6")
+}
+
+/// Signer and builder belong together.
+pub(super) fn r7(context: &Context<'_>) -> Verdict {
+    voided(context, "R7")
+}
+
+/// No network.
+pub(super) fn e4(context: &Context<'_>) -> Verdict {
+    voided(context, "E4")
+}
+
+/// No skipped tests, no profiles.
+pub(super) fn e6(context: &Context<'_>) -> Verdict {
+    if let Verdict::Broken(why) = voided(context, "E6") {
+        return Verdict::Broken(why);
+    }
+    let skipped = |judged: &&Judged<'_>| {
+        judged.standing == Standing::Counts && !(judged.record.options.is_empty() && judged.record.profiles.is_empty())
+    };
+    match context.records.iter().find(skipped) {
+        // Held only by the exception: saying so here makes the relaxation visible in the decision.
+        Some(judged) => Verdict::broken(format!("{} was built with `nocheck`", name(judged.record))),
+        None => voided(context, "E6"),
+    }
+}
+
+/// Time-outs.
+pub(super) fn a6(context: &Context<'_>) -> Verdict {
+    voided(context, "A6")
+}
+
+/// Variation among the records that count.
+pub(super) fn e5(context: &Context<'_>) -> Verdict {
+    if context.policy.quorum < 2 {
+        return Verdict::not_applicable("the policy asks for one rebuild only");
+    }
+    for set in &context.sets {
+        let counted: Vec<&RecordEvidence> = context.counted(set).collect();
+        if counted.len() < 2 {
+            return Verdict::not_applicable("fewer than two rebuilds count");
+        }
+        let (mut hosts, mut users, mut jobs) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for record in counted {
+            hosts.insert(&record.hostname);
+            users.insert(&record.user);
+            jobs.insert(record.parallel);
+        }
+        let same = [
+            ("host name", hosts.len()),
+            ("user", users.len()),
+            ("parallelism", jobs.len()),
+        ];
+        if let Some((what, _)) = same.iter().find(|(_, different)| *different < 2) {
+            let architecture = &set.set.architecture;
+            return Verdict::broken(format!("all rebuilds for {architecture} had the same {what}"));
+        }
+    }
+    Verdict::held("the rebuilds differed in host name, user and parallelism")
+}
+
+/// Dissent.
+pub(super) fn a5(context: &Context<'_>) -> Verdict {
+    for set in &context.sets {
+        if let Some(why) = dissent(context, set) {
+            return Verdict::broken(why);
+        }
+    }
+    Verdict::held("no valid record contradicts another")
+}
+
+/// Why the valid records of one set contradict each other. That all of them contradict the
+/// candidate alike is B1's to say.
+fn dissent(context: &Context<'_>, set: &Set<'_>) -> Option<String> {
+    let differing = || {
+        context.records.iter().filter_map(|judged| match &judged.standing {
+            Standing::Differs(why) if judged.record.lock == set.set.lock => Some((judged.record, why)),
+            _ => None,
+        })
+    };
+    if let Some((record, _)) = differing().find(|(record, _)| record.outcome != Outcome::Built) {
+        return Some(format!("{} says that the build failed", name(record)));
+    }
+    let (first, why) = differing().next()?;
+    let explained = explain(context, first, why);
+    if let Some(agreeing) = context.counted(set).next() {
+        return Some(format!("{} contradicts {}: {explained}", name(first), name(agreeing)));
+    }
+    let (other, _) = differing().find(|(record, _)| record.outputs != first.outputs)?;
+    Some(format!(
+        "{} and {} contradict each other: {explained}",
+        name(first),
+        name(other)
+    ))
+}
+
+/// The difference, and what the caller found inside the file.
+pub(super) fn explain(context: &Context<'_>, record: &RecordEvidence, why: &str) -> String {
+    let inside = |sha256: &Sha256| context.evidence.differences.get(sha256);
+    match record.outputs.values().find_map(inside) {
+        Some(inside) => format!("{why} ({})", escape(inside)),
+        None => why.to_owned(),
+    }
+}
+
+/// Broken by the first record that `rule` voided, when the quorum is missed.
+fn voided(context: &Context<'_>, rule: &'static str) -> Verdict {
+    let why = |judged: &Judged<'_>| match &judged.standing {
+        Standing::Void(by, why) if *by == rule => Some(format!("{} does not count: {why}", name(judged.record))),
+        _ => None,
+    };
+    let mut found = context.records.iter().filter_map(why);
+    match found.next() {
+        None => Verdict::held("no record fails this"),
+        Some(first) if context.has_quorum() => {
+            let more = found.count();
+            let rest = if more == 0 {
+                String::new()
+            } else {
+                format!(", and {more} more do not")
+            };
+            Verdict::held(format!("the quorum is reached without: {first}{rest}"))
+        }
+        Some(first) => Verdict::broken(first),
+    }
+}
+
+/// A record, for people.
+pub(super) fn name(record: &RecordEvidence) -> String {
+    format!("the record {} of `{}`", record.sha256.short(), record.builder)
+}
