@@ -1,1 +1,4 @@
 //! Tests of `index`.
+
+mod catalog;
+mod packages;
