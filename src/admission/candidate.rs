@@ -1,6 +1,8 @@
 //! What is offered: the declared source, and the files that would become packages.
 
 use crate::domain::{Architecture, ArchiveName, Digest, FileName, PackageName, PolicyName, Sha256, SuiteName};
+use crate::format::FormatError;
+use crate::format::deb::Deb;
 use crate::source::{Declaration, SourceFile};
 
 use super::DebFacts;
@@ -60,6 +62,19 @@ pub enum Inspected {
 }
 
 impl Inspected {
+    /// From what the strict reader gave. What it refuses, the gate refuses by rule D1 or D3.
+    #[must_use]
+    pub fn new(read: Result<Deb, FormatError>) -> Self {
+        match read {
+            Ok(deb) => match DebFacts::from_deb(&deb) {
+                Ok(facts) => Self::Readable(Box::new(facts)),
+                Err(error) => Self::Malformed(error.to_string()),
+            },
+            Err(error @ FormatError::Limit { .. }) => Self::TooLarge(error.to_string()),
+            Err(error) => Self::Malformed(error.to_string()),
+        }
+    }
+
     /// What the reader found, unless it refused the file.
     #[must_use]
     pub fn facts(&self) -> Option<&DebFacts> {

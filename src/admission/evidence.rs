@@ -10,13 +10,14 @@ use crate::domain::{
     Timestamp, Version,
 };
 use crate::environment::Lock;
-use crate::format::intoto::Outcome;
+use crate::format::intoto::{DigestSet, Outcome, Provenance, ResourceDescriptor, Statement};
 use crate::format::json;
+use crate::rebuild::Parameters;
 use crate::site::{Builder, SignerScheme};
 use crate::source::{Declaration, DeclaredSigner, VerifiedTag};
 use crate::trust::Ed25519Public;
 
-use super::LedgerView;
+use super::{AdmissionError, LedgerView};
 
 /// Everything known about a candidate.
 #[derive(Debug, Clone, Default)]
@@ -131,6 +132,90 @@ pub struct RecordEvidence {
     pub outputs: BTreeMap<FileName, Sha256>,
     /// SHA-256 of the build log.
     pub log: Option<Sha256>,
+}
+
+impl RecordEvidence {
+    /// From a record that `rebuild::read_statement` read, the SHA-256 of its envelope, and the
+    /// builders' keys whose signatures on it held.
+    ///
+    /// # Errors
+    /// When a name or digest in it is malformed, or a file stands twice.
+    pub fn new(
+        sha256: Sha256,
+        signed_by: Vec<Fingerprint>,
+        statement: &Statement<Provenance<Parameters>>,
+    ) -> Result<Self, AdmissionError> {
+        let bad = |field, why: String| AdmissionError::Record {
+            record: sha256,
+            field,
+            why,
+        };
+        let provenance = &statement.predicate;
+        let (run, parameters) = (
+            &provenance.run_details,
+            &provenance.build_definition.external_parameters,
+        );
+        if run.metadata.invocation_id != parameters.nonce {
+            return Err(bad("invocationId", "it is not the nonce".to_owned()));
+        }
+        let recipe = &parameters.recipe;
+        let (parallel, options) = split_parallel(&recipe.deb_build_options);
+        let mut outputs = BTreeMap::new();
+        for subject in &statement.subject {
+            let name = FileName::new(&subject.name).map_err(|error| bad("subject", error.to_string()))?;
+            let digest = sha256_of(&subject.digest).map_err(|why| bad("subject", why))?;
+            if outputs.insert(name, digest).is_some() {
+                return Err(bad("subject", "a file stands twice".to_owned()));
+            }
+        }
+        let is_log = |by: &&ResourceDescriptor| by.name.as_deref().is_some_and(|n| n == "log" || n.ends_with(".log"));
+        Ok(Self {
+            sha256,
+            signed_by,
+            builder: BuilderId::new(&run.builder.id).map_err(|error| bad("builder.id", error.to_string()))?,
+            declaration: parameters.declaration,
+            lock: parameters.environment_lock,
+            nonce: parameters.nonce.clone(),
+            hostname: recipe.hostname.clone(),
+            user: recipe.user.clone(),
+            parallel,
+            options,
+            profiles: recipe
+                .deb_build_profiles
+                .split_whitespace()
+                .map(ToOwned::to_owned)
+                .collect(),
+            source_date_epoch: recipe.source_date_epoch,
+            network: recipe.network.clone(),
+            started_on: run.metadata.started_on,
+            finished_on: run.metadata.finished_on,
+            outcome: provenance.assay_outcome,
+            outputs,
+            log: run
+                .byproducts
+                .iter()
+                .find(is_log)
+                .and_then(|log| sha256_of(&log.digest).ok()),
+        })
+    }
+}
+
+/// `parallel=N` and the other words of `DEB_BUILD_OPTIONS`.
+fn split_parallel(options: &str) -> (u32, Vec<String>) {
+    let (mut parallel, mut others) = (1, Vec::new());
+    for word in options.split_whitespace() {
+        match word.strip_prefix("parallel=").and_then(|n| n.parse().ok()) {
+            Some(n) => parallel = n,
+            None => others.push(word.to_owned()),
+        }
+    }
+    (parallel, others)
+}
+
+fn sha256_of(digests: &DigestSet) -> Result<Sha256, String> {
+    let text = digests.get("sha256").ok_or("it has no SHA-256")?;
+    text.parse()
+        .map_err(|error: crate::domain::DomainError| error.to_string())
 }
 
 /// A nonce that the gate issued for one run of one builder.

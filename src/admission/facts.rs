@@ -3,6 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{Architecture, PackageName, Sha256, Version};
+use crate::format::deb::Deb;
+use crate::format::deb822::Paragraph;
+use crate::format::relation::Relations;
+use crate::format::tar::{TarEntry, TarKind};
+
+use super::AdmissionError;
 
 /// What is inside a package file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +47,71 @@ pub struct DebFacts {
     pub scripts: BTreeMap<String, Sha256>,
     /// Files with a set-user-id or set-group-id bit.
     pub setuid: Vec<String>,
-    /// Device nodes, FIFOs and what else is neither file, folder nor link.
-    pub devices: Vec<String>,
-    /// Regular files with their digests (links by their target), for comparing siblings.
+    /// Every path that is no folder, with the digest of its content, or of a symlink's target.
+    /// Devices and other special files are refused by the reader.
     pub files: BTreeMap<String, Sha256>,
+}
+
+impl DebFacts {
+    /// From what the strict reader read.
+    ///
+    /// # Errors
+    /// When `Source` or `Provides` is malformed.
+    pub fn from_deb(deb: &Deb) -> Result<Self, AdmissionError> {
+        let control = &deb.control;
+        let get = |name: &str| control.get(name).map(|value| value.trim().to_owned());
+        let yes = |name: &str| get(name).is_some_and(|value| value.eq_ignore_ascii_case("yes"));
+        let (source, source_version) = deb.source()?;
+        let using = ["Built-Using", "Static-Built-Using"];
+        Ok(Self {
+            package: deb.package.clone(),
+            version: deb.version.clone(),
+            architecture: deb.architecture.clone(),
+            source,
+            source_version,
+            section: get("Section"),
+            priority: get("Priority"),
+            multi_arch: get("Multi-Arch"),
+            essential: yes("Essential"),
+            protected: yes("Protected") || yes("Important"),
+            provides: provides(control)?,
+            built_using: using.into_iter().filter_map(get).collect(),
+            auto_built: get("Auto-Built-Package"),
+            build_ids: get("Build-Ids").map(words).unwrap_or_default(),
+            fields: control.fields().map(|(name, _)| name.to_owned()).collect(),
+            scripts: deb.scripts().filter_map(digest_of).collect(),
+            setuid: deb.privileged().map(|entry| entry.path.clone()).collect(),
+            files: deb.data.iter().filter_map(content_of).collect(),
+        })
+    }
+}
+
+fn provides(control: &Paragraph) -> Result<Vec<PackageName>, AdmissionError> {
+    let Some(text) = control.get("Provides") else {
+        return Ok(Vec::new());
+    };
+    let relations = Relations::parse("Provides", text)?;
+    Ok(relations
+        .0
+        .into_iter()
+        .flatten()
+        .map(|relation| relation.package)
+        .collect())
+}
+
+fn words(text: String) -> Vec<String> {
+    text.split_whitespace().map(ToOwned::to_owned).collect()
+}
+
+fn digest_of(entry: &TarEntry) -> Option<(String, Sha256)> {
+    Some((entry.path.clone(), entry.digest()?.sha256))
+}
+
+fn content_of(entry: &TarEntry) -> Option<(String, Sha256)> {
+    let sha256 = match &entry.kind {
+        TarKind::Directory => return None,
+        TarKind::Symlink(target) => Sha256::of(target.as_bytes()),
+        TarKind::File(digest) | TarKind::Hardlink { digest, .. } => digest.sha256,
+    };
+    Some((entry.path.clone(), sha256))
 }
