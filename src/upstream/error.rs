@@ -158,6 +158,16 @@ pub enum UpstreamError {
         /// What came out.
         found: Digest,
     },
+    /// An index whose SHA-256 is right, and another hash that Release lists is not.
+    #[error("`{path}` of `{suite}` has another {hash} than Release says, and the same SHA-256")]
+    OtherHash {
+        /// Which suite.
+        suite: SuiteName,
+        /// The index.
+        path: RelPath,
+        /// The hash.
+        hash: &'static str,
+    },
     /// An index, or all of one run, is larger than is taken.
     #[error("the indexes of `{suite}` are larger than is taken: {size} bytes of at most {limit}")]
     TooLarge {
@@ -265,6 +275,7 @@ impl Coded for UpstreamError {
             Self::Format { .. } => "E-UP-019",
             Self::Client(_) => "E-UP-020",
             Self::TooLarge { .. } => "E-UP-021",
+            Self::OtherHash { .. } => "E-UP-022",
             Self::Shared { code, .. } => code,
             Self::Store(source) => source.code(),
             Self::Snapshot(source) => source.code(),
@@ -293,6 +304,7 @@ impl Coded for UpstreamError {
             | Self::NotListed { .. }
             | Self::Uncompressed { .. }
             | Self::TooLarge { .. }
+            | Self::OtherHash { .. }
             | Self::Format { .. } => Kind::Verification,
             Self::Shared { kind, .. } => *kind,
             Self::Store(source) => source.kind(),

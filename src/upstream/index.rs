@@ -1,30 +1,165 @@
 //! Which pool files an archive has, and by which digest.
 
-use crate::domain::{ArchiveName, Digest, PoolPath};
-use crate::snapshot::Record;
-use crate::store::Store;
+use std::collections::BTreeSet;
+use std::io::{self, Read};
 
 use super::UpstreamError;
+use crate::domain::{ArchiveName, Digest, PoolPath, Sha256, SuiteName};
+use crate::format::compress::{self, Compression};
+use crate::format::packages::pool_files;
+use crate::snapshot::{IndexFile, Record, index_key};
+use crate::store::Store;
+
+/// Uncompressed bytes of an index that are in memory at once.
+const CHUNK: usize = 4 << 20;
+/// The largest index, uncompressed, in bytes.
+const LARGEST: u64 = 4 << 30;
 
 /// Pool path → digest, from the Packages and Sources of snapshots. Lean: 56 bytes for each file.
 #[derive(Debug, Clone, Default)]
 pub struct PoolIndex {
+    /// The first half of the path's SHA-256, and the file's digest; sorted.
     files: Vec<([u8; 16], Digest)>,
+    /// Indexes that were read.
+    read: BTreeSet<Sha256>,
 }
 
 impl PoolIndex {
-    /// Reads the Packages and Sources of these snapshots. Of a path that two of them give with
-    /// different digests, the later one in the list counts.
+    /// Reads the Packages and Sources of these snapshots, which are in the order of their chain. Of
+    /// a path that two of them give with different digests, the newest counts.
     ///
     /// # Errors
-    /// When an index is not in the store, or does not follow its format.
-    pub fn of(_store: &dyn Store, _archive: &ArchiveName, _records: &[Record]) -> Result<Self, UpstreamError> {
-        Ok(Self::default())
+    /// When an index is not in the store, or is damaged.
+    pub fn of(store: &dyn Store, archive: &ArchiveName, records: &[Record]) -> Result<Self, UpstreamError> {
+        let mut index = Self::default();
+        for record in records.iter().rev() {
+            index.add_older(store, archive, record)?;
+        }
+        Ok(index)
     }
 
     /// The digest of a pool file.
     #[must_use]
-    pub fn get(&self, _path: &PoolPath) -> Option<Digest> {
-        self.files.first().map(|(_, digest)| *digest)
+    pub fn get(&self, path: &PoolPath) -> Option<Digest> {
+        let wanted = short(path);
+        let at = self.files.binary_search_by(|(path, _)| path.cmp(&wanted)).ok()?;
+        self.files.get(at).map(|(_, digest)| *digest)
     }
+
+    /// Adds the files of an older snapshot than those before. What is known already stays.
+    pub(super) fn add_older(
+        &mut self,
+        store: &dyn Store,
+        archive: &ArchiveName,
+        record: &Record,
+    ) -> Result<(), UpstreamError> {
+        self.add(store, archive, record, false)
+    }
+
+    /// Adds the files of a newer snapshot than those before. What it says counts.
+    pub(super) fn add_newer(
+        &mut self,
+        store: &dyn Store,
+        archive: &ArchiveName,
+        record: &Record,
+    ) -> Result<(), UpstreamError> {
+        self.add(store, archive, record, true)
+    }
+
+    fn add(
+        &mut self,
+        store: &dyn Store,
+        archive: &ArchiveName,
+        record: &Record,
+        newer: bool,
+    ) -> Result<(), UpstreamError> {
+        let mut found = Vec::new();
+        for state in &record.suites {
+            for index in package_indexes(&state.indexes) {
+                if self.read.insert(index.digest.sha256) {
+                    read(store, archive, &state.suite, index, &mut found)?;
+                }
+            }
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        if newer {
+            found.append(&mut self.files);
+            self.files = found;
+        } else {
+            self.files.append(&mut found);
+        }
+        // Stable, so that of two with one path the one that counts stays.
+        self.files.sort_by_key(|(path, _)| *path);
+        self.files.dedup_by_key(|(path, _)| *path);
+        self.files.shrink_to_fit();
+        Ok(())
+    }
+}
+
+/// Packages and Sources, each in the form that is read fastest.
+fn package_indexes(indexes: &[IndexFile]) -> impl Iterator<Item = &IndexFile> {
+    let form = |index: &IndexFile| {
+        let name = index.path.file_name();
+        let (plain, extension) = name.split_once('.').unwrap_or((name, ""));
+        let rank = ["", "zst", "gz", "xz"].iter().position(|known| *known == extension);
+        rank.filter(|_| index.kept && matches!(plain, "Packages" | "Sources"))
+    };
+    let better = move |index: &&IndexFile| {
+        let Some(rank) = form(index) else { return false };
+        let same_folder = |other: &&IndexFile| other.path.folder() == index.path.folder();
+        !indexes.iter().filter(same_folder).any(|other| form(other).is_some_and(|other| other < rank))
+    };
+    indexes.iter().filter(better)
+}
+
+fn read(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suite: &SuiteName,
+    index: &IndexFile,
+    found: &mut Vec<([u8; 16], Digest)>,
+) -> Result<(), UpstreamError> {
+    let key = index_key(archive, suite, index);
+    let damaged = |source| UpstreamError::Format { url: key.to_string(), source };
+    let compression = Compression::of_name(index.path.file_name());
+    let mut reader = compress::reader(compression, store.open(&key)?, LARGEST).map_err(damaged)?;
+    let mut buffer = Vec::new();
+    loop {
+        let ended = fill(&mut reader, &mut buffer).map_err(|error| damaged(compress::read_error(error)))?;
+        let whole = if ended { buffer.len() } else { stanzas_end(&buffer) };
+        for file in pool_files(buffer.get(..whole).unwrap_or_default()) {
+            match file {
+                Ok((path, digest)) => found.push((short(&path), digest)),
+                // A stanza that we do not take must not take the other files away.
+                Err(error) => tracing::warn!(index = %key, %error, "a stanza is left out"),
+            }
+        }
+        if ended {
+            return Ok(());
+        }
+        buffer.drain(..whole);
+        if buffer.len() > crate::format::deb822::LARGEST_STANZA {
+            let (what, limit) = ("index", crate::format::deb822::LARGEST_STANZA as u64);
+            return Err(damaged(crate::format::FormatError::Limit { what, limit, unit: "bytes in a stanza" }));
+        }
+    }
+}
+
+/// Reads until there is a chunk more; whether the end was reached.
+fn fill(reader: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
+    let count = reader.take(CHUNK as u64).read_to_end(buffer)?;
+    Ok(count < CHUNK)
+}
+
+/// Where the last whole stanza ends.
+fn stanzas_end(buffer: &[u8]) -> usize {
+    memchr::memmem::rfind(buffer, b"\n\n").map_or(0, |at| at + 2)
+}
+
+fn short(path: &PoolPath) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(Sha256::of(path.as_str().as_bytes()).as_bytes().split_at(16).0);
+    half
 }

@@ -8,10 +8,13 @@ mod client;
 mod error;
 mod follow;
 mod index;
+mod inspect;
+mod judge;
 mod mirror;
 mod plan;
 mod pull;
 mod resolve;
+mod through;
 
 pub use body::Body;
 pub use client::{Client, Expect, Limits};
@@ -21,3 +24,4 @@ pub use index::PoolIndex;
 pub use mirror::mirror_uri;
 pub use plan::{Plan, Planned, Wanted, plan};
 pub use pull::{fetch_all, fetch_pool_file};
+pub use through::PullThrough;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Architecture, Component, Digest, RelPath};
+use crate::format::release::Listed;
 
 /// What to take.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +22,7 @@ pub struct Planned {
     /// Relative to `dists/<suite>/`.
     pub path: RelPath,
     /// What Release says of it.
-    pub digest: Digest,
+    pub listed: Listed,
     /// Whether it is fetched. One that is not is the uncompressed form of one that is.
     pub fetched: bool,
     /// For a compressed file: what Release says of its uncompressed form.
@@ -43,7 +44,7 @@ impl Plan {
     #[must_use]
     pub fn size(&self) -> u64 {
         let fetched = self.files.iter().filter(|file| file.fetched);
-        fetched.fold(0, |sum, file| sum.saturating_add(file.digest.size))
+        fetched.fold(0, |sum, file| sum.saturating_add(file.listed.digest.size))
     }
 }
 
@@ -54,7 +55,7 @@ const COMPRESSED: [&str; 4] = ["xz", "gz", "zst", "bz2"];
 ///
 /// Contents, DEP-11, command-not-found, pdiffs and installer images are not taken yet.
 #[must_use]
-pub fn plan(listed: &BTreeMap<RelPath, Digest>, wanted: Wanted<'_>) -> Plan {
+pub fn plan(listed: &BTreeMap<RelPath, Listed>, wanted: Wanted<'_>) -> Plan {
     let mut files = BTreeMap::new();
     let mut missing = Vec::new();
     for component in wanted.components {
@@ -91,18 +92,18 @@ pub fn plan(listed: &BTreeMap<RelPath, Digest>, wanted: Wanted<'_>) -> Plan {
 }
 
 fn take(
-    listed: &BTreeMap<RelPath, Digest>,
+    listed: &BTreeMap<RelPath, Listed>,
     index: &str,
     needed: bool,
     files: &mut BTreeMap<RelPath, Planned>,
     missing: &mut Vec<RelPath>,
 ) {
     let Ok(plain) = RelPath::new(index) else { return };
-    let uncompressed = listed.get(&plain).copied();
-    let compressed: Vec<(RelPath, Digest)> = COMPRESSED
+    let uncompressed = listed.get(&plain);
+    let compressed: Vec<(RelPath, &Listed)> = COMPRESSED
         .iter()
         .filter_map(|extension| RelPath::new(format!("{index}.{extension}")).ok())
-        .filter_map(|path| listed.get(&path).map(|digest| (path, *digest)))
+        .filter_map(|path| listed.get(&path).map(|listed| (path, listed)))
         .collect();
     if compressed.is_empty() && uncompressed.is_none() {
         if needed {
@@ -110,34 +111,35 @@ fn take(
         }
         return;
     }
-    if let Some(digest) = uncompressed {
+    if let Some(listed) = uncompressed {
         let fetched = compressed.is_empty();
         files.insert(
             plain.clone(),
             Planned {
                 path: plain,
-                digest,
+                listed: listed.clone(),
                 fetched,
                 uncompressed: None,
             },
         );
     }
-    for (path, digest) in compressed {
+    for (path, listed) in compressed {
         files.insert(
             path.clone(),
             Planned {
                 path,
-                digest,
+                listed: listed.clone(),
                 fetched: true,
-                uncompressed,
+                uncompressed: uncompressed.map(|plain| plain.digest),
             },
         );
     }
 }
 
-/// The architectures of `configured`, and `all` when upstream lists it, in upstream's order.
+/// The architectures of `configured`, and `all` when upstream lists it, in upstream's order. In the
+/// suite's Release `all` must stand when upstream has it: apt reads `binary-all` only then.
 #[must_use]
-pub fn architectures(configured: &[Architecture], upstream: &[Architecture]) -> Vec<Architecture> {
+pub(super) fn architectures(configured: &[Architecture], upstream: &[Architecture]) -> Vec<Architecture> {
     let wanted: BTreeSet<&Architecture> = configured.iter().collect();
     let kept = upstream.iter().filter(|a| a.is_all() || wanted.contains(a));
     kept.cloned().collect()
@@ -147,8 +149,12 @@ pub fn architectures(configured: &[Architecture], upstream: &[Architecture]) -> 
 mod tests {
     use super::*;
 
-    fn listed(paths: &[&str]) -> BTreeMap<RelPath, Digest> {
-        let entry = |path: &&str| (RelPath::new(*path).unwrap(), Digest::of(path.as_bytes()));
+    fn listed(paths: &[&str]) -> BTreeMap<RelPath, Listed> {
+        let entry = |path: &&str| {
+            let digest = Digest::of(path.as_bytes());
+            let listed = Listed { digest, md5: None, sha1: None, sha512: None };
+            (RelPath::new(*path).unwrap(), listed)
+        };
         paths.iter().map(entry).collect()
     }
 

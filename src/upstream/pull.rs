@@ -1,9 +1,10 @@
 //! Pool files from upstream into the store: verified before anybody sees a byte of them.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Mutex;
 
-use super::{Client, Expect, UpstreamError};
+use super::{Body, Client, Expect, UpstreamError};
 use crate::domain::{ArchiveName, Digest, PoolPath};
 use crate::host::Progress;
 use crate::store::{Key, Store, StoreError};
@@ -57,7 +58,7 @@ pub(super) fn is_there(store: &dyn Store, key: &Key, digest: &Digest) -> Result<
 }
 
 /// Fetches `path` below the base URL into the store under `key`, checking while it streams.
-pub(super) fn fetch_object(
+fn fetch_object(
     client: &Client,
     store: &dyn Store,
     path: &str,
@@ -66,16 +67,27 @@ pub(super) fn fetch_object(
 ) -> Result<(), UpstreamError> {
     client.retrying(|| {
         let mut body = client.open(path, Expect::Exactly(digest.size))?;
-        match store.put_stream(key, digest, &mut body) {
-            Ok(()) => Ok(()),
-            Err(error) if body.has_failed() => Err(body.failure(&std::io::Error::other(error))),
-            Err(StoreError::Digest { expected, found, .. }) => {
-                let url = body.url().to_owned();
-                Err(UpstreamError::Digest { url, expected, found })
-            }
-            Err(error) => Err(error.into()),
-        }
+        let stored = store.put_stream(key, digest, &mut body);
+        outcome(stored, &mut body)
     })
+}
+
+/// What became of a body that was put into the store: whose failure it was, when it failed.
+pub(super) fn outcome(stored: Result<(), StoreError>, body: &mut Body) -> Result<(), UpstreamError> {
+    match stored {
+        Ok(()) => Ok(()),
+        Err(error) if body.has_failed() => Err(body.failure(&io::Error::other(error))),
+        Err(StoreError::Digest { expected, found, .. }) => {
+            let url = body.url().to_owned();
+            Err(UpstreamError::Digest { url, expected, found })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A thread that panicked.
+pub(super) fn bug() -> UpstreamError {
+    UpstreamError::Client("a thread ended with a bug".to_owned())
 }
 
 /// Does `work` for every item on some threads; the first failure ends it.
@@ -108,7 +120,7 @@ pub(super) fn in_parallel<T: Sync>(
         for thread in threads {
             let ended = thread
                 .join()
-                .unwrap_or_else(|_| Err(UpstreamError::Client("a thread ended with a bug".to_owned())));
+                .unwrap_or_else(|_| Err(bug()));
             first = first.and(ended);
         }
         first

@@ -1,0 +1,209 @@
+//! Checks of an index beyond its SHA-256, on its bytes as they pass by: every other hash that
+//! Release lists for it (threats F7), and that it decompresses to what Release says.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use sha2::Digest as _;
+
+use super::{Planned, UpstreamError};
+use crate::domain::{Digest, Sha256, SuiteName};
+use crate::format::compress::{self, Compression};
+
+/// Chunks between the one who fetches and the one who checks.
+const AHEAD: usize = 16;
+
+/// Reads an index to its end, and checks it.
+pub(super) fn inspect(suite: &SuiteName, file: &Planned, bytes: impl Read + Send) -> Result<(), UpstreamError> {
+    let mut hashing = Hashing::new(bytes, file);
+    let compression = Compression::of_name(file.path.file_name());
+    if let Some(expected) = file.uncompressed.filter(|_| compression != Compression::Plain) {
+        let found = decompressed(compression, &mut hashing, expected.size);
+        let found = found.map_err(|source| UpstreamError::Format { url: format!("{suite} {}", file.path), source })?;
+        if found != expected {
+            return Err(UpstreamError::Uncompressed {
+                suite: suite.clone(),
+                path: file.path.clone(),
+                expected,
+                found,
+            });
+        }
+    }
+    let rest = io::copy(&mut hashing, &mut io::sink());
+    let broken = |source| UpstreamError::Format {
+        url: format!("{suite} {}", file.path),
+        source: crate::format::FormatError::Read { what: "index", source },
+    };
+    rest.map_err(broken)?;
+    match hashing.wrong(file) {
+        None => Ok(()),
+        Some(hash) => Err(UpstreamError::OtherHash { suite: suite.clone(), path: file.path.clone(), hash }),
+    }
+}
+
+/// A reader whose bytes another thread reads too, and where that one reads them.
+pub(super) fn split<R: Read>(reader: R) -> (Tee<R>, Follower) {
+    let (to, from) = sync_channel(AHEAD);
+    (Tee { reader, to: Some(to) }, Follower { from, chunk: io::Cursor::default() })
+}
+
+/// Gives its bytes to a [`Follower`] as well.
+pub(super) struct Tee<R> {
+    reader: R,
+    to: Option<SyncSender<Vec<u8>>>,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        let chunk = buffer.get(..count).unwrap_or_default();
+        let gone = self.to.as_ref().is_some_and(|to| !chunk.is_empty() && to.send(chunk.to_vec()).is_err());
+        if gone {
+            // It has seen enough to refuse the file, and says so itself.
+            self.to = None;
+        }
+        Ok(count)
+    }
+}
+
+/// The bytes that went through a [`Tee`]; ends when that is dropped.
+pub(super) struct Follower {
+    from: Receiver<Vec<u8>>,
+    chunk: io::Cursor<Vec<u8>>,
+}
+
+impl Read for Follower {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.chunk.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            match self.from.recv() {
+                Ok(chunk) => self.chunk = io::Cursor::new(chunk),
+                Err(_) => return Ok(0),
+            }
+        }
+    }
+}
+
+fn decompressed(
+    compression: Compression,
+    bytes: impl Read + Send,
+    limit: u64,
+) -> Result<Digest, crate::format::FormatError> {
+    let mut reader = compress::reader(compression, bytes, limit)?;
+    let mut hash = sha2::Sha256::new();
+    let size = io::copy(&mut reader, &mut hash).map_err(compress::read_error)?;
+    Ok(Digest { sha256: Sha256::from_bytes(hash.finalize().into()), size })
+}
+
+/// Computes the other hashes that Release lists, and no more.
+struct Hashing<R> {
+    bytes: R,
+    md5: Option<md5::Md5>,
+    sha1: Option<sha1_checked::Sha1>,
+    sha512: Option<sha2::Sha512>,
+}
+
+impl<R: Read> Hashing<R> {
+    fn new(bytes: R, file: &Planned) -> Self {
+        Self {
+            bytes,
+            md5: file.listed.md5.is_some().then(md5::Md5::new),
+            sha1: file.listed.sha1.is_some().then(sha1_checked::Sha1::new),
+            sha512: file.listed.sha512.is_some().then(sha2::Sha512::new),
+        }
+    }
+
+    /// The name of a hash that is not the listed one.
+    fn wrong(self, file: &Planned) -> Option<&'static str> {
+        let differs = |found: Option<Vec<u8>>, listed: &Option<String>| found.map(hex::encode) != *listed;
+        let md5 = self.md5.map(|hash| hash.finalize().to_vec());
+        let sha1 = self.sha1.map(|hash| hash.finalize().to_vec());
+        let sha512 = self.sha512.map(|hash| hash.finalize().to_vec());
+        if differs(md5, &file.listed.md5) {
+            return Some("MD5");
+        }
+        if differs(sha1, &file.listed.sha1) {
+            return Some("SHA-1");
+        }
+        differs(sha512, &file.listed.sha512).then_some("SHA-512")
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
+        let chunk = buffer.get(..count).unwrap_or_default();
+        if let Some(hash) = &mut self.md5 {
+            hash.update(chunk);
+        }
+        if let Some(hash) = &mut self.sha1 {
+            hash.update(chunk);
+        }
+        if let Some(hash) = &mut self.sha512 {
+            hash.update(chunk);
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Coded as _;
+    use crate::format::release::Listed;
+
+    fn planned(plain: &[u8], compressed: &[u8]) -> Planned {
+        Planned {
+            path: "main/binary-amd64/Packages.gz".parse().unwrap(),
+            listed: Listed {
+                digest: Digest::of(compressed),
+                md5: Some(hex::encode(md5::Md5::digest(compressed))),
+                sha1: None,
+                sha512: Some(hex::encode(sha2::Sha512::digest(compressed))),
+            },
+            fetched: true,
+            uncompressed: Some(Digest::of(plain)),
+        }
+    }
+
+    fn verdict(file: &Planned, bytes: &[u8]) -> Result<(), &'static str> {
+        inspect(&"trixie".parse().unwrap(), file, bytes).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn every_listed_hash_must_match() {
+        let plain = b"Package: a\n".repeat(1000);
+        let bytes = compress::compress(Compression::Gzip, &plain).unwrap();
+        let good = planned(&plain, &bytes);
+        assert_eq!(verdict(&good, &bytes), Ok(()));
+        let mut other = good.clone();
+        other.listed.md5 = Some("0".repeat(32));
+        assert_eq!(verdict(&other, &bytes), Err("E-UP-022"));
+        let mut other = good.clone();
+        other.uncompressed = Some(Digest::of(b"something else"));
+        assert!(verdict(&other, &bytes).is_err());
+        let mut other = good.clone();
+        other.uncompressed = Some(Digest { size: plain.len() as u64, ..Digest::of(b"something else") });
+        assert_eq!(verdict(&other, &bytes), Err("E-UP-016"));
+        assert_eq!(verdict(&good, bytes.get(..bytes.len() / 2).unwrap()), Err("E-FORMAT-006").or(Err("E-UP-019")));
+    }
+
+    #[test]
+    fn a_follower_sees_what_was_read() {
+        let bytes = vec![7u8; 300_000];
+        let (mut tee, mut follower) = split(&bytes[..]);
+        let seen = std::thread::scope(|scope| {
+            let other = scope.spawn(move || {
+                let mut seen = Vec::new();
+                follower.read_to_end(&mut seen).map(|_| seen)
+            });
+            io::copy(&mut tee, &mut io::sink()).unwrap();
+            drop(tee);
+            other.join().unwrap().unwrap()
+        });
+        assert_eq!(seen, bytes);
+    }
+}

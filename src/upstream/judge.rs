@@ -1,0 +1,204 @@
+//! Whether a Release that is signed well is also the right one, and fresh (threats F1, F2, F4, F6). Pure.
+
+use super::plan::{Plan, Wanted, architectures, plan};
+use super::{Follow, UpstreamError};
+use crate::domain::{Architecture, Component, Digest, Fingerprint, SuiteName, Timestamp, escape};
+use crate::format::FormatError;
+use crate::format::release::Release;
+use crate::snapshot::{IndexFile, SuiteState, UpstreamRelease};
+
+/// An InRelease whose signature holds.
+#[derive(Debug)]
+pub(super) struct Signed<'a> {
+    pub(super) suite: &'a SuiteName,
+    pub(super) inrelease: Digest,
+    pub(super) release: &'a Release,
+    pub(super) signers: Vec<Fingerprint>,
+}
+
+/// How far in the future a Date may lie, in seconds: as apt has it.
+const CLOCKS_DIFFER: i64 = 10;
+
+/// The most bytes of indexes that one suite may have.
+const LARGEST: u64 = 16 << 30;
+
+/// The fields that our Release takes over, in this order.
+const FIELDS: [&str; 10] = [
+    "Origin",
+    "Label",
+    "Suite",
+    "Version",
+    "Codename",
+    "Changelogs",
+    "No-Support-for-Architecture-all",
+    "NotAutomatic",
+    "ButAutomaticUpgrades",
+    "Description",
+];
+
+/// Judges a Release: what the suite's next state is, and what must be fetched for it.
+pub(super) fn judge(
+    what: &Follow<'_>,
+    previous: Option<&SuiteState>,
+    signed: &Signed<'_>,
+    now: Timestamp,
+) -> Result<(SuiteState, Plan), UpstreamError> {
+    let upstream = freshness(previous, signed, now, what.client.base_uri())?;
+    identity(what, previous, signed)?;
+    let listed = listed_architectures(what, signed)?;
+    components(what, signed)?;
+    let architectures = architectures(&what.config.architectures, &listed);
+    let wanted = Wanted {
+        components: &what.config.components,
+        architectures: &architectures,
+        languages: &what.config.languages,
+    };
+    let plan = plan(signed.release.entries(), wanted);
+    check_plan(signed.suite, &plan)?;
+    let state = SuiteState {
+        suite: signed.suite.clone(),
+        // Not ours to say: the snapshot gives it.
+        date: now,
+        fields: fields(signed.release),
+        architectures,
+        components: what.config.components.clone(),
+        indexes: indexes(&plan),
+        upstream: Some(upstream),
+    };
+    Ok((state, plan))
+}
+
+fn freshness(
+    previous: Option<&SuiteState>,
+    signed: &Signed<'_>,
+    now: Timestamp,
+    uri: &str,
+) -> Result<UpstreamRelease, UpstreamError> {
+    let suite = signed.suite;
+    let date = signed.release.date().map_err(in_release(suite))?;
+    let valid_until = signed.release.valid_until().map_err(in_release(suite))?;
+    if date > now.plus(CLOCKS_DIFFER) {
+        let suite = suite.clone();
+        return Err(UpstreamError::Future { suite, date, now });
+    }
+    if let Some(accepted) = previous.and_then(|state| state.upstream.as_ref()) {
+        if date < accepted.date {
+            return Err(UpstreamError::Rollback {
+                suite: suite.clone(),
+                found: date,
+                accepted: accepted.date,
+            });
+        }
+        if date == accepted.date && signed.inrelease != accepted.inrelease {
+            let suite = suite.clone();
+            return Err(UpstreamError::Equivocation { suite, date });
+        }
+    }
+    if let Some(valid_until) = valid_until.filter(|until| *until <= now) {
+        return Err(UpstreamError::Expired {
+            suite: suite.clone(),
+            date,
+            valid_until,
+        });
+    }
+    Ok(UpstreamRelease {
+        inrelease: signed.inrelease,
+        date,
+        valid_until,
+        signers: signed.signers.clone(),
+        verified_at: now,
+        uri: uri.to_owned(),
+    })
+}
+
+fn identity(what: &Follow<'_>, previous: Option<&SuiteState>, signed: &Signed<'_>) -> Result<(), UpstreamError> {
+    let must = |field, expected: &str| {
+        let found = signed.release.field(field);
+        if found == Some(expected) {
+            return Ok(());
+        }
+        Err(mismatch(signed.suite, field, found, expected))
+    };
+    must("Origin", &what.config.origin)?;
+    must("Label", &what.config.label)?;
+    let suite = signed.suite.as_str();
+    if signed.release.field("Suite") != Some(suite) {
+        must("Codename", suite)?;
+    }
+    let Some(previous) = previous.filter(|_| !what.allow_release_info_change) else {
+        return Ok(());
+    };
+    for field in ["Suite", "Codename"] {
+        let before = previous.fields.iter().find(|(name, _)| name == field).map(|(_, v)| v.as_str());
+        let found = signed.release.field(field);
+        if found != before {
+            return Err(mismatch(signed.suite, field, found, before.unwrap_or("-")));
+        }
+    }
+    Ok(())
+}
+
+fn mismatch(suite: &SuiteName, field: &'static str, found: Option<&str>, expected: &str) -> UpstreamError {
+    UpstreamError::Identity {
+        suite: suite.clone(),
+        field,
+        found: escape(found.unwrap_or("-")),
+        expected: escape(expected),
+    }
+}
+
+fn listed_architectures(what: &Follow<'_>, signed: &Signed<'_>) -> Result<Vec<Architecture>, UpstreamError> {
+    let field = signed.release.field("Architectures");
+    // What is no architecture can be none that is wanted.
+    let listed: Vec<Architecture> =
+        signed.release.words("Architectures").filter_map(|word| word.parse().ok()).collect();
+    let missing = |wanted: &&Architecture| !wanted.is_all() && !listed.contains(wanted);
+    match what.config.architectures.iter().find(missing) {
+        Some(wanted) => Err(mismatch(signed.suite, "Architectures", field, wanted.as_str())),
+        None => Ok(listed),
+    }
+}
+
+fn components(what: &Follow<'_>, signed: &Signed<'_>) -> Result<(), UpstreamError> {
+    let field = signed.release.field("Components");
+    // Debian's security suites list `updates/main` and keep it in `main`.
+    let is = |word: &str, wanted: &Component| {
+        word.strip_suffix(wanted.as_str()).is_some_and(|front| front.is_empty() || front.ends_with('/'))
+    };
+    let missing = |wanted: &&Component| !signed.release.words("Components").any(|word| is(word, wanted));
+    match what.config.components.iter().find(missing) {
+        Some(wanted) => Err(mismatch(signed.suite, "Components", field, wanted.as_str())),
+        None => Ok(()),
+    }
+}
+
+fn check_plan(suite: &SuiteName, plan: &Plan) -> Result<(), UpstreamError> {
+    let suite = || suite.clone();
+    if let Some(path) = plan.missing.first() {
+        return Err(UpstreamError::NotListed { suite: suite(), path: path.clone() });
+    }
+    if plan.size() > LARGEST {
+        return Err(UpstreamError::TooLarge { suite: suite(), size: plan.size(), limit: LARGEST });
+    }
+    Ok(())
+}
+
+fn fields(release: &Release) -> Vec<(String, String)> {
+    let value = |name: &str| release.field(name).map(|value| (name.to_owned(), value.to_owned()));
+    FIELDS.into_iter().filter_map(value).collect()
+}
+
+fn indexes(plan: &Plan) -> Vec<IndexFile> {
+    let index = |file: &super::Planned| IndexFile {
+        path: file.path.clone(),
+        digest: file.listed.digest,
+        kept: file.fetched,
+    };
+    plan.files.iter().map(index).collect()
+}
+
+/// An error of a Release file's text.
+pub(super) fn in_release(suite: &SuiteName) -> impl FnOnce(FormatError) -> UpstreamError {
+    let url = format!("dists/{suite}/InRelease");
+    move |source| UpstreamError::Format { url, source }
+}

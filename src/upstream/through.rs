@@ -1,0 +1,148 @@
+//! Pull-through: a pool file that the store lacks is fetched when somebody asks for it, once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use super::pull::bug;
+use super::{Client, PoolIndex, UpstreamError, fetch_pool_file};
+use crate::domain::{ArchiveName, Digest, PoolPath};
+use crate::snapshot::{Chain, Record};
+use crate::store::{Key, Store};
+
+/// The pool of a lazy mirror. Share it: it makes many who wait for one file wait for one download.
+#[derive(Debug)]
+pub struct PullThrough {
+    archive: ArchiveName,
+    store: Arc<dyn Store>,
+    client: Arc<Client>,
+    known: Mutex<Known>,
+    flights: Mutex<HashMap<PoolPath, Arc<Flight>>>,
+}
+
+/// What is known of the archive's snapshots. Older ones are read only when newer ones lack a file.
+#[derive(Debug, Default)]
+struct Known {
+    index: PoolIndex,
+    /// The number of the newest record that was read.
+    newest: u64,
+    /// Records not looked into yet, oldest first.
+    older: Vec<Record>,
+}
+
+/// One download that others may wait for.
+#[derive(Debug, Default)]
+struct Flight {
+    landed: Mutex<Option<Result<(), UpstreamError>>>,
+    signal: Condvar,
+}
+
+impl PullThrough {
+    /// The pool of `archive`, whose files come from `client`'s upstream.
+    #[must_use]
+    pub fn new(archive: ArchiveName, store: Arc<dyn Store>, client: Arc<Client>) -> Self {
+        Self {
+            archive,
+            store,
+            client,
+            known: Mutex::default(),
+            flights: Mutex::default(),
+        }
+    }
+
+    /// Has the file in the store: it was there, or was fetched and verified. Blocks.
+    ///
+    /// # Errors
+    /// `NotInSnapshots` when no snapshot has it; `NotFound` when upstream no longer has it; what
+    /// the network, the bytes or the store do wrong.
+    pub fn ensure(&self, path: &PoolPath) -> Result<(), UpstreamError> {
+        if self.store.head(&Key::pool(&self.archive, path))?.is_some() {
+            return Ok(());
+        }
+        let digest = self.find(path)?.ok_or_else(|| UpstreamError::NotInSnapshots(path.clone()))?;
+        let (flight, first) = self.board(path);
+        if !first {
+            return flight.wait();
+        }
+        let _landing = Landing { all: self, path, flight: &flight };
+        let fetched = fetch_pool_file(&self.client, self.store.as_ref(), &self.archive, path, &digest);
+        flight.land(fetched.as_ref().map(|()| ()).map_err(UpstreamError::shared));
+        fetched
+    }
+
+    /// The digest of a pool file of any snapshot. Blocks; the first call reads the newest indexes.
+    ///
+    /// # Errors
+    /// When records or indexes cannot be read.
+    pub fn find(&self, path: &PoolPath) -> Result<Option<Digest>, UpstreamError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(digest) = known.index.get(path) {
+            return Ok(Some(digest));
+        }
+        self.read_newer(&mut known)?;
+        loop {
+            if let Some(digest) = known.index.get(path) {
+                return Ok(Some(digest));
+            }
+            let Some(record) = known.older.pop() else { return Ok(None) };
+            known.index.add_older(self.store.as_ref(), &self.archive, &record)?;
+        }
+    }
+
+    fn read_newer(&self, known: &mut Known) -> Result<(), UpstreamError> {
+        let next = Key::record(&self.archive, known.newest.saturating_add(1));
+        if self.store.head(&next)?.is_none() {
+            return Ok(());
+        }
+        let chain = Chain::load(self.store.as_ref(), &self.archive)?;
+        let mut newer: Vec<&Record> = chain.records().iter().filter(|record| record.n > known.newest).collect();
+        let Some(newest) = newer.pop() else { return Ok(()) };
+        known.index.add_newer(self.store.as_ref(), &self.archive, newest)?;
+        known.newest = newest.n;
+        known.older.extend(newer.into_iter().cloned());
+        Ok(())
+    }
+
+    fn board(&self, path: &PoolPath) -> (Arc<Flight>, bool) {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flights.get(path) {
+            return (Arc::clone(flight), false);
+        }
+        let flight = Arc::<Flight>::default();
+        flights.insert(path.clone(), Arc::clone(&flight));
+        (flight, true)
+    }
+}
+
+impl Flight {
+    fn land(&self, result: Result<(), UpstreamError>) {
+        let mut landed = self.landed.lock().unwrap_or_else(PoisonError::into_inner);
+        landed.get_or_insert(result);
+        self.signal.notify_all();
+    }
+
+    fn wait(&self) -> Result<(), UpstreamError> {
+        let mut landed = self.landed.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match landed.as_ref() {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(error)) => return Err(error.shared()),
+                None => landed = self.signal.wait(landed).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+/// Ends a flight whatever happens, so that nobody waits for ever.
+struct Landing<'a> {
+    all: &'a PullThrough,
+    path: &'a PoolPath,
+    flight: &'a Flight,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.flight.land(Err(bug()));
+        let mut flights = self.all.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.remove(self.path);
+    }
+}
