@@ -114,7 +114,10 @@ impl Follow<'_> {
             threshold: self.config.threshold,
             now,
         };
-        let refused = |source| UpstreamError::Signature { suite: suite.clone(), source: Box::new(source) };
+        let refused = |source| UpstreamError::Signature {
+            suite: suite.clone(),
+            source: Box::new(source),
+        };
         let verified = verify_inrelease(&bytes, &requirement).map_err(refused)?;
         let release = Release::parse(&verified.text).map_err(in_release(suite))?;
         let signed = Signed {
@@ -125,7 +128,12 @@ impl Follow<'_> {
         };
         let (state, plan) = judge(self, self.before(suite), &signed, now)?;
         let by_hash = release.field("Acquire-By-Hash") == Some("yes");
-        Ok(Head { bytes, by_hash, state, plan })
+        Ok(Head {
+            bytes,
+            by_hash,
+            state,
+            plan,
+        })
     }
 
     fn before(&self, suite: &SuiteName) -> Option<&SuiteState> {
@@ -133,7 +141,10 @@ impl Follow<'_> {
     }
 
     fn take(&self, heads: &[Head], store: &dyn Store, progress: &Progress) -> Result<Followed, UpstreamError> {
-        let same = |head: &Head| self.before(&head.state.suite).is_some_and(|before| is_same(before, &head.state));
+        let same = |head: &Head| {
+            self.before(&head.state.suite)
+                .is_some_and(|before| is_same(before, &head.state))
+        };
         let count = self.previous.map_or(0, |record| record.suites.len());
         if count == heads.len() && heads.iter().all(same) {
             return Ok(Followed::Unchanged);
@@ -159,15 +170,23 @@ impl Follow<'_> {
         }
         // The largest first, so that no single one is left for the end.
         wanted.sort_by_key(|index| std::cmp::Reverse(index.file.listed.digest.size));
-        let total = heads.iter().fold(0u64, |sum, head| sum.saturating_add(head.plan.size()));
+        let total = heads
+            .iter()
+            .fold(0u64, |sum, head| sum.saturating_add(head.plan.size()));
         let bar = progress.bytes("indexes", total);
-        let done = in_parallel(self.client.connections(), &wanted, |index| self.fetch_index(index, store, &bar));
+        let done = in_parallel(self.client.connections(), &wanted, |index| {
+            self.fetch_index(index, store, &bar)
+        });
         bar.finish();
         done
     }
 
     fn wanted<'a>(&self, head: &'a Head, file: &'a Planned) -> Wanted<'a> {
-        let index = IndexFile { path: file.path.clone(), digest: file.listed.digest, kept: true };
+        let index = IndexFile {
+            path: file.path.clone(),
+            digest: file.listed.digest,
+            kept: true,
+        };
         Wanted {
             suite: &head.state.suite,
             by_hash: head.by_hash,
@@ -229,7 +248,11 @@ impl Follow<'_> {
 }
 
 fn broken(key: &Key, error: io::Error) -> StoreError {
-    StoreError::Backend { act: "fill", key: key.to_string(), source: Box::new(error) }
+    StoreError::Backend {
+        act: "fill",
+        key: key.to_string(),
+        source: Box::new(error),
+    }
 }
 
 /// Whether the newest snapshot has all of this, and nothing else, from the very same InRelease.

@@ -109,7 +109,10 @@ fn package_indexes(indexes: &[IndexFile]) -> impl Iterator<Item = &IndexFile> {
     let better = move |index: &&IndexFile| {
         let Some(rank) = form(index) else { return false };
         let same_folder = |other: &&IndexFile| other.path.folder() == index.path.folder();
-        !indexes.iter().filter(same_folder).any(|other| form(other).is_some_and(|other| other < rank))
+        !indexes
+            .iter()
+            .filter(same_folder)
+            .any(|other| form(other).is_some_and(|other| other < rank))
     };
     indexes.iter().filter(better)
 }
@@ -122,7 +125,10 @@ fn read(
     found: &mut Vec<([u8; 16], Digest)>,
 ) -> Result<(), UpstreamError> {
     let key = index_key(archive, suite, index);
-    let damaged = |source| UpstreamError::Format { url: key.to_string(), source };
+    let damaged = |source| UpstreamError::Format {
+        url: key.to_string(),
+        source,
+    };
     let compression = Compression::of_name(index.path.file_name());
     let mut reader = compress::reader(compression, store.open(&key)?, LARGEST).map_err(damaged)?;
     let mut buffer = Vec::new();
@@ -142,7 +148,11 @@ fn read(
         buffer.drain(..whole);
         if buffer.len() > crate::format::deb822::LARGEST_STANZA {
             let (what, limit) = ("index", crate::format::deb822::LARGEST_STANZA as u64);
-            return Err(damaged(crate::format::FormatError::Limit { what, limit, unit: "bytes in a stanza" }));
+            return Err(damaged(crate::format::FormatError::Limit {
+                what,
+                limit,
+                unit: "bytes in a stanza",
+            }));
         }
     }
 }

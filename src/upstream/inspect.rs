@@ -19,7 +19,10 @@ pub(super) fn inspect(suite: &SuiteName, file: &Planned, bytes: impl Read + Send
     let compression = Compression::of_name(file.path.file_name());
     if let Some(expected) = file.uncompressed.filter(|_| compression != Compression::Plain) {
         let found = decompressed(compression, &mut hashing, expected.size);
-        let found = found.map_err(|source| UpstreamError::Format { url: format!("{suite} {}", file.path), source })?;
+        let found = found.map_err(|source| UpstreamError::Format {
+            url: format!("{suite} {}", file.path),
+            source,
+        })?;
         if found != expected {
             return Err(UpstreamError::Uncompressed {
                 suite: suite.clone(),
@@ -37,14 +40,24 @@ pub(super) fn inspect(suite: &SuiteName, file: &Planned, bytes: impl Read + Send
     rest.map_err(broken)?;
     match hashing.wrong(file) {
         None => Ok(()),
-        Some(hash) => Err(UpstreamError::OtherHash { suite: suite.clone(), path: file.path.clone(), hash }),
+        Some(hash) => Err(UpstreamError::OtherHash {
+            suite: suite.clone(),
+            path: file.path.clone(),
+            hash,
+        }),
     }
 }
 
 /// A reader whose bytes another thread reads too, and where that one reads them.
 pub(super) fn split<R: Read>(reader: R) -> (Tee<R>, Follower) {
     let (to, from) = sync_channel(AHEAD);
-    (Tee { reader, to: Some(to) }, Follower { from, chunk: io::Cursor::default() })
+    (
+        Tee { reader, to: Some(to) },
+        Follower {
+            from,
+            chunk: io::Cursor::default(),
+        },
+    )
 }
 
 /// Gives its bytes to a [`Follower`] as well.
@@ -57,7 +70,10 @@ impl<R: Read> Read for Tee<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
         let chunk = buffer.get(..count).unwrap_or_default();
-        let gone = self.to.as_ref().is_some_and(|to| !chunk.is_empty() && to.send(chunk.to_vec()).is_err());
+        let gone = self
+            .to
+            .as_ref()
+            .is_some_and(|to| !chunk.is_empty() && to.send(chunk.to_vec()).is_err());
         if gone {
             // It has seen enough to refuse the file, and says so itself.
             self.to = None;
@@ -95,7 +111,10 @@ fn decompressed(
     let mut reader = compress::reader(compression, bytes, limit)?;
     let mut hash = sha2::Sha256::new();
     let size = io::copy(&mut reader, &mut hash).map_err(compress::read_error)?;
-    Ok(Digest { sha256: Sha256::from_bytes(hash.finalize().into()), size })
+    Ok(Digest {
+        sha256: Sha256::from_bytes(hash.finalize().into()),
+        size,
+    })
 }
 
 /// Computes the other hashes that Release lists, and no more.
@@ -186,9 +205,15 @@ mod tests {
         other.uncompressed = Some(Digest::of(b"something else"));
         assert!(verdict(&other, &bytes).is_err());
         let mut other = good.clone();
-        other.uncompressed = Some(Digest { size: plain.len() as u64, ..Digest::of(b"something else") });
+        other.uncompressed = Some(Digest {
+            size: plain.len() as u64,
+            ..Digest::of(b"something else")
+        });
         assert_eq!(verdict(&other, &bytes), Err("E-UP-016"));
-        assert_eq!(verdict(&good, bytes.get(..bytes.len() / 2).unwrap()), Err("E-FORMAT-006").or(Err("E-UP-019")));
+        assert_eq!(
+            verdict(&good, bytes.get(..bytes.len() / 2).unwrap()),
+            Err("E-FORMAT-006").or(Err("E-UP-019"))
+        );
     }
 
     #[test]

@@ -129,7 +129,11 @@ fn identity(what: &Follow<'_>, previous: Option<&SuiteState>, signed: &Signed<'_
         return Ok(());
     };
     for field in ["Suite", "Codename"] {
-        let before = previous.fields.iter().find(|(name, _)| name == field).map(|(_, v)| v.as_str());
+        let before = previous
+            .fields
+            .iter()
+            .find(|(name, _)| name == field)
+            .map(|(_, v)| v.as_str());
         let found = signed.release.field(field);
         if found != before {
             return Err(mismatch(signed.suite, field, found, before.unwrap_or("-")));
@@ -150,8 +154,11 @@ fn mismatch(suite: &SuiteName, field: &'static str, found: Option<&str>, expecte
 fn listed_architectures(what: &Follow<'_>, signed: &Signed<'_>) -> Result<Vec<Architecture>, UpstreamError> {
     let field = signed.release.field("Architectures");
     // What is no architecture can be none that is wanted.
-    let listed: Vec<Architecture> =
-        signed.release.words("Architectures").filter_map(|word| word.parse().ok()).collect();
+    let listed: Vec<Architecture> = signed
+        .release
+        .words("Architectures")
+        .filter_map(|word| word.parse().ok())
+        .collect();
     let missing = |wanted: &&Architecture| !wanted.is_all() && !listed.contains(wanted);
     match what.config.architectures.iter().find(missing) {
         Some(wanted) => Err(mismatch(signed.suite, "Architectures", field, wanted.as_str())),
@@ -163,7 +170,8 @@ fn components(what: &Follow<'_>, signed: &Signed<'_>) -> Result<(), UpstreamErro
     let field = signed.release.field("Components");
     // Debian's security suites list `updates/main` and keep it in `main`.
     let is = |word: &str, wanted: &Component| {
-        word.strip_suffix(wanted.as_str()).is_some_and(|front| front.is_empty() || front.ends_with('/'))
+        word.strip_suffix(wanted.as_str())
+            .is_some_and(|front| front.is_empty() || front.ends_with('/'))
     };
     let missing = |wanted: &&Component| !signed.release.words("Components").any(|word| is(word, wanted));
     match what.config.components.iter().find(missing) {
@@ -175,10 +183,17 @@ fn components(what: &Follow<'_>, signed: &Signed<'_>) -> Result<(), UpstreamErro
 fn check_plan(suite: &SuiteName, plan: &Plan) -> Result<(), UpstreamError> {
     let suite = || suite.clone();
     if let Some(path) = plan.missing.first() {
-        return Err(UpstreamError::NotListed { suite: suite(), path: path.clone() });
+        return Err(UpstreamError::NotListed {
+            suite: suite(),
+            path: path.clone(),
+        });
     }
     if plan.size() > LARGEST {
-        return Err(UpstreamError::TooLarge { suite: suite(), size: plan.size(), limit: LARGEST });
+        return Err(UpstreamError::TooLarge {
+            suite: suite(),
+            size: plan.size(),
+            limit: LARGEST,
+        });
     }
     Ok(())
 }

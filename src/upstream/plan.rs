@@ -152,7 +152,12 @@ mod tests {
     fn listed(paths: &[&str]) -> BTreeMap<RelPath, Listed> {
         let entry = |path: &&str| {
             let digest = Digest::of(path.as_bytes());
-            let listed = Listed { digest, md5: None, sha1: None, sha512: None };
+            let listed = Listed {
+                digest,
+                md5: None,
+                sha1: None,
+                sha512: None,
+            };
             (RelPath::new(*path).unwrap(), listed)
         };
         paths.iter().map(entry).collect()

@@ -118,9 +118,7 @@ pub(super) fn in_parallel<T: Sync>(
             .collect();
         let mut first = Ok(());
         for thread in threads {
-            let ended = thread
-                .join()
-                .unwrap_or_else(|_| Err(bug()));
+            let ended = thread.join().unwrap_or_else(|_| Err(bug()));
             first = first.and(ended);
         }
         first

@@ -58,12 +58,18 @@ impl PullThrough {
         if self.store.head(&Key::pool(&self.archive, path))?.is_some() {
             return Ok(());
         }
-        let digest = self.find(path)?.ok_or_else(|| UpstreamError::NotInSnapshots(path.clone()))?;
+        let digest = self
+            .find(path)?
+            .ok_or_else(|| UpstreamError::NotInSnapshots(path.clone()))?;
         let (flight, first) = self.board(path);
         if !first {
             return flight.wait();
         }
-        let _landing = Landing { all: self, path, flight: &flight };
+        let _landing = Landing {
+            all: self,
+            path,
+            flight: &flight,
+        };
         let fetched = fetch_pool_file(&self.client, self.store.as_ref(), &self.archive, path, &digest);
         flight.land(fetched.as_ref().map(|()| ()).map_err(UpstreamError::shared));
         fetched
@@ -83,7 +89,9 @@ impl PullThrough {
             if let Some(digest) = known.index.get(path) {
                 return Ok(Some(digest));
             }
-            let Some(record) = known.older.pop() else { return Ok(None) };
+            let Some(record) = known.older.pop() else {
+                return Ok(None);
+            };
             known.index.add_older(self.store.as_ref(), &self.archive, &record)?;
         }
     }
@@ -94,7 +102,11 @@ impl PullThrough {
             return Ok(());
         }
         let chain = Chain::load(self.store.as_ref(), &self.archive)?;
-        let mut newer: Vec<&Record> = chain.records().iter().filter(|record| record.n > known.newest).collect();
+        let mut newer: Vec<&Record> = chain
+            .records()
+            .iter()
+            .filter(|record| record.n > known.newest)
+            .collect();
         let Some(newest) = newer.pop() else { return Ok(()) };
         known.index.add_newer(self.store.as_ref(), &self.archive, newest)?;
         known.newest = newest.n;

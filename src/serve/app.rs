@@ -1,0 +1,299 @@
+//! From a URL to an answer.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+
+use super::Overlays;
+use super::answer::{Caching, line, send, set};
+use super::object::Object;
+use super::pages;
+use super::route::{NO_ARCHIVE, NO_SNAPSHOT, Target, route};
+use crate::domain::{ArchiveName, Coded as _, Kind, PoolPath, RelPath, SnapshotName, SuiteName, Timestamp};
+use crate::snapshot::{Chain, Record, SnapshotError};
+use crate::store::{Key, Store, StoreError};
+use crate::upstream::{PullThrough, UpstreamError};
+
+/// What answers need.
+#[derive(Debug)]
+pub(super) struct App {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) archives: BTreeMap<ArchiveName, Archive>,
+    pub(super) overlays: Overlays,
+    pub(super) started: Timestamp,
+}
+
+/// One archive that is served.
+#[derive(Debug, Default)]
+pub(super) struct Archive {
+    /// Where pool files come from that the store lacks.
+    pub(super) pool: Option<PullThrough>,
+    /// Its snapshots, as they were when last looked at.
+    pub(super) chain: Mutex<Option<Arc<Chain>>>,
+}
+
+/// What is sent, and how.
+struct Found {
+    object: Object,
+    media: &'static str,
+    caching: Caching,
+}
+
+/// Why nothing is sent.
+struct Refused(StatusCode, String);
+
+type Result<T> = std::result::Result<T, Refused>;
+
+/// Answers one request.
+pub(super) async fn handle(State(app): State<Arc<App>>, method: Method, uri: Uri, asked: HeaderMap) -> Response<Body> {
+    let mut answer = answer(app, &method, &uri, &asked).await;
+    set(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(&mut answer, header::CONTENT_SECURITY_POLICY, "default-src 'none'");
+    tracing::debug!(%method, %uri, status = answer.status().as_u16());
+    answer
+}
+
+async fn answer(app: Arc<App>, method: &Method, uri: &Uri, asked: &HeaderMap) -> Response<Body> {
+    if !matches!(method.as_str(), "GET" | "HEAD") {
+        let mut answer = line(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered");
+        set(&mut answer, header::ALLOW, "GET, HEAD");
+        return answer;
+    }
+    let target = match route(uri.path()) {
+        Ok(target) => target,
+        Err(why) => return line(StatusCode::NOT_FOUND, why),
+    };
+    // The store blocks, and so does a download.
+    let found = tokio::task::spawn_blocking(move || app.find(target)).await;
+    match found {
+        Ok(Ok(found)) => send(method, asked, found.object, found.media, found.caching).await,
+        Ok(Err(Refused(status, why))) => line(status, &why),
+        Err(_) => line(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "a bug of the server; its log says more",
+        ),
+    }
+}
+
+impl App {
+    fn find(&self, target: Target) -> Result<Found> {
+        match target {
+            Target::Home => self.home(),
+            Target::Snapshots => self.snapshots(),
+            Target::Dists(archive, path) => {
+                self.archive(&archive)?;
+                self.index(&key(&[archive.as_str(), "dists", path.as_str()])?, &path)
+            }
+            Target::SnapshotDists(archive, name, path) => self.of_snapshot(&archive, &name, &path),
+            Target::Pool(archive, name, path) => {
+                if let Some(name) = name {
+                    self.record(&archive, &name)?;
+                }
+                self.pool(&archive, &path)
+            }
+            Target::Provenance(archive, sha256) => {
+                self.archive(&archive)?;
+                self.object(
+                    &Key::provenance(&archive, &sha256),
+                    "text/plain; charset=utf-8",
+                    Caching::Immutable,
+                )
+            }
+            Target::Trace(archive) => {
+                self.archive(&archive)?;
+                let key = key(&[archive.as_str(), "project", "trace", archive.as_str()])?;
+                self.object(&key, "text/plain; charset=utf-8", Caching::Check)
+            }
+            Target::Overlay(digest, path) => self.overlay(&digest, &path),
+            Target::OverlayPool(digest, archive, path) => {
+                self.overlays.get(&digest).ok_or_else(no_overlay)?;
+                self.pool(&archive, &path)
+            }
+        }
+    }
+
+    fn archive(&self, name: &ArchiveName) -> Result<&Archive> {
+        self.archives.get(name).ok_or_else(|| not_found(NO_ARCHIVE))
+    }
+
+    /// The snapshots of an archive; read again only when there is a newer one.
+    fn chain(&self, name: &ArchiveName) -> Result<Arc<Chain>> {
+        let archive = self.archive(name)?;
+        let mut known = archive.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(chain) = known.as_ref() {
+            let next = Key::record(name, chain.next_number());
+            if self.store.head(&next).map_err(store_failed)?.is_none() {
+                return Ok(Arc::clone(chain));
+            }
+        }
+        let chain = Arc::new(Chain::load(self.store.as_ref(), name).map_err(snapshot_failed)?);
+        *known = Some(Arc::clone(&chain));
+        Ok(chain)
+    }
+
+    fn record(&self, archive: &ArchiveName, name: &SnapshotName) -> Result<Record> {
+        let chain = self.chain(archive)?;
+        match chain.resolve(name) {
+            Ok(record) => Ok(record.clone()),
+            Err(SnapshotError::NotFound { .. }) => Err(not_found(NO_SNAPSHOT)),
+            Err(error) => Err(snapshot_failed(error)),
+        }
+    }
+
+    /// A file below the `dists/` of one snapshot: kept below the suite, by serial.
+    fn of_snapshot(&self, archive: &ArchiveName, name: &SnapshotName, path: &RelPath) -> Result<Found> {
+        let record = self.record(archive, name)?;
+        let below = |suite: &SuiteName| path.as_str().strip_prefix(suite.as_str())?.strip_prefix('/');
+        let found = record
+            .suites
+            .iter()
+            .find_map(|state| Some((&state.suite, below(&state.suite)?)));
+        let Some((suite, rest)) = found else {
+            return Err(not_found(format!(
+                "snapshot {} of {archive} has no such suite",
+                record.serial
+            )));
+        };
+        let rest = RelPath::new(rest).map_err(|_| not_found("the path is not one that an index can have"))?;
+        let named = Key::dists_named(archive, suite, record.serial.as_str(), &rest);
+        match self.index(&named, &rest) {
+            // Bytes by hash are the same in all snapshots.
+            Err(Refused(StatusCode::NOT_FOUND, _)) if is_by_hash(&rest) => {
+                self.index(&Key::dists(archive, suite, &rest), &rest)
+            }
+            other => other,
+        }
+    }
+
+    fn index(&self, key: &Key, path: &RelPath) -> Result<Found> {
+        let caching = if is_by_hash(path) {
+            Caching::Immutable
+        } else {
+            Caching::Check
+        };
+        let media = media_of(path.file_name());
+        if matches!(path.file_name(), "InRelease" | "Release") {
+            let object = Object::open_release(&self.store, key).map_err(store_failed)?;
+            return Ok(Found {
+                object: object.ok_or_else(|| missing(key))?,
+                media,
+                caching,
+            });
+        }
+        self.object(key, media, caching)
+    }
+
+    fn pool(&self, archive: &ArchiveName, path: &PoolPath) -> Result<Found> {
+        let key = Key::pool(archive, path);
+        let media = media_of(path.file_name());
+        if let Some(pool) = &self.archive(archive)?.pool {
+            pool.ensure(path).map_err(fetch_failed)?;
+        }
+        self.object(&key, media, Caching::Immutable)
+    }
+
+    fn overlay(&self, digest: &crate::domain::Sha256, path: &str) -> Result<Found> {
+        let files = self.overlays.get(digest).ok_or_else(no_overlay)?;
+        let bytes = files
+            .get(path)
+            .ok_or_else(|| not_found("this environment has no such file"))?;
+        Ok(Found {
+            object: Object::memory(bytes.clone(), self.started),
+            media: media_of(path),
+            caching: Caching::Check,
+        })
+    }
+
+    fn object(&self, key: &Key, media: &'static str, caching: Caching) -> Result<Found> {
+        let object = Object::open(&self.store, key).map_err(store_failed)?;
+        Ok(Found {
+            object: object.ok_or_else(|| missing(key))?,
+            media,
+            caching,
+        })
+    }
+
+    fn home(&self) -> Result<Found> {
+        let page = pages::home(&self.chains()?);
+        Ok(self.page(page.into_bytes(), "text/html; charset=utf-8"))
+    }
+
+    fn snapshots(&self) -> Result<Found> {
+        let bytes = pages::snapshots(&self.chains()?);
+        let bytes = bytes.map_err(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &error))?;
+        Ok(self.page(bytes, "application/json"))
+    }
+
+    fn page(&self, bytes: Vec<u8>, media: &'static str) -> Found {
+        Found {
+            object: Object::memory(bytes, self.started),
+            media,
+            caching: Caching::Check,
+        }
+    }
+
+    fn chains(&self) -> Result<Vec<Arc<Chain>>> {
+        self.archives.keys().map(|name| self.chain(name)).collect()
+    }
+}
+
+fn key(parts: &[&str]) -> Result<Key> {
+    Key::new(parts.join("/")).map_err(|_| not_found("the path is too long"))
+}
+
+fn is_by_hash(path: &RelPath) -> bool {
+    path.as_str().split('/').any(|part| part == "by-hash")
+}
+
+fn media_of(name: &str) -> &'static str {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    match extension {
+        "deb" | "udeb" => "application/vnd.debian.binary-package",
+        "gz" | "tgz" => "application/gzip",
+        "xz" => "application/x-xz",
+        "zst" => "application/zstd",
+        "json" => "application/json",
+        "dsc" | "asc" | "gpg" | "buildinfo" => "text/plain; charset=utf-8",
+        _ if matches!(name, "InRelease" | "Release" | "Packages" | "Sources" | "Decisions") => {
+            "text/plain; charset=utf-8"
+        }
+        _ => "application/octet-stream",
+    }
+}
+
+fn not_found(why: impl Into<String>) -> Refused {
+    Refused(StatusCode::NOT_FOUND, why.into())
+}
+
+fn missing(key: &Key) -> Refused {
+    not_found(format!("there is no `{key}`"))
+}
+
+fn no_overlay() -> Refused {
+    not_found("there is no environment of this digest, or its build has ended")
+}
+
+fn failed(status: StatusCode, code: &str, error: &dyn std::error::Error) -> Refused {
+    tracing::warn!(code, %error, "a request failed");
+    Refused(status, format!("{code}: {error}"))
+}
+
+fn store_failed(error: StoreError) -> Refused {
+    failed(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &error)
+}
+
+fn snapshot_failed(error: SnapshotError) -> Refused {
+    failed(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &error)
+}
+
+fn fetch_failed(error: UpstreamError) -> Refused {
+    match error {
+        UpstreamError::NotInSnapshots(_) => not_found(error.to_string()),
+        _ if error.code() == "E-UP-004" => not_found(format!("upstream no longer has this file: {error}")),
+        _ if error.kind() == Kind::Bug => failed(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &error),
+        _ => failed(StatusCode::BAD_GATEWAY, error.code(), &error),
+    }
+}

@@ -1,0 +1,207 @@
+//! What a URL path asks for. Pure: every part becomes a checked type here, or the answer is 404.
+
+use crate::domain::{ArchiveName, PoolPath, RelPath, Sha256, SnapshotName};
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The page that lists archives and snapshots.
+    Home,
+    /// The snapshots, as JSON.
+    Snapshots,
+    /// A file below an archive's `dists/`.
+    Dists(ArchiveName, RelPath),
+    /// A file below the `dists/` of one snapshot.
+    SnapshotDists(ArchiveName, SnapshotName, RelPath),
+    /// A pool file; with the snapshot that it is asked for under.
+    Pool(ArchiveName, Option<SnapshotName>, PoolPath),
+    /// A public document by hash.
+    Provenance(ArchiveName, Sha256),
+    /// `project/trace/<archive>`.
+    Trace(ArchiveName),
+    /// A file in memory.
+    Overlay(Sha256, String),
+    /// A pool file, below an overlay.
+    OverlayPool(Sha256, ArchiveName, PoolPath),
+}
+
+/// Reads the path of a request, still percent-encoded.
+///
+/// # Errors
+/// Why nothing can be there, in one line.
+pub(super) fn route(path: &str) -> Result<Target, &'static str> {
+    let decoded = decode(path)?;
+    let rest = decoded
+        .strip_prefix('/')
+        .ok_or("the path does not start with a slash")?;
+    match rest {
+        "" => return Ok(Target::Home),
+        "api/v1/snapshots" => return Ok(Target::Snapshots),
+        _ => {}
+    }
+    // One grammar for every path: no empty part, no dot at a part's start, no odd character.
+    RelPath::new(rest).map_err(|_| "the path is not one that an archive can have")?;
+    let (first, rest) = split(rest)?;
+    if first == "env" {
+        return overlay(rest);
+    }
+    let archive: ArchiveName = first.parse().map_err(|_| NO_ARCHIVE)?;
+    let (second, below) = split(rest)?;
+    match second {
+        "dists" => Ok(Target::Dists(archive, index(below)?)),
+        "pool" => Ok(Target::Pool(archive, None, pool(rest)?)),
+        "provenance" => Ok(Target::Provenance(archive, digest(below.strip_prefix("sha256/"))?)),
+        "project" if below == format!("trace/{archive}") => Ok(Target::Trace(archive)),
+        "project" => Err("an archive has only its own trace file"),
+        name => snapshot(archive, name.parse().map_err(|_| NO_SNAPSHOT)?, below),
+    }
+}
+
+/// Why an archive is not found.
+pub(super) const NO_ARCHIVE: &str = "there is no archive of this name";
+/// Why a snapshot is not found.
+pub(super) const NO_SNAPSHOT: &str = "this archive has no such snapshot: an id, a serial, a tag or a timestamp";
+
+fn snapshot(archive: ArchiveName, name: SnapshotName, rest: &str) -> Result<Target, &'static str> {
+    let (first, below) = split(rest)?;
+    match first {
+        "dists" => Ok(Target::SnapshotDists(archive, name, index(below)?)),
+        "pool" => Ok(Target::Pool(archive, Some(name), pool(rest)?)),
+        _ => Err("a snapshot has `dists` and `pool`"),
+    }
+}
+
+fn overlay(rest: &str) -> Result<Target, &'static str> {
+    let (hex, below) = split(rest)?;
+    let digest = digest(Some(hex))?;
+    if let Some((archive, path)) = below.split_once('/')
+        && path.starts_with("pool/")
+        && let Ok(archive) = archive.parse()
+    {
+        return Ok(Target::OverlayPool(digest, archive, pool(path)?));
+    }
+    Ok(Target::Overlay(digest, below.to_owned()))
+}
+
+fn split(text: &str) -> Result<(&str, &str), &'static str> {
+    text.split_once('/').ok_or("there are no listings: ask for a file")
+}
+
+fn index(text: &str) -> Result<RelPath, &'static str> {
+    RelPath::new(text).map_err(|_| "the path is not one that an index can have")
+}
+
+fn pool(text: &str) -> Result<PoolPath, &'static str> {
+    PoolPath::new(text).map_err(|_| "the path is not one that a pool file can have")
+}
+
+fn digest(hex: Option<&str>) -> Result<Sha256, &'static str> {
+    let why = "the name is not a SHA-256";
+    let digest: Sha256 = hex.ok_or(why)?.parse().map_err(|_| why)?;
+    // One name for one object: upper case would be a second.
+    if hex == Some(digest.hex().as_str()) {
+        Ok(digest)
+    } else {
+        Err(why)
+    }
+}
+
+/// Decodes percent-encoding, once. A plus sign stays one: this is a path, not a form.
+fn decode(text: &str) -> Result<String, &'static str> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        if first != b'%' {
+            bytes.push(first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2).ok_or("the percent-encoding is cut off")?;
+        let mut byte = [0];
+        hex::decode_to_slice(digits, &mut byte).map_err(|_| "the percent-encoding is malformed")?;
+        bytes.extend(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).map_err(|_| "the path is not UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_has_its_target() {
+        let archive = || "debian".parse().unwrap();
+        let id = || "20261122T072000Z".parse().unwrap();
+        let hex = "ab".repeat(32);
+        assert_eq!(route("/"), Ok(Target::Home));
+        assert_eq!(
+            route("/debian/dists/trixie/InRelease"),
+            Ok(Target::Dists(archive(), "trixie/InRelease".parse().unwrap()))
+        );
+        assert_eq!(
+            route("/debian/20261122T072000Z/dists/trixie/updates/InRelease"),
+            Ok(Target::SnapshotDists(
+                archive(),
+                id(),
+                "trixie/updates/InRelease".parse().unwrap()
+            ))
+        );
+        let plus: PoolPath = "pool/main/g/g++/g++_1~2+b1_amd64.deb".parse().unwrap();
+        assert_eq!(
+            route("/debian/pool/main/g/g%2b%2B/g++_1%7e2+b1_amd64.deb"),
+            Ok(Target::Pool(archive(), None, plus.clone()))
+        );
+        assert_eq!(
+            route("/debian/20261122T072000Z/pool/main/g/g++/g++_1~2+b1_amd64.deb"),
+            Ok(Target::Pool(archive(), Some(id()), plus.clone()))
+        );
+        assert_eq!(
+            route(&format!("/debian/provenance/sha256/{hex}")),
+            Ok(Target::Provenance(archive(), hex.parse().unwrap()))
+        );
+        assert_eq!(route("/debian/project/trace/debian"), Ok(Target::Trace(archive())));
+        assert_eq!(
+            route(&format!("/env/{hex}/dists/lock/InRelease")),
+            Ok(Target::Overlay(hex.parse().unwrap(), "dists/lock/InRelease".to_owned()))
+        );
+        assert_eq!(
+            route(&format!("/env/{hex}/debian/{plus}")),
+            Ok(Target::OverlayPool(hex.parse().unwrap(), archive(), plus))
+        );
+    }
+
+    #[test]
+    fn nothing_else_is_reached() {
+        let upper = format!("/debian/provenance/sha256/{}", "AB".repeat(32));
+        for bad in [
+            "",
+            "debian/dists/x/InRelease",
+            "//debian/dists/x",
+            "/state/debian/1.json",
+            "/debian",
+            "/debian/",
+            "/debian/state/1.json",
+            "/debian/dists/",
+            "/debian/dists/../../state/debian/1.json",
+            "/debian/dists/%2e%2e/%2e%2e/state/debian/1.json",
+            "/debian/dists/%252e%252e/x",
+            "/debian/pool/..%2f..%2fstate",
+            "/debian/pool/a%00b",
+            "/debian/pool/a%",
+            "/debian/pool/a%zz",
+            "/debian/pool/a%ff",
+            "/debian/pool/a\\b",
+            "/debian/pool/.hidden",
+            "/debian/project/trace/other",
+            "/debian/provenance/sha256/abc",
+            "/debian/yes/dists/x/InRelease",
+            "/debian/20261122T072000Z/provenance/sha256/x",
+            "/env/abc/x",
+            "/api/v2/snapshots",
+            upper.as_str(),
+        ] {
+            assert!(route(bad).is_err(), "{bad:?} {:?}", route(bad));
+        }
+    }
+}
