@@ -3,15 +3,32 @@
 //! Owns the public tree of an archive: a pure projection of its snapshot records. The indexes lie in
 //! the store, by hash, before a record is made; the record is the commit; what is done here can be
 //! done again after a crash at any point, and finishes to the same bytes. InRelease moves last, so
-//! that a reader sees the old state or the new one, whole. Never writes a record, an index, or a
-//! pool file.
+//! that a reader sees the old state or the new one, whole. Publishing writes no record, no index and
+//! no pool file.
+//!
+//! Owns the edge of the gate, too: [`admit`] carries out what `admission` decides, and is the only
+//! writer of custom pools, of the ledger and of decisions.
 
+mod admit;
 mod error;
+mod evidence;
+mod gate_error;
+mod known;
+mod ledger;
 mod plan;
 mod project;
+mod propose;
 mod sign;
+mod stage;
 
+pub use admit::{Admission, Gate, admit};
 pub use error::PublishError;
+pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document};
+pub use gate_error::GateError;
+pub use known::{Known, load_known};
+pub use ledger::{append_ledger, load_ledger};
 pub use plan::{Release, Step, plan};
 pub use project::{Published, PublishedSuite, project, publish};
+pub use propose::{Proposal, gather, inspect, propose};
 pub use sign::{ReleaseSigner, Signed};
+pub use stage::{DECISIONS, Decisions, parse_decisions, read_decisions};

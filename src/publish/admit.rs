@@ -1,0 +1,303 @@
+//! From a decision to the next snapshot.
+//!
+//! In the order: pool files by hash, documents, claims in the ledger, indexes by hash, and then the
+//! record, which is the commit. A crash before it leaves objects that nobody names, and claims that
+//! only the same bytes can use; doing it again finishes. A refusal is signed and kept, and changes
+//! nothing else.
+
+use std::collections::BTreeSet;
+
+use rand::RngCore as _;
+
+use crate::admission::{Candidate, Decision, Evidence, claims, decide, file_set};
+use crate::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, Timestamp};
+use crate::format::deb::{DebLimits, read_deb};
+use crate::format::{deb822, dsse, json};
+use crate::index::{binary_stanza, source_stanza};
+use crate::site::{CustomArchive, Policy};
+use crate::snapshot::{Chain, Committed, Record, commit, next};
+use crate::store::{Key, Store, StoreError};
+use crate::trust::{Ed25519Key, sign_envelope};
+
+use super::evidence::{add_document, create_or_same};
+use super::stage::{Addition, next_states, read_decisions};
+use super::{GateError, Published, ReleaseSigner, ledger, publish};
+
+/// How often a faster writer is made way for.
+const ATTEMPTS: u32 = 8;
+/// The most that a .dsc may have, in bytes.
+const LARGEST_DSC: u64 = 1 << 20;
+
+/// Where and with which keys the gate works.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// The store.
+    pub store: &'a dyn Store,
+    /// The custom archive.
+    pub archive: &'a ArchiveName,
+    /// What the site says of it.
+    pub config: &'a CustomArchive,
+    /// The site's base URL.
+    pub public_url: &'a str,
+    /// Signs decisions.
+    pub key: &'a Ed25519Key,
+    /// Signs Release files.
+    pub signer: &'a dyn ReleaseSigner,
+    /// This program and its version.
+    pub program: &'a str,
+}
+
+/// What came of a candidate.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The decision.
+    pub decision: Decision,
+    /// SHA-256 of its signed envelope, under which it is kept; absent when there was nothing to
+    /// decide, since all its files are in already.
+    pub decision_sha256: Option<Sha256>,
+    /// The snapshot that holds the packages; absent when they were refused.
+    pub published: Option<Published>,
+}
+
+/// Decides on a candidate, keeps the signed decision, and when it is admitted makes and publishes
+/// the next snapshot. Every file must be held (`hold`) beforehand. Idempotent: a candidate that is
+/// in already changes nothing.
+///
+/// # Errors
+/// When the store fails, a held file is missing or was swapped, the packages cannot be indexed, or
+/// other writers were faster too often. Nothing was published then, and doing it again is safe.
+pub fn admit(
+    gate: &Gate<'_>,
+    policy: &Policy,
+    candidate: &Candidate,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Result<Admission, GateError> {
+    let decision = decide(policy, candidate, evidence, now);
+    if !decision.admitted {
+        let sha256 = keep(gate, &decision)?;
+        return Ok(Admission {
+            decision,
+            decision_sha256: Some(sha256),
+            published: None,
+        });
+    }
+    if is_in(gate, &decision, Chain::load(gate.store, gate.archive)?.latest())? {
+        let published = publish(gate.store, gate.archive, gate.signer, gate.public_url)?;
+        return Ok(Admission {
+            decision,
+            decision_sha256: None,
+            published: Some(published),
+        });
+    }
+    let (packages, sources) = stanzas(gate, candidate)?;
+    fill_pool(gate, candidate)?;
+    keep_inputs(gate, candidate, evidence)?;
+    ledger::append_ledger(gate.store, gate.archive, &claims(candidate))?;
+    let decision_sha256 = keep(gate, &decision)?;
+    let addition = Addition {
+        decision: &decision,
+        decision_sha256,
+        packages,
+        sources,
+    };
+    make_snapshot(gate, policy, candidate, evidence, &addition)?;
+    let published = publish(gate.store, gate.archive, gate.signer, gate.public_url)?;
+    Ok(Admission {
+        decision,
+        decision_sha256: Some(decision_sha256),
+        published: Some(published),
+    })
+}
+
+/// Whether each suite holds exactly these files already, and nothing else of this source.
+fn is_in(gate: &Gate<'_>, decision: &Decision, latest: Option<&Record>) -> Result<bool, GateError> {
+    let Some(record) = latest else {
+        return Ok(false);
+    };
+    for suite in &decision.suites {
+        let Some(state) = record.suites.iter().find(|s| s.suite == *suite) else {
+            return Ok(false);
+        };
+        let held = read_decisions(gate.store, gate.archive, state)?;
+        let same = |(path, sha256): (&PoolPath, &Sha256)| held.get(path).is_some_and(|(there, _)| there == sha256);
+        if !decision.files.iter().all(same) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Signs a decision and keeps it, listed under its declaration.
+fn keep(gate: &Gate<'_>, decision: &Decision) -> Result<Sha256, GateError> {
+    let statement = decision.summary(&gate.key.public().fingerprint(), gate.program);
+    let payload = json::canonical("decision", &statement).map_err(GateError::document("decision"))?;
+    let envelope = sign_envelope(dsse::IN_TOTO, &payload, gate.key);
+    let bytes = envelope.to_bytes().map_err(GateError::document("decision"))?;
+    let sha256 = add_document(gate.store, gate.archive, &bytes)?;
+    if let Some(declaration) = decision.declaration {
+        let (archive, store) = (gate.archive, gate.store);
+        let key = Key::new(format!("state/{archive}/decisions/{declaration}/{sha256}"))?;
+        create_or_same(store, &key, b"")?;
+    }
+    Ok(sha256)
+}
+
+/// The declaration and the locks: what anybody needs to repeat the decision. Records and logs are
+/// there since they came.
+fn keep_inputs(gate: &Gate<'_>, candidate: &Candidate, evidence: &Evidence) -> Result<(), GateError> {
+    let declaration =
+        json::canonical("declaration", &candidate.declaration).map_err(GateError::document("declaration"))?;
+    add_document(gate.store, gate.archive, &declaration)?;
+    for lock in candidate.sets.iter().filter_map(|set| evidence.locks.get(&set.lock)) {
+        let bytes = json::canonical("environment lock", lock).map_err(GateError::document("environment lock"))?;
+        add_document(gate.store, gate.archive, &bytes)?;
+    }
+    Ok(())
+}
+
+/// Every file of the candidate once, with its place in the pool.
+fn files(candidate: &Candidate) -> Result<Vec<(FileName, Digest, PoolPath)>, GateError> {
+    let sources = candidate.source_files.iter().map(|file| (&file.name, file.digest));
+    let outputs = candidate.outputs().map(|(_, output)| (&output.name, output.digest));
+    let paths = file_set(candidate).map_err(|why| malformed("pool", &why))?;
+    let mut seen = BTreeSet::new();
+    let mut files = Vec::new();
+    for (name, digest) in sources.chain(outputs) {
+        let path = paths.keys().find(|path| path.file_name() == name.as_str());
+        if let Some(path) = path.filter(|path| seen.insert((*path).clone())) {
+            files.push((name.clone(), digest, path.clone()));
+        }
+    }
+    Ok(files)
+}
+
+/// Copies held files into the pool, hashing on the way: only the bytes that were decided on get there.
+fn fill_pool(gate: &Gate<'_>, candidate: &Candidate) -> Result<(), GateError> {
+    for (_, digest, path) in files(candidate)? {
+        let key = Key::pool(gate.archive, &path);
+        if gate.store.head(&key)?.is_some() {
+            // The store keeps what is there when its size is right: only its bytes tell.
+            let found = hash(gate.store, &key)?;
+            if found != digest {
+                return Err(GateError::Pool {
+                    key,
+                    expected: digest.sha256,
+                    found,
+                });
+            }
+            continue;
+        }
+        let mut held = gate.store.open(&Key::held(gate.archive, &digest.sha256))?;
+        gate.store.put_stream(&key, &digest, &mut held)?;
+    }
+    Ok(())
+}
+
+pub(super) fn hash(store: &dyn Store, key: &Key) -> Result<Digest, GateError> {
+    use sha2::Digest as _;
+    let mut hasher = sha2::Sha256::new();
+    let mut stream = store.open(key)?;
+    let size = std::io::copy(&mut stream, &mut hasher).map_err(|source| StoreError::Backend {
+        act: "read",
+        key: key.to_string(),
+        source: source.into(),
+    })?;
+    Ok(Digest {
+        sha256: Sha256::from_bytes(hasher.finalize().into()),
+        size,
+    })
+}
+
+/// The stanzas for Packages and Sources, read anew from the held bytes.
+fn stanzas(gate: &Gate<'_>, candidate: &Candidate) -> Result<(Vec<u8>, Vec<u8>), GateError> {
+    let (mut packages, mut sources) = (Vec::new(), Vec::new());
+    for (name, digest, path) in files(candidate)? {
+        let key = Key::held(gate.archive, &digest.sha256);
+        if name.as_str().ends_with(".dsc") {
+            sources.extend(source_entry(gate, &key, &name, &digest, &path)?);
+        } else if candidate.outputs().any(|(_, output)| output.name == name) {
+            let deb = read_deb(gate.store.open(&key)?, &DebLimits::default()).map_err(GateError::document(&key))?;
+            if deb.digest != digest {
+                let found = deb.digest.sha256;
+                return Err(GateError::Swapped { key, found });
+            }
+            packages.extend(binary_stanza(&deb.control, &path, &digest)?);
+            packages.push(b'\n');
+        }
+    }
+    Ok((packages, sources))
+}
+
+fn source_entry(
+    gate: &Gate<'_>,
+    key: &Key,
+    name: &FileName,
+    digest: &Digest,
+    path: &PoolPath,
+) -> Result<Vec<u8>, GateError> {
+    let bytes = gate.store.get(key, LARGEST_DSC)?;
+    if Digest::of(&bytes) != *digest {
+        let found = Sha256::of(&bytes);
+        return Err(GateError::Swapped {
+            key: key.clone(),
+            found,
+        });
+    }
+    let dsc = deb822::paragraph(".dsc", &bytes).map_err(GateError::document(key))?;
+    let folder = path.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+    let folder = PoolPath::new(folder).map_err(|error| malformed("pool", &error.to_string()))?;
+    Ok(source_stanza(&dsc, name, &bytes, &folder)?)
+}
+
+/// Makes the record, again on a newer base when another writer was faster.
+///
+/// Each time it is decided again, on the ledger as it is after the chain was read. Everybody claims
+/// before he commits: so whatever is in that chain is in that ledger, and a version that was overtaken
+/// meanwhile is refused. What is committed after it makes our own commit a conflict.
+fn make_snapshot(
+    gate: &Gate<'_>,
+    policy: &Policy,
+    candidate: &Candidate,
+    evidence: &Evidence,
+    addition: &Addition<'_>,
+) -> Result<(), GateError> {
+    let Decision {
+        source,
+        version,
+        decided_at: now,
+        ..
+    } = addition.decision;
+    let reason = format!("admit {source} {version}");
+    for _ in 0..ATTEMPTS {
+        let chain = Chain::load(gate.store, gate.archive)?;
+        if is_in(gate, addition.decision, chain.latest())? {
+            return Ok(());
+        }
+        let current = Evidence {
+            ledger: ledger::load_ledger(gate.store, gate.archive, candidate)?,
+            ..evidence.clone()
+        };
+        if let Some(broken) = decide(policy, candidate, &current, *now).broken().next() {
+            let (rule, why) = (broken.id.clone(), broken.evidence.clone());
+            return Err(GateError::Overtaken { rule, why });
+        }
+        let states = next_states(gate.store, gate.archive, gate.config, chain.latest(), addition)?;
+        let mut chance = [0_u8; 16];
+        rand::rngs::OsRng.fill_bytes(&mut chance);
+        let valid = Some(gate.config.valid_days);
+        let record = next(&chain, states, valid, &reason, gate.program, &hex::encode(chance), *now)?;
+        if commit(gate.store, &record)? == Committed::Yes {
+            return Ok(());
+        }
+    }
+    Err(GateError::Busy(ATTEMPTS))
+}
+
+fn malformed(what: &'static str, why: &str) -> GateError {
+    GateError::document(what)(crate::format::FormatError::Malformed {
+        what,
+        at: "candidate".to_owned(),
+        why: why.to_owned(),
+    })
+}

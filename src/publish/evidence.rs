@@ -1,0 +1,180 @@
+//! The gate's evidence in the store: nonces that were issued, records that came back, and files that
+//! wait for a decision.
+//!
+//! Everything here is created once and never changed; a crash leaves it or does not. Records may be
+//! written by anybody: what they are worth is `admission`'s to say.
+
+use std::io::Read;
+
+use rand::RngCore as _;
+
+use crate::admission::{IssuedNonce, RecordEvidence};
+use crate::domain::{ArchiveName, BuilderId, Digest, Sha256, Timestamp};
+use crate::format::dsse::{self, Envelope};
+use crate::format::json;
+use crate::rebuild;
+use crate::site::Policy;
+use crate::store::{Created, Key, Store, StoreError};
+use crate::trust::{Ed25519Public, verify_envelope};
+
+use super::GateError;
+
+const LARGEST_NONCE: u64 = 16 << 10;
+
+/// Records for one declaration.
+#[derive(Debug, Clone, Default)]
+pub struct Records {
+    /// Those that could be read.
+    pub records: Vec<RecordEvidence>,
+    /// Those that are no records of ours, and why: named to people, of no weight.
+    pub unreadable: Vec<(Sha256, String)>,
+}
+
+/// Issues a nonce for one run of one builder (rule R3), which has `patience` seconds to answer.
+///
+/// # Errors
+/// The store's failure.
+pub fn issue_nonce(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    declaration: Sha256,
+    lock: Sha256,
+    builder: &BuilderId,
+    now: Timestamp,
+    patience: i64,
+) -> Result<IssuedNonce, GateError> {
+    let mut chance = [0_u8; 32];
+    rand::rngs::OsRng.fill_bytes(&mut chance);
+    let nonce = IssuedNonce {
+        nonce: hex::encode(chance),
+        declaration,
+        lock,
+        builder: builder.clone(),
+        issued_at: now,
+        answer_by: now.plus(patience),
+    };
+    let key = Key::new(format!("{}/{}", nonces(archive, &declaration), nonce.nonce))?;
+    let bytes = json::canonical("nonce", &nonce).map_err(GateError::document(&key))?;
+    store.create(&key, &bytes)?;
+    Ok(nonce)
+}
+
+/// Every nonce that was issued for a declaration.
+///
+/// # Errors
+/// When one is malformed; the store's failure.
+pub fn load_nonces(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    declaration: &Sha256,
+) -> Result<Vec<IssuedNonce>, GateError> {
+    let mut found = Vec::new();
+    for meta in store.list(&nonces(archive, declaration))? {
+        let bytes = store.get(&meta.key, LARGEST_NONCE)?;
+        found.push(json::strict("nonce", &bytes).map_err(GateError::document(&meta.key))?);
+    }
+    Ok(found)
+}
+
+/// Keeps a signed record, listed under the declaration it is about. Gives its SHA-256.
+///
+/// # Errors
+/// The store's failure; doing it again is safe.
+pub fn add_record(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    declaration: &Sha256,
+    envelope: &[u8],
+) -> Result<Sha256, GateError> {
+    let sha256 = add_document(store, archive, envelope)?;
+    create_or_same(store, &Key::evidence(archive, declaration, &sha256), b"")?;
+    Ok(sha256)
+}
+
+/// Every record for a declaration, with the keys of the policy's builders that signed each.
+///
+/// # Errors
+/// When the bytes of a record are missing or are not those it is listed by: a contradiction must
+/// not get lost. The store's failure.
+pub fn load_records(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    declaration: &Sha256,
+    policy: &Policy,
+) -> Result<Records, GateError> {
+    let keys = policy
+        .builders
+        .iter()
+        .filter_map(|b| Ed25519Public::parse(&b.public_key).ok());
+    let keys: Vec<Ed25519Public> = keys.collect();
+    let mut found = Records::default();
+    for meta in store.list(&format!("state/{archive}/evidence/{declaration}"))? {
+        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
+        let Ok(sha256) = name.parse::<Sha256>() else {
+            continue;
+        };
+        let bytes = read_document(store, archive, &sha256, dsse::LARGEST)?;
+        match read_record(sha256, &bytes, &keys) {
+            Ok(record) => found.records.push(record),
+            Err(why) => found.unreadable.push((sha256, why)),
+        }
+    }
+    Ok(found)
+}
+
+fn read_record(sha256: Sha256, bytes: &[u8], keys: &[Ed25519Public]) -> Result<RecordEvidence, String> {
+    let envelope = Envelope::parse(bytes).map_err(|error| error.to_string())?;
+    let signed_by = verify_envelope(&envelope, dsse::IN_TOTO, keys).map_err(|error| error.to_string())?;
+    let statement = rebuild::read_statement(&envelope.payload).map_err(|error| error.to_string())?;
+    let fingerprints = signed_by.iter().map(Ed25519Public::fingerprint).collect();
+    RecordEvidence::new(sha256, fingerprints, &statement).map_err(|error| error.to_string())
+}
+
+/// Keeps a public document by its SHA-256: a declaration, a lock, a record, a log.
+///
+/// # Errors
+/// The store's failure; doing it again is safe.
+pub fn add_document(store: &dyn Store, archive: &ArchiveName, bytes: &[u8]) -> Result<Sha256, GateError> {
+    let digest = Digest::of(bytes);
+    store.put_stream(&Key::provenance(archive, &digest.sha256), &digest, &mut &*bytes)?;
+    Ok(digest.sha256)
+}
+
+/// A public document, of at most `limit` bytes, checked against its name.
+///
+/// # Errors
+/// When it is missing or its bytes are others; the store's failure.
+pub fn read_document(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    sha256: &Sha256,
+    limit: u64,
+) -> Result<Vec<u8>, GateError> {
+    let key = Key::provenance(archive, sha256);
+    let bytes = store.get(&key, limit)?;
+    let found = Sha256::of(&bytes);
+    if found == *sha256 {
+        Ok(bytes)
+    } else {
+        Err(GateError::Swapped { key, found })
+    }
+}
+
+/// Holds a file until it is decided on: a build output, or a file of the source package.
+///
+/// # Errors
+/// When the stream is not what `digest` says; the store's failure.
+pub fn hold(store: &dyn Store, archive: &ArchiveName, digest: &Digest, stream: &mut dyn Read) -> Result<(), GateError> {
+    Ok(store.put_stream(&Key::held(archive, &digest.sha256), digest, stream)?)
+}
+
+pub(super) fn create_or_same(store: &dyn Store, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
+    match store.create(key, bytes)? {
+        Created::Yes => Ok(()),
+        Created::No => Err(StoreError::Different(key.clone())),
+    }
+}
+
+fn nonces(archive: &ArchiveName, declaration: &Sha256) -> String {
+    format!("state/{archive}/nonces/{declaration}")
+}

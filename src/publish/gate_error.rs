@@ -1,0 +1,126 @@
+//! Why the gate could not carry out a decision, or read what it should decide on. A refusal is no
+//! error: it is a decision.
+
+use crate::admission::{AdmissionError, LedgerEntry};
+use crate::domain::{Coded, Digest, Kind, Sha256};
+use crate::format::FormatError;
+use crate::index::IndexError;
+use crate::snapshot::SnapshotError;
+use crate::store::{Key, StoreError};
+
+use super::PublishError;
+
+/// What the gate's edge cannot do.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The store failed, or an object is missing.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive's records are not in order.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The snapshot was made, and could not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The packages cannot be indexed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Evidence that is not what it says.
+    #[error(transparent)]
+    Admission(#[from] AdmissionError),
+    /// A kept document is malformed.
+    #[error("`{key}`: {source}")]
+    Document {
+        /// Which.
+        key: String,
+        /// What is wrong with it.
+        source: FormatError,
+    },
+    /// A kept object is not the one that its name says.
+    #[error("`{key}` has the SHA-256 {found}")]
+    Swapped {
+        /// Which.
+        key: Key,
+        /// What it has.
+        found: Sha256,
+    },
+    /// A pool file is there with other bytes.
+    #[error("`{key}` is already in the pool as {found}, and was admitted as {expected}")]
+    Pool {
+        /// Which.
+        key: Key,
+        /// What was admitted.
+        expected: Sha256,
+        /// What is there.
+        found: Digest,
+    },
+    /// Somebody else claimed the same name and version while this was decided.
+    #[error("{} was claimed with other bytes while this was decided", entry.key)]
+    Claimed {
+        /// The claim that came too late.
+        entry: Box<LedgerEntry>,
+    },
+    /// Somebody else admitted something meanwhile that this may not follow.
+    #[error("something else was admitted while this was decided ({rule}: {why})")]
+    Overtaken {
+        /// The rule that refuses it now.
+        rule: String,
+        /// What was found.
+        why: String,
+    },
+    /// Other writers were faster each time.
+    #[error("other writers were faster {0} times")]
+    Busy(u32),
+}
+
+impl GateError {
+    pub(super) fn document(key: impl ToString) -> impl FnOnce(FormatError) -> Self {
+        let key = key.to_string();
+        move |source| Self::Document { key, source }
+    }
+}
+
+impl Coded for GateError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Snapshot(error) => error.code(),
+            Self::Publish(error) => error.code(),
+            Self::Index(error) => error.code(),
+            Self::Admission(error) => error.code(),
+            Self::Document { .. } => "E-GATE-101",
+            Self::Swapped { .. } => "E-GATE-102",
+            Self::Pool { .. } => "E-GATE-103",
+            Self::Claimed { .. } => "E-GATE-104",
+            Self::Busy(_) => "E-GATE-105",
+            Self::Overtaken { .. } => "E-GATE-106",
+        }
+    }
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Snapshot(error) => error.kind(),
+            Self::Publish(error) => error.kind(),
+            Self::Index(error) => error.kind(),
+            Self::Admission(error) => error.kind(),
+            Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } => Kind::Verification,
+            Self::Claimed { .. } | Self::Overtaken { .. } | Self::Busy(_) => Kind::Conflict,
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Snapshot(error) => error.hint(),
+            Self::Publish(error) => error.hint(),
+            Self::Index(error) => error.hint(),
+            Self::Admission(error) => error.hint(),
+            Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } => {
+                Some("`assay fsck` finds all that is damaged".to_owned())
+            }
+            Self::Claimed { .. } | Self::Overtaken { .. } => {
+                Some("`assay admit --explain` shows who holds it".to_owned())
+            }
+            Self::Busy(_) => Some("run it again: nothing is lost, and nothing was published twice".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What this site's own snapshots say about the packages that environments and candidates name.
+//! Reads only; every index is checked against the record that lists it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::admission::{Candidate, Indexed, IndexedKind, KnownSnapshot};
+use crate::domain::{Architecture, PackageName, Sha256};
+use crate::environment::{Lock, LockedSnapshot};
+use crate::format::compress::{Compression, decompress};
+use crate::format::deb822::Stanzas;
+use crate::format::packages::{Binary, Source};
+use crate::snapshot::{Chain, IndexFile, SnapshotError, SuiteState, index_key, read_index};
+use crate::store::Store;
+
+use super::GateError;
+use super::stage::read_decisions;
+
+/// The part of the gate's evidence that is this site's own.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// For `Evidence::snapshots`.
+    pub snapshots: Vec<KnownSnapshot>,
+    /// For `Evidence::indexed`.
+    pub indexed: Vec<Indexed>,
+    /// For `Evidence::admitted`.
+    pub admitted: BTreeMap<Sha256, Sha256>,
+}
+
+/// Looks up everything that `locks` and `candidate` name, in the snapshots that the locks name and
+/// nowhere else: so the same candidate is judged by the same facts for ever. A snapshot that this
+/// site does not have is left out, and rule E1 refuses it.
+///
+/// # Errors
+/// When a record or index is missing, damaged or malformed; the store's failure.
+pub fn load_known<'a>(
+    store: &dyn Store,
+    locks: impl IntoIterator<Item = &'a Lock>,
+    candidate: &Candidate,
+) -> Result<Known, GateError> {
+    let mut known = Known::default();
+    let mut names: BTreeSet<PackageName> = candidate.names().into_iter().collect();
+    let mut wanted: BTreeMap<_, (&LockedSnapshot, BTreeSet<&Architecture>)> = BTreeMap::new();
+    for lock in locks {
+        names.extend(lock.packages.iter().map(|package| package.package.clone()));
+        for locked in &lock.snapshots {
+            let entry = wanted.entry((&locked.archive, &locked.suite, &locked.id));
+            entry.or_insert((locked, BTreeSet::new())).1.insert(&lock.architecture);
+        }
+    }
+    for (locked, architectures) in wanted.into_values() {
+        let chain = Chain::load(store, &locked.archive)?;
+        let record = chain.records().iter().find(|record| record.id == locked.id);
+        let state = record.and_then(|r| Some((r, r.suites.iter().find(|s| s.suite == locked.suite)?)));
+        let Some((record, state)) = state else {
+            continue;
+        };
+        known.snapshots.push(KnownSnapshot {
+            archive: locked.archive.clone(),
+            suite: locked.suite.clone(),
+            id: record.id.clone(),
+            serial: record.serial.clone(),
+            inrelease_sha256: state.upstream.as_ref().map(|upstream| upstream.inrelease.sha256),
+            release_date: state.upstream.as_ref().map(|upstream| upstream.date),
+            packages_sha256: state
+                .indexes
+                .iter()
+                .filter(|i| is_packages(i))
+                .map(|i| i.digest.sha256)
+                .collect(),
+        });
+        let reader = Reader { store, locked, state };
+        for index in state
+            .indexes
+            .iter()
+            .filter(|index| is_packages(index) && built_for(index, &architectures))
+        {
+            reader.binaries(index, &names, &mut known.indexed)?;
+        }
+        for index in state.indexes.iter().filter(|index| index.path.file_name() == "Sources") {
+            reader.sources(index, &candidate.declaration.source, &mut known.indexed)?;
+        }
+        let decided = read_decisions(store, &locked.archive, state)?;
+        known.admitted.extend(decided.into_values());
+    }
+    known.indexed.sort();
+    known.indexed.dedup();
+    Ok(known)
+}
+
+/// An uncompressed Packages index of a component, not the installer's.
+fn is_packages(index: &IndexFile) -> bool {
+    let path = index.path.as_str();
+    path.ends_with("/Packages") && !path.contains("/debian-installer/")
+}
+
+fn built_for(index: &IndexFile, architectures: &BTreeSet<&Architecture>) -> bool {
+    let folder = index.path.folder().trim_end_matches('/');
+    let word = folder.rsplit('/').next().and_then(|last| last.strip_prefix("binary-"));
+    word.is_some_and(|word| word == "all" || architectures.iter().any(|a| a.as_str() == word))
+}
+
+/// Reads indexes of one suite of one snapshot.
+struct Reader<'a> {
+    store: &'a dyn Store,
+    locked: &'a LockedSnapshot,
+    state: &'a SuiteState,
+}
+
+impl Reader<'_> {
+    fn binaries(
+        &self,
+        index: &IndexFile,
+        names: &BTreeSet<PackageName>,
+        indexed: &mut Vec<Indexed>,
+    ) -> Result<(), GateError> {
+        let names: BTreeSet<&str> = names.iter().map(PackageName::as_str).collect();
+        let failed = || GateError::document(&index.path);
+        for stanza in Stanzas::new(&self.plain(index)?) {
+            let stanza = stanza.map_err(failed())?;
+            if !stanza.field("Package").is_some_and(|name| names.contains(name)) {
+                continue;
+            }
+            let binary = Binary::from_stanza(&stanza).map_err(failed())?;
+            let row = self.row(IndexedKind::Binary, binary.digest.sha256);
+            indexed.push(row(binary.package, binary.version, binary.architecture, binary.source));
+        }
+        Ok(())
+    }
+
+    fn sources(&self, index: &IndexFile, name: &PackageName, indexed: &mut Vec<Indexed>) -> Result<(), GateError> {
+        let failed = || GateError::document(&index.path);
+        for stanza in Stanzas::new(&self.plain(index)?) {
+            let stanza = stanza.map_err(failed())?;
+            if stanza.field("Package") != Some(name.as_str()) {
+                continue;
+            }
+            let source = Source::from_stanza(&stanza).map_err(failed())?;
+            let dsc = source.files.iter().find(|(file, _)| file.as_str().ends_with(".dsc"));
+            let (Some((_, digest)), Ok(architecture)) = (dsc, Architecture::new("source")) else {
+                continue;
+            };
+            let row = self.row(IndexedKind::Source, digest.sha256);
+            indexed.push(row(
+                source.package.clone(),
+                source.version,
+                architecture,
+                source.package,
+            ));
+        }
+        Ok(())
+    }
+
+    fn row(
+        &self,
+        kind: IndexedKind,
+        sha256: Sha256,
+    ) -> impl Fn(PackageName, crate::domain::Version, Architecture, PackageName) -> Indexed {
+        let (archive, suite) = (self.locked.archive.clone(), self.locked.suite.clone());
+        let mirrored = self.state.upstream.is_some();
+        move |package, version, architecture, source| Indexed {
+            kind,
+            mirrored,
+            archive: archive.clone(),
+            suite: suite.clone(),
+            package,
+            version,
+            architecture,
+            source,
+            sha256,
+        }
+    }
+
+    /// The bytes of an uncompressed index, from whichever form of it is kept.
+    fn plain(&self, index: &IndexFile) -> Result<Vec<u8>, GateError> {
+        let form = |extension: &str| {
+            let path = format!("{}{extension}", index.path);
+            self.state
+                .indexes
+                .iter()
+                .find(|other| other.kept && other.path.as_str() == path)
+        };
+        let kept = ["", ".zst", ".xz", ".gz"].into_iter().find_map(form);
+        let Some(kept) = kept else {
+            return Err(SnapshotError::NotKept {
+                suite: self.state.suite.clone(),
+                path: index.path.clone(),
+            }
+            .into());
+        };
+        let bytes = read_index(self.store, &self.locked.archive, &self.state.suite, kept)?;
+        let compression = Compression::of_name(kept.path.file_name());
+        let plain = decompress(compression, &bytes, index.digest.size).map_err(GateError::document(&kept.path))?;
+        if Sha256::of(&plain) == index.digest.sha256 {
+            return Ok(plain);
+        }
+        let key = index_key(&self.locked.archive, &self.state.suite, kept);
+        Err(SnapshotError::Damaged { key }.into())
+    }
+}

@@ -1,0 +1,132 @@
+//! What the gate is asked: a candidate out of what the rebuilders left, and the evidence for it.
+//! Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::admission::{
+    Candidate, Evidence, Inspected, Offered, Output, OutputSet, RecordEvidence, SourceEvidence, SourceFailure, identity,
+};
+use crate::domain::{ArchiveName, Digest, FileName, PolicyName, Sha256, SuiteName};
+use crate::environment::Lock;
+use crate::format::deb::{DebLimits, read_deb};
+use crate::site::Policy;
+use crate::source::{Declaration, SourceFile};
+use crate::store::{Key, Store};
+
+use super::admit::hash;
+use super::known::load_known;
+use super::{GateError, Records, ledger, load_nonces};
+
+/// What is known before the outputs are looked at.
+#[derive(Debug, Clone)]
+pub struct Proposal<'a> {
+    /// The custom archive.
+    pub archive: &'a ArchiveName,
+    /// Its suites, all under one policy.
+    pub suites: &'a [SuiteName],
+    /// That policy's name.
+    pub policy_name: &'a PolicyName,
+    /// That policy.
+    pub policy: &'a Policy,
+    /// What is declared.
+    pub declaration: &'a Declaration,
+    /// The .dsc and tarballs, derived again.
+    pub source_files: &'a [SourceFile],
+    /// The environments that are asked for, by SHA-256.
+    pub locks: &'a BTreeMap<Sha256, Lock>,
+}
+
+/// The candidate that the rebuilders' own outputs make: nobody uploaded anything. When they differ,
+/// the outputs that most builders gave are taken, and the gate refuses them.
+///
+/// # Errors
+/// When an output is not held, or was swapped; the store's failure.
+pub fn propose(store: &dyn Store, proposal: &Proposal<'_>, records: &[RecordEvidence]) -> Result<Candidate, GateError> {
+    let declaration = identity(proposal.declaration);
+    let mut sets = Vec::new();
+    for (sha256, lock) in proposal.locks {
+        let ours = |r: &&RecordEvidence| r.lock == *sha256 && Some(r.declaration) == declaration;
+        let mut outputs = Vec::new();
+        for (name, digest) in most_given(records.iter().filter(ours)) {
+            outputs.push(inspect(store, proposal.archive, name, digest)?);
+        }
+        sets.push(OutputSet {
+            lock: *sha256,
+            architecture: lock.architecture.clone(),
+            outputs,
+        });
+    }
+    Ok(Candidate {
+        archive: proposal.archive.clone(),
+        suites: proposal.suites.to_vec(),
+        policy: proposal.policy_name.clone(),
+        policy_sha256: identity(proposal.policy).unwrap_or(Sha256::from_bytes([0; 32])),
+        declaration: proposal.declaration.clone(),
+        source_files: proposal.source_files.to_vec(),
+        sets,
+        offered: Offered::ByRecords,
+    })
+}
+
+/// The outputs that most builders signed for; of several, the first by digest.
+fn most_given<'a>(records: impl Iterator<Item = &'a RecordEvidence>) -> BTreeMap<FileName, Sha256> {
+    let mut votes: BTreeMap<&BTreeMap<FileName, Sha256>, BTreeSet<&str>> = BTreeMap::new();
+    for record in records.filter(|record| !record.outputs.is_empty() && !record.signed_by.is_empty()) {
+        votes
+            .entry(&record.outputs)
+            .or_default()
+            .insert(record.builder.as_str());
+    }
+    let best = votes.into_iter().rev().max_by_key(|(_, builders)| builders.len());
+    best.map(|(outputs, _)| outputs.clone()).unwrap_or_default()
+}
+
+/// Reads a held file as the gate wants to know it.
+///
+/// # Errors
+/// When it is not held, or was swapped; the store's failure.
+pub fn inspect(store: &dyn Store, archive: &ArchiveName, name: FileName, sha256: Sha256) -> Result<Output, GateError> {
+    let key = Key::held(archive, &sha256);
+    let digest: Digest = hash(store, &key)?;
+    if digest.sha256 != sha256 {
+        let found = digest.sha256;
+        return Err(GateError::Swapped { key, found });
+    }
+    let facts = Inspected::new(read_deb(store.open(&key)?, &DebLimits::default()));
+    Ok(Output { name, digest, facts })
+}
+
+/// Everything that the store knows about a candidate, with what was found in Git.
+///
+/// # Errors
+/// When anything that is kept is missing, damaged or malformed; the store's failure.
+pub fn gather(
+    store: &dyn Store,
+    candidate: &Candidate,
+    locks: &BTreeMap<Sha256, Lock>,
+    records: &Records,
+    source: Result<SourceEvidence, SourceFailure>,
+) -> Result<Evidence, GateError> {
+    let declaration = identity(&candidate.declaration);
+    let known = load_known(store, locks.values(), candidate)?;
+    let nonces = match declaration {
+        Some(declaration) => load_nonces(store, &candidate.archive, &declaration)?,
+        None => Vec::new(),
+    };
+    let (source, source_failure) = match source {
+        Ok(source) => (Some(source), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    Ok(Evidence {
+        source,
+        source_failure,
+        records: records.records.clone(),
+        nonces,
+        locks: locks.clone(),
+        snapshots: known.snapshots,
+        indexed: known.indexed,
+        admitted: known.admitted,
+        ledger: ledger::load_ledger(store, &candidate.archive, candidate)?,
+        differences: BTreeMap::new(),
+    })
+}

@@ -1,0 +1,230 @@
+//! The next state of a custom archive's suites: what was there, and what was admitted.
+//!
+//! Stages index objects by hash before any record names them; what a crash leaves is unreferenced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::admission::Decision;
+use crate::domain::{ArchiveName, Component, Digest, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
+use crate::format::FormatError;
+use crate::index::{Catalog, suite_indexes};
+use crate::site::{CustomArchive, CustomSuite};
+use crate::snapshot::{IndexFile, Record, SuiteState, index_key, read_index};
+use crate::store::Store;
+
+use super::GateError;
+
+/// The index that says which decision let each pool file in.
+pub const DECISIONS: &str = "provenance/Decisions";
+
+/// What a decision adds to a suite.
+#[derive(Debug)]
+pub(super) struct Addition<'a> {
+    pub(super) decision: &'a Decision,
+    pub(super) decision_sha256: Sha256,
+    /// Stanzas for Packages, each ended by an empty line.
+    pub(super) packages: Vec<u8>,
+    /// The stanza for Sources.
+    pub(super) sources: Vec<u8>,
+}
+
+/// Pool path → (its SHA-256, the decision's SHA-256).
+pub type Decisions = BTreeMap<PoolPath, (Sha256, Sha256)>;
+
+/// The states of every suite of the archive after an admission, staged.
+///
+/// # Errors
+/// When the suite's own indexes are missing or damaged, or the packages do not fit in; the store's failure.
+pub(super) fn next_states(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    config: &CustomArchive,
+    latest: Option<&Record>,
+    addition: &Addition<'_>,
+) -> Result<Vec<SuiteState>, GateError> {
+    let mut states = Vec::new();
+    for suite in &config.suites {
+        let before = latest.and_then(|record| record.suites.iter().find(|s| s.suite == suite.name));
+        let concerned = addition.decision.suites.contains(&suite.name);
+        states.push(match before {
+            Some(state) if !concerned && same_shape(config, state) => state.clone(),
+            _ => next_state(store, archive, config, suite, before, concerned.then_some(addition))?,
+        });
+    }
+    Ok(states)
+}
+
+fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
+    state.components == config.components && state.architectures == config.architectures
+}
+
+fn next_state(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    config: &CustomArchive,
+    suite: &CustomSuite,
+    before: Option<&SuiteState>,
+    addition: Option<&Addition<'_>>,
+) -> Result<SuiteState, GateError> {
+    let mut catalog = Catalog::new();
+    let mut decisions = Decisions::new();
+    if let Some(state) = before {
+        catalog = read_catalog(store, archive, state)?;
+        decisions = read_decisions(store, archive, state)?;
+    }
+    if let Some(addition) = addition {
+        let Decision {
+            source,
+            component,
+            files,
+            ..
+        } = addition.decision;
+        // A new version takes the place of the one before: whole, with packages that it no longer builds.
+        catalog.retain(|name, _| name != source)?;
+        catalog.add_packages(component, &addition.packages)?;
+        catalog.add_sources(component, &addition.sources)?;
+        let added = files
+            .iter()
+            .map(|(path, sha256)| (path.clone(), (*sha256, addition.decision_sha256)));
+        decisions.extend(added);
+    }
+    let listed = listed_files(&catalog)?;
+    decisions.retain(|path, _| listed.contains(path));
+    let mut indexes = suite_indexes(&catalog, &config.components, &config.architectures)?;
+    indexes.push((rel_path(DECISIONS)?, decisions_text(&decisions)));
+    let mut staged = Vec::new();
+    for (path, bytes) in indexes {
+        staged.push(stage(store, archive, &suite.name, path, &bytes)?);
+    }
+    Ok(SuiteState {
+        suite: suite.name.clone(),
+        // `snapshot::next` sets it.
+        date: Timestamp::from_unix(0),
+        fields: fields(config, suite),
+        architectures: config.architectures.clone(),
+        components: config.components.clone(),
+        indexes: staged,
+        upstream: None,
+    })
+}
+
+fn fields(config: &CustomArchive, suite: &CustomSuite) -> Vec<(String, String)> {
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    vec![
+        field("Origin", &config.origin),
+        field("Label", &config.label),
+        field("Suite", suite.name.as_str()),
+        field("Codename", suite.name.as_str()),
+    ]
+}
+
+fn stage(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suite: &SuiteName,
+    path: RelPath,
+    bytes: &[u8],
+) -> Result<IndexFile, GateError> {
+    let digest = Digest::of(bytes);
+    let index = IndexFile {
+        path,
+        digest,
+        kept: true,
+    };
+    store.put_stream(&index_key(archive, suite, &index), &digest, &mut &*bytes)?;
+    Ok(index)
+}
+
+/// Everything that a suite holds, from its own indexes.
+fn read_catalog(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Catalog, GateError> {
+    let mut catalog = Catalog::new();
+    for index in &state.indexes {
+        let Some(component) = component_of(state, index) else {
+            continue;
+        };
+        let bytes = read_index(store, archive, &state.suite, index)?;
+        match index.path.file_name() {
+            "Packages" => catalog.add_packages(component, &bytes)?,
+            _ => catalog.add_sources(component, &bytes)?,
+        }
+    }
+    Ok(catalog)
+}
+
+/// The component of an uncompressed Packages or Sources.
+fn component_of<'a>(state: &'a SuiteState, index: &IndexFile) -> Option<&'a Component> {
+    if !matches!(index.path.file_name(), "Packages" | "Sources") {
+        return None;
+    }
+    let folder = index.path.folder().trim_end_matches('/');
+    let (component, _) = folder.rsplit_once('/')?;
+    state.components.iter().find(|c| c.as_str() == component)
+}
+
+fn listed_files(catalog: &Catalog) -> Result<BTreeSet<PoolPath>, GateError> {
+    let mut files: BTreeSet<PoolPath> = catalog.binaries()?.into_iter().map(|binary| binary.filename).collect();
+    for source in catalog.sources()? {
+        let paths = source.pool_files().map_err(GateError::document("Sources"))?;
+        files.extend(paths.into_iter().map(|(path, _)| path));
+    }
+    Ok(files)
+}
+
+/// Which decision let each file of a suite in.
+///
+/// # Errors
+/// When the index is missing, damaged or malformed.
+pub fn read_decisions(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Decisions, GateError> {
+    let Some(index) = state.indexes.iter().find(|index| index.path.as_str() == DECISIONS) else {
+        return Ok(Decisions::new());
+    };
+    parse_decisions(&read_index(store, archive, &state.suite, index)?)
+}
+
+/// Reads the text of `provenance/Decisions`.
+///
+/// # Errors
+/// When a line is not `<sha256> <decision sha256> <pool path>`, or a path stands twice or out of order.
+pub fn parse_decisions(bytes: &[u8]) -> Result<Decisions, GateError> {
+    let mut decisions = Decisions::new();
+    let text = String::from_utf8_lossy(bytes);
+    for (number, line) in text.lines().enumerate() {
+        let parsed =
+            parse_line(line).filter(|(path, _)| decisions.last_key_value().is_none_or(|(last, _)| last < path));
+        let Some((path, digests)) = parsed else {
+            let at = format!("line {}", number.saturating_add(1));
+            let why = "it is not a digest, a decision and a path, in order of paths";
+            return Err(GateError::document(DECISIONS)(FormatError::Malformed {
+                what: "Decisions",
+                at,
+                why: why.to_owned(),
+            }));
+        };
+        decisions.insert(path, digests);
+    }
+    Ok(decisions)
+}
+
+fn parse_line(line: &str) -> Option<(PoolPath, (Sha256, Sha256))> {
+    let mut words = line.split(' ');
+    let (file, decision, path) = (words.next()?, words.next()?, words.next()?);
+    let parsed = (PoolPath::new(path).ok()?, (file.parse().ok()?, decision.parse().ok()?));
+    words.next().is_none().then_some(parsed)
+}
+
+fn decisions_text(decisions: &Decisions) -> Vec<u8> {
+    let mut text = String::new();
+    for (path, (sha256, decision)) in decisions {
+        text.push_str(&format!("{sha256} {decision} {path}\n"));
+    }
+    text.into_bytes()
+}
+
+fn rel_path(path: &'static str) -> Result<RelPath, GateError> {
+    RelPath::new(path).map_err(|source| {
+        GateError::document(path)(FormatError::Value {
+            what: "index".to_owned(),
+            source,
+        })
+    })
+}
