@@ -68,6 +68,13 @@ impl Key {
         signature.issuer_fingerprint().contains(&&self.openpgp) || signature.issuer_key_id().contains(&&self.id)
     }
 
+    /// Whether `signature` names nobody else as its maker. Other readers may look at another of its
+    /// claims than we do, and not find the key.
+    pub(super) fn is_only_claimed_by(&self, signature: &Signature) -> bool {
+        signature.issuer_fingerprint().iter().all(|f| **f == self.openpgp)
+            && signature.issuer_key_id().iter().all(|id| **id == self.id)
+    }
+
     /// Whether this key really made `signature` over `data`.
     pub(super) fn made(&self, signature: &Signature, data: &[u8]) -> bool {
         match &self.material {

@@ -201,6 +201,9 @@ impl Check<'_> {
             return Ok(Err(format!("`{}` is not in the keyring", claimed_issuer(signature))));
         };
         self.check_hash(signature)?;
+        if has_unknown_demand(signature) {
+            return Err(self.void(first, "it has a critical part that is not known here".into()));
+        }
         let Some((certificate, key)) = claimed.iter().find(|(_, key)| key.made(signature, data)) else {
             return Err(TrustError::BadSignature {
                 what: self.what,
@@ -247,13 +250,9 @@ impl Check<'_> {
 
     /// The date of a signature that `key` made, when it can be true.
     fn date(&self, signature: &Signature, key: &Key) -> Result<Timestamp, TrustError> {
-        let void = |why: String| TrustError::VoidSignature {
-            what: self.what,
-            key: key.fingerprint.clone(),
-            why,
-        };
-        if has_unknown_demand(signature) {
-            return Err(void("it has a critical part that is not known here".into()));
+        let void = |why| self.void(key, why);
+        if !key.is_only_claimed_by(signature) {
+            return Err(void("it names another key as its maker too".into()));
         }
         let made_at = made_at(signature).ok_or_else(|| void("it has no date".into()))?;
         if made_at < key.made_at {
@@ -272,5 +271,13 @@ impl Check<'_> {
             });
         }
         Ok(made_at)
+    }
+
+    fn void(&self, key: &Key, why: String) -> TrustError {
+        TrustError::VoidSignature {
+            what: self.what,
+            key: key.fingerprint.clone(),
+            why,
+        }
     }
 }
