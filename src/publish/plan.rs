@@ -120,10 +120,15 @@ fn tree(record: &Record, state: &SuiteState, release: &Release, name: Option<&st
         let from = upstream_inrelease_key(archive, suite, &upstream.inrelease);
         links.push((from, plain(&upstream_inrelease_path()), upstream.inrelease));
     }
+    // Looked for again before each group of pointers: a record that has been overtaken moves none.
+    let overtaken = Step::StopIfThere(Key::record(archive, record.n.saturating_add(1)));
     // At the head the by-hash names are the objects themselves.
     links.retain(|(from, to, _)| from != to);
 
     let mut steps = Vec::new();
+    if name.is_none() {
+        steps.push(overtaken.clone());
+    }
     for (from, to, digest) in &links {
         steps.push(Step::Link {
             from: from.clone(),
@@ -140,6 +145,9 @@ fn tree(record: &Record, state: &SuiteState, release: &Release, name: Option<&st
         key: by_hash(&inrelease_path, &Sha256::of(inrelease)),
         bytes: inrelease.clone(),
     });
+    if name.is_none() {
+        steps.push(overtaken);
+    }
     for (path, bytes) in [
         (release_path, &release.text),
         (gpg_path, release_gpg),

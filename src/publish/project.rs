@@ -56,17 +56,20 @@ pub fn publish(
     loop {
         let chain = Chain::load(store, archive)?;
         let latest = chain.latest().ok_or_else(|| PublishError::Nothing(archive.clone()))?;
-        let mut published = project(store, &chain, latest, signer, public_url)?;
+        let outcome = project(store, &chain, latest, signer, public_url);
+        // A record that came meanwhile may have been published under our hands. What we wrote after
+        // it is older, what we read back may be newer: it is on us to publish that record again.
+        if store.head(&Key::record(archive, chain.next_number()))?.is_some() {
+            written += outcome.map_or(0, |published| published.written);
+            continue;
+        }
+        let mut published = outcome?;
         written += published.written;
         for record in cut_short(store, &chain)? {
             written += project(store, &chain, record, signer, public_url)?.written;
         }
-        // A record that came meanwhile may have been published under our hands, and what we wrote
-        // after it be older: then it is on us to publish it again.
-        if store.head(&Key::record(archive, chain.next_number()))?.is_none() {
-            published.written = written;
-            return Ok(published);
-        }
+        published.written = written;
+        return Ok(published);
     }
 }
 

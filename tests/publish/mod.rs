@@ -1,1 +1,5 @@
-//! Tests of `publish`.
+//! Tests of `publish`: real apt and gpgv read what comes out, and crashes at every step.
+
+mod client;
+mod crash;
+mod writers;

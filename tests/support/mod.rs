@@ -1,3 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod apt;
 pub(crate) mod debs;
+pub(crate) mod repository;
+pub(crate) mod web;

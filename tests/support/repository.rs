@@ -1,0 +1,141 @@
+//! A small archive of one suite, staged, committed and published as the real ones are.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use assay::domain::{
+    Architecture, ArchiveName, Component, Digest, Fingerprint, PoolPath, RelPath, SuiteName, Timestamp,
+};
+use assay::format::compress::{Compression, compress};
+use assay::host::Clock;
+use assay::publish::{Published, publish};
+use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, UpstreamRelease, commit, next};
+use assay::snapshot::{index_key, upstream_inrelease_key};
+use assay::store::{Key, Store};
+use assay::trust::ArchiveKey;
+
+/// Makes snapshots in a store.
+pub(crate) struct Repository {
+    pub(crate) archive: ArchiveName,
+    pub(crate) suite: SuiteName,
+    pub(crate) key: ArchiveKey,
+    pub(crate) url: String,
+}
+
+impl Repository {
+    pub(crate) fn new(url: &str) -> Self {
+        Self {
+            archive: "custom".parse().unwrap(),
+            suite: "trixie".parse().unwrap(),
+            key: ArchiveKey::generate("Test <test@example.org>", now()).unwrap(),
+            url: url.to_owned(),
+        }
+    }
+
+    /// Stages the indexes of a suite whose `Packages` is this, and commits them as the next record.
+    pub(crate) fn commit(&self, store: &dyn Store, packages: &str) -> Record {
+        let chain = Chain::load(store, &self.archive).unwrap();
+        let record = self.next(&chain, vec![self.stage(store, packages)]);
+        assert_eq!(commit(store, &record).unwrap(), Committed::Yes);
+        record
+    }
+
+    pub(crate) fn next(&self, chain: &Chain, suites: Vec<SuiteState>) -> Record {
+        static NONCE: AtomicU64 = AtomicU64::new(0);
+        let nonce = NONCE.fetch_add(1, Ordering::Relaxed).to_string();
+        next(chain, suites, Some(10), "a test", "the tests", &nonce, now()).unwrap()
+    }
+
+    pub(crate) fn stage(&self, store: &dyn Store, packages: &str) -> SuiteState {
+        let plain = packages.as_bytes();
+        let [gz, xz] = [Compression::Gzip, Compression::Xz].map(|c| compress(c, plain).unwrap());
+        let mut indexes = Vec::new();
+        for (name, bytes, kept) in [("", plain, false), (".gz", &gz, true), (".xz", &xz, true)] {
+            let index = IndexFile {
+                path: RelPath::new(format!("main/binary-amd64/Packages{name}")).unwrap(),
+                digest: Digest::of(bytes),
+                kept,
+            };
+            if kept {
+                store
+                    .create(&index_key(&self.archive, &self.suite, &index), bytes)
+                    .unwrap();
+            }
+            indexes.push(index);
+        }
+        let inrelease = format!("what upstream signed over {}\n", Digest::of(plain).sha256);
+        let upstream = UpstreamRelease {
+            inrelease: Digest::of(inrelease.as_bytes()),
+            date: now(),
+            valid_until: None,
+            signers: vec![Fingerprint::new("4D64FEC119C2029067D6E791F8D2585B8783D481").unwrap()],
+            verified_at: now(),
+            uri: "http://upstream.example/debian/".to_owned(),
+        };
+        let upstream_key = upstream_inrelease_key(&self.archive, &self.suite, &upstream.inrelease);
+        store.create(&upstream_key, inrelease.as_bytes()).unwrap();
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        SuiteState {
+            suite: self.suite.clone(),
+            date: now(),
+            fields: vec![
+                field("Origin", "Test"),
+                field("Label", "Test"),
+                field("Suite", "stable"),
+                field("Codename", "trixie"),
+                field("Description", "A test"),
+            ],
+            architectures: vec![Architecture::new("amd64").unwrap()],
+            components: vec![Component::new("main").unwrap()],
+            indexes,
+            upstream: Some(upstream),
+        }
+    }
+
+    pub(crate) fn publish(&self, store: &dyn Store) -> Published {
+        publish(store, &self.archive, &self.key, &self.url).unwrap()
+    }
+
+    /// A key below `dists/<suite>/`.
+    pub(crate) fn dists(&self, path: &str) -> Key {
+        Key::dists(&self.archive, &self.suite, &RelPath::new(path).unwrap())
+    }
+
+    pub(crate) fn write_certificate(&self, path: &Path) {
+        fs::write(path, self.key.certificate_armored().unwrap()).unwrap();
+    }
+
+    /// Builds a package `hello` of a version, puts it into the pool, and gives its stanza.
+    pub(crate) fn add_hello(&self, store: &dyn Store, version: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let control = format!(
+            "Package: hello\nVersion: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\nDescription: x\n"
+        );
+        fs::create_dir_all(folder.path().join("tree/DEBIAN")).unwrap();
+        fs::write(folder.path().join("tree/DEBIAN/control"), &control).unwrap();
+        let deb = folder.path().join("hello.deb");
+        let built = Command::new("dpkg-deb")
+            .args(["--root-owner-group", "--build"])
+            .args([&folder.path().join("tree"), &deb])
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{built:?}");
+        let bytes = fs::read(&deb).unwrap();
+        let digest = Digest::of(&bytes);
+        let path = PoolPath::new(format!("pool/main/h/hello/hello_{version}_amd64.deb")).unwrap();
+        store
+            .put_stream(&Key::pool(&self.archive, &path), &digest, &mut &bytes[..])
+            .unwrap();
+        format!(
+            "{control}Filename: {path}\nSize: {}\nSHA256: {}\n\n",
+            digest.size, digest.sha256
+        )
+    }
+}
+
+/// apt compares dates with the machine's clock.
+pub(crate) fn now() -> Timestamp {
+    Clock::System.now()
+}
