@@ -32,7 +32,7 @@ pub enum SourceError {
         reference: String,
     },
     /// A rule of the gate does not hold.
-    #[error("rule {rule}: {what}: {why}")]
+    #[error("rule {rule}: `{what}`: {why}")]
     Rule {
         /// The rule's id: `S1` to `S9`.
         rule: &'static str,
@@ -72,7 +72,7 @@ pub enum SourceError {
         found: String,
     },
     /// A declaration cannot be read.
-    #[error("{path}: {why}")]
+    #[error("`{path}`: {why}")]
     Declaration {
         /// The file.
         path: String,

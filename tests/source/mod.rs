@@ -1,1 +1,5 @@
-//! Tests of `source`.
+//! Tests of `source`, with the real git, gpg, ssh-keygen and dpkg-source.
+
+mod derive;
+mod hostile;
+mod maker;
