@@ -14,9 +14,10 @@
 
 mod archive;
 mod catalog;
-mod chroot;
+pub(crate) mod chroot;
 mod error;
 mod lock;
+pub(crate) mod namespace;
 mod resolve;
 mod wanted;
 

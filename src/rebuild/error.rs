@@ -13,6 +13,12 @@ pub enum RebuildError {
         /// What failed.
         why: String,
     },
+    /// What was asked to vary cannot be varied so.
+    #[error("variation: {why}")]
+    Variation {
+        /// What is wrong.
+        why: String,
+    },
     /// The source package does not match its declaration.
     #[error("the source package is not the declared one: {why}")]
     Source {
@@ -63,6 +69,7 @@ impl Coded for RebuildError {
             Self::Source { .. } => "E-BUILD-002",
             Self::Chroot { .. } => "E-BUILD-003",
             Self::Record { .. } => "E-BUILD-004",
+            Self::Variation { .. } => "E-BUILD-005",
             Self::Format { source, .. } => source.code(),
             Self::Domain(source) => source.code(),
             Self::Host(source) => source.code(),
@@ -72,6 +79,7 @@ impl Coded for RebuildError {
     fn kind(&self) -> Kind {
         match self {
             Self::Runner { .. } => Kind::Environment,
+            Self::Variation { .. } => Kind::Usage,
             Self::Source { .. } | Self::Chroot { .. } | Self::Record { .. } | Self::Format { .. } => Kind::Verification,
             Self::Domain(source) => source.kind(),
             Self::Host(source) => source.kind(),

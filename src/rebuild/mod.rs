@@ -8,6 +8,7 @@
 //! outputs differ. After a crash a work folder is left over and nothing else: mounts live in a
 //! namespace that ends with the process.
 
+mod base;
 mod compare;
 mod error;
 mod record;
@@ -16,4 +17,4 @@ mod run;
 pub use compare::{Comparison, Difference, compare};
 pub use error::RebuildError;
 pub use record::{BUILD_TYPE, Parameters, Recipe, RecordInput, read_statement, statement};
-pub use run::{Finished, Job, Limits, Produced, Variation, run};
+pub use run::{Finished, Job, Limits, Produced, Variation, build_options, build_path, remove_work_folder, run};
