@@ -52,6 +52,8 @@ pub fn build_chroot(job: &ChrootJob<'_>) -> Result<LockedChroot, EnvironmentErro
     let temporary = files::absolute(folder.path())?;
     let certificate = temporary.join("lock.asc");
     files::write(&certificate, job.certificate.as_bytes())?;
+    files::write(&temporary.join("finish"), FINISH.as_bytes())?;
+    files::set_mode(&temporary.join("finish"), 0o755)?;
     let tar = temporary.join("chroot.tar");
     let made = mmdebstrap(job, &temporary, &certificate, &tar).and_then(|()| check(job.packages, &tar));
     // mmdebstrap cleans up after itself unless it was killed.
@@ -97,7 +99,7 @@ fn mmdebstrap(job: &ChrootJob<'_>, temporary: &Path, certificate: &Path, tar: &P
         // A chroot that a crash leaves half made is thrown away: no need to sync each file.
         .arg("--dpkgopt=force-unsafe-io")
         .arg(format!("--essential-hook={NO_MAN_INDEX}"))
-        .arg(format!("--customize-hook={FINISH}"))
+        .arg(format!("--customize-hook={}/finish", temporary.display()))
         .arg("--skip=cleanup/apt")
         .arg(SUITE)
         .arg(tar)

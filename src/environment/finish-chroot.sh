@@ -1,3 +1,4 @@
+#!/bin/sh
 # The last step inside mmdebstrap (its customize hook): what tells this machine or this run apart from
 # another goes. $1 is the chroot. The same lock must give the same bytes anywhere.
 set -eu

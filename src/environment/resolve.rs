@@ -5,13 +5,14 @@
 //! key that lives for this one question. Nothing is downloaded or installed.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 
 use super::catalog::{Identity, find, visit};
 use super::wanted::Wanted;
 use super::{EnvironmentError, LockedPackage, LockedSnapshot};
 use crate::domain::{Architecture, Digest, Timestamp};
-use crate::host::{Program, TempFolder, files};
+use crate::host::{HostError, Program, TempFolder, files};
 use crate::trust::ArchiveKey;
 
 /// One suite of a snapshot, with its Packages indexes.
@@ -182,7 +183,7 @@ fn write_suite(
     for (at, index) in input.packages.iter().enumerate() {
         let component = format!("index-{at}");
         let path = format!("{component}/binary-{architecture}/Packages");
-        files::write(&folder.join(&path), index)?;
+        write_scratch(&folder.join(&path), index)?;
         entries.push((path, Digest::of(index)));
         components.push(component);
     }
@@ -194,6 +195,18 @@ fn write_suite(
         &key.clearsign(release.as_bytes(), signed_at)?,
     )?;
     Ok(components)
+}
+
+/// Writes without syncing: 50 MB that no crash needs.
+fn write_scratch(path: &Path, bytes: &[u8]) -> Result<(), EnvironmentError> {
+    files::create_folder(path.parent().unwrap_or(path))?;
+    files::create_new(path)?.write_all(bytes).map_err(|source| {
+        EnvironmentError::Host(HostError::File {
+            act: "write",
+            path: path.to_owned(),
+            source,
+        })
+    })
 }
 
 /// Past for every clock: nothing here depends on when the question is asked.

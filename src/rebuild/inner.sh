@@ -4,7 +4,7 @@ set -eu
 umask 022
 hostname "$ASSAY_HOSTNAME"
 # The loopback interface up, as on Debian's own builders; there is no other one.
-perl -e 'use Socket; socket(my $s, AF_INET, SOCK_DGRAM, 0) or die; ioctl($s, 0x8914, pack("Z16 s x14", "lo", 0x41)) or die "lo: $!";'
+perl -e 'use Socket; socket(my $s, AF_INET, SOCK_DGRAM, 0) or die; my $up = pack("Z16 s x14", "lo", 0x41); ioctl($s, 0x8914, $up) or die "lo: $!";'
 if grep -q -e "^$ASSAY_USER:" -e "^[^:]*:[^:]*:$ASSAY_UID:" /etc/passwd; then
     echo "the chroot has a user $ASSAY_USER or $ASSAY_UID already" >&2
     exit 1

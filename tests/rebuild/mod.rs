@@ -1,1 +1,3 @@
-//! Tests of `rebuild`.
+//! Tests of `rebuild`: real builds in real chroots.
+
+mod run;
