@@ -128,6 +128,8 @@ pub enum TrustError {
     NotInKeyring {
         /// The full fingerprint.
         fingerprint: Fingerprint,
+        /// The primary key, when it is one of a subkey in the keyring.
+        primary: Option<Fingerprint>,
     },
     /// An SSH public key that is malformed, or of a kind that does not count.
     #[error("SSH public key: {why}")]
@@ -284,7 +286,10 @@ impl Coded for TrustError {
                 "if the archive has a new key, get its certificate by a way that you trust and add it to the keyring"
                     .into()
             }
-            Self::NotInKeyring { fingerprint } => {
+            Self::NotInKeyring {
+                primary: Some(primary), ..
+            } => format!("that is a subkey: give the fingerprint of its primary key, `{primary}`"),
+            Self::NotInKeyring { fingerprint, .. } => {
                 format!("add the certificate to the keyring, or remove `{fingerprint}` from the configured signers")
             }
             Self::SshUnknown { fingerprint } => {

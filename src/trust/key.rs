@@ -6,7 +6,7 @@ use pgp::types::{EcdsaPublicParams, EddsaLegacyPublicParams, KeyDetails, KeyId, 
 
 use super::TrustError;
 use super::packet::Packet;
-use crate::domain::{Fingerprint, Timestamp};
+use crate::domain::{Fingerprint, Timestamp, escape};
 
 /// Shorter RSA keys do not count (threats S6).
 const SHORTEST_RSA: u16 = 2048;
@@ -29,23 +29,24 @@ pub(super) enum Material {
 }
 
 impl Key {
-    /// The key in a packet; none when its version or algorithm is one that we do not read.
-    pub(super) fn read(what: &'static str, packet: &Packet<'_>) -> Result<Option<Self>, TrustError> {
+    /// The key in a packet, or why we cannot read it.
+    pub(super) fn read(packet: &Packet<'_>) -> Result<Self, String> {
         // v3 and older have fingerprints that can be forged; v5 exists only as a draft.
-        if !matches!(packet.body.first(), Some(4 | 6)) {
-            return Ok(None);
+        let version = packet.body.first().copied().unwrap_or_default();
+        if !matches!(version, 4 | 6) {
+            return Err(format!("version {version} keys do not count"));
         }
         let mut rest = packet.body;
-        let malformed = |error: pgp::errors::Error| packet.error(what, format!("not a key: {error}"));
+        let malformed = |error: pgp::errors::Error| escape(&error.to_string());
         let material = if packet.tag() == Tag::PublicKey {
             Material::Primary(PublicKey::try_from_reader(packet.header, &mut rest).map_err(malformed)?)
         } else {
             Material::Sub(PublicSubkey::try_from_reader(packet.header, &mut rest).map_err(malformed)?)
         };
         if !rest.is_empty() {
-            return Err(packet.error(what, "a key is followed by more bytes"));
+            return Err("more bytes follow the key".into());
         }
-        Self::of(material).map(Some)
+        Self::of(material).map_err(|error| error.to_string())
     }
 
     pub(super) fn of(material: Material) -> Result<Self, TrustError> {

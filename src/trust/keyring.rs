@@ -18,6 +18,7 @@ const LARGEST: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct Keyring {
     certificates: Vec<Certificate>,
+    left_out: Vec<String>,
 }
 
 /// What a certificate is worth at one instant.
@@ -35,7 +36,7 @@ pub struct CertificateStatus {
 
 impl Keyring {
     /// Reads certificates, binary or in ASCII armor (then any number of blocks). A certificate that
-    /// is there twice is merged. Certificates of key versions other than 4 and 6 are left out.
+    /// is there twice is merged. Keys of a kind that cannot be read are left out (see `left_out`).
     ///
     /// # Errors
     /// When the packets are malformed, a secret key is among them, or there is no certificate.
@@ -59,11 +60,22 @@ impl Keyring {
         let mut certificates = reader.certificates;
         if certificates.is_empty() {
             return Err(TrustError::Keyring {
-                why: "it has no certificate that can be read".into(),
+                why: format!("it has no certificate that can be read {}", reader.left_out.join("; "))
+                    .trim_end()
+                    .into(),
             });
         }
         certificates.iter_mut().for_each(Certificate::finish);
-        Ok(Self { certificates })
+        Ok(Self {
+            certificates,
+            left_out: reader.left_out,
+        })
+    }
+
+    /// The keys that could not be read, and why, in words.
+    #[must_use]
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// The primary keys' fingerprints, in the order of the file.
@@ -90,18 +102,28 @@ impl Keyring {
             let found = self.certificates.iter().find(|c| c.primary.fingerprint == *fingerprint);
             let found = found.ok_or_else(|| TrustError::NotInKeyring {
                 fingerprint: fingerprint.clone(),
+                primary: self.primary_of(fingerprint),
             })?;
             if certificates.iter().all(|c| c.primary.fingerprint != *fingerprint) {
                 certificates.push(found.clone());
             }
         }
-        Ok(Self { certificates })
+        Ok(Self {
+            certificates,
+            left_out: Vec::new(),
+        })
     }
 
     /// Says for each certificate which of its keys may sign at `now`, and why others may not.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Vec<CertificateStatus> {
         self.certificates.iter().map(|c| status(c, now)).collect()
+    }
+
+    fn primary_of(&self, subkey: &Fingerprint) -> Option<Fingerprint> {
+        let holds = |c: &&Certificate| c.subkeys.iter().any(|s| s.key.fingerprint == *subkey);
+        let found = self.certificates.iter().find(holds)?;
+        Some(found.primary.fingerprint.clone())
     }
 
     pub(super) fn certificates(&self) -> &[Certificate] {
@@ -133,6 +155,7 @@ struct Reader {
     /// The certificate that is being read; none while one that we cannot read goes by.
     current: Option<usize>,
     target: Target,
+    left_out: Vec<String>,
 }
 
 /// What the next signatures are over.
@@ -149,7 +172,10 @@ enum Target {
 impl Reader {
     fn take(&mut self, packet: &Packet<'_>) -> Result<(), TrustError> {
         match packet.tag() {
-            Tag::PublicKey => self.start(packet),
+            Tag::PublicKey => {
+                self.start(packet);
+                Ok(())
+            }
             Tag::SecretKey | Tag::SecretSubkey => Err(TrustError::Keyring {
                 why: "it holds a secret key, which belongs into no keyring: export the certificate only".into(),
             }),
@@ -158,7 +184,10 @@ impl Reader {
                 self.target = Target::Ignored;
                 Ok(())
             }
-            Tag::PublicSubkey => self.subkey(packet),
+            Tag::PublicSubkey => {
+                self.subkey(packet);
+                Ok(())
+            }
             Tag::Signature => {
                 self.signature(packet);
                 Ok(())
@@ -169,11 +198,11 @@ impl Reader {
         }
     }
 
-    fn start(&mut self, packet: &Packet<'_>) -> Result<(), TrustError> {
+    fn start(&mut self, packet: &Packet<'_>) {
         self.target = Target::Primary;
         self.current = None;
-        let Some(key) = Key::read(WHAT, packet)? else {
-            return Ok(());
+        let Some(key) = self.key(packet) else {
+            return;
         };
         let known = self
             .certificates
@@ -183,7 +212,16 @@ impl Reader {
         if known.is_none() {
             self.certificates.push(Certificate::new(key));
         }
-        Ok(())
+    }
+
+    fn key(&mut self, packet: &Packet<'_>) -> Option<Key> {
+        match Key::read(packet) {
+            Ok(key) => Some(key),
+            Err(why) => {
+                self.left_out.push(format!("key at byte {}: {why}", packet.offset));
+                None
+            }
+        }
     }
 
     fn certificate(&mut self) -> Option<&mut Certificate> {
@@ -198,17 +236,16 @@ impl Reader {
         Ok(())
     }
 
-    fn subkey(&mut self, packet: &Packet<'_>) -> Result<(), TrustError> {
+    fn subkey(&mut self, packet: &Packet<'_>) {
         self.target = Target::Ignored;
         if self.current.is_none() {
-            return Ok(());
+            return;
         }
-        if let Some(key) = Key::read(WHAT, packet)?
+        if let Some(key) = self.key(packet)
             && let Some(index) = self.certificate().map(|c| c.subkey(key))
         {
             self.target = Target::Subkey(index);
         }
-        Ok(())
     }
 
     fn signature(&mut self, packet: &Packet<'_>) {

@@ -66,6 +66,10 @@ pub fn verify_ssh(
             unit: "bytes",
         });
     }
+    // The standard for this armor allows text around it, where different readers find different things.
+    if !signature_pem.starts_with(b"-----BEGIN SSH SIGNATURE-----\n") {
+        return Err(bad("it does not start with `-----BEGIN SSH SIGNATURE-----`".into()));
+    }
     let signature = SshSig::from_pem(signature_pem).map_err(|error| bad(escape(&error.to_string())))?;
     if signature.version() != SshSig::VERSION {
         return Err(bad(format!("version {} is not known", signature.version())));

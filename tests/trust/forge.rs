@@ -1,6 +1,7 @@
 //! An attacker's workshop: certificates and signatures that no honest program makes.
 
 use assay::domain::Timestamp;
+use assay::trust::{Keyring, TrustError, verify_detached};
 use pgp::composed::KeyType;
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::public_key::PublicKeyAlgorithm;
@@ -8,9 +9,9 @@ use pgp::packet::{
     KeyFlags, PacketTrait, PubKeyInner, PublicKey, PublicSubkey, SecretKey, SecretSubkey, Signature, SignatureConfig,
     SignatureType, Subpacket, SubpacketData, UserId,
 };
-use pgp::types::{Duration, KeyDetails, KeyVersion, PacketHeaderVersion, Password, SigningKey, Tag};
+use pgp::types::{Duration, KeyVersion, PacketHeaderVersion, Password, SigningKey, Tag};
 
-use super::{MADE, at};
+use super::{MADE, TEXT, at, needs};
 
 pub(super) fn seconds(at: Timestamp) -> pgp::types::Timestamp {
     pgp::types::Timestamp::from_secs(u32::try_from(at.unix()).unwrap())
@@ -164,7 +165,29 @@ pub(super) fn regular(data: SubpacketData) -> Subpacket {
     Subpacket::regular(data).unwrap()
 }
 
-fn config(kind: SignatureType, key: &(impl SigningKey + KeyDetails), says: &Says) -> SignatureConfig {
+pub(super) const BINARY: SignatureType = SignatureType::Binary;
+pub(super) const DAY: i64 = 86_400;
+
+/// How many signers are believed.
+pub(super) fn verdict(certificate: &[u8], signature: &[u8]) -> Result<usize, TrustError> {
+    let keyring = Keyring::parse(certificate)?;
+    verify_detached(TEXT, signature, &needs(&keyring, 1)).map(|signers| signers.len())
+}
+
+/// Why none is.
+pub(super) fn why(certificate: &[u8], signature: &[u8]) -> String {
+    verdict(certificate, signature).unwrap_err().to_string()
+}
+
+/// A signature made so many seconds after the key.
+pub(super) fn made(seconds: i64) -> Says {
+    Says {
+        made: at(MADE).plus(seconds),
+        ..Says::default()
+    }
+}
+
+fn config(kind: SignatureType, key: &impl SigningKey, says: &Says) -> SignatureConfig {
     let mut config = SignatureConfig::v4(kind, key.algorithm(), says.hash);
     config.hashed_subpackets = vec![
         regular(SubpacketData::SignatureCreationTime(seconds(says.made))),

@@ -1,6 +1,7 @@
 //! Who is believed. Real gpg, gpgv, apt, ssh-keygen and git make fixtures and are the oracles; what
 //! they would never make is forged with the OpenPGP library itself.
 
+mod certificate;
 mod cleartext;
 mod debian;
 mod forge;

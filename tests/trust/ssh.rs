@@ -52,6 +52,13 @@ fn each_kind_of_key_signs_for_its_purpose_only() {
         let changed = if second.starts_with('A') { "B" } else { "A" };
         let damaged = signature.replace(second, &format!("{changed}{}", &second[1..]));
         assert!(verify_ssh(TEXT, damaged.as_bytes(), "git", &keys).is_err());
+        for around in [
+            format!("x\n{signature}"),
+            format!("{signature}x\n"),
+            signature.repeat(2),
+        ] {
+            assert_eq!(code(verify_ssh(TEXT, around.as_bytes(), "git", &keys)), "E-SIG-016");
+        }
     }
     for garbage in [&b""[..], b"-----BEGIN SSH SIGNATURE-----\n", TEXT] {
         assert_eq!(code(verify_ssh(TEXT, garbage, "git", &keys)), "E-SIG-016");
