@@ -32,7 +32,7 @@ pub struct Repository {
 pub fn fetch(url: &str, refs: &[GitRef], cache: &Path) -> Result<Repository, SourceError> {
     let address = Address::parse(url)?;
     let settings = cache.join("git-settings");
-    files::write(&settings, git::SETTINGS.as_bytes())?;
+    keep(&settings, git::SETTINGS)?;
     let there = list_remote(&address, refs, &settings)?;
     let format = there.first().map_or(ObjectFormat::Sha1, |(_, id)| ObjectFormat::of(id));
     let repository = Repository {
@@ -211,11 +211,7 @@ impl Repository {
                 "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = sha256\n"
             }
         };
-        let path = self.folder.join("config");
-        if files::read(&path, 1 << 20).ok().as_deref() != Some(config.as_bytes()) {
-            files::write(&path, config.as_bytes())?;
-        }
-        Ok(())
+        keep(&self.folder.join("config"), config)
     }
 
     /// Made beside its place and moved there, so that a crash leaves none or a whole one.
@@ -295,6 +291,14 @@ fn list_remote(address: &Address, refs: &[GitRef], settings: &Path) -> Result<Ve
 fn fetching(address: &Address) -> impl FnOnce(HostError) -> SourceError {
     let url = escape(address.as_str());
     move |source| SourceError::Fetch { url, source }
+}
+
+/// Writes a file unless it is so already.
+fn keep(path: &Path, text: &str) -> Result<(), SourceError> {
+    if files::read(path, 1 << 20).ok().as_deref() != Some(text.as_bytes()) {
+        files::write(path, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 fn folder(address: &Address, format: ObjectFormat, cache: &Path) -> PathBuf {

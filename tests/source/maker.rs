@@ -63,18 +63,26 @@ impl Maker {
     /// A `3.0 (quilt)` package `quilted` 2.0-1 with one patch; upstream is tagged, the rest is not yet.
     pub(crate) fn quilt() -> Self {
         let maker = Self::new();
-        maker.write("src/hello.c", "int main(void)\n{\n\treturn 1;\n}\n");
-        maker.write("README", "Read me.\n");
+        maker.write_upstream();
         maker.commit("upstream");
         maker.git(&["tag", "-a", "-m", "upstream", "upstream/2.0"]);
-        maker.packaging("quilted", "2.0-1", "3.0 (quilt)");
-        maker.write("debian/patches/series", "# ours\nfix.patch\n");
-        maker.write(
+        maker.write_quilt();
+        maker.commit("packaging");
+        maker
+    }
+
+    pub(crate) fn write_upstream(&self) {
+        self.write("src/hello.c", "int main(void)\n{\n\treturn 1;\n}\n");
+        self.write("README", "Read me.\n");
+    }
+
+    pub(crate) fn write_quilt(&self) {
+        self.packaging("quilted", "2.0-1", "3.0 (quilt)");
+        self.write("debian/patches/series", "# ours\nfix.patch\n");
+        self.write(
             "debian/patches/fix.patch",
             "--- a/src/hello.c\n+++ b/src/hello.c\n@@ -1,4 +1,4 @@\n int main(void)\n {\n-\treturn 1;\n+\treturn 0;\n }\n",
         );
-        maker.commit("packaging");
-        maker
     }
 
     pub(crate) fn packaging(&self, source: &str, version: &str, format: &str) {
