@@ -183,7 +183,8 @@ impl Client {
             match fetch() {
                 Err(error) if error.is_passing() => {
                     tracing::debug!(%error, "trying again");
-                    self.handle()?.block_on(tokio::time::sleep(pause));
+                    // Inside of the runtime, whose timer it is.
+                    self.handle()?.block_on(async { tokio::time::sleep(pause).await });
                     pause = pause.saturating_mul(2);
                 }
                 done => return done,

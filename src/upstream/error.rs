@@ -221,6 +221,9 @@ pub enum UpstreamError {
     /// The HTTP client could not be made.
     #[error("the HTTP client cannot be started: {0}")]
     Client(String),
+    /// A thread panicked.
+    #[error("a thread of the fetch ended with a bug")]
+    Bug,
 }
 
 impl UpstreamError {
@@ -276,6 +279,7 @@ impl Coded for UpstreamError {
             Self::Client(_) => "E-UP-020",
             Self::TooLarge { .. } => "E-UP-021",
             Self::OtherHash { .. } => "E-UP-022",
+            Self::Bug => "E-UP-023",
             Self::Shared { code, .. } => code,
             Self::Store(source) => source.code(),
             Self::Snapshot(source) => source.code(),
@@ -307,6 +311,7 @@ impl Coded for UpstreamError {
             | Self::OtherHash { .. }
             | Self::Format { .. } => Kind::Verification,
             Self::Shared { kind, .. } => *kind,
+            Self::Bug => Kind::Bug,
             Self::Store(source) => source.kind(),
             Self::Snapshot(source) => source.kind(),
             Self::Host(source) => source.kind(),

@@ -87,7 +87,7 @@ pub(super) fn outcome(stored: Result<(), StoreError>, body: &mut Body) -> Result
 
 /// A thread that panicked.
 pub(super) fn bug() -> UpstreamError {
-    UpstreamError::Client("a thread ended with a bug".to_owned())
+    UpstreamError::Bug
 }
 
 /// Does `work` for every item on some threads; the first failure ends it.

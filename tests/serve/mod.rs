@@ -1,1 +1,308 @@
-//! Tests of `serve`.
+//! Tests of `serve`: every form of URL, and nothing else.
+
+mod apt;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use assay::domain::{Digest, Sha256};
+use assay::serve::{Overlays, Running, ServeConfig, ServedArchive, Server};
+use assay::snapshot::Record;
+use assay::store::{Key, ObjectStore, Store};
+
+use crate::support::archive::{Archive, Mirror, key, noon};
+use crate::support::http::{Trick, Upstream, ask, get};
+
+const FIRST: &str = "pool/main/a/alloy/alloy_1_amd64.deb";
+const SECOND: &str = "pool/main/a/alloy/alloy_2+b1~x_amd64.deb";
+
+/// A mirror with two snapshots, served.
+struct Served {
+    upstream: Upstream,
+    mirror: Mirror,
+    records: [Record; 2],
+    overlays: Overlays,
+    running: Running,
+}
+
+impl Served {
+    fn new() -> Self {
+        let signer = key("upstream");
+        let upstream = Upstream::start();
+        let mirror = Mirror::of(&signer);
+        upstream.set(Archive::new(noon().plus(-3600)).files(&signer));
+        let first = mirror.accept(&upstream.url(), noon());
+        upstream.set(Archive::new(noon().plus(1)).with(SECOND, b"alloy 2").files(&signer));
+        let second = mirror.accept(&upstream.url(), noon().plus(86_400));
+        upstream.requests();
+        let overlays = Overlays::default();
+        let running = serve(&mirror.store, Some(upstream.url()), &overlays);
+        Self {
+            upstream,
+            mirror,
+            records: [first, second],
+            overlays,
+            running,
+        }
+    }
+
+    fn at(&self) -> SocketAddr {
+        self.running.address()
+    }
+
+    fn status(&self, path: &str) -> u16 {
+        get(self.at(), path).status
+    }
+}
+
+fn serve(store: &Arc<dyn Store>, upstream: Option<String>, overlays: &Overlays) -> Running {
+    let config = ServeConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        store: Arc::clone(store),
+        archives: vec![ServedArchive {
+            name: "foundry".parse().unwrap(),
+            upstream,
+        }],
+        overlays: overlays.clone(),
+        now: noon(),
+    };
+    Server::start(config).unwrap()
+}
+
+#[test]
+fn a_snapshot_is_found_by_each_of_its_names() {
+    let served = Served::new();
+    let [first, second] = &served.records;
+    let dates = |path: &str| {
+        let text = get(served.at(), path).text();
+        let date = text.lines().find(|line| line.starts_with("Date: ")).map(str::to_owned);
+        date.unwrap_or_else(|| panic!("{path}: {text}"))
+    };
+    let (old, new) = (
+        format!("Date: {}", first.suites[0].date.release_date()),
+        format!("Date: {}", second.suites[0].date.release_date()),
+    );
+    for (name, date) in [
+        (first.id.to_string(), &old),
+        (first.serial.to_string(), &old),
+        (first.id.timestamp().rfc3339(), &old),
+        (first.id.timestamp().plus(60).compact(), &old),
+        (second.id.to_string(), &new),
+        (second.serial.to_string(), &new),
+        ("latest".to_owned(), &new),
+        ("20990101T000000Z".to_owned(), &new),
+    ] {
+        assert_eq!(&dates(&format!("/foundry/{name}/dists/tin/InRelease")), date, "{name}");
+    }
+    assert_eq!(dates("/foundry/dists/tin/InRelease"), new);
+    assert_eq!(dates(&format!("/foundry/dists/tin/{}/InRelease", first.serial)), old);
+
+    let packages = first.suites[0]
+        .indexes
+        .iter()
+        .find(|index| index.path.file_name() == "Packages.xz")
+        .unwrap();
+    let by_hash = format!("dists/tin/main/binary-amd64/by-hash/SHA256/{}", packages.digest.sha256);
+    for path in [
+        format!("/foundry/{}/dists/tin/main/binary-amd64/Packages.xz", first.id),
+        format!("/foundry/{}/{by_hash}", first.id),
+        format!("/foundry/{by_hash}"),
+    ] {
+        assert_eq!(Digest::of(&get(served.at(), &path).body), packages.digest, "{path}");
+    }
+}
+
+#[test]
+fn nothing_that_is_not_published_is_reached() {
+    let served = Served::new();
+    let secret = Key::new("state/foundry/held/sha256/x").unwrap();
+    served.mirror.store.replace(&secret, b"held").unwrap();
+    for path in [
+        "/state/foundry/1.json",
+        "/state/foundry/held/sha256/x",
+        "/foundry/../state/foundry/1.json",
+        "/foundry/dists/../../state/foundry/1.json",
+        "/foundry/dists/%2e%2e/%2e%2e/state/foundry/1.json",
+        "/foundry/dists/..%2f..%2fstate/foundry/1.json",
+        "//state/foundry/1.json",
+        "/foundry//dists/tin/InRelease",
+        "/foundry/dists/tin",
+        "/foundry/dists/tin/",
+        "/foundry/",
+        "/foundry/dists/tin/.InRelease",
+        "/other/dists/tin/InRelease",
+        "/foundry/19990101T000000Z/dists/tin/InRelease",
+        "/foundry/2026112299/dists/tin/InRelease",
+        "/foundry/5.15/dists/tin/InRelease",
+        "/foundry/yes/dists/tin/InRelease",
+        "/foundry/latest/dists/lead/InRelease",
+        "/foundry/19990101T000000Z/pool/main/a/alloy/alloy_1_amd64.deb",
+        "/foundry/pool/main/e/evil/evil_1_amd64.deb",
+        "/foundry/project/trace/other",
+    ] {
+        let answer = get(served.at(), path);
+        assert_eq!(
+            (answer.status, answer.text().lines().count()),
+            (404, 1),
+            "{path}: {}",
+            answer.text()
+        );
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"] {
+        let answer = ask(served.at(), method, "/foundry/dists/tin/InRelease", &[]);
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, Some("GET, HEAD")),
+            "{method}"
+        );
+    }
+}
+
+#[test]
+fn pool_files_are_fetched_once_and_verified_first() {
+    let served = Served::new();
+    let [first, _] = &served.records;
+    served.upstream.trick("alloy_1_amd64.deb", Trick::Flipped);
+    let refused = get(served.at(), &format!("/foundry/{FIRST}"));
+    assert_eq!(refused.status, 502);
+    assert!(refused.text().starts_with("E-UP-008: "), "{}", refused.text());
+    served.upstream.honest();
+    served.upstream.requests();
+    assert_eq!(get(served.at(), &format!("/foundry/{FIRST}")).text(), "alloy 1");
+    assert_eq!(
+        get(served.at(), &format!("/foundry/{}/{FIRST}", first.id)).text(),
+        "alloy 1"
+    );
+    assert_eq!(
+        get(
+            served.at(),
+            &format!("/foundry/{}", SECOND.replace('+', "%2B").replace('~', "%7e"))
+        )
+        .text(),
+        "alloy 2"
+    );
+    assert_eq!(served.upstream.requests(), [FIRST, SECOND]);
+    served.upstream.remove(FIRST);
+    assert_eq!(served.status(&format!("/foundry/{FIRST}")), 200);
+    let head = ask(served.at(), "HEAD", &format!("/foundry/{FIRST}"), &[]);
+    assert_eq!(
+        (head.status, head.header("content-length"), head.text().as_str()),
+        (200, Some("7"), "")
+    );
+}
+
+#[test]
+fn what_upstream_no_longer_has_is_said() {
+    let served = Served::new();
+    served.upstream.remove(FIRST);
+    let gone = get(served.at(), &format!("/foundry/{FIRST}"));
+    assert_eq!(gone.status, 404);
+    assert!(
+        gone.text().contains("upstream no longer has this file"),
+        "{}",
+        gone.text()
+    );
+}
+
+#[test]
+fn answers_can_be_kept_resumed_and_asked_about() {
+    let served = Served::new();
+    let pool = format!("/foundry/{FIRST}");
+    let whole = get(served.at(), &pool);
+    let (tag, date) = (whole.header("etag").unwrap(), whole.header("last-modified").unwrap());
+    assert!(whole.header("cache-control").unwrap().contains("immutable"));
+    assert_eq!(
+        whole.header("content-type"),
+        Some("application/vnd.debian.binary-package")
+    );
+    let part = ask(served.at(), "GET", &pool, &[("Range", "bytes=6-"), ("If-Range", date)]);
+    assert_eq!(
+        (part.status, part.header("content-range"), part.text().as_str()),
+        (206, Some("bytes 6-6/7"), "1")
+    );
+    assert_eq!(ask(served.at(), "GET", &pool, &[("If-None-Match", tag)]).status, 304);
+    assert_eq!(
+        ask(served.at(), "GET", &pool, &[("If-Modified-Since", date)]).status,
+        304
+    );
+    assert_eq!(ask(served.at(), "GET", &pool, &[("Range", "bytes=7-")]).status, 416);
+
+    let inrelease = get(served.at(), "/foundry/dists/tin/InRelease");
+    assert_eq!(inrelease.header("cache-control"), Some("no-cache"));
+    // Two that are published within one second are told apart by their Dates.
+    let date = served.records[1].suites[0].date.http_date();
+    assert_eq!(inrelease.header("last-modified"), Some(date.as_str()));
+    let old = served.records[0].suites[0].date.http_date();
+    let asked = ask(
+        served.at(),
+        "GET",
+        "/foundry/dists/tin/InRelease",
+        &[("If-Modified-Since", &old)],
+    );
+    assert_eq!(asked.status, 200);
+}
+
+#[test]
+fn a_new_snapshot_is_served_at_once() {
+    let served = Served::new();
+    assert_eq!(served.status("/foundry/latest/dists/tin/InRelease"), 200);
+    let states = served.records[0].suites.clone();
+    let third = served.mirror.publish(states, noon().plus(3 * 86_400));
+    assert_eq!(
+        served.status(&format!("/foundry/{}/dists/tin/InRelease", third.id)),
+        200
+    );
+    let listed = get(served.at(), "/api/v1/snapshots").text();
+    assert!(listed.contains(third.serial.as_str()), "{listed}");
+    assert!(get(served.at(), "/").text().contains(third.id.as_str()));
+}
+
+#[test]
+fn environments_are_files_in_memory_beside_the_pools() {
+    let served = Served::new();
+    let digest = Sha256::of(b"lock");
+    let base = format!("/env/{digest}");
+    assert_eq!(served.status(&format!("{base}/dists/lock/InRelease")), 404);
+    let files = BTreeMap::from([("dists/lock/InRelease".to_owned(), b"Suite: lock\n".to_vec())]);
+    served.overlays.add(digest, files);
+    assert_eq!(
+        get(served.at(), &format!("{base}/dists/lock/InRelease")).text(),
+        "Suite: lock\n"
+    );
+    assert_eq!(get(served.at(), &format!("{base}/foundry/{FIRST}")).text(), "alloy 1");
+    assert_eq!(served.status(&format!("{base}/foundry/dists/tin/InRelease")), 404);
+    assert_eq!(served.status(&format!("{base}/other/{FIRST}")), 404);
+    served.overlays.remove(&digest);
+    assert_eq!(served.status(&format!("{base}/foundry/{FIRST}")), 404);
+}
+
+#[test]
+fn provenance_and_trace_are_public_and_any_store_will_do() {
+    let store: Arc<dyn Store> = Arc::new(ObjectStore::memory().unwrap());
+    let bytes = vec![b'x'; 300_000];
+    let name = "foundry".parse().unwrap();
+    store
+        .put_stream(
+            &Key::provenance(&name, &Sha256::of(&bytes)),
+            &Digest::of(&bytes),
+            &mut bytes.as_slice(),
+        )
+        .unwrap();
+    store
+        .replace(
+            &Key::new("foundry/project/trace/foundry").unwrap(),
+            b"Archive serial: 1\n",
+        )
+        .unwrap();
+    let running = serve(&store, None, &Overlays::default());
+    let path = format!("/foundry/provenance/sha256/{}", Sha256::of(&bytes));
+    assert!(get(running.address(), &path).body == bytes);
+    let part = ask(running.address(), "GET", &path, &[("Range", "bytes=299990-299994")]);
+    assert_eq!((part.status, part.text().as_str()), (206, "xxxxx"));
+    assert_eq!(
+        get(running.address(), "/foundry/project/trace/foundry").text(),
+        "Archive serial: 1\n"
+    );
+    assert_eq!(get(running.address(), "/foundry/pool/main/a/a/a_1_all.deb").status, 404);
+}

@@ -1,7 +1,9 @@
 //! What the tests share.
 
 pub(crate) mod apt;
+pub(crate) mod archive;
 pub(crate) mod debs;
+pub(crate) mod http;
 pub(crate) mod repository;
 pub(crate) mod web;
 pub(crate) mod dpkg_perl;

@@ -1,0 +1,251 @@
+//! Small archives, as an upstream would publish them, and a mirror of one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay::domain::{ArchiveName, Digest, Timestamp};
+use assay::format::compress::{Compression, compress};
+use assay::host::Progress;
+use assay::publish::publish;
+use assay::site::{MirrorArchive, PoolMode};
+use assay::snapshot::{Chain, Committed, Record, SuiteState, commit, next};
+use assay::store::{LocalStore, Store};
+use assay::trust::{ArchiveKey, Keyring};
+use assay::upstream::{Client, Follow, Followed, Limits, UpstreamError, follow};
+use md5::Digest as _;
+
+/// When tests happen.
+pub(crate) fn noon() -> Timestamp {
+    Timestamp::parse_compact("20261122T120000Z").unwrap()
+}
+
+/// An upstream archive of one suite, `tin`, whose parts tests change before it is published.
+#[derive(Debug, Clone)]
+pub(crate) struct Archive {
+    /// Fields of its Release before the hashes, in order.
+    pub(crate) fields: Vec<(&'static str, String)>,
+    pub(crate) date: Timestamp,
+    pub(crate) valid_until: Option<Timestamp>,
+    /// Pool files.
+    pub(crate) pool: BTreeMap<String, Vec<u8>>,
+    /// What stands in Packages, beside the stanzas of the pool files.
+    pub(crate) more: String,
+    /// Changes of Release lines: the first text becomes the second.
+    pub(crate) edits: Vec<(String, String)>,
+}
+
+impl Archive {
+    pub(crate) fn new(date: Timestamp) -> Self {
+        let field = |name, value: &str| (name, value.to_owned());
+        Self {
+            fields: vec![
+                field("Origin", "Foundry"),
+                field("Label", "Foundry"),
+                field("Suite", "stable"),
+                field("Codename", "tin"),
+                field("Acquire-By-Hash", "yes"),
+                field("Architectures", "all amd64 i386"),
+                field("Components", "main contrib"),
+                field("Description", "Tests"),
+            ],
+            date,
+            valid_until: Some(date.plus_days(7)),
+            pool: BTreeMap::from([("pool/main/a/alloy/alloy_1_amd64.deb".to_owned(), b"alloy 1".to_vec())]),
+            more: String::new(),
+            edits: Vec::new(),
+        }
+    }
+
+    pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
+        self.fields.iter_mut().find(|(known, _)| *known == name).unwrap().1 = value.to_owned();
+        self
+    }
+
+    pub(crate) fn with(mut self, path: &str, bytes: &[u8]) -> Self {
+        self.pool.insert(path.to_owned(), bytes.to_vec());
+        self
+    }
+
+    pub(crate) fn edit(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.edits.push((from.into(), to.into()));
+        self
+    }
+
+    pub(crate) fn packages(&self) -> Vec<u8> {
+        let mut text = self.more.clone();
+        for (path, bytes) in &self.pool {
+            let name = path.rsplit('/').next().unwrap();
+            let mut parts = name.trim_end_matches(".deb").split('_');
+            let (package, version) = (parts.next().unwrap(), parts.next().unwrap());
+            let Digest { sha256, size } = Digest::of(bytes);
+            text.push_str(&format!(
+                "Package: {package}\nVersion: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\n\
+                 Filename: {path}\nSize: {size}\nSHA256: {sha256}\nDescription: test\n\n"
+            ));
+        }
+        text.into_bytes()
+    }
+
+    /// Everything that the upstream serves, signed by `key`.
+    pub(crate) fn files(&self, key: &ArchiveKey) -> BTreeMap<String, Vec<u8>> {
+        let packages = self.packages();
+        let mut indexes = BTreeMap::new();
+        let mut hidden = Vec::new();
+        for (name, plain) in [
+            ("main/binary-amd64/Packages", packages),
+            ("main/source/Sources", b"".to_vec()),
+            ("main/i18n/Translation-en", b"Package: alloy\n".to_vec()),
+        ] {
+            indexes.insert(format!("{name}.xz"), compress(Compression::Xz, &plain).unwrap());
+            indexes.insert(format!("{name}.gz"), compress(Compression::Gzip, &plain).unwrap());
+            hidden.push((name.to_owned(), plain));
+        }
+        indexes.insert("main/binary-amd64/Release".to_owned(), b"Archive: stable\n".to_vec());
+        let listed = indexes.iter().chain(hidden.iter().map(|(name, plain)| (name, plain)));
+        let listed: BTreeMap<_, _> = listed.collect();
+        let mut files: BTreeMap<String, Vec<u8>> = self.pool.clone();
+        files.insert("dists/tin/InRelease".to_owned(), self.inrelease(&listed, key));
+        for (path, bytes) in indexes {
+            let folder = path.rsplit_once('/').unwrap().0;
+            let by_hash = format!("dists/tin/{folder}/by-hash/SHA256/{}", Digest::of(&bytes).sha256);
+            files.insert(by_hash, bytes.clone());
+            files.insert(format!("dists/tin/{path}"), bytes);
+        }
+        files
+    }
+
+    fn inrelease(&self, listed: &BTreeMap<&String, &Vec<u8>>, key: &ArchiveKey) -> Vec<u8> {
+        let mut text = String::new();
+        for (name, value) in &self.fields {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+        text.push_str(&format!("Date: {}\n", self.date.release_date()));
+        if let Some(until) = self.valid_until {
+            text.push_str(&format!("Valid-Until: {}\n", until.release_date()));
+        }
+        text.push_str("MD5Sum:\n");
+        for (path, bytes) in listed {
+            text.push_str(&format!(
+                " {} {} {path}\n",
+                hex::encode(md5::Md5::digest(bytes)),
+                bytes.len()
+            ));
+        }
+        text.push_str("SHA256:\n");
+        for (path, bytes) in listed {
+            text.push_str(&format!(" {} {} {path}\n", Digest::of(bytes).sha256, bytes.len()));
+        }
+        for (from, to) in &self.edits {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        key.clearsign(text.as_bytes(), self.date).unwrap()
+    }
+}
+
+/// A key that is older than every test.
+pub(crate) fn key(name: &str) -> ArchiveKey {
+    ArchiveKey::generate(&format!("{name} <{name}@example.org>"), noon().plus(-400 * 86_400)).unwrap()
+}
+
+/// A mirror of such an archive, in a store of its own.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) name: ArchiveName,
+    pub(crate) config: MirrorArchive,
+    pub(crate) keyring: Keyring,
+    pub(crate) ours: ArchiveKey,
+    pub(crate) limits: Limits,
+}
+
+impl Mirror {
+    pub(crate) fn of(upstream: &ArchiveKey) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(LocalStore::open(&folder.path().join("store")).unwrap());
+        let ours = key("ours");
+        let config = MirrorArchive {
+            uri: None,
+            origin: "Foundry".into(),
+            label: "Foundry".into(),
+            keyring: "unused".into(),
+            signers: vec![upstream.fingerprint().clone()],
+            threshold: 1,
+            suites: vec!["tin".parse().unwrap()],
+            components: vec!["main".parse().unwrap()],
+            architectures: vec!["amd64".parse().unwrap()],
+            languages: vec!["en".into()],
+            pool: PoolMode::Lazy,
+            keep: None,
+            valid_days: 10,
+            signing_key: ours.fingerprint().clone(),
+        };
+        let keyring = Keyring::parse(upstream.certificate_armored().unwrap().as_bytes()).unwrap();
+        Self {
+            folder,
+            store,
+            name: "foundry".parse().unwrap(),
+            config,
+            keyring,
+            ours,
+            limits: Self::limits(),
+        }
+    }
+
+    /// Short time-outs: what hangs shall not hang the tests.
+    pub(crate) fn limits() -> Limits {
+        use std::time::Duration;
+        Limits {
+            idle: Duration::from_millis(700),
+            total: Duration::from_millis(2500),
+            slowest: 1 << 20,
+            backoff: Duration::from_millis(10),
+            ..Limits::default()
+        }
+    }
+
+    pub(crate) fn latest(&self) -> Option<Record> {
+        Chain::load(self.store.as_ref(), &self.name).unwrap().latest().cloned()
+    }
+
+    pub(crate) fn follow(&self, base_uri: &str, now: Timestamp) -> Result<Followed, UpstreamError> {
+        let client = Client::new(base_uri, self.limits.clone())?;
+        let previous = self.latest();
+        let what = Follow {
+            client: &client,
+            archive: &self.name,
+            config: &self.config,
+            keyring: &self.keyring,
+            previous: previous.as_ref(),
+            allow_release_info_change: false,
+        };
+        follow(&what, self.store.as_ref(), now, &Progress::hidden())
+    }
+
+    /// Follows, and makes and publishes the next snapshot.
+    pub(crate) fn accept(&self, base_uri: &str, now: Timestamp) -> Record {
+        match self.follow(base_uri, now).unwrap() {
+            Followed::Changed(suites) => self.publish(suites, now),
+            Followed::Unchanged => panic!("unchanged"),
+        }
+    }
+
+    pub(crate) fn publish(&self, suites: Vec<SuiteState>, now: Timestamp) -> Record {
+        let store = self.store.as_ref();
+        let chain = Chain::load(store, &self.name).unwrap();
+        let record = next(&chain, suites, Some(10), "test", "test", &now.compact(), now).unwrap();
+        assert_eq!(commit(store, &record).unwrap(), Committed::Yes);
+        publish(store, &self.name, &self.ours, "http://127.0.0.1:1").unwrap();
+        record
+    }
+
+    /// Everything that somebody can see by its name, with its bytes.
+    pub(crate) fn visible(&self) -> BTreeMap<String, Vec<u8>> {
+        let all = self.store.list("").unwrap().into_iter();
+        let named = all.filter(|meta| !meta.key.as_str().contains("/by-hash/"));
+        named
+            .map(|meta| (meta.key.to_string(), self.store.get(&meta.key, 1 << 30).unwrap()))
+            .collect()
+    }
+}

@@ -1,0 +1,242 @@
+//! HTTP by hand: an upstream that tests can turn hostile, and a client that normalises nothing.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How a file is answered.
+#[derive(Debug, Clone)]
+pub(crate) enum Trick {
+    /// This status, always.
+    Status(u16),
+    /// This status so many times, then honestly.
+    StatusFor(u16, u32),
+    /// To this `Location`, whatever it is.
+    Redirect(String),
+    /// The right length is announced, and only so much sent.
+    Truncated(usize),
+    /// Bytes without end, without a length.
+    Endless,
+    /// A length is announced that is not the file's.
+    Announced(u64),
+    /// Other bytes of the same length.
+    Flipped,
+    /// One byte, then nothing.
+    Stalled,
+    /// One byte each 50 ms.
+    Dripping,
+    /// Honestly, but only after the given time.
+    Late(Duration),
+    /// Honestly, and the files of this path become those after it.
+    Then(Box<BTreeMap<String, Vec<u8>>>),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<String, Vec<u8>>,
+    tricks: BTreeMap<String, Trick>,
+    requests: Vec<String>,
+}
+
+/// An HTTP server on loopback whose files and manners tests change while it runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let upstream = Self {
+            address: listener.local_addr().unwrap(),
+            state: Arc::default(),
+        };
+        let state = Arc::clone(&upstream.state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&state);
+                std::thread::spawn(move || {
+                    let _ = converse(&stream, &state);
+                });
+            }
+        });
+        upstream
+    }
+
+    /// The base URL of everything.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// These files, and no others.
+    pub(crate) fn set(&self, files: BTreeMap<String, Vec<u8>>) {
+        self.state.lock().unwrap().files = files;
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.state.lock().unwrap().files.remove(path);
+    }
+
+    /// Answers every path that ends so with a trick.
+    pub(crate) fn trick(&self, suffix: &str, trick: Trick) {
+        self.state.lock().unwrap().tricks.insert(suffix.to_owned(), trick);
+    }
+
+    pub(crate) fn honest(&self) {
+        self.state.lock().unwrap().tricks.clear();
+    }
+
+    /// The paths that were asked for since the last call.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().requests)
+    }
+}
+
+fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let path = line.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            if header.trim().is_empty() {
+                break;
+            }
+        }
+        let (file, trick) = {
+            let mut state = state.lock().unwrap();
+            state.requests.push(path.clone());
+            let file = state.files.get(&path).cloned();
+            let trick = state
+                .tricks
+                .iter_mut()
+                .find(|(suffix, _)| path.ends_with(suffix.as_str()));
+            let trick = trick.map(|(_, trick)| {
+                let now = trick.clone();
+                if let Trick::StatusFor(_, times) = trick {
+                    *times = times.saturating_sub(1);
+                }
+                now
+            });
+            if let Some(Trick::Then(files)) = &trick {
+                state.files = (**files).clone();
+                state.tricks.clear();
+            }
+            (file, trick)
+        };
+        if !answer(stream, file, trick)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the connection may be used again.
+fn answer(mut out: &TcpStream, file: Option<Vec<u8>>, trick: Option<Trick>) -> std::io::Result<bool> {
+    let status = match &trick {
+        Some(Trick::Status(status) | Trick::StatusFor(status, 1..)) => *status,
+        Some(Trick::Redirect(to)) => {
+            write!(out, "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")?;
+            return Ok(true);
+        }
+        _ if file.is_none() => 404,
+        _ => 200,
+    };
+    if status != 200 {
+        write!(out, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n")?;
+        return Ok(true);
+    }
+    let mut bytes = file.unwrap_or_default();
+    let mut length = bytes.len() as u64;
+    match &trick {
+        Some(Trick::Announced(other)) => length = *other,
+        Some(Trick::Flipped) => bytes.iter_mut().for_each(|b| *b ^= 1),
+        Some(Trick::Late(time)) => std::thread::sleep(*time),
+        _ => {}
+    }
+    if matches!(trick, Some(Trick::Endless)) {
+        write!(out, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+        loop {
+            out.write_all(&[b'x'; 65536])?;
+        }
+    }
+    write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
+    match trick {
+        Some(Trick::Truncated(count)) => {
+            out.write_all(&bytes[..count])?;
+            return Ok(false);
+        }
+        Some(Trick::Stalled) => {
+            out.write_all(&bytes[..1])?;
+            std::thread::sleep(Duration::from_secs(5));
+            return Ok(false);
+        }
+        Some(Trick::Dripping) => {
+            for byte in bytes {
+                out.write_all(&[byte])?;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        _ => out.write_all(&bytes)?,
+    }
+    Ok(true)
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// One request, its path sent as it is.
+pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let at = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let split = |line: &str| line.split_once(": ").map(|(n, v)| (n.to_owned(), v.to_owned()));
+    Answer {
+        status,
+        headers: lines.filter_map(split).collect(),
+        body: bytes[at + 4..].to_vec(),
+    }
+}
+
+/// `GET`.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
+    ask(address, "GET", path, &[])
+}

@@ -1,0 +1,203 @@
+//! Each threat of F1 to F9: refused with its own code, and what is published stays as it was.
+
+use super::hours;
+use crate::support::archive::{Archive, Mirror, key, noon};
+use crate::support::http::{Trick, Upstream};
+
+use assay::domain::{Coded as _, Digest};
+use assay::trust::ArchiveKey;
+
+/// A mirror with one snapshot, of an upstream that is about to turn.
+struct Victim {
+    signer: ArchiveKey,
+    upstream: Upstream,
+    mirror: Mirror,
+}
+
+impl Victim {
+    fn new() -> Self {
+        let signer = key("upstream");
+        let upstream = Upstream::start();
+        upstream.set(Archive::new(hours(-1)).files(&signer));
+        let mirror = Mirror::of(&signer);
+        mirror.accept(&upstream.url(), noon());
+        Self {
+            signer,
+            upstream,
+            mirror,
+        }
+    }
+
+    fn publish(&self, archive: &Archive) {
+        self.upstream.set(archive.files(&self.signer));
+    }
+
+    /// Follows two hours later: refused, with nothing changed, and a message that names the cause.
+    fn refused(&self, code: &str, says: &str) {
+        let before = self.mirror.visible();
+        let error = self.mirror.follow(&self.upstream.url(), hours(2)).expect_err(says);
+        assert_eq!(
+            (error.code(), error.to_string().contains(says)),
+            (code, true),
+            "{error}"
+        );
+        assert!(self.mirror.visible() == before, "{says}: the store has changed");
+    }
+}
+
+fn newer() -> Archive {
+    Archive::new(hours(1)).with("pool/main/a/alloy/alloy_2_amd64.deb", b"alloy 2")
+}
+
+#[test]
+fn f1_rollback_and_equivocation() {
+    let victim = Victim::new();
+    victim.publish(&Archive::new(hours(-2)));
+    victim.refused("E-UP-010", "went back in time");
+    victim.publish(&Archive::new(hours(-1)).with("pool/x_0_amd64.deb", b"0"));
+    victim.refused("E-UP-011", "two different Release files");
+}
+
+#[test]
+fn f2_freeze() {
+    let victim = Victim::new();
+    let mut old = newer();
+    old.valid_until = Some(hours(2));
+    victim.publish(&old);
+    victim.refused("E-UP-012", "expired");
+    // The very same bytes as before, for too long: no news is not good news.
+    victim.publish(&Archive::new(hours(-1)));
+    let error = victim
+        .mirror
+        .follow(&victim.upstream.url(), noon().plus_days(8))
+        .unwrap_err();
+    assert_eq!(error.code(), "E-UP-012");
+}
+
+#[test]
+fn f4_from_the_future() {
+    let victim = Victim::new();
+    victim.publish(&Archive::new(hours(2).plus(11)));
+    victim.refused("E-UP-009", "InRelease");
+    // A signature from the past over a Date in the future.
+    let later = hours(3).release_date();
+    victim.publish(&newer().edit(format!("Date: {}", hours(1).release_date()), format!("Date: {later}")));
+    victim.refused("E-UP-013", "from the future");
+}
+
+#[test]
+fn f5_mixed_indexes() {
+    let victim = Victim::new();
+    let mut files = newer().files(&victim.signer);
+    files.retain(|path, _| !path.contains("/by-hash/"));
+    let other = newer()
+        .with("pool/main/e/evil/evil_1_amd64.deb", b"evil")
+        .files(&key("evil"));
+    let index = "dists/tin/main/binary-amd64/Packages.xz";
+    files.insert(index.to_owned(), other[index].clone());
+    victim.upstream.set(files);
+    victim.refused("E-UP-005", "wrong size");
+    victim.publish(&newer());
+    let packages = Digest::of(&newer().files(&victim.signer)[index]).sha256.hex();
+    victim.upstream.trick(&packages, Trick::Flipped);
+    victim.refused("E-UP-008", "wrong bytes");
+}
+
+#[test]
+fn f6_another_identity() {
+    let victim = Victim::new();
+    for (field, value) in [
+        ("Origin", "Forgery"),
+        ("Label", "Forgery"),
+        ("Codename", "lead"),
+        ("Suite", "testing"),
+        ("Architectures", "all i386"),
+        ("Components", "contrib"),
+    ] {
+        victim.publish(&newer().field(field, value));
+        victim.refused("E-UP-014", &format!("has the {field} `{value}`"));
+    }
+    // The site wants what upstream does not have, though it says so.
+    let packages = "main/binary-amd64/Packages";
+    victim.publish(&newer().edit(format!(" {packages}"), " main/binary-amd64/Parcels"));
+    victim.refused("E-UP-015", packages);
+}
+
+#[test]
+fn f7_contradicting_hashes() {
+    let victim = Victim::new();
+    let files = newer().files(&victim.signer);
+    let hex = |path: &str| {
+        use md5::Digest as _;
+        hex::encode(md5::Md5::digest(&files[&format!("dists/tin/{path}")]))
+    };
+    victim.publish(&newer().edit(hex("main/binary-amd64/Packages.xz"), "0".repeat(32)));
+    victim.refused("E-UP-022", "another MD5");
+    let plain = Digest::of(&newer().packages()).sha256.hex();
+    let victim = Victim::new();
+    victim.publish(&newer().edit(plain, "0".repeat(64)));
+    victim.refused("E-UP-016", "decompresses to");
+    victim.publish(&newer().edit("SHA256:", "SHA1024:"));
+    victim.refused("E-UP-019", "SHA256");
+}
+
+#[test]
+fn f8_endless_short_slow() {
+    let mut victim = Victim::new();
+    victim.mirror.limits.tries = 1;
+    victim.publish(&newer());
+    victim.upstream.trick("InRelease", Trick::Endless);
+    victim.refused("E-UP-005", "wrong size");
+    victim.upstream.honest();
+    let index = Digest::of(&newer().files(&victim.signer)["dists/tin/main/binary-amd64/Packages.xz"]);
+    let index = index.sha256.hex();
+    for (trick, code, says) in [
+        (Trick::Endless, "E-UP-005", "wrong size"),
+        (Trick::Announced(1 << 50), "E-UP-005", "1125899906842624 bytes"),
+        (Trick::Truncated(10), "E-UP-002", "cannot fetch"),
+        (Trick::Stalled, "E-UP-007", "no byte for"),
+        (Trick::Dripping, "E-UP-007", "too long"),
+        (Trick::Status(500), "E-UP-003", "500"),
+        (Trick::Status(403), "E-UP-003", "403"),
+    ] {
+        victim.upstream.trick(&index, trick);
+        victim.refused(code, says);
+    }
+}
+
+#[test]
+fn f9_redirects() {
+    let victim = Victim::new();
+    victim.publish(&newer());
+    let other = Upstream::start();
+    other.set(newer().files(&victim.signer));
+    for (to, says) in [
+        ("/dists/tin/InRelease".to_owned(), "too many"),
+        (format!("{}dists/tin/InRelease", other.url()), "another port"),
+        ("http://mirror.invalid/InRelease".to_owned(), "another host"),
+        ("ftp://127.0.0.1/InRelease".to_owned(), "https"),
+        ("file:///etc/passwd".to_owned(), "https"),
+        ("/a\tb".to_owned(), "control"),
+        (
+            format!("http://u:p@127.0.0.1:{}/x", victim.upstream.port()),
+            "user name",
+        ),
+    ] {
+        victim.upstream.trick("InRelease", Trick::Redirect(to));
+        victim.refused("E-UP-006", says);
+    }
+    assert_eq!(other.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn nobody_else_may_sign() {
+    let victim = Victim::new();
+    victim.upstream.set(newer().files(&key("evil")));
+    victim.refused("E-UP-009", "InRelease of `tin`");
+    let mut files = newer().files(&victim.signer);
+    files.insert("dists/tin/InRelease".to_owned(), b"Origin: Foundry\n".to_vec());
+    victim.upstream.set(files);
+    victim.refused("E-UP-009", "InRelease of `tin`");
+    victim.upstream.remove("dists/tin/InRelease");
+    victim.refused("E-UP-004", "404");
+}

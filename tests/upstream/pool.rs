@@ -1,0 +1,106 @@
+//! Pool files on request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay::domain::{Coded as _, Digest, PoolPath};
+use assay::host::Progress;
+use assay::store::Key;
+use assay::upstream::{Client, PoolIndex, PullThrough, fetch_all};
+
+use super::hours;
+use crate::support::archive::{Archive, Mirror, key, noon};
+use crate::support::http::{Trick, Upstream};
+
+const FIRST: &str = "pool/main/a/alloy/alloy_1_amd64.deb";
+const SECOND: &str = "pool/main/a/alloy/alloy_2_amd64.deb";
+
+fn mirrored() -> (Upstream, Mirror, PullThrough) {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    upstream.set(Archive::new(hours(-1)).files(&signer));
+    let mirror = Mirror::of(&signer);
+    mirror.accept(&upstream.url(), noon());
+    let mut second = Archive::new(hours(1)).with(SECOND, b"alloy 2");
+    second.pool.remove(FIRST);
+    second.more = "Package: broken\nFilename: ../../etc/passwd\n\n".to_owned();
+    let mut files = second.files(&signer);
+    files.insert(FIRST.to_owned(), b"alloy 1".to_vec());
+    upstream.set(files);
+    mirror.accept(&upstream.url(), hours(2));
+    upstream.requests();
+    let client = Arc::new(Client::new(&upstream.url(), Mirror::limits()).unwrap());
+    let pool = PullThrough::new(mirror.name.clone(), Arc::clone(&mirror.store), client);
+    (upstream, mirror, pool)
+}
+
+fn path(text: &str) -> PoolPath {
+    text.parse().unwrap()
+}
+
+#[test]
+fn many_who_wait_get_one_download() {
+    let (upstream, mirror, pool) = mirrored();
+    upstream.trick("alloy_2_amd64.deb", Trick::Late(Duration::from_millis(300)));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| pool.ensure(&path(SECOND)).unwrap());
+        }
+    });
+    assert_eq!(upstream.requests(), [SECOND]);
+    assert_eq!(
+        mirror.store.get(&Key::pool(&mirror.name, &path(SECOND)), 100).unwrap(),
+        b"alloy 2"
+    );
+    // A file that only an older snapshot has.
+    pool.ensure(&path(FIRST)).unwrap();
+    pool.ensure(&path(FIRST)).unwrap();
+    assert_eq!(upstream.requests(), [FIRST]);
+}
+
+#[test]
+fn nothing_wrong_gets_into_the_pool() {
+    let (upstream, mirror, pool) = mirrored();
+    let key = Key::pool(&mirror.name, &path(SECOND));
+    for (trick, code) in [
+        (Trick::Flipped, "E-UP-008"),
+        (Trick::Announced(6), "E-UP-005"),
+        (Trick::Truncated(3), "E-UP-002"),
+        (Trick::Status(404), "E-UP-004"),
+    ] {
+        upstream.trick("alloy_2_amd64.deb", trick);
+        assert_eq!(pool.ensure(&path(SECOND)).unwrap_err().code(), code);
+        assert_eq!(mirror.store.head(&key).unwrap(), None);
+    }
+    upstream.honest();
+    upstream.requests();
+    let unknown = pool.ensure(&path("pool/main/e/evil/evil_1_amd64.deb")).unwrap_err();
+    assert_eq!(unknown.code(), "E-UP-018");
+    assert_eq!(upstream.requests(), Vec::<String>::new());
+    pool.ensure(&path(SECOND)).unwrap();
+}
+
+#[test]
+fn a_list_is_fetched_at_once() {
+    let (upstream, mirror, _) = mirrored();
+    let chain = assay::snapshot::Chain::load(mirror.store.as_ref(), &mirror.name).unwrap();
+    let index = PoolIndex::of(mirror.store.as_ref(), &mirror.name, chain.records()).unwrap();
+    assert_eq!(index.get(&path(FIRST)), Some(Digest::of(b"alloy 1")));
+    let files: Vec<_> = [FIRST, SECOND]
+        .map(|name| (path(name), index.get(&path(name)).unwrap()))
+        .into();
+    let client = Client::new(&upstream.url(), Mirror::limits()).unwrap();
+    for _ in 0..2 {
+        fetch_all(
+            &client,
+            mirror.store.as_ref(),
+            &mirror.name,
+            &files,
+            &Progress::hidden(),
+        )
+        .unwrap();
+    }
+    let mut asked = upstream.requests();
+    asked.sort();
+    assert_eq!(asked, [FIRST, SECOND]);
+}
