@@ -186,3 +186,63 @@ impl AsyncWrite for Connection {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn server(connections: usize) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = Patience {
+            head: Duration::from_millis(300),
+            idle: Duration::from_millis(300),
+        };
+        let free = Arc::new(Semaphore::new(connections));
+        // Our own answer may take longer than any client may.
+        let slow = || async {
+            sleep(Duration::from_millis(900)).await;
+            "done"
+        };
+        let router = Router::new().route("/", get(slow));
+        tokio::spawn(async move {
+            axum::serve(
+                Limited {
+                    listener,
+                    free,
+                    patience,
+                },
+                router,
+            )
+            .await
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn we_may_be_slow_and_clients_may_not() {
+        let address = server(1).await;
+        let mut dripping = TcpStream::connect(address).await.unwrap();
+        let mut patient = TcpStream::connect(address).await.unwrap();
+        patient
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        // A byte now and then does not help: the whole head has its time.
+        let mut sent = 0;
+        while dripping.write_all(b"G").await.is_ok() && sent < 1000 {
+            sent += 1;
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert!(sent < 1000);
+        // The only connection is free for the other one now.
+        let mut answer = String::new();
+        patient.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("done"), "{answer}");
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        assert!(matches!(idle.read(&mut [0; 10]).await, Ok(0) | Err(_)));
+    }
+}

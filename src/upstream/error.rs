@@ -147,16 +147,14 @@ pub enum UpstreamError {
         path: RelPath,
     },
     /// A compressed index does not hold what Release says of its uncompressed form.
-    #[error("`{path}` of `{suite}` decompresses to {found}; Release says {expected}")]
+    #[error("`{path}` of `{suite}` decompresses to {}; Release says {}", what.found, what.expected)]
     Uncompressed {
         /// Which suite.
         suite: SuiteName,
         /// The compressed index.
         path: RelPath,
-        /// What Release says of the uncompressed index.
-        expected: Digest,
-        /// What came out.
-        found: Digest,
+        /// What Release says of the uncompressed index, and what came out.
+        what: Box<Mismatch>,
     },
     /// An index whose SHA-256 is right, and another hash that Release lists is not.
     #[error("`{path}` of `{suite}` has another {hash} than Release says, and the same SHA-256")]
@@ -224,6 +222,15 @@ pub enum UpstreamError {
     /// A thread panicked.
     #[error("a thread of the fetch ended with a bug")]
     Bug,
+}
+
+/// Two digests that should be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mismatch {
+    /// What was said.
+    pub expected: Digest,
+    /// What came.
+    pub found: Digest,
 }
 
 impl UpstreamError {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use sha2::Digest as _;
 
-use super::{Planned, UpstreamError};
+use super::{Mismatch, Planned, UpstreamError};
 use crate::domain::{Digest, Sha256, SuiteName};
 use crate::format::compress::{self, Compression};
 
@@ -27,8 +27,7 @@ pub(super) fn inspect(suite: &SuiteName, file: &Planned, bytes: impl Read + Send
             return Err(UpstreamError::Uncompressed {
                 suite: suite.clone(),
                 path: file.path.clone(),
-                expected,
-                found,
+                what: Box::new(Mismatch { expected, found }),
             });
         }
     }

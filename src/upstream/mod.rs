@@ -3,6 +3,7 @@
 //! Owns HTTP to upstream archives. What it has put into the store before a failure is by hash and
 //! named by nothing: the old state stays. Signs nothing, publishes nothing.
 
+mod address;
 mod body;
 mod client;
 mod error;
@@ -18,7 +19,7 @@ mod through;
 
 pub use body::Body;
 pub use client::{Client, Expect, Limits};
-pub use error::UpstreamError;
+pub use error::{Mismatch, UpstreamError};
 pub use follow::{Follow, Followed, follow};
 pub use index::PoolIndex;
 pub use mirror::mirror_uri;

@@ -71,7 +71,7 @@ impl PullThrough {
             flight: &flight,
         };
         let fetched = fetch_pool_file(&self.client, self.store.as_ref(), &self.archive, path, &digest);
-        flight.land(fetched.as_ref().map(|()| ()).map_err(UpstreamError::shared));
+        flight.land(fetched.as_ref().copied().map_err(UpstreamError::shared));
         fetched
     }
 

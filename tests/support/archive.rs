@@ -151,7 +151,8 @@ pub(crate) fn key(name: &str) -> ArchiveKey {
 /// A mirror of such an archive, in a store of its own.
 #[derive(Debug)]
 pub(crate) struct Mirror {
-    pub(crate) folder: tempfile::TempDir,
+    /// Where the store is, until this is dropped.
+    _folder: tempfile::TempDir,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) name: ArchiveName,
     pub(crate) config: MirrorArchive,
@@ -183,7 +184,7 @@ impl Mirror {
         };
         let keyring = Keyring::parse(upstream.certificate_armored().unwrap().as_bytes()).unwrap();
         Self {
-            folder,
+            _folder: folder,
             store,
             name: "foundry".parse().unwrap(),
             config,

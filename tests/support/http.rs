@@ -30,7 +30,7 @@ pub(crate) enum Trick {
     /// Honestly, but only after the given time.
     Late(Duration),
     /// Honestly, and the files of this path become those after it.
-    Then(Box<BTreeMap<String, Vec<u8>>>),
+    Then(BTreeMap<String, Vec<u8>>),
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +131,7 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                 now
             });
             if let Some(Trick::Then(files)) = &trick {
-                state.files = (**files).clone();
+                state.files = files.clone();
                 state.tricks.clear();
             }
             (file, trick)

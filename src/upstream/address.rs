@@ -1,0 +1,119 @@
+//! Which URLs are used at all (threats F9). Pure.
+
+use reqwest::Url;
+
+use super::UpstreamError;
+use super::resolve::is_private_host;
+use crate::domain::escape;
+
+/// Checks the address of an upstream, and ends it with a slash.
+pub(super) fn base_url(text: &str) -> Result<Url, UpstreamError> {
+    // The parser would drop tabs and line ends without a word.
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(bad_url(
+            text,
+            "it has blanks, control characters or bytes outside ASCII",
+        ));
+    }
+    let mut url = Url::parse(text).map_err(|source| bad_url(text, source))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(bad_url(text, "it is not http:// or https:// with a host"));
+    }
+    if url.query().is_some() || url.fragment().is_some() || has_user(&url) {
+        return Err(bad_url(text, "it has a user name, a query or a fragment"));
+    }
+    if !url.path().ends_with('/') {
+        let folder = format!("{}/", url.path());
+        url.set_path(&folder);
+    }
+    Ok(url)
+}
+
+/// Whether a redirect may be followed: from one URL of the upstream at `base` to another, or to one
+/// of the allowed hosts.
+///
+/// # Errors
+/// Which rule it breaks.
+pub(super) fn check_redirect(base: &Url, allowed_hosts: &[String], from: &Url, to: &Url) -> Result<(), &'static str> {
+    if !matches!(to.scheme(), "http" | "https") || (from.scheme() == "https" && to.scheme() != "https") {
+        return Err("https may only lead to https");
+    }
+    if has_user(to) {
+        return Err("it has a user name");
+    }
+    if to.host_str() == base.host_str() {
+        let upgraded = to.scheme() == "https" && to.port().is_none();
+        let same = to.port_or_known_default() == base.port_or_known_default();
+        return if same || upgraded {
+            Ok(())
+        } else {
+            Err("it leads to another port of the host")
+        };
+    }
+    let allowed = to
+        .host_str()
+        .is_some_and(|host| allowed_hosts.iter().any(|a| a == host));
+    if !allowed {
+        return Err("it leads to another host");
+    }
+    if is_private_host(to) && !is_private_host(base) {
+        return Err("it leads to a private address");
+    }
+    Ok(())
+}
+
+/// An address that is not used.
+pub(super) fn bad_url(url: &str, why: impl ToString) -> UpstreamError {
+    UpstreamError::Url {
+        url: escape(url),
+        why: why.to_string(),
+    }
+}
+
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked() {
+        for bad in [
+            "",
+            "debian",
+            "ftp://h/x",
+            "http://h/a b",
+            "http://h/a\r\nX: y",
+            "http://h/\t",
+            "http://u@h/",
+            "http://h/?q",
+            "http:///",
+        ] {
+            assert!(base_url(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(base_url("http://h/debian").unwrap().as_str(), "http://h/debian/");
+    }
+
+    #[test]
+    fn redirects_stay_on_the_host() {
+        let base = base_url("http://a.example/debian").unwrap();
+        let allowed = ["cdn.example".to_owned(), "10.0.0.1".to_owned()];
+        let check =
+            |from: &str, to: &str| check_redirect(&base, &allowed, &from.parse().unwrap(), &to.parse().unwrap());
+        assert_eq!(check("http://a.example/x", "http://a.example/y"), Ok(()));
+        assert_eq!(check("http://a.example/x", "https://a.example/y"), Ok(()));
+        assert_eq!(check("http://a.example/x", "https://cdn.example/y"), Ok(()));
+        for (from, to) in [
+            ("https://a.example/x", "http://a.example/y"),
+            ("http://a.example/x", "http://a.example:22/y"),
+            ("http://a.example/x", "http://b.example/y"),
+            ("http://a.example/x", "http://10.0.0.1/y"),
+            ("http://a.example/x", "http://u@a.example/y"),
+            ("http://a.example/x", "file:///etc/passwd"),
+        ] {
+            assert!(check(from, to).is_err(), "{to}");
+        }
+    }
+}
