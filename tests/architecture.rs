@@ -1,1 +1,272 @@
 //! Imports go one way, and I/O has its places.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The flow. A module may import only what stands before it.
+const ORDER: [&str; 17] = [
+    "domain",
+    "host",
+    "format",
+    "store",
+    "trust",
+    "site",
+    "snapshot",
+    "index",
+    "upstream",
+    "source",
+    "environment",
+    "rebuild",
+    "admission",
+    "publish",
+    "verify",
+    "serve",
+    "cli",
+];
+/// Functions of their input: bytes in, values out.
+const PURE: [&str; 5] = ["domain", "format", "trust", "index", "admission"];
+/// What a pure module may not name.
+const IMPURE: [&str; 9] = [
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "tokio",
+    "reqwest",
+    "object_store",
+    "crate::host",
+    "crate::store",
+];
+/// The files that may call what clippy.toml disallows, each for the reason that it gives itself.
+const EDGES: [&str; 3] = ["host/clock.rs", "host/files.rs", "host/program.rs"];
+const LONGEST: usize = 800;
+
+struct Source {
+    /// Relative to src/.
+    name: String,
+    text: String,
+}
+
+impl Source {
+    /// The stage it belongs to: the first folder. None for lib.rs and main.rs.
+    fn stage(&self) -> Option<&str> {
+        self.name.split_once('/').map(|(stage, _)| stage)
+    }
+
+    /// Lines that are code, with their numbers; without unit tests when `tests` is false.
+    fn code(&self, tests: bool) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+        lines
+            .take_while(move |(_, line)| tests || *line != "#[cfg(test)]")
+            .filter(|(_, line)| !line.starts_with("//"))
+    }
+
+    /// How deep its module is: 1 for `a/mod.rs`, 2 for `a/b.rs`.
+    fn depth(&self) -> usize {
+        self.name.split('/').filter(|part| *part != "mod.rs").count()
+    }
+
+    /// Full paths that it names, from the crate's root or another crate, with their lines.
+    fn paths(&self, tests: bool) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        let mut statement: Option<(usize, String)> = None;
+        for (number, line) in self.code(tests) {
+            let starts = ["use ", "pub use ", "pub(crate) use ", "pub(super) use "];
+            if statement.is_none() && starts.iter().any(|start| line.starts_with(start)) {
+                statement = Some((number, String::new()));
+            }
+            if let Some((first, text)) = &mut statement {
+                text.push_str(line);
+                text.push(' ');
+                if line.ends_with(';') {
+                    let tree = text.trim().trim_end_matches(';');
+                    let tree = tree.split_once("use ").map_or("", |(_, tree)| tree);
+                    found.extend(expand(tree).into_iter().map(|path| (*first, self.absolute(&path))));
+                    statement = None;
+                }
+                continue;
+            }
+            let words = line.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':')));
+            let qualified = words.filter(|word| word.contains("::"));
+            found.extend(qualified.map(|word| (number, self.absolute(word))));
+        }
+        found
+    }
+
+    /// `super::super::x` as `crate::x`, when it climbs to the root (unit tests are one deeper).
+    fn absolute(&self, path: &str) -> String {
+        let rest = path.trim_start_matches("super::");
+        let climbed = (path.len() - rest.len()) / "super::".len();
+        let first = rest.split("::").next().unwrap_or_default();
+        if climbed > 0 && climbed >= self.depth() && ORDER.contains(&first) {
+            format!("crate::{rest}")
+        } else {
+            path.to_owned()
+        }
+    }
+}
+
+/// `a::{b, c::{d, e}}` as `a::b`, `a::c::d`, `a::c::e`.
+fn expand(tree: &str) -> Vec<String> {
+    let Some((prefix, rest)) = tree.split_once('{') else {
+        return vec![tree.trim().to_owned()];
+    };
+    let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+    let mut depth = 0;
+    let mut parts = vec![String::new()];
+    for c in inner.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        parts.last_mut().unwrap().push(c);
+    }
+    let parts = parts.iter().filter(|part| !part.trim().is_empty());
+    let full = parts.flat_map(|part| expand(part.trim()));
+    full.map(|part| format!("{}{part}", prefix.trim())).collect()
+}
+
+fn sources() -> Vec<Source> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    walk(&root, &mut found);
+    found.sort();
+    assert!(found.len() > 50, "src was not found");
+    let source = |path: PathBuf| Source {
+        name: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
+        text: fs::read_to_string(&path).unwrap(),
+    };
+    found.into_iter().map(source).collect()
+}
+
+fn assert_none(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn lib_names_the_stages_in_order() {
+    let all = sources();
+    let lib = all.iter().find(|source| source.name == "lib.rs").unwrap();
+    let named: Vec<&str> = lib
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod "))
+        .collect();
+    assert_eq!(named, ORDER.map(|stage| format!("{stage};")));
+}
+
+#[test]
+fn imports_go_one_way() {
+    let rank = |stage: &str| ORDER.iter().position(|name| *name == stage);
+    let mut problems = Vec::new();
+    for source in sources() {
+        let Some(own) = source.stage().and_then(rank) else {
+            continue;
+        };
+        for (line, path) in source.paths(true) {
+            let target = path
+                .strip_prefix("crate::")
+                .and_then(|rest| rank(rest.split("::").next().unwrap()));
+            if target.is_some_and(|target| target > own) {
+                problems.push(format!(
+                    "src/{}:{line} imports {path}, which comes later in the flow",
+                    source.name
+                ));
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn pure_modules_do_no_io() {
+    let mut problems = Vec::new();
+    for source in sources() {
+        if !source.stage().is_some_and(|stage| PURE.contains(&stage)) {
+            continue;
+        }
+        for (line, path) in source.paths(false) {
+            let under = |name: &str| {
+                path.strip_prefix(name)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            };
+            if IMPURE.iter().any(|name| under(name)) {
+                problems.push(format!("src/{}:{line} names {path}, and is pure", source.name));
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn io_has_its_places() {
+    let mut problems = Vec::new();
+    let mut edges = Vec::new();
+    for source in sources() {
+        let code: String = source.code(false).map(|(_, line)| format!("{line}\n")).collect();
+        if code.contains("clippy::disallowed_methods") {
+            edges.push(source.name.clone());
+            if !code.contains("reason = ") {
+                problems.push(format!("src/{} does not say why it may do I/O", source.name));
+            }
+        }
+        for lint in [
+            "unwrap_used",
+            "expect_used",
+            "indexing_slicing",
+            "string_slice",
+            "panic",
+            "unsafe_code",
+        ] {
+            if code.contains(&format!("allow(clippy::{lint}")) || code.contains(&format!("allow({lint}")) {
+                problems.push(format!("src/{} allows {lint}", source.name));
+            }
+        }
+    }
+    assert_none(&problems);
+    assert_eq!(edges, EDGES);
+}
+
+#[test]
+fn files_are_short_and_say_what_they_own() {
+    let mut problems = Vec::new();
+    for source in sources() {
+        let lines = source.text.lines().count();
+        if lines > LONGEST {
+            problems.push(format!("src/{} has {lines} lines, more than {LONGEST}", source.name));
+        }
+        if !source.text.starts_with("//! ") {
+            problems.push(format!("src/{} does not start with `//!`", source.name));
+        }
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn the_parser_of_imports_sees_through_braces() {
+    assert_eq!(expand("a::{b, c::{d, e}, f}"), ["a::b", "a::c::d", "a::c::e", "a::f"]);
+    let source = Source {
+        name: "format/deb.rs".into(),
+        text: "use crate::{\n    domain::Sha256,\n    cli,\n};\nlet x = super::super::serve::y();\nlet z = super::ar::z();\n".into(),
+    };
+    let paths: Vec<String> = source.paths(true).into_iter().map(|(_, path)| path).collect();
+    assert_eq!(
+        paths,
+        ["crate::domain::Sha256", "crate::cli", "crate::serve::y", "super::ar::z"]
+    );
+}
