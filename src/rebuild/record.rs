@@ -1,16 +1,22 @@
 //! Rebuild records: what one builder says about one build, as an in-toto Statement with SLSA
 //! Provenance v1 (`docs/build-type.md`).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Finished, Limits, RebuildError, Variation};
-use crate::domain::{BuilderId, Sha256};
+use super::{Finished, Limits, Produced, RebuildError, Variation, build_options, build_path};
+use crate::domain::{BuilderId, GitOid, Sha256, escape};
 use crate::environment::Lock;
-use crate::format::intoto::{Provenance, Statement};
+use crate::format::intoto::{
+    self, BuildDefinition, BuildMetadata, BuilderDetails, Outcome, Provenance, ResourceDescriptor, RunDetails,
+    Statement, Subject, sha256_set,
+};
+use crate::format::json;
 use crate::source::Declaration;
 
-/// `buildType` of our records.
-pub const BUILD_TYPE: &str = "https://assay.invalid/build-type/v1";
+/// `buildType` of our records. An URI that names `docs/build-type.md`, and is fetched by nobody.
+pub const BUILD_TYPE: &str = "urn:assay:build-type:debian-rebuild:1";
 
 /// `externalParameters`: what a verifier has to check. Unknown ones are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +60,7 @@ pub struct Recipe {
     pub source_date_epoch: i64,
     /// What the build could reach: `none`.
     pub network: String,
-    /// Wall time that it had, in seconds.
+    /// Wall time that it could take, in seconds.
     pub seconds: u64,
 }
 
@@ -81,24 +87,197 @@ pub struct RecordInput<'a> {
     pub finished: &'a Finished,
 }
 
-/// What the builder signs.
+/// What the builder signs. A build that failed or took too long has no subjects, and says so.
 ///
 /// # Errors
 /// Never for a finished run.
 pub fn statement(input: &RecordInput<'_>) -> Result<Statement<Provenance<Parameters>>, RebuildError> {
-    let _ = input;
-    Err(RebuildError::Record {
-        why: "not yet".to_owned(),
+    let (declaration, finished) = (input.declaration, input.finished);
+    let subject = |file: &Produced| Subject {
+        name: file.name.to_string(),
+        digest: sha256_set(&file.digest.sha256),
+    };
+    Ok(Statement {
+        statement_type: intoto::STATEMENT.to_owned(),
+        subject: finished.outputs.iter().map(subject).collect(),
+        predicate_type: intoto::PROVENANCE.to_owned(),
+        predicate: Provenance {
+            build_definition: BuildDefinition {
+                build_type: BUILD_TYPE.to_owned(),
+                external_parameters: Parameters {
+                    declaration: *input.declaration_sha256,
+                    environment_lock: *input.lock_sha256,
+                    recipe: recipe(declaration, input.variation, input.limits),
+                    nonce: input.nonce.to_owned(),
+                },
+                resolved_dependencies: dependencies(input),
+            },
+            run_details: RunDetails {
+                builder: BuilderDetails {
+                    id: input.builder.to_string(),
+                    version: BTreeMap::from([
+                        ("assay".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+                        ("kernel".to_owned(), finished.kernel.clone()),
+                    ]),
+                },
+                metadata: BuildMetadata {
+                    invocation_id: input.nonce.to_owned(),
+                    started_on: finished.started,
+                    finished_on: finished.ended,
+                },
+                byproducts: finished
+                    .byproducts
+                    .iter()
+                    .map(|file| named(file.name.as_str(), &file.digest.sha256))
+                    .collect(),
+            },
+            assay_outcome: finished.outcome,
+        },
     })
+}
+
+fn recipe(declaration: &Declaration, variation: &Variation, limits: &Limits) -> Recipe {
+    Recipe {
+        build: "binary".to_owned(),
+        build_path: build_path(&declaration.source, &declaration.version),
+        deb_build_options: build_options(variation),
+        deb_build_profiles: String::new(),
+        lc_all: "C.UTF-8".to_owned(),
+        tz: "UTC".to_owned(),
+        umask: "0022".to_owned(),
+        hostname: variation.hostname.clone(),
+        user: variation.user.clone(),
+        uid: variation.uid,
+        source_date_epoch: declaration.source_date_epoch,
+        network: "none".to_owned(),
+        seconds: limits.seconds,
+    }
+}
+
+/// The commit and tag, the source package that was derived from them, the lock, and what upstream
+/// signed for it. The lock stands for its packages: they would make each record ten times as long.
+fn dependencies(input: &RecordInput<'_>) -> Vec<ResourceDescriptor> {
+    let declaration = input.declaration;
+    let git = format!("git+{}@{}", declaration.git, declaration.tag_ref);
+    let described = |name: &str, digests: &[(&str, &GitOid)]| ResourceDescriptor {
+        name: Some(name.to_owned()),
+        uri: Some(git.clone()),
+        digest: digests
+            .iter()
+            .map(|(kind, oid)| ((*kind).to_owned(), oid.to_string()))
+            .collect(),
+    };
+    let commit = [
+        ("gitCommit", &declaration.git_commit),
+        ("gitTree", &declaration.git_tree),
+    ];
+    let mut all = vec![
+        described("source", &commit),
+        described("tag", &[("gitTag", &declaration.git_tag)]),
+    ];
+    all.extend(
+        declaration
+            .files
+            .iter()
+            .map(|file| named(file.name.as_str(), &file.digest.sha256)),
+    );
+    all.push(named("environment.lock", input.lock_sha256));
+    all.extend(input.lock.snapshots.iter().filter_map(|snapshot| {
+        let sha256 = snapshot.inrelease_sha256.as_ref()?;
+        let name = format!(
+            "{}@{}/dists/{}/upstream/InRelease",
+            snapshot.archive, snapshot.id, snapshot.suite
+        );
+        Some(named(&name, sha256))
+    }));
+    all
+}
+
+fn named(name: &str, sha256: &Sha256) -> ResourceDescriptor {
+    ResourceDescriptor {
+        name: Some(name.to_owned()),
+        uri: None,
+        digest: sha256_set(sha256),
+    }
 }
 
 /// Reads the payload of a record whose signature has been checked.
 ///
 /// # Errors
-/// When it is not exactly such a statement, of our build type.
+/// When it is not exactly such a statement, of our build type; an unknown parameter is one too.
 pub fn read_statement(payload: &[u8]) -> Result<Statement<Provenance<Parameters>>, RebuildError> {
-    let _ = payload;
-    Err(RebuildError::Record {
-        why: "not yet".to_owned(),
-    })
+    let statement: Statement<Provenance<Parameters>> =
+        json::strict("rebuild record", payload).map_err(RebuildError::format("rebuild record"))?;
+    let definition = &statement.predicate.build_definition;
+    for (what, found, wanted) in [
+        ("_type", &statement.statement_type, intoto::STATEMENT),
+        ("predicateType", &statement.predicate_type, intoto::PROVENANCE),
+        ("buildType", &definition.build_type, BUILD_TYPE),
+    ] {
+        if found != wanted {
+            let why = format!("`{what}` is `{}`, not `{wanted}`", escape(found));
+            return Err(RebuildError::Record { why });
+        }
+    }
+    let subjects = statement.subject.len();
+    let problem = match statement.predicate.assay_outcome {
+        Outcome::Built if subjects == 0 => Some("it says that the build succeeded, and names no output"),
+        Outcome::Ftbfs | Outcome::Timeout if subjects > 0 => Some("it says that the build failed, and names outputs"),
+        _ if statement.predicate.run_details.metadata.invocation_id != definition.external_parameters.nonce => {
+            Some("its `invocationId` is not its nonce")
+        }
+        _ => None,
+    };
+    match problem {
+        Some(why) => Err(RebuildError::Record { why: why.to_owned() }),
+        None => Ok(statement),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(outcome: &str, subject: &str, more: &str) -> String {
+        let hash = "0".repeat(64);
+        format!(
+            r#"{{"_type":"{}","subject":[{subject}],"predicateType":"{}","predicate":{{"buildDefinition":{{"buildType":"{BUILD_TYPE}",
+            "externalParameters":{{"declaration":"{hash}","environmentLock":"{hash}","nonce":"n"{more},"recipe":{{"build":"binary",
+            "buildPath":"/build","debBuildOptions":"parallel=1","debBuildProfiles":"","lcAll":"C.UTF-8","tz":"UTC","umask":"0022",
+            "hostname":"h","user":"u","uid":1000,"sourceDateEpoch":1,"network":"none","seconds":9}}}},"resolvedDependencies":[]}},
+            "runDetails":{{"builder":{{"id":"b"}},"metadata":{{"invocationId":"n","startedOn":"2026-01-01T00:00:00Z",
+            "finishedOn":"2026-01-01T00:00:00Z"}},"byproducts":[]}},"assayOutcome":"{outcome}"}}}}"#,
+            intoto::STATEMENT,
+            intoto::PROVENANCE
+        )
+    }
+
+    #[test]
+    fn records_are_read_strictly() {
+        let subject = format!(r#"{{"name":"a.deb","digest":{{"sha256":"{}"}}}}"#, "1".repeat(64));
+        let good = text("built", &subject, "");
+        assert!(read_statement(good.as_bytes()).is_ok());
+        assert!(read_statement(text("timeout", "", "").as_bytes()).is_ok());
+        for (bad, why) in [
+            (text("built", "", ""), "success without outputs"),
+            (text("ftbfs", &subject, ""), "failure with outputs"),
+            (text("built", &subject, r#","colour":"red""#), "an unknown parameter"),
+            (
+                good.replace(BUILD_TYPE, "https://example.org/other"),
+                "another build type",
+            ),
+            (good.replace("provenance/v1", "provenance/v2"), "another predicate"),
+            (
+                good.replace(r#""invocationId":"n""#, r#""invocationId":"m""#),
+                "another nonce",
+            ),
+            (good.replace(r#""tz":"UTC","#, ""), "a recipe without its time zone"),
+            (
+                good.replace(r#""uid":1000"#, r#""uid":1000,"uid":1001"#),
+                "a key that stands twice",
+            ),
+        ] {
+            assert!(read_statement(bad.as_bytes()).is_err(), "{why}");
+        }
+    }
 }

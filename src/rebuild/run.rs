@@ -99,6 +99,8 @@ pub struct Finished {
     pub outputs: Vec<Produced>,
     /// Log, .buildinfo, .changes: by-products, which differ between honest builds.
     pub byproducts: Vec<Produced>,
+    /// The release of the kernel that it ran on.
+    pub kernel: String,
     /// When it started.
     pub started: Timestamp,
     /// When it ended.
@@ -215,6 +217,7 @@ fn build(job: &Job<'_>, dsc: &FileName, base: &Path, scratch: &Path) -> Result<F
             FileName::new(format!("{}.log", folder_name(job.source, job.version)))?,
             log,
         )?],
+        kernel: kernel()?,
         started,
         ended,
     };
@@ -286,6 +289,11 @@ fn produced(name: FileName, path: PathBuf) -> Result<Produced, RebuildError> {
         size: files::size(&path)?,
     };
     Ok(Produced { name, path, digest })
+}
+
+fn kernel() -> Result<String, RebuildError> {
+    let release = files::read(Path::new("/proc/sys/kernel/osrelease"), 4096)?;
+    Ok(escape(String::from_utf8_lossy(&release).trim()))
 }
 
 fn end_of(log: &Path) -> Result<String, RebuildError> {
