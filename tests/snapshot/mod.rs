@@ -109,11 +109,13 @@ fn a_day_has_99_snapshots() {
     assert!(next(&chain, Vec::new(), None, "r", "m", "n", at("20261123T000000Z")).is_ok());
 }
 
+type Change = Box<dyn Fn(&mut Value)>;
+
 /// Whoever can write to the store can put anything there: each such record is refused by name.
 #[test]
 fn records_that_were_tampered_with_are_refused() {
     let change = |field: &'static str, value: Value| move |record: &mut Value| record[field] = value.clone();
-    let changes: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
+    let changes: Vec<(&str, Change)> = vec![
         ("format", Box::new(change("format", json!(2)))),
         ("another archive", Box::new(change("archive", json!("debian")))),
         ("number", Box::new(change("n", json!(3)))),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use assay::domain::Timestamp;
 
@@ -28,7 +28,7 @@ impl Web {
     }
 }
 
-fn answer(client: TcpStream, folder: &PathBuf) -> Option<()> {
+fn answer(client: TcpStream, folder: &Path) -> Option<()> {
     let mut writer = client.try_clone().ok()?;
     let mut lines = BufReader::new(client).lines().map_while(Result::ok);
     loop {
@@ -37,11 +37,7 @@ fn answer(client: TcpStream, folder: &PathBuf) -> Option<()> {
         let path = request.split(' ').nth(1)?.trim_start_matches('/').replace("%7e", "~");
         let since = headers
             .iter()
-            .find_map(|line| {
-                line.to_ascii_lowercase()
-                    .starts_with("if-modified-since:")
-                    .then_some(line)
-            })
+            .find(|line| line.to_ascii_lowercase().starts_with("if-modified-since:"))
             .and_then(|line| Timestamp::parse_release_date(line.split_once(':')?.1.trim()).ok());
         let file = folder.join(&path);
         let Some(bytes) = fs::read(&file).ok().filter(|_| !path.contains("..")) else {
