@@ -105,7 +105,7 @@ impl Timestamp {
             return Err(bad());
         }
         let parsed = NaiveDateTime::parse_from_str(front, "%a, %d %b %Y %H:%M:%S").map_err(|_| bad())?;
-        Self::checked(parsed.and_utc().timestamp()).ok_or_else(bad)
+        Self::checked(parsed.and_utc()).ok_or_else(bad)
     }
 
     /// Reads a date with a numeric zone, as `debian/changelog` has it.
@@ -115,7 +115,7 @@ impl Timestamp {
     pub fn parse_rfc2822(text: &str) -> Result<Self, DomainError> {
         let bad = || DomainError::new("date", text, "it is not like `Sat, 11 Jul 2026 10:16:37 +0000`");
         let parsed = DateTime::parse_from_rfc2822(text).map_err(|_| bad())?;
-        Self::checked(parsed.timestamp()).ok_or_else(bad)
+        Self::checked(parsed.to_utc()).ok_or_else(bad)
     }
 
     /// Reads `20261122T072000Z`.
@@ -128,7 +128,7 @@ impl Timestamp {
             return Err(bad());
         }
         let parsed = NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").map_err(|_| bad())?;
-        Self::checked(parsed.and_utc().timestamp()).ok_or_else(bad)
+        Self::checked(parsed.and_utc()).ok_or_else(bad)
     }
 
     /// Reads RFC 3339.
@@ -138,11 +138,15 @@ impl Timestamp {
     pub fn parse_rfc3339(text: &str) -> Result<Self, DomainError> {
         let bad = || DomainError::new("timestamp", text, "it is not like `2026-11-22T07:20:00Z`");
         let parsed = DateTime::parse_from_rfc3339(text).map_err(|_| bad())?;
-        Self::checked(parsed.timestamp()).ok_or_else(bad)
+        Self::checked(parsed.to_utc()).ok_or_else(bad)
     }
 
-    fn checked(seconds: i64) -> Option<Self> {
-        (0..=LAST).contains(&seconds).then_some(Self(seconds))
+    /// A leap second is none of these: `23:59:60` would be the same instant as another text, or not,
+    /// depending on who reads it.
+    fn checked(parsed: DateTime<Utc>) -> Option<Self> {
+        let seconds = parsed.timestamp();
+        let leap = parsed.timestamp_subsec_nanos() >= 1_000_000_000;
+        ((0..=LAST).contains(&seconds) && !leap).then_some(Self(seconds))
     }
 }
 
@@ -188,6 +192,7 @@ mod tests {
             "Sun, 11 Jul 2026 10:16:37 UTC",
             "11 Jul 2026",
             "Sat, 32 Jul 2026 10:16:37 UTC",
+            "Sat, 11 Jul 2026 10:16:60 UTC",
         ] {
             assert!(Timestamp::parse_release_date(bad).is_err(), "{bad:?}");
         }

@@ -128,18 +128,34 @@ fn heading(line: &str, number: usize) -> Result<Heading, FormatError> {
     if suites.is_empty() || !suites.iter().all(narrow) {
         return Err(malformed());
     }
+    let pairs = options_of(options).ok_or_else(malformed)?;
+    let source = value(WHAT, "the source", name)?;
+    Ok((source, value(WHAT, "the version", version)?, suites, pairs))
+}
+
+/// `urgency=medium, binary-only=yes`; only keys that dpkg knows, or that start as its extensions do.
+fn options_of(text: &str) -> Option<Vec<(String, String)>> {
     let mut pairs: Vec<(String, String)> = Vec::new();
-    for option in options.split(',').map(str::trim).filter(|option| !option.is_empty()) {
-        let (key, option) = option.split_once('=').ok_or_else(malformed)?;
-        let key = key.to_ascii_lowercase();
-        let word = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if !word || pairs.iter().any(|(other, _)| *other == key) {
-            return Err(malformed());
+    let text = text.trim();
+    for option in text.split(',').filter(|_| !text.is_empty()) {
+        let (key, option) = option.trim().split_once('=')?;
+        let (key, option) = (key.to_ascii_lowercase(), option.trim());
+        let word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let known = match key.as_str() {
+            "urgency" => option.split([' ', '\t']).next().is_some_and(word),
+            "binary-only" => option == "yes",
+            key => {
+                let prefix = key.strip_prefix('x').and_then(|rest| rest.split_once('-'));
+                let letters = |prefix: &str| !prefix.is_empty() && prefix.bytes().all(|b| b"bcs".contains(&b));
+                prefix.is_some_and(|(prefix, _)| letters(prefix)) && word(key) && !option.is_empty()
+            }
+        };
+        if !known || pairs.iter().any(|(other, _)| *other == key) {
+            return None;
         }
         pairs.push((key, option.to_owned()));
     }
-    let source = value(WHAT, "the source", name)?;
-    Ok((source, value(WHAT, "the version", version)?, suites, pairs))
+    Some(pairs)
 }
 
 /// `Name <mail@address>  date`, with exactly two blanks before the date.
@@ -153,14 +169,8 @@ fn trailer_of(text: &str, number: usize) -> Result<(String, Timestamp), FormatEr
     };
     let (maintainer, date) = text.rsplit_once(">  ").ok_or_else(malformed)?;
     let (name, mail) = maintainer.split_once(" <").ok_or_else(malformed)?;
-    let zone = date.rsplit(' ').next().unwrap_or_default();
-    let numeric = zone.len() == 5 && zone.starts_with(['+', '-']) && zone.bytes().skip(1).all(|b| b.is_ascii_digit());
-    if !numeric
-        || name.trim() != name
-        || mail.contains(['<', '>', ' '])
-        || name.contains(['<', '>'])
-        || date.starts_with(' ')
-    {
+    let odd_name = name.trim() != name || name.contains(['<', '>']);
+    if odd_name || mail.contains(['<', '>', ' ']) || date.starts_with(' ') || !has_shape_of_date(date) {
         return Err(malformed());
     }
     let date = Timestamp::parse_rfc2822(date).map_err(|source| FormatError::Value {
@@ -168,6 +178,32 @@ fn trailer_of(text: &str, number: usize) -> Result<(String, Timestamp), FormatEr
         source,
     })?;
     Ok((format!("{maintainer}>"), date))
+}
+
+/// The one form that dpkg takes: RFC 2822 itself allows years of two digits, named zones and more.
+fn has_shape_of_date(date: &str) -> bool {
+    let digits = |text: &str, least: usize, most: usize| {
+        (least..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    let words: Vec<&str> = date.split(' ').filter(|word| !word.is_empty()).collect();
+    let words = match words.split_first() {
+        Some((weekday, rest)) if weekday.ends_with(',') => rest,
+        _ => words.as_slice(),
+    };
+    let [day, month, year, time, zone] = words else {
+        return false;
+    };
+    let time: Vec<&str> = time.split(':').collect();
+    let [hour, minute, second] = time.as_slice() else {
+        return false;
+    };
+    digits(day, 1, 2)
+        && month.len() == 3
+        && digits(year, 4, 4)
+        && digits(hour, 1, 2)
+        && digits(minute, 2, 2)
+        && digits(second, 2, 2)
+        && zone.strip_prefix(['+', '-']).is_some_and(|zone| digits(zone, 4, 4))
 }
 
 fn bad(number: usize, why: impl ToString) -> FormatError {

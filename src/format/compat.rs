@@ -67,15 +67,10 @@ fn relation(field: &'static str, text: &str) -> Result<Relation, FormatError> {
 
 /// The build profiles, which the crate does not know, stand last; inside `(…)` a `<` is an operator.
 fn split_profiles(text: &str) -> (&str, &str) {
-    let after_version = text.rfind(')').unwrap_or(0);
-    let at = text
-        .char_indices()
-        .find(|(at, c)| *c == '<' && *at >= after_version && !text.get(..*at).is_some_and(|t| unclosed(t)));
-    at.and_then(|(at, _)| text.split_at_checked(at)).unwrap_or((text, ""))
-}
-
-fn unclosed(text: &str) -> bool {
-    text.contains('(') && !text.contains(')')
+    let start = text.rfind(')').unwrap_or(0);
+    let at = text.get(start..).and_then(|rest| rest.find('<'));
+    at.and_then(|at| text.split_at_checked(start.saturating_add(at)))
+        .unwrap_or((text, ""))
 }
 
 /// `<a !b> <c>`; nothing when it is anything else.
