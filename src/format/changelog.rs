@@ -38,10 +38,7 @@ pub fn parse_head(bytes: &[u8]) -> Result<Head, FormatError> {
         number: 0,
         read: 0,
     };
-    let mut line = lines.next_line()?;
-    while line.is_empty() {
-        line = lines.next_line()?;
-    }
+    let line = lines.next_line()?;
     let (source, version, distributions, options) = heading(line, lines.number)?;
     let mut changes = String::new();
     loop {

@@ -238,7 +238,8 @@ fn dpkg_reads_each_changelog_that_is_taken_in_the_same_way() {
         &[
             "hello (1.0-1) custom; urgency=low\n",
             "hello (1:1~a+b) a b-c; urgency=medium, XB-y=z\n",
-            "\nhello (1.0) UNRELEASED;\n",
+            "hello (1.0) UNRELEASED;\n",
+            "\nhello (1.0) a;\n",
             "hello (1.0)  two;\n",
             "hello (1_0) a; urgency=low\n",
             "Hello (1.0) a;\n",
