@@ -1,1 +1,6 @@
-//! Tests of `admission`.
+//! The gate: each rule has a test that fails without it, and properties that hold for any evidence.
+
+mod flow;
+mod properties;
+mod rules;
+mod scenario;
