@@ -1,6 +1,6 @@
 //! From a decision to the next snapshot.
 //!
-//! In the order: pool files by hash, documents, claims in the ledger, indexes by hash, and then the
+//! In the order: claims in the ledger, pool files by hash, documents, indexes by hash, and then the
 //! record, which is the commit. A crash before it leaves objects that nobody names, and claims that
 //! only the same bytes can use; doing it again finishes. A refusal is signed and kept, and changes
 //! nothing else.
@@ -91,9 +91,9 @@ pub fn admit(
         });
     }
     let (packages, sources) = stanzas(gate, candidate)?;
+    ledger::append_ledger(gate.store, gate.archive, &claims(candidate))?;
     fill_pool(gate, candidate)?;
     keep_inputs(gate, candidate, evidence)?;
-    ledger::append_ledger(gate.store, gate.archive, &claims(candidate))?;
     let decision_sha256 = keep(gate, &decision)?;
     let addition = Addition {
         decision: &decision,

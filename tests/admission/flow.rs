@@ -1,1 +1,218 @@
-//! later
+//! From records to packages that apt takes; and what a refusal, a crash, a rival and a thief change.
+
+use std::fs;
+
+use assay::admission::Offered;
+use assay::domain::{Coded as _, Digest, Kind, SnapshotName};
+use assay::format::dsse::{Envelope, IN_TOTO};
+use assay::format::intoto::{Statement, Summary, VerificationResult};
+use assay::format::json;
+use assay::publish::{DECISIONS, GateError, admit, hold, inspect, read_decisions, read_document};
+use assay::snapshot::{Chain, read_index};
+use assay::store::{Key, Store};
+use assay::trust::verify_envelope;
+
+use super::scenario::file;
+use super::site::{Site, deb};
+use crate::support::apt::{Apt, source};
+
+#[test]
+fn what_is_admitted_is_what_apt_gets_with_its_decision_beside_it() {
+    let site = Site::new();
+    let built = site.build("1.0", "first");
+    let admission = site.admit(&built).unwrap();
+    assert!(
+        admission.decision.admitted,
+        "{}",
+        assay::admission::explain(&admission.decision)
+    );
+    let published = admission.published.unwrap();
+
+    let certificate = site.folder.path().join("key.asc");
+    fs::write(&certificate, site.archive_key.certificate_armored().unwrap()).unwrap();
+    let apt = Apt::new(&source(
+        &format!("file:{}/store/custom", site.folder.path().display()),
+        "stable",
+        &certificate,
+    ));
+    apt.update();
+    assert_eq!(apt.versions("hello"), ["1.0"]);
+    let said = apt.get(&["download", "hello"]);
+    assert!(said.ok, "{}", said.text);
+
+    let chain = Chain::load(&site.store, &site.archive).unwrap();
+    let state = &chain.latest().unwrap().suites[0];
+    let decisions = read_decisions(&site.store, &site.archive, state).unwrap();
+    assert_eq!(decisions.len(), 3, "the .deb, the .dsc and the tarball");
+    let sha256 = admission.decision_sha256.unwrap();
+    assert!(decisions.values().all(|(_, decision)| *decision == sha256));
+    let index = state
+        .indexes
+        .iter()
+        .find(|index| index.path.as_str() == DECISIONS)
+        .unwrap();
+    let text = String::from_utf8(read_index(&site.store, &site.archive, &state.suite, index).unwrap()).unwrap();
+    assert!(text.lines().all(|line| line.split(' ').count() == 3), "{text}");
+
+    let envelope = read_document(&site.store, &site.archive, &sha256, 1 << 20).unwrap();
+    let envelope = Envelope::parse(&envelope).unwrap();
+    verify_envelope(&envelope, IN_TOTO, &[site.gate_key.public()]).unwrap();
+    let statement: Statement<Summary> = json::strict("decision", &envelope.payload).unwrap();
+    assert_eq!(statement.predicate.verification_result, VerificationResult::Passed);
+    assert_eq!(statement.predicate.verifier.id, site.gate_fingerprint().as_str());
+    for input in statement
+        .predicate
+        .input_attestations
+        .iter()
+        .filter(|i| i.name.as_deref() != Some("rebuild-record"))
+    {
+        let sha256 = input.digest["sha256"].parse().unwrap();
+        read_document(&site.store, &site.archive, &sha256, 1 << 20).unwrap();
+    }
+
+    let before = site.objects("");
+    let again = site.admit(&built).unwrap();
+    assert_eq!(again.decision_sha256, None, "there was nothing to decide");
+    assert_eq!(again.published.unwrap().serial, published.serial);
+    assert_eq!(site.objects(""), before, "nothing changed");
+}
+
+#[test]
+fn one_changed_byte_is_refused_signed_and_changes_nothing_else() {
+    let site = Site::new();
+    site.admit(&site.build("1.0", "first")).unwrap();
+    let built = site.build("1.1", "second");
+    let (mut candidate, _) = site.prepare(&built);
+    let mut bytes = deb("1.1", "second");
+    let at = bytes.len() - 10;
+    bytes[at] ^= 1;
+    let digest = Digest::of(&bytes);
+    hold(&site.store, &site.archive, &digest, &mut &bytes[..]).unwrap();
+    let name = file("hello_1.1_amd64.deb");
+    candidate.sets[0].outputs = vec![inspect(&site.store, &site.archive, name, digest.sha256).unwrap()];
+    candidate.offered = Offered::Upload {
+        changes: Digest::of(b".changes").sha256,
+    };
+    let (_, evidence) = site.prepare(&built);
+    let public = site.objects("custom/pool");
+    let records = Chain::load(&site.store, &site.archive).unwrap().records().len();
+    let admission = admit(
+        &site.gate(),
+        &built.scenario.policy,
+        &candidate,
+        &evidence,
+        built.scenario.now,
+    )
+    .unwrap();
+    assert!(admission.published.is_none());
+    let broken: Vec<_> = admission.decision.broken().map(|rule| rule.id.as_str()).collect();
+    assert!(broken.contains(&"B1"), "{broken:?}");
+    assert_eq!(site.objects("custom/pool"), public);
+    assert_eq!(
+        Chain::load(&site.store, &site.archive).unwrap().records().len(),
+        records
+    );
+    let declaration = admission.decision.declaration.unwrap();
+    let listed = site.objects(&format!("state/custom/decisions/{declaration}"));
+    assert_eq!(listed.len(), 1);
+    let kept = read_document(&site.store, &site.archive, &admission.decision_sha256.unwrap(), 1 << 20).unwrap();
+    let statement: Statement<Summary> = json::strict("decision", &Envelope::parse(&kept).unwrap().payload).unwrap();
+    assert_eq!(statement.predicate.verification_result, VerificationResult::Failed);
+}
+
+#[test]
+fn a_new_version_takes_the_place_of_the_old_whose_name_never_comes_back() {
+    let site = Site::new();
+    let first = site.admit(&site.build("1.0", "first")).unwrap().published.unwrap();
+    let second = site.admit(&site.build("1.1", "second")).unwrap().published.unwrap();
+    assert!(second.serial > first.serial);
+    let chain = Chain::load(&site.store, &site.archive).unwrap();
+    let names = |serial| {
+        let record = chain.resolve(&SnapshotName::Serial(serial)).unwrap();
+        let decisions = read_decisions(&site.store, &site.archive, &record.suites[0]).unwrap();
+        decisions
+            .into_keys()
+            .map(|path| path.file_name().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(first.serial),
+        ["hello_1.0.dsc", "hello_1.0.tar.xz", "hello_1.0_amd64.deb"]
+    );
+    assert_eq!(
+        names(second.serial),
+        ["hello_1.1.dsc", "hello_1.1.tar.xz", "hello_1.1_amd64.deb"]
+    );
+    let old = site.admit(&site.build("1.0", "other bytes")).unwrap();
+    let broken: Vec<_> = old.decision.broken().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(broken, ["V1", "V3"], "also though no suite holds it any more");
+}
+
+#[test]
+fn rivals_lose_nothing_and_overtake_nobody() {
+    let site = Site::new();
+    let newer = site.build("1.1", "second");
+    let older = site.build("1.0", "first");
+    // Both were decided on the same, empty, ledger.
+    let prepared_newer = site.prepare(&newer);
+    let prepared_older = site.prepare(&older);
+    let run = |built: &super::site::Built, (candidate, evidence): &(_, _)| {
+        admit(
+            &site.gate(),
+            &built.scenario.policy,
+            candidate,
+            evidence,
+            built.scenario.now,
+        )
+    };
+    run(&newer, &prepared_newer).unwrap();
+    let error = run(&older, &prepared_older).unwrap_err();
+    assert!(
+        matches!(&error, GateError::Overtaken { rule, .. } if rule == "V3"),
+        "{error}"
+    );
+    assert_eq!(error.kind(), Kind::Conflict);
+    // Other bytes under the same name lose to the ledger itself.
+    let site = Site::new();
+    let (one, two) = (site.build("1.0", "one"), site.build("1.0", "two"));
+    let (prepared_one, prepared_two) = (site.prepare(&one), site.prepare(&two));
+    let run = |built: &super::site::Built, (candidate, evidence): &(_, _)| {
+        admit(
+            &site.gate(),
+            &built.scenario.policy,
+            candidate,
+            evidence,
+            built.scenario.now,
+        )
+    };
+    run(&one, &prepared_one).unwrap();
+    let error = run(&two, &prepared_two).unwrap_err();
+    assert_eq!(error.code(), "E-GATE-104", "{error}");
+}
+
+#[test]
+fn held_bytes_that_were_swapped_are_not_published() {
+    let site = Site::new();
+    let built = site.build("1.0", "first");
+    let (candidate, evidence) = site.prepare(&built);
+    let digest = candidate.sets[0].outputs[0].digest;
+    let path = site
+        .store
+        .local_path(&Key::held(&site.archive, &digest.sha256))
+        .unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let at = bytes.len() - 10;
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let result = admit(
+        &site.gate(),
+        &built.scenario.policy,
+        &candidate,
+        &evidence,
+        built.scenario.now,
+    );
+    assert_eq!(result.unwrap_err().kind(), Kind::Verification);
+    assert!(Chain::load(&site.store, &site.archive).unwrap().latest().is_none());
+    assert!(site.objects("custom/pool").is_empty());
+}

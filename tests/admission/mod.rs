@@ -4,3 +4,4 @@ mod flow;
 mod properties;
 mod rules;
 mod scenario;
+mod site;

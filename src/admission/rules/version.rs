@@ -13,7 +13,9 @@ pub(super) fn v1(context: &Context<'_>) -> Verdict {
 
 /// Sources, upstream versions, file names.
 pub(super) fn v2(context: &Context<'_>) -> Verdict {
-    taken(context, |key| !matches!(key, LedgerKey::Binary { .. }))
+    taken(context, |key| {
+        !matches!(key, LedgerKey::Binary { .. } | LedgerKey::Suite { .. })
+    })
 }
 
 fn taken(context: &Context<'_>, about: impl Fn(&LedgerKey) -> bool) -> Verdict {

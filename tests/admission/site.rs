@@ -1,0 +1,235 @@
+//! A store with a mirror in it, and a gate before it; packages are made by dpkg-deb.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use assay::admission::{Candidate, Evidence, SourceEvidence, identity};
+use assay::domain::{ArchiveName, Digest, Fingerprint, Sha256, SuiteName, Timestamp};
+use assay::environment::Lock;
+use assay::publish::{Admission, Gate, GateError, Proposal, Records, admit, gather, hold, issue_nonce, propose};
+use assay::site::{CustomArchive, CustomSuite};
+use assay::source::SourceFile;
+use assay::store::{Key, LocalStore, Store};
+use assay::trust::{ArchiveKey, Ed25519Key};
+
+use super::scenario::{Scenario, at, file, sha, version};
+use crate::support::repository::{Repository, now};
+
+pub(crate) struct Site {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: LocalStore,
+    pub(crate) archive: ArchiveName,
+    pub(crate) config: CustomArchive,
+    pub(crate) gate_key: Ed25519Key,
+    pub(crate) archive_key: ArchiveKey,
+    lock: Lock,
+    now: Timestamp,
+}
+
+/// A source package of one version with what two builders made of it.
+pub(crate) struct Built {
+    pub(crate) scenario: Scenario,
+    pub(crate) locks: BTreeMap<Sha256, Lock>,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(&folder.path().join("store")).unwrap();
+        let archive_key = ArchiveKey::generate("Custom <custom@example.org>", now()).unwrap();
+        let config = CustomArchive {
+            origin: "Custom".into(),
+            label: "Custom".into(),
+            suites: vec![CustomSuite {
+                name: SuiteName::new("stable").unwrap(),
+                policy: "default".parse().unwrap(),
+            }],
+            components: vec!["main".parse().unwrap()],
+            architectures: vec!["amd64".parse().unwrap()],
+            valid_days: 10,
+            keep: None,
+            signing_key: archive_key.fingerprint().clone(),
+            environment: Vec::new(),
+        };
+        let lock = mirror(&store);
+        Self {
+            folder,
+            store,
+            archive: "custom".parse().unwrap(),
+            config,
+            gate_key: Ed25519Key::generate(),
+            archive_key,
+            lock,
+            now: now(),
+        }
+    }
+
+    pub(crate) fn gate(&self) -> Gate<'_> {
+        Gate {
+            store: &self.store,
+            archive: &self.archive,
+            config: &self.config,
+            public_url: "file:///nowhere",
+            key: &self.gate_key,
+            signer: &self.archive_key,
+            program: "assay test",
+        }
+    }
+
+    /// `hello` of a version, built twice to these bytes, and held.
+    pub(crate) fn build(&self, text: &str, content: &str) -> Built {
+        let deb = deb(text, content);
+        let mut scenario = Scenario::good();
+        scenario.now = self.now;
+        scenario.rule(|policy| {
+            policy.environment_floor = None;
+            policy.signers[0].valid_until = None;
+        });
+        let files = self.source(text);
+        scenario.declare(|declaration| {
+            declaration.version = version(text);
+            declaration.tree_sha256 = sha(content);
+            declaration.source_format = "3.0 (native)".into();
+            declaration.upstream = None;
+            declaration.source_date_epoch = self.now.unix() - 86_400;
+            declaration.packages.truncate(1);
+            declaration.files = files;
+        });
+        let signed_at = self.now.plus(-3600);
+        let source = scenario.evidence.source.as_mut().unwrap();
+        (source.tagged_at, source.signers[0].made_at) = (signed_at, signed_at);
+        let name = file(&format!("hello_{text}_amd64.deb"));
+        let digest = Digest::of(&deb);
+        hold(&self.store, &self.archive, &digest, &mut &deb[..]).unwrap();
+        let lock = identity(&self.lock).unwrap();
+        let declaration = identity(&scenario.candidate.declaration).unwrap();
+        for record in &mut scenario.evidence.records {
+            let builder = &record.builder;
+            let asked = issue_nonce(&self.store, &self.archive, declaration, lock, builder, self.now, 600).unwrap();
+            record.nonce = asked.nonce;
+            record.lock = lock;
+            record.outputs = BTreeMap::from([(name.clone(), digest.sha256)]);
+            (record.started_on, record.finished_on) = (self.now, self.now);
+        }
+        Built {
+            scenario,
+            locks: BTreeMap::from([(lock, self.lock.clone())]),
+        }
+    }
+
+    /// A native source package, held.
+    fn source(&self, text: &str) -> Vec<SourceFile> {
+        let tarball = format!("the tarball of {text}");
+        let tarball_name = format!("hello_{text}.tar.xz");
+        let digest = Digest::of(tarball.as_bytes());
+        let dsc = format!(
+            "Format: 3.0 (native)\nSource: hello\nBinary: hello\nArchitecture: any\nVersion: {text}\n\
+             Maintainer: T <t@example.org>\nPackage-List:\n hello deb devel optional arch=any\n\
+             Checksums-Sha256:\n {} {} {tarball_name}\nFiles:\n {} {} {tarball_name}\n",
+            digest.sha256,
+            digest.size,
+            "0123456789abcdef".repeat(2),
+            digest.size,
+        );
+        let hold = |name: String, bytes: &[u8]| {
+            let digest = Digest::of(bytes);
+            hold(&self.store, &self.archive, &digest, &mut &*bytes).unwrap();
+            SourceFile {
+                name: file(&name),
+                digest,
+            }
+        };
+        vec![
+            hold(format!("hello_{text}.dsc"), dsc.as_bytes()),
+            hold(tarball_name, tarball.as_bytes()),
+        ]
+    }
+
+    /// What the rebuilders' outputs make, with all evidence from the store.
+    pub(crate) fn prepare(&self, built: &Built) -> (Candidate, Evidence) {
+        let scenario = &built.scenario;
+        let proposal = Proposal {
+            archive: &self.archive,
+            suites: &scenario.candidate.suites,
+            policy_name: &scenario.candidate.policy,
+            policy: &scenario.policy,
+            declaration: &scenario.candidate.declaration,
+            source_files: &scenario.candidate.source_files,
+            locks: &built.locks,
+        };
+        let records = Records {
+            records: scenario.evidence.records.clone(),
+            unreadable: Vec::new(),
+        };
+        let candidate = propose(&self.store, &proposal, &records.records).unwrap();
+        let source: SourceEvidence = scenario.evidence.source.clone().unwrap();
+        let evidence = gather(&self.store, &candidate, &built.locks, &records, Ok(source)).unwrap();
+        (candidate, evidence)
+    }
+
+    pub(crate) fn admit(&self, built: &Built) -> Result<Admission, GateError> {
+        let (candidate, evidence) = self.prepare(built);
+        admit(&self.gate(), &built.scenario.policy, &candidate, &evidence, self.now)
+    }
+
+    /// Every object of the store with its size: what a refusal must not change.
+    pub(crate) fn objects(&self, prefix: &str) -> Vec<(Key, u64)> {
+        let list = self.store.list(prefix).unwrap();
+        list.into_iter().map(|meta| (meta.key, meta.size)).collect()
+    }
+
+    pub(crate) fn gate_fingerprint(&self) -> Fingerprint {
+        self.gate_key.public().fingerprint()
+    }
+}
+
+/// A mirror whose snapshot lists two packages of the build environment, and the lock of them.
+fn mirror(store: &LocalStore) -> Lock {
+    let mut debian = Repository::new("file:///nowhere");
+    debian.archive = "debian".parse().unwrap();
+    let stanza = |name: &str, version: &str, sha256: Sha256| {
+        format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\n\
+             Filename: pool/main/{name}.deb\nSize: 1000\nSHA256: {sha256}\n\n"
+        )
+    };
+    let packages = [
+        stanza("gcc-14", "14.2.0-19", sha("gcc-14")),
+        stanza("hello", "0.9-1", sha("Debian's hello")),
+        stanza("libc6", "2.41-12", sha("libc6")),
+    ]
+    .concat();
+    let record = debian.commit(store, &packages);
+    let upstream = record.suites[0].upstream.clone().unwrap();
+    let mut lock = super::scenario::lock();
+    let locked = &mut lock.snapshots[0];
+    locked.id = record.id.clone();
+    locked.serial = record.serial.clone();
+    locked.inrelease_sha256 = Some(upstream.inrelease.sha256);
+    locked.release_date = Some(upstream.date);
+    locked.packages_sha256 = vec![Sha256::of(packages.as_bytes())];
+    lock
+}
+
+/// A package that holds one file.
+pub(crate) fn deb(version: &str, content: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+    fs::create_dir_all(tree.join("usr/share/hello")).unwrap();
+    fs::write(tree.join("usr/share/hello/text"), content).unwrap();
+    let control = format!(
+        "Package: hello\nVersion: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\nDescription: x\n"
+    );
+    fs::write(tree.join("DEBIAN/control"), control).unwrap();
+    let path = folder.path().join("hello.deb");
+    let output = Command::new("dpkg-deb")
+        .args(["--root-owner-group", "--build"])
+        .args([&tree, &path])
+        .env("SOURCE_DATE_EPOCH", at("2026-01-01T00:00:00Z").unix().to_string())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    fs::read(path).unwrap()
+}
