@@ -71,6 +71,7 @@ pub struct Provenance<E> {
     /// Who built it, when, with what by-products.
     pub run_details: RunDetails,
     /// How it ended.
+    #[serde(rename = "assay_outcome")]
     pub assay_outcome: Outcome,
 }
 
@@ -154,8 +155,10 @@ pub struct Summary {
     /// The version of SLSA.
     pub slsa_version: String,
     /// Each rule and how it came out.
+    #[serde(rename = "assay_rules")]
     pub assay_rules: Vec<RuleResult>,
     /// What the subjects are to the archive.
+    #[serde(rename = "assay_binding")]
     pub assay_binding: Binding,
 }
 

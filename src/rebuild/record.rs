@@ -246,7 +246,7 @@ mod tests {
             "buildPath":"/build","debBuildOptions":"parallel=1","debBuildProfiles":"","lcAll":"C.UTF-8","tz":"UTC","umask":"0022",
             "hostname":"h","user":"u","uid":1000,"sourceDateEpoch":1,"network":"none","seconds":9}}}},"resolvedDependencies":[]}},
             "runDetails":{{"builder":{{"id":"b"}},"metadata":{{"invocationId":"n","startedOn":"2026-01-01T00:00:00Z",
-            "finishedOn":"2026-01-01T00:00:00Z"}},"byproducts":[]}},"assayOutcome":"{outcome}"}}}}"#,
+            "finishedOn":"2026-01-01T00:00:00Z"}},"byproducts":[]}},"assay_outcome":"{outcome}"}}}}"#,
             intoto::STATEMENT,
             intoto::PROVENANCE
         )
