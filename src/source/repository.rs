@@ -8,7 +8,7 @@ use super::{Declaration, SourceError};
 use crate::domain::{GitOid, GitRef, Sha256, escape};
 use crate::host::{HostError, TempFolder, files};
 
-const LARGEST_SOURCE: u64 = 2 << 30;
+const LARGEST_SOURCE: u64 = 1 << 30;
 const BATCH: u64 = 64 << 20;
 /// More than the header line of one object needs: id, type and size.
 const HEADER: u64 = 128;
@@ -225,10 +225,11 @@ impl Repository {
             .arg("--")
             .arg(&made)
             .run()?;
-        // What is left of a fetch that was cut off before there was a HEAD.
-        files::remove_folder(&self.folder)?;
-        files::rename(&made, &self.folder)?;
-        Ok(())
+        match files::rename(&made, &self.folder) {
+            // Another process was faster; its repository is as good.
+            Err(_) if files::exists(&self.folder.join("HEAD")) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     fn fetch_refs(&self, address: &Address, refs: &[&GitRef], settings: &Path) -> Result<(), SourceError> {
