@@ -1,1 +1,96 @@
 //! The command line: one file per verb; text, progress, exit codes; no logic.
+//!
+//! Owns what is printed and which exit code a failure gives (DESIGN §10, §11). What a script would
+//! read goes to standard output, one record a line; everything else goes to standard error.
+
+mod args;
+mod context;
+mod failure;
+mod output;
+
+mod admit;
+mod declare;
+mod env;
+mod generate;
+mod init;
+mod key;
+mod mirror;
+mod publish;
+mod rebuild;
+mod serve;
+mod snapshot;
+mod source;
+mod sources;
+mod status;
+mod verify;
+mod why;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use args::command;
+
+use args::{Arguments, Verb};
+use context::Context;
+use failure::Failure;
+
+/// Parses the arguments of the process, runs the verb, prints how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    start_log(arguments.verbose);
+    let json = arguments.json;
+    match run(arguments) {
+        Ok(code) => code,
+        Err(failure) => {
+            failure.print(json);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let context = Context::new(&arguments);
+    match arguments.verb {
+        Verb::Init(args) => init::run(&context, &args),
+        Verb::Mirror(args) => mirror::run(&context, &args),
+        Verb::Snapshot(args) => snapshot::run(&context, &args),
+        Verb::Declare(args) => declare::run(&context, &args),
+        Verb::Source(args) => source::run(&context, &args),
+        Verb::Env(args) => env::run(&context, &args),
+        Verb::Rebuild(args) => rebuild::run(&context, &args),
+        Verb::Admit(args) => admit::run(&context, &args),
+        Verb::Publish(args) => publish::run(&context, &args),
+        Verb::Sources(args) => sources::run(&context, &args),
+        Verb::Why(args) => why::run(&context, &args),
+        Verb::Verify(args) => verify::run(&context, &args),
+        Verb::Status(args) => status::run(&context, &args),
+        Verb::Serve(args) => serve::run(&context, &args),
+        Verb::Key(args) => key::run(&context, &args),
+        Verb::Generate(args) => generate::run(&context, &args),
+    }
+}
+
+/// What `-v` shows, on standard error.
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "assay=warn",
+        1 => "assay=info",
+        _ => "assay=debug",
+    };
+    // A second subscriber in one process (tests) is no reason to fail.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .try_init();
+}

@@ -4,6 +4,7 @@ use crate::domain::{Coded, DomainError, Kind};
 use crate::format::FormatError;
 use crate::host::HostError;
 use crate::trust::TrustError;
+use crate::snapshot::SnapshotError;
 
 /// An environment that cannot be resolved, locked or built.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,17 @@ pub enum EnvironmentError {
     /// The throwaway key could not be made or used.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// A snapshot lacks what the environment is resolved from.
+    #[error("the snapshot {snapshot} has no {what}")]
+    NoIndex {
+        /// Which snapshot.
+        snapshot: String,
+        /// Which suite or index.
+        what: String,
+    },
+    /// A snapshot is missing or damaged.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A name or version is malformed.
     #[error(transparent)]
     Domain(#[from] DomainError),
@@ -108,6 +120,8 @@ impl Coded for EnvironmentError {
             Self::Bug { .. } => "E-ENV-007",
             Self::NotInSnapshot { .. } => "E-ENV-008",
             Self::Folder { .. } => "E-ENV-009",
+            Self::NoIndex { .. } => "E-ENV-010",
+            Self::Snapshot(source) => source.code(),
             Self::Format { source, .. } => source.code(),
             Self::Trust(source) => source.code(),
             Self::Domain(source) => source.code(),
@@ -117,13 +131,14 @@ impl Coded for EnvironmentError {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Wanted { .. } | Self::Unsatisfiable { .. } | Self::Folder { .. } => Kind::Usage,
+            Self::Wanted { .. } | Self::Unsatisfiable { .. } | Self::Folder { .. } | Self::NoIndex { .. } => Kind::Usage,
             Self::Missing { .. }
             | Self::Ambiguous { .. }
             | Self::NotInSnapshot { .. }
             | Self::NotTheLock { .. }
             | Self::Format { .. } => Kind::Verification,
             Self::Trust(source) => source.kind(),
+            Self::Snapshot(source) => source.kind(),
             Self::Mmdebstrap { .. } => Kind::Environment,
             Self::Bug { .. } => Kind::Bug,
             Self::Domain(source) => source.kind(),
@@ -138,6 +153,8 @@ impl Coded for EnvironmentError {
             }
             Self::Missing { .. } => Some("resolve the lock again with `assay env lock`".to_owned()),
             Self::Trust(source) => source.hint(),
+            Self::NoIndex { .. } => Some("check `environment` in the custom archive's file".to_owned()),
+            Self::Snapshot(source) => source.hint(),
             Self::Host(source) => source.hint(),
             _ => None,
         }

@@ -18,7 +18,7 @@ pub enum Clock {
 impl Clock {
     /// Fixed by `SOURCE_DATE_EPOCH` when that is set to a number, else the machine's.
     #[must_use]
-    pub fn from_environment(environment: &Environment) -> Self {
+    pub fn from_environment(environment: Environment) -> Self {
         match environment.get("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()) {
             Some(seconds) => Self::Fixed(Timestamp::from_unix(seconds)),
             None => Self::System,

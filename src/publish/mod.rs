@@ -28,7 +28,7 @@ pub use gate_error::GateError;
 pub use known::{Known, load_known};
 pub use ledger::{append_ledger, load_ledger};
 pub use plan::{Release, Step, plan};
-pub use project::{Published, PublishedSuite, project, publish};
+pub use project::{Published, PublishedSuite, is_published, project, publish};
 pub use propose::{Proposal, gather, inspect, propose};
 pub use sign::{ReleaseSigner, Signed};
 pub use stage::{DECISIONS, Decisions, parse_decisions, read_decisions};

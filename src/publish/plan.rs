@@ -175,7 +175,7 @@ fn kept(state: &SuiteState) -> impl Iterator<Item = &IndexFile> {
 }
 
 /// As the mirrors of Debian write it: other tools read the serial from it.
-fn trace(record: &Record) -> Vec<u8> {
+pub(super) fn trace(record: &Record) -> Vec<u8> {
     let date = record.id.timestamp().rfc2822();
     format!("Archive serial: {}\nDate: {date}\n", record.serial).into_bytes()
 }

@@ -38,6 +38,19 @@ pub struct PublishedSuite {
     pub inrelease: Digest,
 }
 
+/// Whether a record is published: its serial is in the trace, which is written last of all.
+///
+/// # Errors
+/// The store's failure.
+pub fn is_published(store: &dyn Store, record: &Record) -> Result<bool, PublishError> {
+    let wanted = super::plan::trace(record);
+    match store.get(&Key::trace(&record.archive), wanted.len() as u64) {
+        Ok(found) => Ok(found == wanted),
+        Err(StoreError::Missing(_) | StoreError::TooLarge { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Publishes the newest snapshot of an archive, and those before it whose publishing a crash cut
 /// short. Safe beside other writers: whoever ends last leaves the newest.
 ///

@@ -13,6 +13,7 @@ mod compare;
 mod error;
 mod record;
 mod run;
+mod variation;
 
 pub use compare::{Comparison, Difference, compare};
 pub use error::RebuildError;

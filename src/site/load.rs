@@ -318,6 +318,14 @@ pub enum SiteError {
         /// What is wrong.
         why: String,
     },
+    /// A keyring file is malformed, or lacks a key that the mirror demands.
+    #[error("the keyring `{}`: {why}", path.display())]
+    Keyring {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// A key file is not that of the key it is named after.
     #[error("`{}` is not the key {fingerprint}: {why}", path.display())]
     Key {
@@ -341,6 +349,7 @@ impl Coded for SiteError {
             Self::WrongKind { .. } => "E-SITE-005",
             Self::Inconsistent { .. } => "E-SITE-006",
             Self::Key { .. } => "E-SITE-007",
+            Self::Keyring { .. } => "E-SITE-008",
         }
     }
     fn kind(&self) -> Kind {

@@ -5,6 +5,7 @@
 
 mod archive;
 mod config;
+mod keys;
 mod load;
 mod policy;
 

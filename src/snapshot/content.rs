@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{IndexFile, Record, SnapshotError, SuiteState};
 use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
 use crate::format::json;
+use crate::format::compress::{Compression, decompress};
 use crate::store::{Key, Store, StoreError};
 
 /// The identity of what a snapshot holds: a SHA-256 over the names of its suites and the paths and
@@ -73,4 +74,37 @@ pub fn read_index(
         return Err(SnapshotError::Damaged { key });
     }
     Ok(bytes)
+}
+
+/// The largest uncompressed index that is read, in bytes.
+const LARGEST_PLAIN: u64 = 1 << 30;
+
+/// Reads one index of a snapshot as `read_index` does, and decompresses it.
+///
+/// # Errors
+/// As `read_index`; `Record` when it cannot be decompressed.
+pub fn read_plain_index(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suite: &SuiteName,
+    index: &IndexFile,
+) -> Result<Vec<u8>, SnapshotError> {
+    let bytes = read_index(store, archive, suite, index)?;
+    decompress(Compression::of_name(index.path.as_str()), &bytes, LARGEST_PLAIN).map_err(|source| {
+        SnapshotError::Record {
+            key: index_key(archive, suite, index),
+            source,
+        }
+    })
+}
+
+/// The kept form of an index that is quickest to read, by the name of its uncompressed form.
+#[must_use]
+pub fn kept_index<'a>(state: &'a SuiteState, plain: &str) -> Option<&'a IndexFile> {
+    let of_this = |index: &&IndexFile| {
+        let rest = index.path.as_str().strip_prefix(plain);
+        index.kept && matches!(rest, Some("" | ".gz" | ".xz" | ".zst"))
+    };
+    // Smaller forms are cheaper to hash, and decompressing costs less than reading plain text twice.
+    state.indexes.iter().filter(of_this).min_by_key(|index| index.digest.size)
 }

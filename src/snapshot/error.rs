@@ -67,6 +67,15 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// The object that the error is about, when it is about one.
+    #[must_use]
+    pub fn object(&self) -> Option<&Key> {
+        match self {
+            Self::Record { key, .. } | Self::Chain { key, .. } | Self::Damaged { key } => Some(key),
+            _ => None,
+        }
+    }
+
     pub(crate) fn suite(suite: &SuiteName, why: impl AsRef<str>) -> Self {
         Self::Suite {
             suite: suite.clone(),

@@ -13,6 +13,6 @@ mod record;
 pub use chain::{Chain, Committed, commit, next};
 pub use check::is_descriptive;
 pub(crate) use content::upstream_inrelease_path;
-pub use content::{content_digest, index_key, read_index, upstream_inrelease_key};
+pub use content::{content_digest, index_key, kept_index, read_index, read_plain_index, upstream_inrelease_key};
 pub use error::SnapshotError;
 pub use record::{IndexFile, Record, SuiteState, UpstreamRelease};

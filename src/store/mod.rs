@@ -216,6 +216,21 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn local_path(&self, key: &Key) -> Option<PathBuf>;
 }
 
+/// The digest of an object's stream, read once and kept nowhere.
+///
+/// # Errors
+/// When the stream breaks.
+pub fn hash_stream(key: &Key, mut stream: Box<dyn Read + Send>) -> Result<Digest, StoreError> {
+    use sha2::Digest as _;
+    let mut hasher = sha2::Sha256::new();
+    let size = std::io::copy(&mut stream, &mut hasher).map_err(|source| StoreError::Backend {
+        act: "read",
+        key: key.to_string(),
+        source: Box::new(source),
+    })?;
+    Ok(Digest { sha256: Sha256::from_bytes(hasher.finalize().into()), size })
+}
+
 /// What the store could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -1,1 +1,40 @@
 //! Verify: the reader's view (DESIGN §8). Shares parsers with the rest, no state and no planner.
+//!
+//! Owns what a reader can recheck from keys and Git alone: every signature, every object by hash,
+//! each mirror index against upstream's own signature, each custom package against its decision,
+//! records, environment and signed commit. Reads the store and writes nothing. A damaged object is
+//! reported once, under its own name; what only fails because of it is not reported beside it.
+
+mod anchors;
+mod custom;
+mod evidence;
+mod objects;
+mod releases;
+mod report;
+mod why;
+
+pub use anchors::{Anchor, AnchorKind, Anchors};
+pub use report::{Problem, Report, VerifyError};
+pub use why::{Chain, Found, Git, Hop, Proof, Subject, find, why};
+
+use crate::domain::Timestamp;
+use crate::host::Progress;
+use crate::store::Store;
+
+/// Rechecks a whole store.
+///
+/// # Errors
+/// When the store cannot be read at all. What does not hold is in the report.
+pub fn verify(store: &dyn Store, anchors: &Anchors, now: Timestamp, progress: &Progress) -> Result<Report, VerifyError> {
+    let mut report = Report::default();
+    let chains = objects::chains(store, anchors, &mut report);
+    let damaged = objects::check(store, anchors, &chains, progress, &mut report)?;
+    for (anchor, chain) in &chains {
+        releases::check(store, anchor, chain, &damaged, now, &mut report);
+        if let AnchorKind::Custom { .. } = anchor.kind {
+            custom::check(store, anchors, anchor, chain, &damaged, &mut report);
+        }
+    }
+    report.sort();
+    Ok(report)
+}

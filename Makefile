@@ -1,0 +1,34 @@
+# Two commands are the whole set-up: `make demo` and `make test`. The rest wraps cargo.
+
+CARGO ?= cargo
+FUZZ_SECONDS ?= 4
+SITE ?= demo-site
+
+.PHONY: demo test setup build check fuzz clean
+
+# The main job on real Debian input; leaves the site in $(SITE) to look around in.
+demo: build
+	tests/demo/run "$(SITE)"
+
+# Unit, property and end-to-end tests with real apt, dpkg, gpgv, git and mmdebstrap; then the fuzz targets.
+test: build
+	$(CARGO) clippy --quiet --all-targets -- -D warnings
+	$(CARGO) test --locked
+	tests/fuzz/run $(FUZZ_SECONDS)
+
+# All that the two need, from Debian's packages.
+setup:
+	tests/setup
+
+build: setup
+	$(CARGO) build --locked
+
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+fuzz: setup
+	tests/fuzz/run $(FUZZ_SECONDS)
+
+clean:
+	$(CARGO) clean

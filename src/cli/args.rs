@@ -1,0 +1,350 @@
+//! Every verb and option, as clap reads them; man pages and completions are made from this.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::domain::{ArchiveName, BuilderId, Component, GitRef, PackageName, SnapshotRef, SuiteName};
+
+/// An APT repository manager that proves where every package came from.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, max_term_width = 100, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// The site's folder [default: the nearest one with an `assay.toml`, from here upwards]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) site: Option<PathBuf>,
+    /// Print records as JSON, one a line
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// No notes and no progress, only records and errors
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+    /// Say more; twice: still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// The whole command, for man pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    Init(InitArgs),
+    Mirror(MirrorArgs),
+    Snapshot(SnapshotArgs),
+    Declare(DeclareArgs),
+    Source(SourceArgs),
+    Env(EnvArgs),
+    Rebuild(RebuildArgs),
+    Admit(AdmitArgs),
+    Publish(PublishArgs),
+    Sources(SourcesArgs),
+    Why(WhyArgs),
+    Verify(VerifyArgs),
+    Status(StatusArgs),
+    Serve(ServeArgs),
+    Key(KeyArgs),
+    Generate(GenerateArgs),
+}
+
+/// Make a new site with keys
+///
+/// Refuses a folder that is not empty. Prints the fingerprints of the new keys and the next steps.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay init /srv/assay --public-url http://deb.example.org")]
+pub(super) struct InitArgs {
+    /// The folder to make the site in
+    #[arg(value_name = "DIR")]
+    pub(super) folder: PathBuf,
+    /// The base URL under which clients will reach the archives
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(super) public_url: String,
+    /// The Debian codename to mirror [default: that of this machine]
+    #[arg(long)]
+    pub(super) codename: Option<SuiteName>,
+}
+
+/// Follow upstream: verify, fetch, make the next snapshot and publish it
+///
+/// Prints one line for each archive: `debian 2026112201 20261122T072000Z new`, or `… unchanged`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay mirror debian\n  assay mirror --json")]
+pub(super) struct MirrorArgs {
+    /// The mirrors to follow [default: all]
+    #[arg(value_name = "ARCHIVE")]
+    pub(super) archives: Vec<ArchiveName>,
+    /// Accept that upstream renamed a suite (`stable` became `oldstable`), once
+    #[arg(long)]
+    pub(super) allow_release_info_change: bool,
+}
+
+/// Look at snapshots
+#[derive(Debug, Args)]
+pub(super) struct SnapshotArgs {
+    #[command(subcommand)]
+    pub(super) verb: SnapshotVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SnapshotVerb {
+    /// List snapshots, oldest first: archive, serial, id, reason
+    #[command(after_help = "Example:\n  assay snapshot list debian")]
+    List {
+        /// The archives [default: all]
+        #[arg(value_name = "ARCHIVE")]
+        archives: Vec<ArchiveName>,
+    },
+    /// Show one snapshot: its suites, dates, sizes and what upstream signed
+    #[command(after_help = "Example:\n  assay snapshot show debian@2026112201\n  assay snapshot show debian")]
+    Show {
+        /// `ARCHIVE@ID`: an id, a serial, `latest` or any timestamp
+        #[arg(value_name = "REF")]
+        reference: SnapshotRef,
+    },
+}
+
+/// Verify a signed tag and write the declaration of its source package
+///
+/// Fetches the tag, checks who signed it, reads debian/, derives the source package, and writes
+/// `repos/<archive>/<source>.toml`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay declare https://git.example.org/hello.git --ref refs/tags/debian/2.10-3 --archive custom"
+)]
+pub(super) struct DeclareArgs {
+    /// The repository: a URL or a folder
+    #[arg(value_name = "GIT-URL")]
+    pub(super) git: String,
+    /// The signed tag, fully qualified
+    #[arg(long = "ref", value_name = "REF")]
+    pub(super) tag: GitRef,
+    /// The custom archive [default: the only one]
+    #[arg(long)]
+    pub(super) archive: Option<ArchiveName>,
+    /// The suites that the package is for [default: the first of the archive]
+    #[arg(long = "suite", value_name = "SUITE")]
+    pub(super) suites: Vec<SuiteName>,
+    /// The component [default: the first of the archive]
+    #[arg(long)]
+    pub(super) component: Option<Component>,
+    /// The tag of the upstream tree, for `3.0 (quilt)` [default: refs/tags/upstream/VERSION]
+    #[arg(long, value_name = "REF")]
+    pub(super) upstream: Option<GitRef>,
+}
+
+/// Names of declared source packages.
+#[derive(Debug, Args)]
+pub(super) struct Declared {
+    /// Declared source packages
+    #[arg(value_name = "NAME", required = true)]
+    pub(super) names: Vec<PackageName>,
+    /// The custom archive [default: the only one]
+    #[arg(long)]
+    pub(super) archive: Option<ArchiveName>,
+}
+
+/// Check a declared source, or derive its source package
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    #[command(subcommand)]
+    pub(super) verb: SourceVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SourceVerb {
+    /// Fetch the tag again and check that all of the declaration follows from it
+    #[command(after_help = "Example:\n  assay source verify hello")]
+    Verify(Declared),
+    /// Write the derived .dsc and tarballs to a folder
+    #[command(after_help = "Example:\n  assay source build hello --output /tmp/hello")]
+    Build {
+        #[command(flatten)]
+        declared: Declared,
+        /// Where to write
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        output: PathBuf,
+    },
+}
+
+/// Lock and build environments
+#[derive(Debug, Args)]
+pub(super) struct EnvArgs {
+    #[command(subcommand)]
+    pub(super) verb: EnvVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum EnvVerb {
+    /// Resolve build dependencies from snapshots and write `repos/<archive>/<source>.lock`
+    #[command(after_help = "Example:\n  assay env lock hello\n  assay env lock hello --snapshot debian@2026112201")]
+    Lock {
+        #[command(flatten)]
+        declared: Declared,
+        /// The snapshots to resolve from [default: the latest of each archive]
+        #[arg(long = "snapshot", value_name = "REF")]
+        snapshots: Vec<SnapshotRef>,
+    },
+    /// Build the chroot again from the lock and compare its digest
+    #[command(after_help = "Example:\n  assay env build hello")]
+    Build(Declared),
+}
+
+/// Rebuild declared sources and sign what came out
+///
+/// Each run makes one record. A build that fails is recorded too.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay rebuild hello --builder alice/laptop\n  assay rebuild hello --plan --json")]
+pub(super) struct RebuildArgs {
+    #[command(flatten)]
+    pub(super) declared: Declared,
+    /// The builder whose key signs [default: every builder of the policy whose secret key is here]
+    #[arg(long = "builder", value_name = "ID")]
+    pub(super) builders: Vec<BuilderId>,
+    /// Only print the jobs that the policy still lacks
+    #[arg(long)]
+    pub(super) plan: bool,
+}
+
+/// Decide whether rebuilt packages may enter the archive, and publish those that may
+///
+/// Exit 1 when one is refused. Every decision is signed and kept, refusals too.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay admit hello\n  assay admit ./hello_2.10-3_amd64.changes --explain")]
+pub(super) struct AdmitArgs {
+    /// Declared source packages, or `.changes` files of builds that are offered
+    #[arg(value_name = "NAME|FILE.changes", required = true)]
+    pub(super) candidates: Vec<String>,
+    /// The custom archive [default: the only one]
+    #[arg(long)]
+    pub(super) archive: Option<ArchiveName>,
+    /// Print each rule with its evidence and the command that repeats the check
+    #[arg(long)]
+    pub(super) explain: bool,
+}
+
+/// Project the newest record again: finishes what a crash interrupted
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay publish")]
+pub(super) struct PublishArgs {
+    /// The archives [default: all]
+    #[arg(value_name = "ARCHIVE")]
+    pub(super) archives: Vec<ArchiveName>,
+}
+
+/// Print APT sources for exactly one state
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay sources --snapshot debian@2026112201 --snapshot custom > /etc/apt/sources.list.d/assay.sources"
+)]
+pub(super) struct SourcesArgs {
+    /// The snapshots [default: the latest of every archive]
+    #[arg(long = "snapshot", value_name = "REF")]
+    pub(super) snapshots: Vec<SnapshotRef>,
+    /// The base URL to write [default: the site's public URL]
+    #[arg(long)]
+    pub(super) url: Option<String>,
+}
+
+/// Print the chain behind a package, a file or a hash, hop by hop
+///
+/// Exit 0 when every hop is proven, 3 when one is refuted, 6 when the evidence does not suffice.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay why hello\n  assay why ./hello_2.10-3_amd64.deb")]
+pub(super) struct WhyArgs {
+    /// A package name, a file, or a SHA-256
+    #[arg(value_name = "PACKAGE|FILE|SHA256")]
+    pub(super) what: String,
+    /// Do not fetch the Git repository: the last hops are then unknown
+    #[arg(long)]
+    pub(super) offline: bool,
+}
+
+/// Recheck the whole store from keys and Git alone
+///
+/// Exit 3 when something does not hold; each problem is one line: code, object, cause.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay verify\n  assay verify /backup/store --json")]
+pub(super) struct VerifyArgs {
+    /// A copy of the store [default: the site's own]
+    #[arg(value_name = "DIR")]
+    pub(super) store: Option<String>,
+    /// Also derive every declared source from its Git repository again
+    #[arg(long)]
+    pub(super) git: bool,
+}
+
+/// Ages, expiries, and what fails
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay status --json")]
+pub(super) struct StatusArgs {}
+
+/// Serve archives over HTTP, with snapshot URLs and pull-through
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay serve --listen 127.0.0.1:8080")]
+pub(super) struct ServeArgs {
+    /// Where to listen; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(super) listen: std::net::SocketAddr,
+}
+
+/// Make and list keys
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    #[command(subcommand)]
+    pub(super) verb: KeyVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyVerb {
+    /// Make a key: OpenPGP for an archive, Ed25519 for a builder or the gate
+    #[command(after_help = "Example:\n  assay key new archive --name 'Example archive'\n  assay key new builder")]
+    New {
+        /// What the key is for
+        #[arg(value_enum)]
+        purpose: Purpose,
+        /// The user id of an archive's key
+        #[arg(long, default_value = "Assay archive")]
+        name: String,
+    },
+    /// List the site's keys: fingerprint, kind, and whether the secret is here
+    #[command(after_help = "Example:\n  assay key list")]
+    List,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Purpose {
+    /// OpenPGP: signs Release files
+    Archive,
+    /// Ed25519: signs rebuild records
+    Builder,
+    /// Ed25519: signs decisions
+    Gate,
+}
+
+/// Print shell completions or write man pages
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay generate completions bash > /etc/bash_completion.d/assay\n  assay generate man /usr/share/man/man1")]
+pub(super) struct GenerateArgs {
+    #[command(subcommand)]
+    pub(super) what: GenerateVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GenerateVerb {
+    /// Completions for a shell, on standard output
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Man pages, one for each verb, into a folder
+    Man {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+}

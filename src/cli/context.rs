@@ -1,0 +1,91 @@
+//! What every verb needs: the site, the clock, the store, how to print.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::args::Arguments;
+use super::failure::{Failure, UsageError};
+use super::output::Output;
+use crate::domain::{ArchiveName, Timestamp};
+use crate::host::{Clock, Environment, Progress};
+use crate::site::{ArchiveConfig, Site};
+use crate::store::{Store, open_store};
+
+/// The state of one run.
+#[derive(Debug)]
+pub(super) struct Context {
+    site: Option<PathBuf>,
+    pub(super) clock: Clock,
+    pub(super) environment: Environment,
+    pub(super) output: Output,
+    pub(super) progress: Progress,
+}
+
+impl Context {
+    pub(super) fn new(arguments: &Arguments) -> Self {
+        let environment = Environment;
+        let shown = !arguments.quiet && !arguments.json;
+        Self {
+            site: arguments.site.clone(),
+            clock: Clock::from_environment(environment),
+            environment,
+            output: Output { json: arguments.json, quiet: arguments.quiet },
+            progress: if shown { Progress::on_terminal() } else { Progress::hidden() },
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The site that `--site` or the current folder names.
+    pub(super) fn site(&self) -> Result<Site, Failure> {
+        match &self.site {
+            Some(folder) => Ok(Site::load(folder)?),
+            None => Ok(Site::find(&self.environment.current_folder()?)?),
+        }
+    }
+
+    /// The site's store.
+    pub(super) fn store(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
+        Ok(open_store(&site.config().store, site.root())?)
+    }
+}
+
+/// The archives that were named, or all that `wanted` takes.
+pub(super) fn named_or_all(
+    site: &Site,
+    named: &[ArchiveName],
+    wanted: fn(&ArchiveConfig) -> bool,
+) -> Result<Vec<ArchiveName>, Failure> {
+    if named.is_empty() {
+        let all = site.archives().iter().filter(|(_, archive)| wanted(archive));
+        return Ok(all.map(|(name, _)| name.clone()).collect());
+    }
+    for name in named {
+        site.archive(name)?;
+    }
+    Ok(named.to_vec())
+}
+
+/// The custom archive that was named, or the only one.
+pub(super) fn custom_archive(site: &Site, named: Option<&ArchiveName>) -> Result<ArchiveName, Failure> {
+    if let Some(name) = named {
+        site.custom(name)?;
+        return Ok(name.clone());
+    }
+    let mut custom = site.archives().iter().filter(|(_, a)| matches!(a, ArchiveConfig::Custom(_))).map(|(name, _)| name);
+    match (custom.next(), custom.next()) {
+        (Some(only), None) => Ok(only.clone()),
+        (None, _) => Err(UsageError::Argument("the site has no custom archive".into()).into()),
+        _ => Err(UsageError::Argument("the site has several custom archives: name one with `--archive`".into()).into()),
+    }
+}
+
+/// 32 random hexadecimal digits: tells a writer its own record from another's.
+pub(super) fn nonce() -> String {
+    use rand::RngCore as _;
+    let mut bytes = [0; 16];
+    rand::rngs::OsRng.fill_bytes(&mut bytes);
+    hex::encode(bytes)
+}

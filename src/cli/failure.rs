@@ -1,0 +1,101 @@
+//! How a verb that failed says so.
+
+use crate::domain::{Coded, Kind};
+
+/// Any module's error, on its way to the user.
+#[derive(Debug)]
+pub(super) struct Failure(Box<dyn Coded + Send + Sync>);
+
+impl<E: Coded + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl Failure {
+    pub(super) fn exit_code(&self) -> u8 {
+        self.0.kind().exit_code()
+    }
+
+    /// Cause, code and next step, on standard error; with `--json` as one line of JSON.
+    pub(super) fn print(&self, json: bool) {
+        if json {
+            let record = serde_json::json!({ "error": {
+                "code": self.0.code(),
+                "kind": self.0.kind().to_string(),
+                "message": self.0.to_string(),
+                "hint": self.0.hint(),
+            }});
+            eprintln!("{record}");
+            return;
+        }
+        eprintln!("error[{}]: {}", self.0.code(), super::output::printable(&self.0.to_string()));
+        if let Some(hint) = self.0.hint() {
+            eprintln!("  next: {}", super::output::printable(&hint));
+        }
+    }
+}
+
+/// What only the command line can get wrong.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UsageError {
+    /// An argument that does not fit the site.
+    #[error("{0}")]
+    Argument(String),
+    /// A folder that must be empty is not.
+    #[error("`{0}` is not empty")]
+    NotEmpty(String),
+    /// A source that is not declared.
+    #[error("{0}")]
+    Undeclared(String),
+    /// A source whose environment is not locked.
+    #[error("the environment of `{0}` is not locked")]
+    Unlocked(String),
+    /// Another writer made the next snapshot first.
+    #[error("another writer made the next snapshot of `{0}` first")]
+    Conflict(String),
+    /// Nobody here can sign a rebuild record.
+    #[error("{0}")]
+    NoBuilder(String),
+    /// Standard output was closed.
+    #[error("cannot write to standard output: {0}")]
+    Output(std::io::Error),
+    /// The evidence does not suffice.
+    #[error("{0}")]
+    NotFound(String),
+}
+
+impl Coded for UsageError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Argument(_) => "E-CLI-001",
+            Self::NotEmpty(_) => "E-CLI-002",
+            Self::Output(_) => "E-CLI-003",
+            Self::NotFound(_) => "E-CLI-004",
+            Self::Undeclared(_) => "E-CLI-005",
+            Self::Unlocked(_) => "E-CLI-006",
+            Self::Conflict(_) => "E-CLI-007",
+            Self::NoBuilder(_) => "E-CLI-008",
+        }
+    }
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Argument(_) | Self::NotEmpty(_) | Self::Undeclared(_) | Self::Unlocked(_) | Self::NoBuilder(_) => {
+                Kind::Usage
+            },
+            Self::Output(_) => Kind::Environment,
+            Self::Conflict(_) => Kind::Conflict,
+            Self::NotFound(_) => Kind::Unknown,
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotEmpty(_) => Some("give a folder that does not exist yet, or an empty one".into()),
+            Self::Undeclared(_) => Some("declare it: `assay declare GIT-URL --ref refs/tags/…`".into()),
+            Self::NoBuilder(_) => Some("make a key with `assay key new builder`, and add it to the policy".into()),
+            Self::Conflict(_) => Some("run the same command again".into()),
+            Self::Unlocked(name) => Some(format!("lock it: `assay env lock {name}`")),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Standard output: one record a line, as text or as JSON. Control characters never reach a terminal.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use super::failure::{Failure, UsageError};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+}
+
+impl Output {
+    /// One record: `text` for people and simple scripts, `value` with `--json`.
+    pub(super) fn record(self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
+        if self.json {
+            let line = serde_json::to_string(value).map_err(|error| UsageError::Output(error.into()))?;
+            return write(&line);
+        }
+        write(&printable(text))
+    }
+
+    /// Bytes that are a file, as they are.
+    pub(super) fn file(self, bytes: &[u8]) -> Result<(), Failure> {
+        std::io::stdout().write_all(bytes).map_err(|error| UsageError::Output(error).into())
+    }
+
+    /// A line for people, on standard error; not with `-q` or `--json`.
+    pub(super) fn note(self, text: &str) {
+        if !self.quiet && !self.json {
+            eprintln!("{}", printable(text));
+        }
+    }
+}
+
+fn write(line: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{line}").map_err(|error| UsageError::Output(error).into())
+}
+
+/// Text without control characters other than newlines, nor bidirectional overrides.
+pub(super) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if (c.is_control() && c != '\n' && c != '\t') || bidi {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn terminals_are_safe() {
+        assert_eq!(printable("a\x1b[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\n");
+    }
+}

@@ -1,0 +1,41 @@
+//! `assay serve`: HTTP.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::args::ServeArgs;
+use super::context::Context;
+use super::failure::Failure;
+use crate::serve::{Overlays, Running, ServeConfig, ServedArchive, Server};
+use crate::site::{ArchiveConfig, Site};
+use crate::store::Store;
+
+pub(super) fn run(context: &Context, args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let site = context.site()?;
+    let store = context.store(&site)?;
+    let running = start(context, &site, store, args.listen, Overlays::default())?;
+    let value = serde_json::json!({ "url": running.url() });
+    context.output.record(&value, &format!("serving {}", running.url()))?;
+    running.wait()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the site's server. A mirror whose upstream is unknown now serves what it has.
+pub(super) fn start(
+    context: &Context,
+    site: &Site,
+    store: Arc<dyn Store>,
+    listen: SocketAddr,
+    overlays: Overlays,
+) -> Result<Running, Failure> {
+    let served = |(name, archive): (&crate::domain::ArchiveName, &ArchiveConfig)| {
+        let upstream = match archive {
+            ArchiveConfig::Mirror(_) => super::mirror::upstream_uri(site, name).ok(),
+            ArchiveConfig::Custom(_) => None,
+        };
+        ServedArchive { name: name.clone(), upstream }
+    };
+    let archives = site.archives().iter().map(served).collect();
+    Ok(Server::start(ServeConfig { listen, store, archives, overlays, now: context.now() })?)
+}

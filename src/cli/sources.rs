@@ -1,0 +1,79 @@
+//! `assay sources`: APT sources for exactly one state.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::args::SourcesArgs;
+use super::context::Context;
+use super::failure::{Failure, UsageError};
+use crate::domain::{SnapshotName, SnapshotRef};
+use crate::site::{ArchiveConfig, Site};
+use crate::snapshot::{Chain, Record};
+
+#[derive(Serialize)]
+struct Source {
+    types: String,
+    uri: String,
+    suites: Vec<String>,
+    components: Vec<String>,
+    architectures: Vec<String>,
+    signed_by: String,
+}
+
+pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Failure> {
+    let site = context.site()?;
+    let store = context.store(&site)?;
+    let references = match args.snapshots.as_slice() {
+        [] => site.archives().keys().map(|archive| latest(archive)).collect(),
+        named => named.to_vec(),
+    };
+    let url = args.url.as_deref().unwrap_or(&site.config().public_url).trim_end_matches('/');
+    for reference in &references {
+        let chain = Chain::load(store.as_ref(), &reference.archive)?;
+        if chain.latest().is_none() && args.snapshots.is_empty() {
+            context.output.note(&format!("{} has no snapshot yet: left out", reference.archive));
+            continue;
+        }
+        let source = source(&site, url, chain.resolve(&reference.name)?)?;
+        context.output.record(&source, &stanza(&source))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn latest(archive: &crate::domain::ArchiveName) -> SnapshotRef {
+    SnapshotRef { archive: archive.clone(), name: SnapshotName::Latest }
+}
+
+/// The snapshot's own URL, `<url>/<archive>/<id>/`: every apt takes it, and it means one state for ever.
+fn source(site: &Site, url: &str, record: &Record) -> Result<Source, Failure> {
+    let signing_key = match site.archive(&record.archive)? {
+        ArchiveConfig::Mirror(mirror) => &mirror.signing_key,
+        ArchiveConfig::Custom(custom) => &custom.signing_key,
+    };
+    let first = record.suites.first();
+    let first = first.ok_or_else(|| UsageError::NotFound(format!("`{}` has no suites", record.archive)))?;
+    Ok(Source {
+        types: "deb".to_owned(),
+        uri: format!("{url}/{}/{}/", record.archive, record.id),
+        suites: record.suites.iter().map(|suite| suite.suite.to_string()).collect(),
+        components: first.components.iter().map(ToString::to_string).collect(),
+        architectures: first.architectures.iter().filter(|a| !a.is_all()).map(ToString::to_string).collect(),
+        signed_by: String::from_utf8_lossy(&site.certificate(signing_key)?).into_owned(),
+    })
+}
+
+/// One deb822 stanza, the key embedded: apt of bookworm and later read it.
+fn stanza(source: &Source) -> String {
+    let key: Vec<String> =
+        source.signed_by.trim_end().lines().map(|line| if line.is_empty() { " .".to_owned() } else { format!(" {line}") }).collect();
+    format!(
+        "Types: {}\nURIs: {}\nSuites: {}\nComponents: {}\nArchitectures: {}\nSigned-By:\n{}\n",
+        source.types,
+        source.uri,
+        source.suites.join(" "),
+        source.components.join(" "),
+        source.architectures.join(" "),
+        key.join("\n")
+    )
+}

@@ -1,0 +1,106 @@
+//! `assay status`: ages, expiries, and what fails.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::args::StatusArgs;
+use super::context::Context;
+use super::failure::Failure;
+use crate::domain::{ArchiveName, Timestamp};
+use crate::publish;
+use crate::site::{ArchiveConfig, Site};
+use crate::snapshot::Chain;
+use crate::store::Store;
+
+/// A snapshot that expires this soon is worth a warning: seconds.
+const SOON: i64 = 2 * 86_400;
+
+#[derive(Serialize)]
+struct Status {
+    archive: ArchiveName,
+    kind: &'static str,
+    snapshots: usize,
+    serial: Option<String>,
+    id: Option<String>,
+    age_seconds: Option<i64>,
+    valid_until: Option<Timestamp>,
+    sources: Option<usize>,
+    problems: Vec<String>,
+}
+
+pub(super) fn run(context: &Context, _args: &StatusArgs) -> Result<ExitCode, Failure> {
+    let site = context.site()?;
+    let store = context.store(&site)?;
+    for (archive, config) in site.archives() {
+        let status = status(&site, store.as_ref(), archive, config, context.now())?;
+        let mut text = format!("{archive} {} {} snapshots", status.kind, status.snapshots);
+        if let (Some(serial), Some(age)) = (&status.serial, status.age_seconds) {
+            text.push_str(&format!(", newest {serial}, {} old", duration(age)));
+        }
+        if let Some(until) = status.valid_until {
+            text.push_str(&format!(", valid until {until}"));
+        }
+        if let Some(sources) = status.sources {
+            text.push_str(&format!(", {sources} sources declared"));
+        }
+        for problem in &status.problems {
+            text.push_str(&format!("\n  problem: {problem}"));
+        }
+        context.output.record(&status, &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(
+    site: &Site,
+    store: &dyn Store,
+    archive: &ArchiveName,
+    config: &ArchiveConfig,
+    now: Timestamp,
+) -> Result<Status, Failure> {
+    let chain = Chain::load(store, archive)?;
+    let latest = chain.latest();
+    let mut problems = Vec::new();
+    let valid_until = latest.and_then(|record| {
+        let days = record.valid_days?;
+        record.suites.iter().map(|suite| suite.date.plus_days(days)).min()
+    });
+    match valid_until {
+        Some(until) if until <= now => problems.push("expired: clients refuse it; run `assay mirror`".to_owned()),
+        Some(until) if until.since(now) < SOON => problems.push(format!("expires in {}", duration(until.since(now)))),
+        _ => {}
+    }
+    if let Some(record) = latest
+        && !publish::is_published(store, record)?
+    {
+        problems.push("the newest snapshot is not published: run `assay publish`".to_owned());
+    }
+    let (kind, sources, signing_key) = match config {
+        ArchiveConfig::Mirror(mirror) => ("mirror", None, &mirror.signing_key),
+        ArchiveConfig::Custom(custom) => ("custom", Some(site.declared(archive)?.len()), &custom.signing_key),
+    };
+    if let Err(error) = site.archive_key(signing_key) {
+        problems.push(error.to_string());
+    }
+    Ok(Status {
+        archive: archive.clone(),
+        kind,
+        snapshots: chain.records().len(),
+        serial: latest.map(|record| record.serial.to_string()),
+        id: latest.map(|record| record.id.to_string()),
+        age_seconds: latest.map(|record| now.since(record.id.timestamp())),
+        valid_until,
+        sources,
+        problems,
+    })
+}
+
+fn duration(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

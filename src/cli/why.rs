@@ -1,0 +1,59 @@
+//! `assay why`: the chain behind a package, a file or a hash.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::args::WhyArgs;
+use super::context::Context;
+use super::failure::{Failure, UsageError};
+use crate::domain::{Kind, PackageName, Sha256};
+use crate::host::files;
+use crate::verify::{Anchors, Git, Proof, Subject, find, why};
+
+/// The largest file that is hashed whole, in bytes.
+const LARGEST: u64 = 4 << 30;
+
+pub(super) fn run(context: &Context, args: &WhyArgs) -> Result<ExitCode, Failure> {
+    let site = context.site()?;
+    let store = context.store(&site)?;
+    let anchors = Anchors::from_site(&site)?;
+    let subject = subject(&args.what)?;
+    let Some(found) = find(store.as_ref(), &anchors, &subject)? else {
+        let why = format!("no newest snapshot of this site lists `{}`", args.what);
+        return Err(UsageError::NotFound(why).into());
+    };
+    let (cache, keys) = (site.cache().join("git"), site.public_keys());
+    let git = (!args.offline).then_some(Git { cache: &cache, keys: &keys });
+    let chain = why(store.as_ref(), &anchors, &found, git, context.now());
+
+    let mut lines = vec![format!(
+        "{} {} {} in {}/{}\n  {}  {}",
+        chain.package, chain.version, chain.architecture, chain.archive, chain.suite, chain.sha256, chain.file
+    )];
+    for hop in &chain.hops {
+        let mark = match hop.proof {
+            Proof::Proven => "proven ",
+            Proof::Unknown => "unknown",
+            Proof::Refuted => "REFUTED",
+        };
+        lines.push(format!("  {mark}  {:11} {}", hop.hop, hop.evidence));
+    }
+    context.output.record(&chain, &lines.join("\n"))?;
+    Ok(ExitCode::from(match chain.proof() {
+        Proof::Proven => 0,
+        Proof::Refuted => Kind::Verification.exit_code(),
+        Proof::Unknown => Kind::Unknown.exit_code(),
+    }))
+}
+
+/// A hash, a file that is there, or a package name.
+fn subject(text: &str) -> Result<Subject, Failure> {
+    if let Ok(sha256) = text.parse::<Sha256>() {
+        return Ok(Subject::File(sha256));
+    }
+    let path = Path::new(text);
+    if text.contains('/') || files::exists(path) {
+        return Ok(Subject::File(Sha256::of(&files::read(path, LARGEST)?)));
+    }
+    Ok(Subject::Package(PackageName::new(text)?))
+}

@@ -1,0 +1,107 @@
+//! The keys of a site: each file is named by the full fingerprint of the key that it must hold.
+
+use std::path::{Path, PathBuf};
+
+use super::{MirrorArchive, Site, SiteError};
+use crate::domain::Fingerprint;
+use crate::host::files;
+use crate::trust::{ArchiveKey, Ed25519Key, Ed25519Public, Keyring};
+
+/// The largest key file that is read, in bytes.
+const LARGEST: u64 = 4 << 20;
+
+impl Site {
+    /// Where the public half of a key is.
+    #[must_use]
+    pub fn public_key_path(&self, fingerprint: &Fingerprint) -> PathBuf {
+        let ending = if fingerprint.as_str().contains(':') { "pub" } else { "asc" };
+        self.public_keys().join(format!("{}.{ending}", fingerprint.file_stem()))
+    }
+
+    /// Where the secret half of a key is, on the machine that may use it.
+    #[must_use]
+    pub fn secret_key_path(&self, fingerprint: &Fingerprint) -> PathBuf {
+        self.secret_keys().join(format!("{}.secret", fingerprint.file_stem()))
+    }
+
+    /// The armored certificate of an archive's key, as clients need it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn certificate(&self, fingerprint: &Fingerprint) -> Result<Vec<u8>, SiteError> {
+        Ok(files::read(&self.public_key_path(fingerprint), LARGEST)?)
+    }
+
+    /// A keyring of one archive's key.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds another key.
+    pub fn archive_keyring(&self, fingerprint: &Fingerprint) -> Result<Keyring, SiteError> {
+        let path = self.public_key_path(fingerprint);
+        let wrong = wrong_key(&path, fingerprint);
+        let keyring = Keyring::parse(&self.certificate(fingerprint)?).map_err(|error| wrong(error.to_string()))?;
+        keyring.restricted_to(std::slice::from_ref(fingerprint)).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// The secret key that signs an archive's Release files.
+    ///
+    /// # Errors
+    /// When it is not here, others may read it, or it is another key.
+    pub fn archive_key(&self, fingerprint: &Fingerprint) -> Result<ArchiveKey, SiteError> {
+        let path = self.secret_key_path(fingerprint);
+        let wrong = wrong_key(&path, fingerprint);
+        let secret = files::read_secret(&path, LARGEST)?;
+        let key = ArchiveKey::parse(&secret).map_err(|error| wrong(error.to_string()))?;
+        if key.fingerprint() != fingerprint {
+            return Err(wrong(format!("it holds {}", key.fingerprint())));
+        }
+        Ok(key)
+    }
+
+    /// The public key that decisions must be signed by.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds another key.
+    pub fn gate_public(&self) -> Result<Ed25519Public, SiteError> {
+        let fingerprint = &self.config().gate;
+        let path = self.public_key_path(fingerprint);
+        let wrong = wrong_key(&path, fingerprint);
+        let text = String::from_utf8(files::read(&path, LARGEST)?).map_err(|error| wrong(error.to_string()))?;
+        let key = Ed25519Public::parse(text.trim_end()).map_err(|error| wrong(error.to_string()))?;
+        if key.fingerprint() != *fingerprint {
+            return Err(wrong(format!("it holds {}", key.fingerprint())));
+        }
+        Ok(key)
+    }
+
+    /// The secret half of an Ed25519 key.
+    ///
+    /// # Errors
+    /// When it is not here, others may read it, or it is another key.
+    pub fn ed25519_key(&self, fingerprint: &Fingerprint) -> Result<Ed25519Key, SiteError> {
+        let path = self.secret_key_path(fingerprint);
+        let wrong = wrong_key(&path, fingerprint);
+        let secret = String::from_utf8(files::read_secret(&path, LARGEST)?).map_err(|error| wrong(error.to_string()))?;
+        let key = Ed25519Key::parse(secret.trim_end()).map_err(|error| wrong(error.to_string()))?;
+        if key.public().fingerprint() != *fingerprint {
+            return Err(wrong(format!("it holds {}", key.public().fingerprint())));
+        }
+        Ok(key)
+    }
+
+    /// The keys that may have signed a mirror's upstream Release files.
+    ///
+    /// # Errors
+    /// When the keyring cannot be read or lacks one of `signers`.
+    pub fn upstream_keyring(&self, mirror: &MirrorArchive) -> Result<Keyring, SiteError> {
+        let path = self.keyring(mirror);
+        let bytes = files::read(&path, LARGEST)?;
+        let wrong = |why: String| SiteError::Keyring { path: path.clone(), why };
+        let keyring = Keyring::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
+        keyring.restricted_to(&mirror.signers).map_err(|error| wrong(error.to_string()))
+    }
+}
+
+fn wrong_key<'a>(path: &'a Path, fingerprint: &'a Fingerprint) -> impl Fn(String) -> SiteError + 'a {
+    move |why| SiteError::Key { path: path.to_owned(), fingerprint: fingerprint.clone(), why }
+}

@@ -1,0 +1,75 @@
+//! What a verifier trusts: keys and policies from the site's Git tree, nothing from the store.
+
+use std::collections::BTreeMap;
+
+use super::VerifyError;
+use crate::domain::{ArchiveName, PolicyName};
+use crate::site::{ArchiveConfig, Policy, Site};
+use crate::trust::{Ed25519Public, Keyring};
+
+/// All that a verifier trusts.
+#[derive(Debug)]
+pub struct Anchors {
+    /// One for each archive of the site.
+    pub archives: Vec<Anchor>,
+    /// The key that decisions must be signed by.
+    pub gate: Ed25519Public,
+}
+
+/// What a verifier trusts about one archive.
+#[derive(Debug)]
+pub struct Anchor {
+    /// The archive.
+    pub name: ArchiveName,
+    /// The key that its Release files must be signed by.
+    pub keyring: Keyring,
+    /// What else its kind brings.
+    pub kind: AnchorKind,
+}
+
+/// What a verifier trusts about one kind of archive.
+#[derive(Debug)]
+pub enum AnchorKind {
+    /// A mirror.
+    Mirror {
+        /// The keys that upstream's Release files must be signed by.
+        upstream: Keyring,
+        /// How many of them.
+        threshold: u32,
+    },
+    /// A custom archive.
+    Custom {
+        /// The policies of its suites.
+        policies: BTreeMap<PolicyName, Policy>,
+    },
+}
+
+impl Anchors {
+    /// Reads the keys and policies of a site.
+    ///
+    /// # Errors
+    /// When one of them is missing or malformed.
+    pub fn from_site(site: &Site) -> Result<Self, VerifyError> {
+        let anchor = |(name, archive): (&ArchiveName, &ArchiveConfig)| {
+            let (signing_key, kind) = match archive {
+                ArchiveConfig::Mirror(mirror) => {
+                    let upstream = site.upstream_keyring(mirror)?;
+                    (&mirror.signing_key, AnchorKind::Mirror { upstream, threshold: mirror.threshold })
+                }
+                ArchiveConfig::Custom(custom) => {
+                    let policies = custom.suites.iter().map(|s| Ok((s.policy.clone(), site.policy(&s.policy)?)));
+                    (&custom.signing_key, AnchorKind::Custom { policies: policies.collect::<Result<_, VerifyError>>()? })
+                }
+            };
+            Ok(Anchor { name: name.clone(), keyring: site.archive_keyring(signing_key)?, kind })
+        };
+        let archives = site.archives().iter().map(anchor).collect::<Result<_, VerifyError>>()?;
+        Ok(Self { archives, gate: site.gate_public()? })
+    }
+
+    /// The anchor of one archive.
+    #[must_use]
+    pub fn archive(&self, name: &ArchiveName) -> Option<&Anchor> {
+        self.archives.iter().find(|anchor| anchor.name == *name)
+    }
+}

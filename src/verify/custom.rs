@@ -1,0 +1,180 @@
+//! Custom archives: nothing is listed that was not admitted, and indexes follow from packages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::evidence::decision;
+use super::objects::{Damaged, package_indexes};
+use super::{Anchor, Anchors, Problem, Report};
+use crate::domain::{PoolPath, Sha256, SuiteName};
+use crate::format::deb::{DebLimits, read_deb};
+use crate::format::deb822::{Stanza, Stanzas, paragraph};
+use crate::format::packages::{Binary, Source, pool_files};
+use crate::index::{binary_stanza, source_stanza};
+use crate::publish::{DECISIONS, parse_decisions};
+use crate::snapshot::{Chain, SuiteState, index_key, kept_index, read_plain_index};
+use crate::store::{Key, Store};
+
+/// The largest .dsc that is read, in bytes.
+const LARGEST_DSC: u64 = 1 << 20;
+
+struct Check<'a> {
+    store: &'a dyn Store,
+    anchors: &'a Anchors,
+    anchor: &'a Anchor,
+    damaged: &'a Damaged,
+    /// Decisions that were checked, and what they admit; none when they do not hold.
+    decided: BTreeMap<Sha256, Option<BTreeMap<PoolPath, Sha256>>>,
+    /// Stanzas that were derived again.
+    derived: BTreeSet<Sha256>,
+}
+
+pub(super) fn check(
+    store: &dyn Store,
+    anchors: &Anchors,
+    anchor: &Anchor,
+    chain: &Chain,
+    damaged: &Damaged,
+    report: &mut Report,
+) {
+    let mut check =
+        Check { store, anchors, anchor, damaged, decided: BTreeMap::new(), derived: BTreeSet::new() };
+    for state in chain.records().iter().flat_map(|record| &record.suites) {
+        check.suite(state, report);
+    }
+    report.packages += check.derived.len() as u64;
+}
+
+impl Check<'_> {
+    fn suite(&mut self, state: &SuiteState, report: &mut Report) {
+        let mut listed = BTreeMap::new();
+        for index in package_indexes(state) {
+            let key = index_key(&self.anchor.name, &state.suite, index);
+            if self.damaged.has(&key) {
+                continue;
+            }
+            match read_plain_index(self.store, &self.anchor.name, &state.suite, index) {
+                Ok(text) => {
+                    listed.extend(pool_files(&text).flatten());
+                    self.stanzas(&key, &text, report);
+                }
+                Err(error) => report.problem(Problem::INDEX, &key, error),
+            }
+        }
+        let listed = listed.into_iter().map(|(path, digest)| (path, digest.sha256)).collect();
+        self.decisions(state, &listed, report);
+    }
+
+    /// Every file that Packages and Sources list has a decision that admits exactly it.
+    fn decisions(&mut self, state: &SuiteState, listed: &BTreeMap<PoolPath, Sha256>, report: &mut Report) {
+        let Some(index) = kept_index(state, DECISIONS) else {
+            report.problem(Problem::INDEX, state_name(self.anchor, &state.suite), "it has no `provenance/Decisions`");
+            return;
+        };
+        let key = index_key(&self.anchor.name, &state.suite, index);
+        if self.damaged.has(&key) {
+            return;
+        }
+        let text = match read_plain_index(self.store, &self.anchor.name, &state.suite, index) {
+            Ok(text) => text,
+            Err(error) => return report.problem(Problem::INDEX, &key, error),
+        };
+        let decided = match parse_decisions(&text) {
+            Ok(decided) => decided,
+            Err(error) => return report.problem(Problem::INDEX, &key, error),
+        };
+        for (path, sha256) in listed {
+            let object = Key::pool(&self.anchor.name, path);
+            match decided.get(path) {
+                Some((named, decision)) if named == sha256 => {
+                    let decision = *decision;
+                    if self.admits(&decision, path, sha256, report) == Some(false) {
+                        report.problem(Problem::DECISION, &object, format!("its decision {decision} does not admit it"));
+                    }
+                }
+                Some(_) => report.problem(Problem::INDEX, &object, "`provenance/Decisions` lists it with other bytes"),
+                None => report.problem(Problem::DECISION, &object, "it is listed, and no decision admits it"),
+            }
+        }
+        for path in decided.keys().filter(|path| !listed.contains_key(*path)) {
+            report.problem(Problem::INDEX, &key, format!("it names `{path}`, which no other index lists"));
+        }
+    }
+
+    /// Whether a decision admits a file; none when the decision itself does not hold, which is
+    /// reported once.
+    fn admits(&mut self, decision: &Sha256, path: &PoolPath, sha256: &Sha256, report: &mut Report) -> Option<bool> {
+        if !self.decided.contains_key(decision) {
+            let files = match self.decided(decision) {
+                Ok(files) => Some(files),
+                Err(problem) => {
+                    if !self.damaged.names(&problem.object) {
+                        report.problems.push(problem);
+                    }
+                    None
+                }
+            };
+            self.decided.insert(*decision, files);
+        }
+        let files = self.decided.get(decision)?.as_ref()?;
+        Some(files.get(path) == Some(sha256))
+    }
+
+    fn decided(&self, sha256: &Sha256) -> Result<BTreeMap<PoolPath, Sha256>, Problem> {
+        let decided = decision(self.store, self.anchors, self.anchor, sha256)?;
+        decided.locks(self.store, self.anchor)?;
+        decided.quorum(self.store, self.anchor)?;
+        Ok(decided.files)
+    }
+
+    /// A4: each stanza is what its package gives.
+    fn stanzas(&mut self, index: &Key, text: &[u8], report: &mut Report) {
+        for stanza in Stanzas::new(text) {
+            let stanza = match stanza {
+                Ok(stanza) => stanza,
+                Err(error) => return report.problem(Problem::INDEX, index, error),
+            };
+            if !self.derived.insert(Sha256::of(stanza.bytes())) {
+                continue;
+            }
+            let derived = if index.as_str().contains("/source/") { self.source(&stanza) } else { self.binary(&stanza) };
+            match derived {
+                Ok(Some(bytes)) if bytes.trim_ascii_end() != stanza.bytes().trim_ascii_end() => {
+                    let name = stanza.field("Package").unwrap_or_default();
+                    report.problem(Problem::INDEX, index, format!("the stanza of `{name}` is not what its file gives"));
+                }
+                Ok(_) => {}
+                Err(why) => report.problem(Problem::INDEX, index, why),
+            }
+        }
+    }
+
+    /// The stanza that a .deb gives; none when the .deb is damaged, which is reported already.
+    fn binary(&self, stanza: &Stanza<'_>) -> Result<Option<Vec<u8>>, String> {
+        let binary = Binary::from_stanza(stanza).map_err(|error| error.to_string())?;
+        let key = Key::pool(&self.anchor.name, &binary.filename);
+        if self.damaged.has(&key) {
+            return Ok(None);
+        }
+        let stream = self.store.open(&key).map_err(|error| error.to_string())?;
+        let deb = read_deb(stream, &DebLimits::default()).map_err(|error| format!("`{key}`: {error}"))?;
+        binary_stanza(&deb.control, &binary.filename, &binary.digest).map(Some).map_err(|error| error.to_string())
+    }
+
+    fn source(&self, stanza: &Stanza<'_>) -> Result<Option<Vec<u8>>, String> {
+        let source = Source::from_stanza(stanza).map_err(|error| error.to_string())?;
+        let dsc = source.files.iter().find(|(name, _)| name.as_str().ends_with(".dsc"));
+        let (name, _) = dsc.ok_or_else(|| format!("`{}` has no .dsc", source.package))?;
+        let path = PoolPath::new(format!("{}/{name}", source.directory)).map_err(|error| error.to_string())?;
+        let key = Key::pool(&self.anchor.name, &path);
+        if self.damaged.has(&key) {
+            return Ok(None);
+        }
+        let bytes = self.store.get(&key, LARGEST_DSC).map_err(|error| error.to_string())?;
+        let control = paragraph(".dsc", &bytes).map_err(|error| error.to_string())?;
+        source_stanza(&control, name, &bytes, &source.directory).map(Some).map_err(|error| error.to_string())
+    }
+}
+
+fn state_name(anchor: &Anchor, suite: &SuiteName) -> String {
+    format!("{}/dists/{suite}", anchor.name)
+}

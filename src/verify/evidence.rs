@@ -1,0 +1,189 @@
+//! A decision and what it rests on, checked again from the gate's and the builders' keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Anchor, AnchorKind, Anchors, Problem};
+use crate::admission::RecordEvidence;
+use crate::domain::{PoolPath, Sha256};
+use crate::environment::Lock;
+use crate::format::dsse::{Envelope, IN_TOTO, LARGEST};
+use crate::format::intoto::{Outcome, SUMMARY, Statement, Summary, VerificationResult};
+use crate::format::json;
+use crate::rebuild::read_statement;
+use crate::site::Policy;
+use crate::source::Declaration;
+use crate::store::{Key, Store};
+use crate::trust::{Ed25519Public, verify_envelope};
+
+/// A decision whose signature held, and its evidence.
+#[derive(Debug, Clone)]
+pub(super) struct Decided {
+    pub(super) key: Key,
+    pub(super) summary: Summary,
+    pub(super) files: BTreeMap<PoolPath, Sha256>,
+    inputs: Vec<(String, Sha256)>,
+}
+
+/// A rebuild record that a builder of the policy signed and whose outputs are the decision's.
+#[derive(Debug, Clone)]
+pub(super) struct Agreeing {
+    pub(super) key: Key,
+    pub(super) operator: String,
+    pub(super) record: RecordEvidence,
+}
+
+/// Reads a decision and checks that the gate signed it, and that it admits.
+pub(super) fn decision(
+    store: &dyn Store,
+    anchors: &Anchors,
+    anchor: &Anchor,
+    sha256: &Sha256,
+) -> Result<Decided, Problem> {
+    let key = Key::provenance(&anchor.name, sha256);
+    let bytes = named(store, &key, sha256)?;
+    let unsigned = |why: String| Problem::new(Problem::SIGNATURE, &key, why);
+    let envelope = Envelope::parse(&bytes).map_err(|error| unsigned(error.to_string()))?;
+    let gate = std::slice::from_ref(&anchors.gate);
+    let signed = verify_envelope(&envelope, IN_TOTO, gate).map_err(|error| unsigned(error.to_string()))?;
+    if signed.is_empty() {
+        return Err(unsigned(format!("the gate {} did not sign it", anchors.gate.fingerprint())));
+    }
+    let wrong = |why: String| Problem::new(Problem::DECISION, &key, why);
+    let statement: Statement<Summary> =
+        json::strict("decision", &envelope.payload).map_err(|error| wrong(error.to_string()))?;
+    let summary = statement.predicate;
+    if statement.predicate_type != SUMMARY || summary.verification_result != VerificationResult::Passed {
+        return Err(wrong("it does not admit anything".to_owned()));
+    }
+    if let Some(rule) = summary.assay_rules.iter().find(|rule| !rule.passed) {
+        return Err(wrong(format!("it admits although rule {} did not hold", rule.id)));
+    }
+    if summary.assay_binding.archive != anchor.name.as_str() {
+        return Err(wrong(format!("it is about the archive `{}`", summary.assay_binding.archive)));
+    }
+    let file = |(path, sha256): (&String, &String)| Ok((PoolPath::new(path.clone())?, sha256.parse()?));
+    let files = summary.assay_binding.files.iter().map(file).collect::<Result<_, crate::domain::DomainError>>();
+    let files = files.map_err(|error| wrong(error.to_string()))?;
+    let inputs = inputs(&summary).map_err(wrong)?;
+    Ok(Decided { key, summary, files, inputs })
+}
+
+fn inputs(summary: &Summary) -> Result<Vec<(String, Sha256)>, String> {
+    let input = |resource: &crate::format::intoto::ResourceDescriptor| {
+        let sha256 = resource.digest.get("sha256").and_then(|hex| hex.parse().ok());
+        let sha256 = sha256.ok_or_else(|| "an input has no SHA-256".to_owned())?;
+        Ok((resource.name.clone().unwrap_or_default(), sha256))
+    };
+    summary.input_attestations.iter().map(input).collect()
+}
+
+/// An object whose name is its hash.
+fn named(store: &dyn Store, key: &Key, sha256: &Sha256) -> Result<Vec<u8>, Problem> {
+    let bytes = store.get(key, LARGEST).map_err(|error| Problem::new(Problem::MISSING, key, error))?;
+    let found = Sha256::of(&bytes);
+    if found != *sha256 {
+        return Err(Problem::new(Problem::DAMAGED, key, format!("its SHA-256 is {found}, not {sha256}")));
+    }
+    Ok(bytes)
+}
+
+impl Decided {
+    fn input<T>(
+        &self,
+        store: &dyn Store,
+        anchor: &Anchor,
+        name: &str,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<(Key, T)>, Problem> {
+        let mut found = Vec::new();
+        for (_, sha256) in self.inputs.iter().filter(|(n, _)| n == name) {
+            let key = Key::provenance(&anchor.name, sha256);
+            let bytes = named(store, &key, sha256)?;
+            let value = read(&bytes);
+            let why = || Problem::new(Problem::EVIDENCE, &key, format!("it is no {name} that can be read"));
+            found.push((key.clone(), value.ok_or_else(why)?));
+        }
+        Ok(found)
+    }
+
+    /// The declaration that it is about.
+    pub(super) fn declaration(&self, store: &dyn Store, anchor: &Anchor) -> Result<(Key, Declaration), Problem> {
+        let read = |bytes: &[u8]| json::strict::<Declaration>("declaration", bytes).ok();
+        let found = self.input(store, anchor, "declaration", read)?.into_iter().next();
+        let (key, declaration) =
+            found.ok_or_else(|| Problem::new(Problem::EVIDENCE, &self.key, "it names no declaration"))?;
+        let binding = &self.summary.assay_binding;
+        if declaration.source.as_str() != binding.source || declaration.version.as_str() != binding.version {
+            return Err(Problem::new(Problem::EVIDENCE, &key, "it declares another source or version than was admitted"));
+        }
+        Ok((key, declaration))
+    }
+
+    /// The environments that it rests on.
+    pub(super) fn locks(&self, store: &dyn Store, anchor: &Anchor) -> Result<Vec<(Key, Lock)>, Problem> {
+        self.input(store, anchor, "environment-lock", |bytes| json::strict::<Lock>("environment lock", bytes).ok())
+    }
+
+    /// The policy of the Git tree that it is judged by now.
+    fn policy<'a>(&self, anchor: &'a Anchor) -> Result<&'a Policy, Problem> {
+        let AnchorKind::Custom { policies } = &anchor.kind else {
+            return Err(Problem::new(Problem::DECISION, &self.key, "the archive is not a custom one"));
+        };
+        let name = self.summary.policy.name.as_deref().unwrap_or_default();
+        let found = policies.iter().find(|(policy, _)| policy.as_str() == name).map(|(_, policy)| policy);
+        found.ok_or_else(|| Problem::new(Problem::DECISION, &self.key, format!("the site has no policy `{name}` for it")))
+    }
+
+    /// The records that agree with the decision; enough operators must have signed one.
+    pub(super) fn quorum(&self, store: &dyn Store, anchor: &Anchor) -> Result<Vec<Agreeing>, Problem> {
+        let policy = self.policy(anchor)?;
+        let keys: Vec<Ed25519Public> =
+            policy.builders.iter().filter_map(|b| Ed25519Public::parse(&b.public_key).ok()).collect();
+        let declaration = self.declaration(store, anchor)?.1.identity();
+        let declaration = declaration.map_err(|error| Problem::new(Problem::EVIDENCE, &self.key, error))?;
+        let locks: BTreeSet<Sha256> =
+            self.inputs.iter().filter(|(name, _)| name == "environment-lock").map(|(_, sha256)| *sha256).collect();
+        let mut agreeing = Vec::new();
+        for (key, record) in self.input(store, anchor, "rebuild-record", |bytes| record(bytes, &keys))? {
+            let signed = policy.builders.iter().find(|builder| {
+                let fingerprint = crate::admission::builder_fingerprint(builder);
+                let revoked = builder.revoked_at.is_some();
+                builder.id == record.builder && !revoked && fingerprint.is_some_and(|f| record.signed_by.contains(&f))
+            });
+            let Some(builder) = signed else { continue };
+            let same = record.declaration == declaration && locks.contains(&record.lock);
+            if same && record.outcome == Outcome::Built && self.outputs() == record_outputs(&record) {
+                agreeing.push(Agreeing { key, operator: builder.operator.clone(), record });
+            }
+        }
+        let operators: BTreeSet<&str> = agreeing.iter().map(|a| a.operator.as_str()).collect();
+        if operators.len() < policy.quorum as usize {
+            let why = format!(
+                "only {} operators' records carry it, and the policy asks for {}",
+                operators.len(),
+                policy.quorum
+            );
+            return Err(Problem::new(Problem::EVIDENCE, &self.key, why));
+        }
+        Ok(agreeing)
+    }
+
+    /// The binary packages that it admits, by file name.
+    fn outputs(&self) -> BTreeMap<String, Sha256> {
+        let binary = |path: &PoolPath| [".deb", ".udeb", ".ddeb"].iter().any(|end| path.as_str().ends_with(end));
+        self.files.iter().filter(|(path, _)| binary(path)).map(|(p, s)| (p.file_name().to_owned(), *s)).collect()
+    }
+}
+
+fn record_outputs(record: &RecordEvidence) -> BTreeMap<String, Sha256> {
+    record.outputs.iter().map(|(name, sha256)| (name.to_string(), *sha256)).collect()
+}
+
+/// A rebuild record: its statement, and which builders' signatures on it hold.
+fn record(bytes: &[u8], keys: &[Ed25519Public]) -> Option<RecordEvidence> {
+    let envelope = Envelope::parse(bytes).ok()?;
+    let signed = verify_envelope(&envelope, IN_TOTO, keys).ok()?;
+    let statement = read_statement(&envelope.payload).ok()?;
+    let fingerprints = signed.iter().map(Ed25519Public::fingerprint).collect();
+    RecordEvidence::new(Sha256::of(bytes), fingerprints, &statement).ok()
+}

@@ -1,0 +1,247 @@
+//! Every object by hash: names, indexes and records say what the bytes must be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
+use crate::domain::{ArchiveName, Digest, PoolPath, RelPath, Sha256};
+use crate::format::packages::pool_files;
+use crate::host::Progress;
+use crate::snapshot::{Chain, Record, SnapshotError, SuiteState, index_key, read_plain_index, upstream_inrelease_key};
+use crate::store::{Key, Meta, Store, hash_stream};
+
+/// What the bytes of an object must be. Content-addressed names say no size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Expected {
+    sha256: Sha256,
+    size: Option<u64>,
+}
+
+impl From<Digest> for Expected {
+    fn from(digest: Digest) -> Self {
+        Self { sha256: digest.sha256, size: Some(digest.size) }
+    }
+}
+
+/// The names of objects that are damaged or missing: what depends on them is not judged.
+#[derive(Debug, Default)]
+pub(super) struct Damaged(BTreeSet<String>);
+
+impl Damaged {
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.names(key.as_str())
+    }
+
+    pub(super) fn names(&self, object: &str) -> bool {
+        self.0.contains(object)
+    }
+}
+
+/// The chains of all archives; one that is broken is reported and left out.
+pub(super) fn chains<'a>(store: &dyn Store, anchors: &'a Anchors, report: &mut Report) -> Vec<(&'a Anchor, Chain)> {
+    let mut chains = Vec::new();
+    for anchor in &anchors.archives {
+        match Chain::load(store, &anchor.name) {
+            Ok(chain) => {
+                report.snapshots += chain.records().len() as u64;
+                chains.push((anchor, chain));
+            }
+            Err(error) => report.problem(Problem::RECORD, record_of(&error, &anchor.name), error),
+        }
+    }
+    chains
+}
+
+fn record_of(error: &SnapshotError, archive: &ArchiveName) -> String {
+    error.object().map_or_else(|| format!("state/{archive}"), ToString::to_string)
+}
+
+/// Hashes every object that something names; reports those that differ, are missing, or that
+/// nothing names.
+pub(super) fn check(
+    store: &dyn Store,
+    anchors: &Anchors,
+    chains: &[(&Anchor, Chain)],
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<Damaged, VerifyError> {
+    let listing = store.list("")?;
+    let mut expected: BTreeMap<String, Expected> = BTreeMap::new();
+    let mut required: BTreeSet<String> = BTreeSet::new();
+    for (anchor, chain) in chains {
+        for record in chain.records() {
+            expect_indexes(chain, record, &mut expected);
+        }
+        // All of these must be there: a published snapshot is whole.
+        required.extend(expected.keys().cloned());
+        let pool = expect_pool(store, anchor, chain, &listing, report);
+        if matches!(anchor.kind, AnchorKind::Custom { .. }) {
+            required.extend(pool.keys().cloned());
+        }
+        expected.extend(pool);
+    }
+    for meta in &listing {
+        if let Some(sha256) = named_by_hash(meta.key.as_str()) {
+            expected.entry(meta.key.as_str().to_owned()).or_insert(Expected { sha256, size: None });
+        }
+    }
+    let mut damaged = hash(store, &listing, &expected, progress, report);
+    let there: BTreeSet<&str> = listing.iter().map(|meta| meta.key.as_str()).collect();
+    for name in required.iter().filter(|name| !there.contains(name.as_str())) {
+        report.problem(Problem::MISSING, name, "a snapshot names it, and it is not in the store");
+        damaged.0.insert(name.clone());
+    }
+    unnamed(anchors, &listing, &expected, report);
+    Ok(damaged)
+}
+
+/// The digest that an object's own name gives: `…/by-hash/SHA256/<hex>`, `…/sha256/<hex>`.
+fn named_by_hash(name: &str) -> Option<Sha256> {
+    let mut parts = name.rsplit('/');
+    let (hex, kind) = (parts.next()?, parts.next()?);
+    if kind.eq_ignore_ascii_case("sha256") { hex.parse().ok() } else { None }
+}
+
+/// The index files of one record, under all their names.
+fn expect_indexes(chain: &Chain, record: &Record, expected: &mut BTreeMap<String, Expected>) {
+    let archive = chain.archive();
+    let newest = chain.latest().is_some_and(|latest| latest.n == record.n);
+    let serial = record.serial.as_str();
+    for state in &record.suites {
+        let mut expect = |key: Key, digest: Digest| expected.insert(key.as_str().to_owned(), digest.into());
+        for index in state.indexes.iter().filter(|index| index.kept) {
+            expect(index_key(archive, &state.suite, index), index.digest);
+            expect(Key::dists_named(archive, &state.suite, serial, &index.path), index.digest);
+            if newest {
+                expect(Key::dists(archive, &state.suite, &index.path), index.digest);
+            }
+        }
+        if let (Some(upstream), Ok(path)) = (&state.upstream, RelPath::new("upstream/InRelease")) {
+            expect(upstream_inrelease_key(archive, &state.suite, &upstream.inrelease), upstream.inrelease);
+            expect(Key::dists_named(archive, &state.suite, serial, &path), upstream.inrelease);
+            if newest {
+                expect(Key::dists(archive, &state.suite, &path), upstream.inrelease);
+            }
+        }
+    }
+}
+
+/// The pool files that the archive's Packages and Sources name. Of a mirror only those that are
+/// there: it fetches on demand.
+fn expect_pool(
+    store: &dyn Store,
+    anchor: &Anchor,
+    chain: &Chain,
+    listing: &[Meta],
+    report: &mut Report,
+) -> BTreeMap<String, Expected> {
+    let archive = &anchor.name;
+    let prefix = format!("{archive}/");
+    let there: BTreeSet<&str> =
+        listing.iter().filter_map(|meta| meta.key.as_str().strip_prefix(&prefix)).filter(|p| is_pool(p)).collect();
+    let all = matches!(anchor.kind, AnchorKind::Custom { .. });
+    let mut pool: BTreeMap<String, Expected> = BTreeMap::new();
+    let mut read = BTreeSet::new();
+    for (suite, state) in chain.records().iter().flat_map(|r| r.suites.iter().map(|s| (&s.suite, s))) {
+        for index in package_indexes(state) {
+            if !read.insert(index.digest.sha256) || (there.is_empty() && !all) {
+                continue;
+            }
+            // A damaged index is reported where it is hashed.
+            let Ok(text) = read_plain_index(store, archive, suite, index) else { continue };
+            for file in pool_files(&text) {
+                let (path, digest) = match file {
+                    Ok(file) => file,
+                    Err(error) => {
+                        report.problem(Problem::INDEX, index_key(archive, suite, index), error);
+                        break;
+                    }
+                };
+                if !all && !there.contains(path.as_str()) {
+                    continue;
+                }
+                let name = Key::pool(archive, &path);
+                let before = pool.insert(name.as_str().to_owned(), digest.into());
+                if before.is_some_and(|before| before != digest.into()) {
+                    report.problem(Problem::INDEX, &name, "two indexes give it different digests");
+                }
+            }
+        }
+    }
+    pool
+}
+
+/// One Packages and Sources file of each folder, in the form that is kept.
+pub(super) fn package_indexes(state: &SuiteState) -> Vec<&crate::snapshot::IndexFile> {
+    let mut by_stem: BTreeMap<&str, &crate::snapshot::IndexFile> = BTreeMap::new();
+    for index in state.indexes.iter().filter(|index| index.kept) {
+        let path = index.path.as_str();
+        let stem = path.split_once('.').map_or(path, |(stem, _)| stem);
+        if matches!(stem.rsplit('/').next(), Some("Packages" | "Sources")) {
+            by_stem.entry(stem).or_insert(index);
+        }
+    }
+    by_stem.into_values().collect()
+}
+
+fn is_pool(path: &str) -> bool {
+    !path.starts_with("dists/") && !path.starts_with("provenance/") && !path.starts_with("project/")
+}
+
+/// Hashes what is expected, in parallel, and groups names of one damaged object.
+fn hash(
+    store: &dyn Store,
+    listing: &[Meta],
+    expected: &BTreeMap<String, Expected>,
+    progress: &Progress,
+    report: &mut Report,
+) -> Damaged {
+    let todo: Vec<(&Meta, Expected)> =
+        listing.iter().filter_map(|meta| Some((meta, *expected.get(meta.key.as_str())?))).collect();
+    report.objects = todo.len() as u64;
+    report.bytes = todo.iter().map(|(meta, _)| meta.size).sum();
+    let bar = progress.bytes("hashing", report.bytes);
+    let found: Vec<(&Meta, Expected, Result<Digest, String>)> = todo
+        .into_par_iter()
+        .map(|(meta, expected)| {
+            let digest = store.open(&meta.key).and_then(|stream| hash_stream(&meta.key, stream));
+            bar.advance(meta.size);
+            (meta, expected, digest.map_err(|error| error.to_string()))
+        })
+        .collect();
+    bar.finish();
+    let mut damaged = Damaged::default();
+    let mut groups: BTreeMap<(Sha256, String), Vec<String>> = BTreeMap::new();
+    for (meta, expected, digest) in found {
+        let why = match digest {
+            Ok(digest) if digest.sha256 == expected.sha256 && expected.size.is_none_or(|s| s == digest.size) => continue,
+            Ok(digest) => format!("its SHA-256 is {}, not {}", digest.sha256, expected.sha256),
+            Err(error) => error,
+        };
+        damaged.0.insert(meta.key.as_str().to_owned());
+        groups.entry((expected.sha256, why)).or_default().push(meta.key.as_str().to_owned());
+    }
+    for ((_, why), mut names) in groups {
+        // The shortest name is the one that clients fetch; the others are links to it.
+        names.sort_by_key(|name| (name.len(), name.clone()));
+        let mut problem = Problem::new(Problem::DAMAGED, names.remove(0), why);
+        problem.also = names;
+        report.problems.push(problem);
+    }
+    damaged
+}
+
+/// Files in a pool that no index names, and whole archives that the site does not know.
+fn unnamed(anchors: &Anchors, listing: &[Meta], expected: &BTreeMap<String, Expected>, report: &mut Report) {
+    for meta in listing {
+        let name = meta.key.as_str();
+        let Some((top, rest)) = name.split_once('/') else { continue };
+        let known = anchors.archives.iter().any(|anchor| anchor.name.as_str() == top);
+        if top != "state" && !known {
+            report.problem(Problem::UNNAMED, name, format!("the site has no archive `{top}`"));
+        } else if known && is_pool(rest) && PoolPath::new(rest).is_ok() && !expected.contains_key(name) {
+            report.problem(Problem::UNNAMED, name, "no index of any snapshot names it");
+        }
+    }
+}

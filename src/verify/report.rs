@@ -1,0 +1,122 @@
+//! What was checked and what does not hold.
+
+use serde::Serialize;
+
+use crate::domain::{Coded, DomainError, Kind};
+use crate::site::SiteError;
+use crate::store::StoreError;
+
+/// One thing that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// The object's name in the store.
+    pub object: String,
+    /// The stable code.
+    pub code: &'static str,
+    /// What is wrong with it.
+    pub why: String,
+    /// Other names of the very same object (hard links) that are wrong in the same way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
+}
+
+impl Problem {
+    /// An object whose bytes are not what its name or an index says.
+    pub(crate) const DAMAGED: &'static str = "V-DAMAGED";
+    /// An object that must be there and is not.
+    pub(crate) const MISSING: &'static str = "V-MISSING";
+    /// An object that nothing signed names.
+    pub(crate) const UNNAMED: &'static str = "V-UNNAMED";
+    /// A snapshot record that is malformed or breaks the chain.
+    pub(crate) const RECORD: &'static str = "V-RECORD";
+    /// A signature that does not hold.
+    pub(crate) const SIGNATURE: &'static str = "V-SIGNATURE";
+    /// A Release file that is not what its record says.
+    pub(crate) const RELEASE: &'static str = "V-RELEASE";
+    /// A Release file that clients refuse because of its age.
+    pub(crate) const EXPIRED: &'static str = "V-EXPIRED";
+    /// An index that upstream did not sign.
+    pub(crate) const UPSTREAM: &'static str = "V-UPSTREAM";
+    /// An index that does not follow from its packages or decisions.
+    pub(crate) const INDEX: &'static str = "V-INDEX";
+    /// A decision that does not admit what is published.
+    pub(crate) const DECISION: &'static str = "V-DECISION";
+    /// Evidence that a decision names and that does not carry it.
+    pub(crate) const EVIDENCE: &'static str = "V-EVIDENCE";
+
+    pub(crate) fn new(code: &'static str, object: impl ToString, why: impl ToString) -> Self {
+        Self { object: object.to_string(), code, why: why.to_string(), also: Vec::new() }
+    }
+}
+
+/// How a recheck came out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Snapshots whose records were read.
+    pub snapshots: u64,
+    /// Release files whose signatures were checked.
+    pub releases: u64,
+    /// Objects that were hashed.
+    pub objects: u64,
+    /// Bytes that were hashed.
+    pub bytes: u64,
+    /// Packages whose decision was checked.
+    pub packages: u64,
+    /// What does not hold, by object.
+    pub problems: Vec<Problem>,
+}
+
+impl Report {
+    pub(crate) fn problem(&mut self, code: &'static str, object: impl ToString, why: impl ToString) {
+        self.problems.push(Problem::new(code, object, why));
+    }
+
+    pub(crate) fn sort(&mut self) {
+        self.problems.sort();
+        self.problems.dedup();
+    }
+}
+
+/// Why nothing could be verified at all.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The site's keys or policies.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A name that is none.
+    #[error(transparent)]
+    Name(#[from] DomainError),
+    /// A Git repository could not be read.
+    #[error(transparent)]
+    Source(#[from] crate::source::SourceError),
+}
+
+impl Coded for VerifyError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Site(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Name(error) => error.code(),
+            Self::Source(error) => error.code(),
+        }
+    }
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Site(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Name(error) => error.kind(),
+            Self::Source(error) => error.kind(),
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Site(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Name(error) => error.hint(),
+            Self::Source(error) => error.hint(),
+        }
+    }
+}

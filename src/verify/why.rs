@@ -1,0 +1,340 @@
+//! The chain behind one package, hop by hop, each proven, refuted or unknown.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::evidence::decision;
+use super::releases::{check_upstream, signed_text};
+use super::{Anchor, AnchorKind, Anchors, Problem, VerifyError};
+use crate::domain::{PackageName, RelPath, Sha256, SnapshotName, Timestamp};
+use crate::format::deb822::Stanzas;
+use crate::format::packages::Binary;
+use crate::publish::{DECISIONS, parse_decisions};
+use crate::snapshot::{Chain as Snapshots, Record, SuiteState, kept_index, read_plain_index};
+use crate::source::{Declaration, SourceKeys, check, fetch};
+use crate::store::{Key, Store, hash_stream};
+
+/// What is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A binary package, in its newest version.
+    Package(PackageName),
+    /// A file, by its hash.
+    File(Sha256),
+}
+
+/// How a hop came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// It was checked again and holds.
+    Proven,
+    /// The evidence does not suffice to say.
+    Unknown,
+    /// It was checked again and does not hold.
+    Refuted,
+}
+
+/// One hop of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hop {
+    /// What is linked: `release`, `index`, `file`, `decision`, `rebuild`, `environment`, `source`, …
+    pub hop: &'static str,
+    /// How it came out.
+    pub proof: Proof,
+    /// What was found.
+    pub evidence: String,
+}
+
+/// A chain from the archive's signature to whoever stands behind the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Chain {
+    /// The archive.
+    pub archive: String,
+    /// The suite.
+    pub suite: String,
+    /// The package.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// The pool file.
+    pub file: String,
+    /// Its SHA-256.
+    pub sha256: Sha256,
+    /// The hops.
+    pub hops: Vec<Hop>,
+}
+
+impl Chain {
+    /// The worst of the hops.
+    #[must_use]
+    pub fn proof(&self) -> Proof {
+        self.hops.iter().map(|hop| hop.proof).max().unwrap_or(Proof::Unknown)
+    }
+}
+
+/// A package of the newest snapshot of an archive.
+#[derive(Debug)]
+pub struct Found<'a> {
+    anchor: &'a Anchor,
+    record: Record,
+    state: SuiteState,
+    index: RelPath,
+    binary: Binary,
+}
+
+/// Where the newest snapshots list the subject: custom archives first, since they are asked about.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn find<'a>(store: &dyn Store, anchors: &'a Anchors, subject: &Subject) -> Result<Option<Found<'a>>, VerifyError> {
+    let custom = |anchor: &&Anchor| matches!(anchor.kind, AnchorKind::Custom { .. });
+    let (first, second): (Vec<&Anchor>, Vec<&Anchor>) = anchors.archives.iter().partition(custom);
+    for anchor in first.into_iter().chain(second) {
+        let Ok(chain) = Snapshots::load(store, &anchor.name) else { continue };
+        let Ok(record) = chain.resolve(&SnapshotName::Latest) else { continue };
+        for state in &record.suites {
+            if let Some((index, binary)) = in_suite(store, record, state, subject) {
+                let (record, state) = (record.clone(), state.clone());
+                return Ok(Some(Found { anchor, record, state, index, binary }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn in_suite(store: &dyn Store, record: &Record, state: &SuiteState, subject: &Subject) -> Option<(RelPath, Binary)> {
+    let mut best: Option<(RelPath, Binary)> = None;
+    for component in &state.components {
+        for architecture in &state.architectures {
+            let plain = format!("{component}/binary-{architecture}/Packages");
+            let Some(index) = kept_index(state, &plain) else { continue };
+            let Ok(text) = read_plain_index(store, &record.archive, &state.suite, index) else { continue };
+            for stanza in Stanzas::new(&text).flatten() {
+                let named = match subject {
+                    Subject::Package(name) => stanza.field("Package") == Some(name.as_str()),
+                    Subject::File(sha256) => stanza.field("SHA256") == Some(sha256.hex().as_str()),
+                };
+                if !named {
+                    continue;
+                }
+                let Ok(binary) = Binary::from_stanza(&stanza) else { continue };
+                if best.as_ref().is_none_or(|(_, b)| binary.version.dpkg_cmp(&b.version).is_gt()) {
+                    best = Some((index.path.clone(), binary));
+                }
+            }
+        }
+    }
+    best
+}
+
+/// Where Git repositories are kept and which keys may sign; absent: the Git hops stay unknown.
+#[derive(Debug, Clone, Copy)]
+pub struct Git<'a> {
+    /// The folder of bare repositories.
+    pub cache: &'a Path,
+    /// The folder of public keys.
+    pub keys: &'a Path,
+}
+
+/// The chain behind what was found.
+#[must_use]
+pub fn why(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<Git<'_>>, now: Timestamp) -> Chain {
+    let binary = &found.binary;
+    let mut hops = vec![release(store, found, now), index(found), file(store, found)];
+    match &found.anchor.kind {
+        AnchorKind::Mirror { .. } => hops.push(upstream(store, found)),
+        AnchorKind::Custom { .. } => hops.extend(custom(store, anchors, found, git, now)),
+    }
+    Chain {
+        archive: found.anchor.name.to_string(),
+        suite: found.state.suite.to_string(),
+        package: binary.package.to_string(),
+        version: binary.version.to_string(),
+        architecture: binary.architecture.to_string(),
+        file: binary.filename.to_string(),
+        sha256: binary.digest.sha256,
+        hops,
+    }
+}
+
+fn hop(name: &'static str, outcome: Result<String, Problem>) -> Hop {
+    match outcome {
+        Ok(evidence) => Hop { hop: name, proof: Proof::Proven, evidence },
+        Err(problem) => {
+            let proof = if problem.code == Problem::MISSING { Proof::Unknown } else { Proof::Refuted };
+            Hop { hop: name, proof, evidence: format!("{}: {}", problem.object, problem.why) }
+        }
+    }
+}
+
+fn release(store: &dyn Store, found: &Found<'_>, now: Timestamp) -> Hop {
+    let signed = || {
+        let path = RelPath::new("InRelease").map_err(|error| Problem::new(Problem::RECORD, "InRelease", error))?;
+        let serial = found.record.serial.as_str();
+        let key = Key::dists_named(&found.anchor.name, &found.state.suite, serial, &path);
+        let verified = signed_text(store, found.anchor, &key, now)?;
+        let signers: Vec<&str> = verified.signers.iter().map(|s| s.primary.as_str()).collect();
+        let (archive, serial) = (&found.anchor.name, &found.record.serial);
+        Ok(format!("snapshot {archive}@{serial} of {}, signed by {}", found.state.date, signers.join(", ")))
+    };
+    hop("release", signed())
+}
+
+fn index(found: &Found<'_>) -> Hop {
+    let binary = &found.binary;
+    // `find` read it by the hash that the record, and so the signed Release, gives.
+    let evidence = format!("{} lists {} {} as {}", found.index, binary.package, binary.version, binary.digest.sha256);
+    hop("index", Ok(evidence))
+}
+
+fn file(store: &dyn Store, found: &Found<'_>) -> Hop {
+    let key = Key::pool(&found.anchor.name, &found.binary.filename);
+    let mirror = matches!(found.anchor.kind, AnchorKind::Mirror { .. });
+    match store.open(&key).and_then(|stream| hash_stream(&key, stream)) {
+        Ok(digest) if digest == found.binary.digest => hop("file", Ok(format!("{key} has that SHA-256"))),
+        Ok(digest) => hop("file", Err(Problem::new(Problem::DAMAGED, &key, format!("its SHA-256 is {}", digest.sha256)))),
+        // A mirror fetches on demand, and checks then: its index is what is proven.
+        Err(_) if mirror => hop("file", Ok("not fetched yet; it is checked against the index when it is".to_owned())),
+        Err(error) => hop("file", Err(Problem::new(Problem::MISSING, &key, error))),
+    }
+}
+
+fn upstream(store: &dyn Store, found: &Found<'_>) -> Hop {
+    let Some(upstream) = &found.state.upstream else {
+        return hop("upstream", Err(Problem::new(Problem::UPSTREAM, &found.state.suite, "its record names no upstream")));
+    };
+    let verified = check_upstream(store, found.anchor, &found.state, upstream).map(|verified| {
+        let signers: Vec<&str> = verified.signers.iter().map(|s| s.primary.as_str()).collect();
+        format!("upstream's InRelease of {} covers every index, signed by {}", upstream.date, signers.join(", "))
+    });
+    hop("upstream", verified)
+}
+
+fn custom(
+    store: &dyn Store,
+    anchors: &Anchors,
+    found: &Found<'_>,
+    git: Option<Git<'_>>,
+    now: Timestamp,
+) -> Vec<Hop> {
+    let decided = decision_of(store, found).and_then(|sha256| {
+        let decided = decision(store, anchors, found.anchor, &sha256)?;
+        match decided.files.get(&found.binary.filename) {
+            Some(sha256) if *sha256 == found.binary.digest.sha256 => Ok(decided),
+            _ => Err(Problem::new(Problem::DECISION, &decided.key, "it does not admit this file")),
+        }
+    });
+    let decided = match decided {
+        Ok(decided) => decided,
+        Err(problem) => return vec![hop("decision", Err(problem))],
+    };
+    let summary = &decided.summary;
+    let levels = if summary.verified_levels.is_empty() { "no level".into() } else { summary.verified_levels.join(", ") };
+    let mut hops = vec![hop(
+        "decision",
+        Ok(format!(
+            "{} of {}: admitted by {} rules under policy {}, {levels}, signed by {}",
+            decided.key,
+            summary.time_verified,
+            summary.assay_rules.len(),
+            summary.policy.name.as_deref().unwrap_or_default(),
+            anchors.gate.fingerprint(),
+        )),
+    )];
+    match decided.quorum(store, found.anchor) {
+        Ok(agreeing) => hops.extend(agreeing.iter().map(|a| {
+            let (builder, at) = (&a.record.builder, a.record.finished_on);
+            hop("rebuild", Ok(format!("{builder} (operator {}) got the same bytes on {at}: {}", a.operator, a.key)))
+        })),
+        Err(problem) => hops.push(hop("rebuild", Err(problem))),
+    }
+    match decided.locks(store, found.anchor) {
+        Ok(locks) => hops.extend(locks.iter().map(|(key, lock)| environment(store, anchors, key, lock))),
+        Err(problem) => hops.push(hop("environment", Err(problem))),
+    }
+    match decided.declaration(store, found.anchor) {
+        Ok((key, declaration)) => hops.extend(source(found.anchor, &key, &declaration, git, now)),
+        Err(problem) => hops.push(hop("source", Err(problem))),
+    }
+    hops
+}
+
+fn decision_of(store: &dyn Store, found: &Found<'_>) -> Result<Sha256, Problem> {
+    let object = || format!("{}/dists/{}/{DECISIONS}", found.anchor.name, found.state.suite);
+    let index = kept_index(&found.state, DECISIONS);
+    let index = index.ok_or_else(|| Problem::new(Problem::INDEX, object(), "the snapshot has none"))?;
+    let text = read_plain_index(store, &found.anchor.name, &found.state.suite, index)
+        .map_err(|error| Problem::new(Problem::INDEX, object(), error))?;
+    let decisions = parse_decisions(&text).map_err(|error| Problem::new(Problem::INDEX, object(), error))?;
+    match decisions.get(&found.binary.filename) {
+        Some((sha256, decision)) if *sha256 == found.binary.digest.sha256 => Ok(*decision),
+        _ => Err(Problem::new(Problem::DECISION, object(), "it names no decision for these bytes")),
+    }
+}
+
+/// Each snapshot of the lock is covered by upstream's signature, and holds the locked packages.
+fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &crate::environment::Lock) -> Hop {
+    let covered = || {
+        let inputs = crate::environment::locked_inputs(store, lock)
+            .map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
+        for input in &inputs {
+            let archive = &input.locked.archive;
+            let anchor = anchors.archive(archive);
+            let anchor = anchor.ok_or_else(|| Problem::new(Problem::EVIDENCE, key, format!("the site has no `{archive}`")))?;
+            let chain =
+                Snapshots::load(store, archive).map_err(|error| Problem::new(Problem::RECORD, archive, error))?;
+            let name = SnapshotName::Serial(input.locked.serial.clone());
+            let record = chain.resolve(&name).map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
+            for state in record.suites.iter().filter(|state| state.suite == input.locked.suite) {
+                if let Some(upstream) = &state.upstream {
+                    check_upstream(store, anchor, state, upstream)?;
+                }
+            }
+        }
+        crate::environment::check_packages(lock, &inputs).map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
+        let snapshots: Vec<String> = lock.snapshots.iter().map(|s| format!("{}@{}", s.archive, s.serial)).collect();
+        let (packages, chroot) = (lock.packages.len(), &lock.chroot.tar_sha256);
+        Ok(format!("{packages} packages of {}, each covered by a signature; chroot {chroot}: {key}", snapshots.join(", ")))
+    };
+    hop("environment", covered())
+}
+
+/// The declared commit and its signature, derived from Git again.
+fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git<'_>>, now: Timestamp) -> Vec<Hop> {
+    let commit = format!("{} at {} ({key})", declaration.git_commit, declaration.tag_ref);
+    let unknown = |evidence: String| vec![Hop { hop: "source", proof: Proof::Unknown, evidence }];
+    let Some(git) = git else {
+        return unknown(format!("commit {commit}: the Git repository was not asked"));
+    };
+    let AnchorKind::Custom { policies } = &anchor.kind else { return unknown("not a custom archive".to_owned()) };
+    let repository = match fetch(&declaration.git, &declaration.refs(), git.cache) {
+        Ok(repository) => repository,
+        Err(error) => return unknown(format!("commit {commit}: {error}")),
+    };
+    let mut refused = None;
+    for policy in policies.values() {
+        let checked = SourceKeys::load(git.keys, &policy.signers)
+            .and_then(|keys| check(&repository, declaration, &policy.signers, &keys, now));
+        match checked {
+            Ok(_) => {
+                let name = |f: &crate::domain::Fingerprint| {
+                    let known = policy.signers.iter().find(|signer| signer.fingerprint == *f);
+                    known.map_or_else(|| f.to_string(), |signer| format!("{} ({f})", signer.name))
+                };
+                let signers: Vec<String> = declaration.signers.iter().map(|s| name(&s.fingerprint)).collect();
+                let tree = &declaration.tree_sha256;
+                return vec![
+                    hop("source", Ok(format!("commit {commit}, tree-sha256 {tree}, derived again"))),
+                    hop("signature", Ok(format!("the tag is signed by {}", signers.join(", ")))),
+                ];
+            }
+            Err(error) => refused = Some(error.to_string()),
+        }
+    }
+    let why = refused.unwrap_or_else(|| "the archive has no policy".to_owned());
+    vec![hop("source", Err(Problem::new(Problem::EVIDENCE, key, why)))]
+}
