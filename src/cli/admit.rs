@@ -8,13 +8,14 @@ use super::args::AdmitArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::work::{Declared, Work};
-use crate::admission::{Offered, OutputSet, SourceEvidence, SourceFailure, explain, explain_json};
-use crate::domain::{Digest, FileName, Kind, PackageName, Sha256};
-use crate::environment::Lock;
+use crate::admission::{Offered, Output, SourceEvidence, SourceFailure, explain, explain_json};
+use crate::domain::{Digest, FileName, Kind, PackageName};
 use crate::format::changes::Changes;
 use crate::host::files;
-use crate::publish::{self, Admission, Gate, Proposal, add_document, gather, hold, inspect, load_records, propose};
-use crate::source::{self, SourceFile, SourcePackage};
+use crate::publish::{
+    self, Admission, Gate, Proposal, add_document, differences, gather, hold, inspect, load_records, propose,
+};
+use crate::source::{self, SourceError, SourceFile, SourceKeys, SourcePackage};
 
 /// The largest .changes file and the largest package that are read, in bytes.
 const LARGEST_CHANGES: u64 = 1 << 20;
@@ -24,16 +25,23 @@ pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failu
     let work = Work::open(context, args.archive.as_ref())?;
     let mut all = true;
     for candidate in &args.candidates {
-        let upload = candidate.ends_with(".changes").then(|| Upload::read(Path::new(candidate))).transpose()?;
+        let upload = candidate
+            .ends_with(".changes")
+            .then(|| Upload::read(Path::new(candidate)))
+            .transpose()?;
         let name = match &upload {
             Some(upload) => upload.source.clone(),
             None => PackageName::new(candidate.as_str())?,
         };
         let admission = admit(context, &work, &name, upload.as_ref())?;
-        show(context, args, &work, &admission)?;
+        show(context, args, &admission)?;
         all &= admission.decision.admitted;
     }
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(Kind::Refused.exit_code()) })
+    Ok(if all {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(Kind::Refused.exit_code())
+    })
 }
 
 /// What somebody offers: a .changes file and the packages beside it.
@@ -56,12 +64,18 @@ impl Upload {
                 let why = format!("`{}` is {is}, and the .changes file says {said}", file.display());
                 return Err(UsageError::Argument(why).into());
             }
-            let package = [".deb", ".udeb", ".ddeb"].iter().any(|end| name.as_str().ends_with(end));
+            let package = [".deb", ".udeb", ".ddeb"]
+                .iter()
+                .any(|end| name.as_str().ends_with(end));
             if package {
                 found.push((name.clone(), file));
             }
         }
-        Ok(Self { source: changes.source, changes: bytes, files: found })
+        Ok(Self {
+            source: changes.source,
+            changes: bytes,
+            files: found,
+        })
     }
 }
 
@@ -72,10 +86,15 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
     let locks = BTreeMap::from([(lock_sha256, lock)]);
     let records = load_records(store, &work.archive, &declared.sha256, &declared.policy)?;
     for (sha256, why) in &records.unreadable {
-        context.output.note(&format!("the record {sha256} counts for nothing: {why}"));
+        context
+            .output
+            .note(&format!("the record {sha256} counts for nothing: {why}"));
     }
     let bar = context.progress.waiting(&format!("deciding on {name}"));
-    let (source, package) = derive(work, &declared);
+    let (source, package) = derive_source(work, &declared);
+    for (_, bytes) in package.iter().flat_map(|package| &package.files) {
+        hold(store, &work.archive, &Digest::of(bytes), &mut bytes.as_slice())?;
+    }
     let source_files = package.map_or_else(|| declared.declaration.files.clone(), |package| source_files(&package));
     let proposal = Proposal {
         archive: &work.archive,
@@ -86,28 +105,109 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
         source_files: &source_files,
         locks: &locks,
     };
-    hold_sources(work, &source, &declared)?;
     let mut candidate = propose(store, &proposal, &records.records)?;
     if let Some(upload) = upload {
-        candidate.offered = Offered::Upload { changes: add_document(store, &work.archive, &upload.changes)? };
-        candidate.sets = vec![offered(work, upload, lock_sha256, locks.get(&lock_sha256))?];
+        let changes = add_document(store, &work.archive, &upload.changes)?;
+        candidate.offered = Offered::Upload { changes };
+        for set in &mut candidate.sets {
+            set.outputs = offered(work, upload)?;
+        }
     }
-    let evidence = gather(store, &candidate, &locks, &records, source)?;
-    let admission = publish::admit(
-        &Gate {
-            store,
-            archive: &work.archive,
-            config: &work.custom,
-            public_url: &work.site.config().public_url,
-            key: &work.site.ed25519_key(&work.site.config().gate)?,
-            signer: &work.site.archive_key(&work.custom.signing_key)?,
-            program: concat!("assay ", env!("CARGO_PKG_VERSION")),
-        },
-        &declared.policy,
-        &candidate,
-        &evidence,
-        context.now(),
-    );
+    let mut evidence = gather(store, &candidate, &locks, &records, source)?;
+    evidence.differences = differences(store, &candidate, &records.records)?;
+    let gate = Gate {
+        store,
+        archive: &work.archive,
+        config: &work.custom,
+        public_url: &work.site.config().public_url,
+        key: &work.site.ed25519_key(&work.site.config().gate)?,
+        signer: &work.site.archive_key(&work.custom.signing_key)?,
+        program: concat!("assay ", env!("CARGO_PKG_VERSION")),
+    };
+    let admission = publish::admit(&gate, &declared.policy, &candidate, &evidence, context.now());
     bar.finish();
     Ok(admission?)
+}
+
+/// What Git says now, and the source package that follows from it. That it says nothing, or
+/// something else, is for the gate to judge.
+fn derive_source(work: &Work, declared: &Declared) -> (Result<SourceEvidence, SourceFailure>, Option<SourcePackage>) {
+    let declaration = &declared.declaration;
+    let derive = || {
+        let repository = source::fetch(&declaration.git, &declaration.refs(), &work.git_cache())?;
+        let keys = SourceKeys::load(&work.site.public_keys(), &declared.policy.signers)?;
+        let tag = source::verify_tag(
+            &repository,
+            &declaration.tag_ref,
+            &declared.policy.signers,
+            &keys,
+            work.now,
+        )?;
+        let upstream = declaration.upstream.as_ref().map(|upstream| &upstream.tag_ref);
+        let (suites, component) = (&declaration.suites, &declaration.component);
+        let (derived, package) = source::declare(&repository, &declaration.git, &tag, upstream, suites, component)?;
+        Ok((SourceEvidence::new(&tag, derived), package))
+    };
+    match derive() {
+        Ok((evidence, package)) => (Ok(evidence), Some(package)),
+        Err(error) => {
+            let error: SourceError = error;
+            let rule = error.broken_rule().map(str::to_owned);
+            (
+                Err(SourceFailure {
+                    rule,
+                    why: error.to_string(),
+                }),
+                None,
+            )
+        }
+    }
+}
+
+fn source_files(package: &SourcePackage) -> Vec<SourceFile> {
+    let file = |(name, bytes): &(FileName, Vec<u8>)| SourceFile {
+        name: name.clone(),
+        digest: Digest::of(bytes),
+    };
+    package.files.iter().map(file).collect()
+}
+
+/// The offered files, held and inspected like those of rebuilders.
+fn offered(work: &Work, upload: &Upload) -> Result<Vec<Output>, Failure> {
+    let mut outputs = Vec::new();
+    for (name, path) in &upload.files {
+        let bytes = files::read(path, LARGEST_PACKAGE)?;
+        let digest = Digest::of(&bytes);
+        hold(work.store.as_ref(), &work.archive, &digest, &mut bytes.as_slice())?;
+        outputs.push(inspect(
+            work.store.as_ref(),
+            &work.archive,
+            name.clone(),
+            digest.sha256,
+        )?);
+    }
+    Ok(outputs)
+}
+
+fn show(context: &Context, args: &AdmitArgs, admission: &Admission) -> Result<(), Failure> {
+    let decision = &admission.decision;
+    if context.output.json {
+        return context.output.record(&explain_json(decision), "");
+    }
+    let verdict = if decision.admitted { "admitted" } else { "refused" };
+    let mut text = format!("{} {} {verdict}", decision.source, decision.version);
+    if let Some(published) = &admission.published {
+        text.push_str(&format!(" in {}@{}", published.archive, published.serial));
+    }
+    if let Some(sha256) = admission.decision_sha256 {
+        text.push_str(&format!(" by decision {sha256}"));
+    }
+    for rule in decision.rules.iter().filter(|rule| !rule.passed) {
+        text.push_str(&format!("\n  {}: {}", rule.id, rule.evidence));
+    }
+    if args.explain {
+        text.push('\n');
+        text.push_str(&explain(decision));
+    }
+    context.output.record(&(), &text)
 }

@@ -328,7 +328,9 @@ pub(super) enum Purpose {
 
 /// Print shell completions or write man pages
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  assay generate completions bash > /etc/bash_completion.d/assay\n  assay generate man /usr/share/man/man1")]
+#[command(
+    after_help = "Example:\n  assay generate completions bash > /etc/bash_completion.d/assay\n  assay generate man /usr/share/man/man1"
+)]
 pub(super) struct GenerateArgs {
     #[command(subcommand)]
     pub(super) what: GenerateVerb,

@@ -29,8 +29,15 @@ impl Context {
             site: arguments.site.clone(),
             clock: Clock::from_environment(environment),
             environment,
-            output: Output { json: arguments.json, quiet: arguments.quiet },
-            progress: if shown { Progress::on_terminal() } else { Progress::hidden() },
+            output: Output {
+                json: arguments.json,
+                quiet: arguments.quiet,
+            },
+            progress: if shown {
+                Progress::on_terminal()
+            } else {
+                Progress::hidden()
+            },
         }
     }
 
@@ -74,7 +81,11 @@ pub(super) fn custom_archive(site: &Site, named: Option<&ArchiveName>) -> Result
         site.custom(name)?;
         return Ok(name.clone());
     }
-    let mut custom = site.archives().iter().filter(|(_, a)| matches!(a, ArchiveConfig::Custom(_))).map(|(name, _)| name);
+    let mut custom = site
+        .archives()
+        .iter()
+        .filter(|(_, a)| matches!(a, ArchiveConfig::Custom(_)))
+        .map(|(name, _)| name);
     match (custom.next(), custom.next()) {
         (Some(only), None) => Ok(only.clone()),
         (None, _) => Err(UsageError::Argument("the site has no custom archive".into()).into()),

@@ -17,12 +17,19 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         (true, Some(first)) => vec![first.name.clone()],
         (true, None) => Vec::new(),
     };
-    let component = args.component.clone().or_else(|| work.custom.components.first().cloned());
+    let component = args
+        .component
+        .clone()
+        .or_else(|| work.custom.components.first().cloned());
     let component = component.ok_or_else(|| UsageError::Argument("the archive has no component".into()))?;
-    let policy_name = work.custom.suites.iter().find(|s| suites.contains(&s.name)).map(|s| s.policy.clone());
-    let policy_name = policy_name.ok_or_else(|| {
-        UsageError::Argument(format!("the archive `{}` has no such suite", work.archive))
-    })?;
+    let policy_name = work
+        .custom
+        .suites
+        .iter()
+        .find(|s| suites.contains(&s.name))
+        .map(|s| s.policy.clone());
+    let policy_name =
+        policy_name.ok_or_else(|| UsageError::Argument(format!("the archive `{}` has no such suite", work.archive)))?;
     let policy = work.site.policy(&policy_name)?;
 
     let refs: Vec<GitRef> = std::iter::once(&args.tag).chain(&args.upstream).cloned().collect();
@@ -45,6 +52,10 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         signers.join(", ")
     );
     context.output.record(&declaration, &text)?;
-    context.output.note(&format!("wrote {}; next: commit it, then `assay env lock {}`", path.display(), declaration.source));
+    context.output.note(&format!(
+        "wrote {}; next: commit it, then `assay env lock {}`",
+        path.display(),
+        declaration.source
+    ));
     Ok(ExitCode::SUCCESS)
 }

@@ -28,18 +28,20 @@ pub(super) fn run(context: &Context, args: &EnvArgs) -> Result<ExitCode, Failure
 
 fn lock(context: &Context, args: &Declared, snapshots: &[SnapshotRef]) -> Result<ExitCode, Failure> {
     let work = Work::open(context, args.archive.as_ref())?;
-    let architecture = work
-        .custom
-        .architectures
-        .iter()
-        .find(|a| !a.is_all())
-        .ok_or_else(|| UsageError::Argument(format!("the archive `{}` has no architecture to build on", work.archive)))?;
+    let architecture = work.custom.architectures.iter().find(|a| !a.is_all()).ok_or_else(|| {
+        UsageError::Argument(format!(
+            "the archive `{}` has no architecture to build on",
+            work.archive
+        ))
+    })?;
     let inputs = inputs(&work, snapshots, architecture)?;
     for name in &args.names {
         let declared = work.declared(name)?;
         let wanted = environment::wanted(&declared.declaration.build_depends)?;
         let temp = TempFolder::below(&work.site.cache().join("work"))?;
-        let bar = context.progress.waiting(&format!("resolving the environment of {name}"));
+        let bar = context
+            .progress
+            .waiting(&format!("resolving the environment of {name}"));
         let packages = environment::resolve(&inputs, &wanted, architecture, temp.path());
         bar.finish();
         let packages = packages?;
@@ -57,7 +59,10 @@ fn lock(context: &Context, args: &Declared, snapshots: &[SnapshotRef]) -> Result
         let path = work.site.lock_path(&work.archive, name);
         files::write(&path, &[canonical.as_slice(), b"\n"].concat())?;
         show(context, name.as_str(), &lock, &Sha256::of(&canonical))?;
-        context.output.note(&format!("wrote {}; next: commit it, then `assay rebuild {name}`", path.display()));
+        context.output.note(&format!(
+            "wrote {}; next: commit it, then `assay rebuild {name}`",
+            path.display()
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,7 +73,10 @@ fn build(context: &Context, args: &Declared) -> Result<ExitCode, Failure> {
         let (lock, sha256) = work.lock(name)?;
         let made = rebuild_chroot(context, &work, &lock)?;
         if made.tar_sha256 != lock.chroot.tar_sha256 {
-            let difference = format!("the chroot's SHA-256 is {}, not {}", made.tar_sha256, lock.chroot.tar_sha256);
+            let difference = format!(
+                "the chroot's SHA-256 is {}, not {}",
+                made.tar_sha256, lock.chroot.tar_sha256
+            );
             return Err(environment::EnvironmentError::NotTheLock { difference }.into());
         }
         show(context, name.as_str(), &lock, &sha256)?;
@@ -80,7 +88,11 @@ fn show(context: &Context, name: &str, lock: &Lock, sha256: &Sha256) -> Result<(
     let value = serde_json::json!({
         "source": name, "lock": sha256, "packages": lock.packages.len(), "chroot": lock.chroot.tar_sha256,
     });
-    let text = format!("{name} lock {sha256} {} packages chroot {}", lock.packages.len(), lock.chroot.tar_sha256);
+    let text = format!(
+        "{name} lock {sha256} {} packages chroot {}",
+        lock.packages.len(),
+        lock.chroot.tar_sha256
+    );
     context.output.record(&value, &text)
 }
 
@@ -90,7 +102,10 @@ pub(super) fn locked_chroot(context: &Context, work: &Work, lock: &Lock) -> Resu
     if !files::exists(&tar) {
         let made = rebuild_chroot(context, work, lock)?;
         if made.tar_sha256 != lock.chroot.tar_sha256 {
-            let difference = format!("the chroot's SHA-256 is {}, not {}", made.tar_sha256, lock.chroot.tar_sha256);
+            let difference = format!(
+                "the chroot's SHA-256 is {}, not {}",
+                made.tar_sha256, lock.chroot.tar_sha256
+            );
             return Err(environment::EnvironmentError::NotTheLock { difference }.into());
         }
     }
@@ -99,7 +114,14 @@ pub(super) fn locked_chroot(context: &Context, work: &Work, lock: &Lock) -> Resu
 
 fn rebuild_chroot(context: &Context, work: &Work, lock: &Lock) -> Result<LockedChroot, Failure> {
     let inputs = locked_inputs(work.store.as_ref(), lock)?;
-    chroot(context, work, &lock.architecture, &lock.packages, &inputs, lock.chroot.source_date_epoch)
+    chroot(
+        context,
+        work,
+        &lock.architecture,
+        &lock.packages,
+        &inputs,
+        lock.chroot.source_date_epoch,
+    )
 }
 
 fn tar_path(work: &Work, sha256: &Sha256) -> PathBuf {
@@ -107,25 +129,29 @@ fn tar_path(work: &Work, sha256: &Sha256) -> PathBuf {
 }
 
 /// The snapshots that the archive's environments are resolved from.
-fn inputs(
-    work: &Work,
-    snapshots: &[SnapshotRef],
-    architecture: &Architecture,
-) -> Result<Vec<SnapshotInput>, Failure> {
+fn inputs(work: &Work, snapshots: &[SnapshotRef], architecture: &Architecture) -> Result<Vec<SnapshotInput>, Failure> {
     let mut inputs = Vec::new();
     for source in &work.custom.environment {
         let named = snapshots.iter().find(|reference| reference.archive == source.archive);
         let name = named.map_or(&SnapshotName::Latest, |reference| &reference.name);
         let chain = Chain::load(work.store.as_ref(), &source.archive)?;
         let record = chain.resolve(name)?;
-        inputs.push(snapshot_input(work.store.as_ref(), record, &source.suite, &source.components, architecture)?);
+        inputs.push(snapshot_input(
+            work.store.as_ref(),
+            record,
+            &source.suite,
+            &source.components,
+            architecture,
+        )?);
     }
     Ok(inputs)
 }
 
 /// The newest instant that upstream vouches for: no file of the chroot is younger.
 fn newest_date(inputs: &[SnapshotInput]) -> i64 {
-    let dates = inputs.iter().map(|input| input.locked.release_date.unwrap_or(input.locked.id.timestamp()));
+    let dates = inputs
+        .iter()
+        .map(|input| input.locked.release_date.unwrap_or(input.locked.id.timestamp()));
     dates.max().map_or(0, crate::domain::Timestamp::unix)
 }
 
@@ -149,7 +175,9 @@ fn chroot(
 
     let temp = TempFolder::below(&work.site.cache().join("work"))?;
     let output_tar = temp.path().join("chroot.tar");
-    let bar = context.progress.waiting(&format!("building a chroot of {} packages", packages.len()));
+    let bar = context
+        .progress
+        .waiting(&format!("building a chroot of {} packages", packages.len()));
     let made = build_chroot(&ChrootJob {
         base_url: &format!("{}/env/{digest}/", server.url()),
         certificate: &key.certificate_armored()?,

@@ -29,7 +29,11 @@ impl Failure {
             eprintln!("{record}");
             return;
         }
-        eprintln!("error[{}]: {}", self.0.code(), super::output::printable(&self.0.to_string()));
+        eprintln!(
+            "error[{}]: {}",
+            self.0.code(),
+            super::output::printable(&self.0.to_string())
+        );
         if let Some(hint) = self.0.hint() {
             eprintln!("  next: {}", super::output::printable(&hint));
         }
@@ -82,7 +86,7 @@ impl Coded for UsageError {
         match self {
             Self::Argument(_) | Self::NotEmpty(_) | Self::Undeclared(_) | Self::Unlocked(_) | Self::NoBuilder(_) => {
                 Kind::Usage
-            },
+            }
             Self::Output(_) => Kind::Environment,
             Self::Conflict(_) => Kind::Conflict,
             Self::NotFound(_) => Kind::Unknown,

@@ -32,6 +32,8 @@ pub(super) fn run(context: &Context, args: &GenerateArgs) -> Result<ExitCode, Fa
 fn write_page(folder: &std::path::Path, command: &clap::Command, name: &str) -> Result<(), Failure> {
     let mut page = Vec::new();
     let titled = command.clone().display_name(name.to_owned());
-    clap_mangen::Man::new(titled).render(&mut page).map_err(UsageError::Output)?;
+    clap_mangen::Man::new(titled)
+        .render(&mut page)
+        .map_err(UsageError::Output)?;
     Ok(files::write(&folder.join(format!("{name}.1")), &page)?)
 }

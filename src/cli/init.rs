@@ -59,7 +59,10 @@ pub(super) fn run(context: &Context, args: &InitArgs) -> Result<ExitCode, Failur
         gate: gate.fingerprint.as_str(),
         codename: &codename,
     };
-    let text = format!("site {}\narchive-key {}\ngate {}", made.site, made.archive_key, made.gate);
+    let text = format!(
+        "site {}\narchive-key {}\ngate {}",
+        made.site, made.archive_key, made.gate
+    );
     context.output.record(&made, &text)?;
     context.output.note(&format!(
         "next: keep it in Git (`git init {0}`); `cd {0} && assay mirror`; then `assay serve`",
@@ -71,7 +74,9 @@ pub(super) fn run(context: &Context, args: &InitArgs) -> Result<ExitCode, Failur
 /// The codename of the Debian that this machine's apt follows; the example's when it follows none.
 fn machine_codename() -> String {
     let sources = apt_sources().unwrap_or_default();
-    let main = sources.iter().find(|s| s.origin == "Debian" && s.label == "Debian" && !s.codename.contains('-'));
+    let main = sources
+        .iter()
+        .find(|s| s.origin == "Debian" && s.label == "Debian" && !s.codename.contains('-'));
     main.map_or_else(|| "bookworm".to_owned(), |s| s.codename.clone())
 }
 

@@ -47,11 +47,21 @@ impl NewKey {
         if matches!(purpose, Purpose::Archive) {
             let key = ArchiveKey::generate(name, now)?;
             let (public, secret) = (key.certificate_armored()?, key.secret_armored()?);
-            return Ok(Self { purpose, fingerprint: key.fingerprint().clone(), public, secret });
+            return Ok(Self {
+                purpose,
+                fingerprint: key.fingerprint().clone(),
+                public,
+                secret,
+            });
         }
         let key = Ed25519Key::generate();
         let public = key.public();
-        Ok(Self { purpose, fingerprint: public.fingerprint(), public: public.hex(), secret: key.to_text() })
+        Ok(Self {
+            purpose,
+            fingerprint: public.fingerprint(),
+            public: public.hex(),
+            secret: key.to_text(),
+        })
     }
 
     /// The secret goes first: a public key without its secret would only mislead.
@@ -59,15 +69,33 @@ impl NewKey {
         let stem = self.fingerprint.file_stem();
         files::create_folder(secret)?;
         files::set_mode(secret, 0o700)?;
-        files::write_secret(&secret.join(format!("{stem}.secret")), format!("{}\n", self.secret.trim_end()).as_bytes())?;
-        let ending = if matches!(self.purpose, Purpose::Archive) { "asc" } else { "pub" };
-        files::write(&public.join(format!("{stem}.{ending}")), format!("{}\n", self.public.trim_end()).as_bytes())?;
+        files::write_secret(
+            &secret.join(format!("{stem}.secret")),
+            format!("{}\n", self.secret.trim_end()).as_bytes(),
+        )?;
+        let ending = if matches!(self.purpose, Purpose::Archive) {
+            "asc"
+        } else {
+            "pub"
+        };
+        files::write(
+            &public.join(format!("{stem}.{ending}")),
+            format!("{}\n", self.public.trim_end()).as_bytes(),
+        )?;
         Ok(())
     }
 
     fn shown(&self) -> Shown<'_> {
-        let kind = if matches!(self.purpose, Purpose::Archive) { "openpgp" } else { "ed25519" };
-        Shown { fingerprint: &self.fingerprint, kind, public: &self.public }
+        let kind = if matches!(self.purpose, Purpose::Archive) {
+            "openpgp"
+        } else {
+            "ed25519"
+        };
+        Shown {
+            fingerprint: &self.fingerprint,
+            kind,
+            public: &self.public,
+        }
     }
 
     fn advice(&self) -> String {
@@ -104,8 +132,17 @@ fn list(context: &Context, site: &Site) -> Result<(), Failure> {
         let fingerprint = Fingerprint::new(fingerprint)
             .map_err(|error| UsageError::Argument(format!("`{}`: {error}", path.display())))?;
         let secret = files::exists(&site.secret_key_path(&fingerprint));
-        let listed = Listed { fingerprint: fingerprint.to_string(), kind, secret };
-        let text = format!("{} {} {}", listed.fingerprint, kind, if secret { "secret-here" } else { "public-only" });
+        let listed = Listed {
+            fingerprint: fingerprint.to_string(),
+            kind,
+            secret,
+        };
+        let text = format!(
+            "{} {} {}",
+            listed.fingerprint,
+            kind,
+            if secret { "secret-here" } else { "public-only" }
+        );
         context.output.record(&listed, &text)?;
     }
     Ok(())

@@ -28,8 +28,15 @@ pub(super) fn run(context: &Context, args: &MirrorArgs) -> Result<ExitCode, Fail
     let store = context.store(&site)?;
     for archive in named_or_all(&site, &args.archives, |a| matches!(a, ArchiveConfig::Mirror(_)))? {
         let (record, state) = mirror(context, args, &site, store.as_ref(), &archive)?;
-        let shown = Mirrored { archive: &archive, serial: record.serial.to_string(), id: record.id.to_string(), state };
-        context.output.record(&shown, &format!("{archive} {} {} {state}", shown.serial, shown.id))?;
+        let shown = Mirrored {
+            archive: &archive,
+            serial: record.serial.to_string(),
+            id: record.id.to_string(),
+            state,
+        };
+        context
+            .output
+            .record(&shown, &format!("{archive} {} {} {state}", shown.serial, shown.id))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -37,7 +44,11 @@ pub(super) fn run(context: &Context, args: &MirrorArgs) -> Result<ExitCode, Fail
 /// The base URL of a mirror's upstream.
 pub(super) fn upstream_uri(site: &Site, archive: &ArchiveName) -> Result<String, Failure> {
     let config = site.mirror(archive)?;
-    let sources = if config.uri.is_some() { Vec::new() } else { apt_sources()? };
+    let sources = if config.uri.is_some() {
+        Vec::new()
+    } else {
+        apt_sources()?
+    };
     Ok(upstream::mirror_uri(config, &sources)?)
 }
 
@@ -53,8 +64,18 @@ fn mirror(
     let client = Client::new(&upstream_uri(site, archive)?, upstream::Limits::default())?;
     let key = site.archive_key(&config.signing_key)?;
     let chain = Chain::load(store, archive)?;
-    let follow = Follow { client: &client, archive, config, keyring: &keyring, previous: chain.latest(), allow_release_info_change: args.allow_release_info_change };
-    let suites = match (upstream::follow(&follow, store, context.now(), &context.progress)?, chain.latest()) {
+    let follow = Follow {
+        client: &client,
+        archive,
+        config,
+        keyring: &keyring,
+        previous: chain.latest(),
+        allow_release_info_change: args.allow_release_info_change,
+    };
+    let suites = match (
+        upstream::follow(&follow, store, context.now(), &context.progress)?,
+        chain.latest(),
+    ) {
         (Followed::Changed(suites), _) => suites,
         (Followed::Unchanged, Some(latest)) => {
             // A crash after the commit leaves the record unpublished: finish that now.
@@ -67,10 +88,21 @@ fn mirror(
             return Err(UsageError::Argument(format!("`{archive}` has no snapshot to be unchanged")).into());
         }
     };
-    let reason = if chain.latest().is_some() { "upstream changed" } else { "first snapshot" };
+    let reason = if chain.latest().is_some() {
+        "upstream changed"
+    } else {
+        "first snapshot"
+    };
     let made_by = concat!("assay ", env!("CARGO_PKG_VERSION"));
-    let record =
-        snapshot::next(&chain, suites, Some(config.valid_days), reason, made_by, &nonce(), context.now())?;
+    let record = snapshot::next(
+        &chain,
+        suites,
+        Some(config.valid_days),
+        reason,
+        made_by,
+        &nonce(),
+        context.now(),
+    )?;
     if snapshot::commit(store, &record)? == Committed::Conflict {
         return Err(UsageError::Conflict(archive.to_string()).into());
     }

@@ -25,7 +25,9 @@ impl Output {
 
     /// Bytes that are a file, as they are.
     pub(super) fn file(self, bytes: &[u8]) -> Result<(), Failure> {
-        std::io::stdout().write_all(bytes).map_err(|error| UsageError::Output(error).into())
+        std::io::stdout()
+            .write_all(bytes)
+            .map_err(|error| UsageError::Output(error).into())
     }
 
     /// A line for people, on standard error; not with `-q` or `--json`.

@@ -26,7 +26,10 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
         let value = serde_json::json!({
             "archive": archive, "serial": published.serial, "id": published.id, "written": published.written,
         });
-        let text = format!("{archive} {} {} {} objects written", published.serial, published.id, published.written);
+        let text = format!(
+            "{archive} {} {} {} objects written",
+            published.serial, published.id, published.written
+        );
         context.output.record(&value, &text)?;
     }
     Ok(ExitCode::SUCCESS)

@@ -54,7 +54,9 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
         let (lock, lock_sha256) = work.lock(name)?;
         let found = load_records(work.store.as_ref(), &work.archive, &declared.sha256, &declared.policy)?;
         for (sha256, why) in &found.unreadable {
-            context.output.note(&format!("the record {sha256} counts for nothing: {why}"));
+            context
+                .output
+                .note(&format!("the record {sha256} counts for nothing: {why}"));
         }
         let records = found.records;
         if args.plan {
@@ -65,12 +67,22 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
         for (builder, key) in builders(&work, &declared, &args.builders)? {
             let variation = Variation::of_run(runs);
             runs += 1;
-            let one = Run { work: &work, declared: &declared, lock: &lock, lock_sha256: &lock_sha256, variation };
+            let one = Run {
+                work: &work,
+                declared: &declared,
+                lock: &lock,
+                lock_sha256: &lock_sha256,
+                variation,
+            };
             all_built &= one.rebuild(context, builder, &key)? == Outcome::Built;
         }
     }
     // A build that fails is recorded, and is no reason for this verb to fail silently either.
-    Ok(if all_built { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if all_built {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 /// The builders that were named, or all whose secret key is here.
@@ -89,13 +101,20 @@ fn builders<'a>(
     for builder in &declared.policy.builders {
         let fingerprint = Ed25519Public::parse(&builder.public_key)?.fingerprint();
         let here = files::exists(&work.site.secret_key_path(&fingerprint));
-        let wanted = if named.is_empty() { here } else { named.contains(&builder.id) };
+        let wanted = if named.is_empty() {
+            here
+        } else {
+            named.contains(&builder.id)
+        };
         if wanted {
             found.push((builder, work.site.ed25519_key(&fingerprint)?));
         }
     }
     if found.is_empty() {
-        let why = format!("no builder of the policy `{}` has its secret key here", declared.policy_name);
+        let why = format!(
+            "no builder of the policy `{}` has its secret key here",
+            declared.policy_name
+        );
         return Err(UsageError::NoBuilder(why).into());
     }
     Ok(found)
@@ -110,8 +129,17 @@ fn plan(
     records: &[RecordEvidence],
 ) -> Result<(), Failure> {
     let source = declared.declaration.source.as_str();
-    let answered = |id: &BuilderId| records.iter().any(|record| record.builder == *id && record.lock == *lock);
-    for builder in declared.policy.builders.iter().filter(|b| b.revoked_at.is_none() && !answered(&b.id)) {
+    let answered = |id: &BuilderId| {
+        records
+            .iter()
+            .any(|record| record.builder == *id && record.lock == *lock)
+    };
+    for builder in declared
+        .policy
+        .builders
+        .iter()
+        .filter(|b| b.revoked_at.is_none() && !answered(&b.id))
+    {
         let job = Planned {
             source,
             version: declared.declaration.version.to_string(),
@@ -119,7 +147,10 @@ fn plan(
             declaration: declared.sha256,
             lock: *lock,
             builder: &builder.id,
-            command: format!("assay rebuild {source} --archive {} --builder {}", work.archive, builder.id),
+            command: format!(
+                "assay rebuild {source} --archive {} --builder {}",
+                work.archive, builder.id
+            ),
         };
         context.output.record(&job, &job.command)?;
     }
@@ -144,7 +175,9 @@ impl Run<'_> {
         let nonce = self.issue(context, builder, &limits)?;
 
         let temp = TempFolder::below(&work.site.cache().join("work"))?;
-        let bar = context.progress.waiting(&format!("{} rebuilds {}", builder.id, declaration.source));
+        let bar = context
+            .progress
+            .waiting(&format!("{} rebuilds {}", builder.id, declaration.source));
         let finished = rebuild::run(&Job {
             source: &declaration.source,
             version: &declaration.version,
@@ -201,7 +234,12 @@ impl Run<'_> {
             finished,
         })?;
         let envelope = sign_envelope(IN_TOTO, &json::canonical("rebuild record", &statement)?, key);
-        Ok(add_record(store, archive, &self.declared.sha256, &envelope.to_bytes()?)?)
+        Ok(add_record(
+            store,
+            archive,
+            &self.declared.sha256,
+            &envelope.to_bytes()?,
+        )?)
     }
 
     fn show(&self, context: &Context, builder: &Builder, record: Sha256, finished: &Finished) -> Result<(), Failure> {
@@ -211,7 +249,11 @@ impl Run<'_> {
             builder: &builder.id,
             outcome: finished.outcome,
             record,
-            outputs: finished.outputs.iter().map(|o| (o.name.to_string(), o.digest.sha256)).collect(),
+            outputs: finished
+                .outputs
+                .iter()
+                .map(|o| (o.name.to_string(), o.digest.sha256))
+                .collect(),
             seconds: finished.ended.since(finished.started),
         };
         let outcome = match finished.outcome {
@@ -225,10 +267,15 @@ impl Run<'_> {
         }
         context.output.record(&rebuilt, &text)?;
         if finished.outcome != Outcome::Built {
-            let log = finished.byproducts.iter().find(|file| file.name.as_str().ends_with(".log"));
+            let log = finished
+                .byproducts
+                .iter()
+                .find(|file| file.name.as_str().ends_with(".log"));
             if let Some(log) = log {
                 let key = crate::store::Key::provenance(&self.work.archive, &log.digest.sha256);
-                context.output.note(&format!("the build did not succeed; its log is `{key}` in the store"));
+                context
+                    .output
+                    .note(&format!("the build did not succeed; its log is `{key}` in the store"));
             }
         }
         Ok(())

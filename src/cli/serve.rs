@@ -34,8 +34,17 @@ pub(super) fn start(
             ArchiveConfig::Mirror(_) => super::mirror::upstream_uri(site, name).ok(),
             ArchiveConfig::Custom(_) => None,
         };
-        ServedArchive { name: name.clone(), upstream }
+        ServedArchive {
+            name: name.clone(),
+            upstream,
+        }
     };
     let archives = site.archives().iter().map(served).collect();
-    Ok(Server::start(ServeConfig { listen, store, archives, overlays, now: context.now() })?)
+    Ok(Server::start(ServeConfig {
+        listen,
+        store,
+        archives,
+        overlays,
+        now: context.now(),
+    })?)
 }

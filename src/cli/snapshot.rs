@@ -54,7 +54,12 @@ pub(super) fn run(context: &Context, args: &SnapshotArgs) -> Result<ExitCode, Fa
 fn show(context: &Context, store: &dyn crate::store::Store, reference: &SnapshotRef) -> Result<(), Failure> {
     let chain = Chain::load(store, &reference.archive)?;
     let record = chain.resolve(&reference.name)?;
-    let kept = || record.suites.iter().flat_map(|suite| suite.indexes.iter().filter(|index| index.kept));
+    let kept = || {
+        record
+            .suites
+            .iter()
+            .flat_map(|suite| suite.indexes.iter().filter(|index| index.kept))
+    };
     let expiry = |date: Timestamp| record.valid_days.map(|days| date.plus_days(days));
     let shown = Shown {
         record,
@@ -75,7 +80,11 @@ fn show(context: &Context, store: &dyn crate::store::Store, reference: &Snapshot
         lines.push(format!("  date       {} valid until {valid}", suite.date));
         if let Some(upstream) = &suite.upstream {
             let signers: Vec<&str> = upstream.signers.iter().map(|s| s.as_str()).collect();
-            lines.push(format!("  upstream   {} signed by {}", upstream.date, signers.join(", ")));
+            lines.push(format!(
+                "  upstream   {} signed by {}",
+                upstream.date,
+                signers.join(", ")
+            ));
             lines.push(format!("  verified   {} from {}", upstream.verified_at, upstream.uri));
         }
     }

@@ -35,7 +35,11 @@ pub(super) fn run(context: &Context, args: &SourceArgs) -> Result<ExitCode, Fail
             source: name.to_string(),
             version: declared.declaration.version.to_string(),
             tree_sha256: package.tree_sha256(),
-            files: package.files.iter().map(|(name, bytes)| (name, Digest::of(bytes))).collect(),
+            files: package
+                .files
+                .iter()
+                .map(|(name, bytes)| (name, Digest::of(bytes)))
+                .collect(),
         };
         let mut text = format!("{name} {} tree-sha256 {}", checked.version, checked.tree_sha256);
         for (file, digest) in &checked.files {

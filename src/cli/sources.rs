@@ -28,11 +28,17 @@ pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Fai
         [] => site.archives().keys().map(|archive| latest(archive)).collect(),
         named => named.to_vec(),
     };
-    let url = args.url.as_deref().unwrap_or(&site.config().public_url).trim_end_matches('/');
+    let url = args
+        .url
+        .as_deref()
+        .unwrap_or(&site.config().public_url)
+        .trim_end_matches('/');
     for reference in &references {
         let chain = Chain::load(store.as_ref(), &reference.archive)?;
         if chain.latest().is_none() && args.snapshots.is_empty() {
-            context.output.note(&format!("{} has no snapshot yet: left out", reference.archive));
+            context
+                .output
+                .note(&format!("{} has no snapshot yet: left out", reference.archive));
             continue;
         }
         let source = source(&site, url, chain.resolve(&reference.name)?)?;
@@ -42,7 +48,10 @@ pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Fai
 }
 
 fn latest(archive: &crate::domain::ArchiveName) -> SnapshotRef {
-    SnapshotRef { archive: archive.clone(), name: SnapshotName::Latest }
+    SnapshotRef {
+        archive: archive.clone(),
+        name: SnapshotName::Latest,
+    }
 }
 
 /// The snapshot's own URL, `<url>/<archive>/<id>/`: every apt takes it, and it means one state for ever.
@@ -58,15 +67,30 @@ fn source(site: &Site, url: &str, record: &Record) -> Result<Source, Failure> {
         uri: format!("{url}/{}/{}/", record.archive, record.id),
         suites: record.suites.iter().map(|suite| suite.suite.to_string()).collect(),
         components: first.components.iter().map(ToString::to_string).collect(),
-        architectures: first.architectures.iter().filter(|a| !a.is_all()).map(ToString::to_string).collect(),
+        architectures: first
+            .architectures
+            .iter()
+            .filter(|a| !a.is_all())
+            .map(ToString::to_string)
+            .collect(),
         signed_by: String::from_utf8_lossy(&site.certificate(signing_key)?).into_owned(),
     })
 }
 
 /// One deb822 stanza, the key embedded: apt of bookworm and later read it.
 fn stanza(source: &Source) -> String {
-    let key: Vec<String> =
-        source.signed_by.trim_end().lines().map(|line| if line.is_empty() { " .".to_owned() } else { format!(" {line}") }).collect();
+    let key: Vec<String> = source
+        .signed_by
+        .trim_end()
+        .lines()
+        .map(|line| {
+            if line.is_empty() {
+                " .".to_owned()
+            } else {
+                format!(" {line}")
+            }
+        })
+        .collect();
     format!(
         "Types: {}\nURIs: {}\nSuites: {}\nComponents: {}\nArchitectures: {}\nSigned-By:\n{}\n",
         source.types,

@@ -28,7 +28,11 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     }
     let text = format!(
         "{}: {} snapshots, {} signed Release files, {} packages and sources, {} objects, {} bytes",
-        if report.problems.is_empty() { "verified".to_owned() } else { format!("{} problems", report.problems.len()) },
+        if report.problems.is_empty() {
+            "verified".to_owned()
+        } else {
+            format!("{} problems", report.problems.len())
+        },
         report.snapshots,
         report.releases,
         report.packages,
@@ -36,6 +40,10 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         report.bytes
     );
     context.output.record(&report, &text)?;
-    let code = if report.problems.is_empty() { 0 } else { Kind::Verification.exit_code() };
+    let code = if report.problems.is_empty() {
+        0
+    } else {
+        Kind::Verification.exit_code()
+    };
     Ok(ExitCode::from(code))
 }

@@ -23,7 +23,10 @@ pub(super) fn run(context: &Context, args: &WhyArgs) -> Result<ExitCode, Failure
         return Err(UsageError::NotFound(why).into());
     };
     let (cache, keys) = (site.cache().join("git"), site.public_keys());
-    let git = (!args.offline).then_some(Git { cache: &cache, keys: &keys });
+    let git = (!args.offline).then_some(Git {
+        cache: &cache,
+        keys: &keys,
+    });
     let chain = why(store.as_ref(), &anchors, &found, git, context.now());
 
     let mut lines = vec![format!(

@@ -38,20 +38,35 @@ impl Work {
         let archive = custom_archive(&site, archive)?;
         let custom = site.custom(&archive)?.clone();
         let store = context.store(&site)?;
-        Ok(Self { site, store, archive, custom, now: context.now() })
+        Ok(Self {
+            site,
+            store,
+            archive,
+            custom,
+            now: context.now(),
+        })
     }
 
     /// A declaration and the policy of its suites.
     pub(super) fn declared(&self, source: &PackageName) -> Result<Declared, Failure> {
         let path = self.site.declaration_path(&self.archive, source);
         if !files::exists(&path) {
-            let why = format!("`{}` does not exist: `{source}` is not declared in `{}`", path.display(), self.archive);
+            let why = format!(
+                "`{}` does not exist: `{source}` is not declared in `{}`",
+                path.display(),
+                self.archive
+            );
             return Err(UsageError::Undeclared(why).into());
         }
         let declaration = Declaration::load(&path)?;
         let (policy_name, policy) = self.policy_of(&declaration)?;
         let sha256 = declaration.identity()?;
-        Ok(Declared { declaration, sha256, policy_name, policy })
+        Ok(Declared {
+            declaration,
+            sha256,
+            policy_name,
+            policy,
+        })
     }
 
     /// The one policy of the suites that a declaration names.
@@ -87,7 +102,13 @@ impl Work {
         let refs = declaration.refs();
         let repository = crate::source::fetch(&declaration.git, &refs, &self.git_cache())?;
         let keys = self.source_keys(&declared.policy)?;
-        Ok(crate::source::check(&repository, declaration, &declared.policy.signers, &keys, self.now)?)
+        Ok(crate::source::check(
+            &repository,
+            declaration,
+            &declared.policy.signers,
+            &keys,
+            self.now,
+        )?)
     }
 
     /// Where bare repositories are kept.

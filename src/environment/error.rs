@@ -3,8 +3,8 @@
 use crate::domain::{Coded, DomainError, Kind};
 use crate::format::FormatError;
 use crate::host::HostError;
-use crate::trust::TrustError;
 use crate::snapshot::SnapshotError;
+use crate::trust::TrustError;
 
 /// An environment that cannot be resolved, locked or built.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +131,9 @@ impl Coded for EnvironmentError {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Wanted { .. } | Self::Unsatisfiable { .. } | Self::Folder { .. } | Self::NoIndex { .. } => Kind::Usage,
+            Self::Wanted { .. } | Self::Unsatisfiable { .. } | Self::Folder { .. } | Self::NoIndex { .. } => {
+                Kind::Usage
+            }
             Self::Missing { .. }
             | Self::Ambiguous { .. }
             | Self::NotInSnapshot { .. }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{EnvironmentError, Lock, LockedPackage, LockedSnapshot, SnapshotInput};
-use crate::domain::{ArchiveName, Architecture, Component, Sha256, SnapshotName, SuiteName};
+use crate::domain::{Architecture, ArchiveName, Component, Sha256, SnapshotName, SuiteName};
 use crate::format::deb822::Stanzas;
 use crate::snapshot::{Chain, Record, kept_index, read_plain_index};
 use crate::store::Store;
@@ -68,12 +68,18 @@ pub fn locked_inputs(store: &dyn Store, lock: &Lock) -> Result<Vec<SnapshotInput
 /// # Errors
 /// `Missing`, with the first that is not.
 pub fn check_packages(lock: &Lock, inputs: &[SnapshotInput]) -> Result<(), EnvironmentError> {
-    let mut wanted: BTreeMap<(&str, &str), &LockedPackage> =
-        lock.packages.iter().map(|p| ((p.package.as_str(), p.architecture.as_str()), p)).collect();
+    let mut wanted: BTreeMap<(&str, &str), &LockedPackage> = lock
+        .packages
+        .iter()
+        .map(|p| ((p.package.as_str(), p.architecture.as_str()), p))
+        .collect();
     for input in inputs {
         for stanza in input.packages.iter().flat_map(|text| Stanzas::new(text)) {
             let stanza = stanza.map_err(EnvironmentError::format("Packages"))?;
-            let key = (stanza.field("Package").unwrap_or_default(), stanza.field("Architecture").unwrap_or_default());
+            let key = (
+                stanza.field("Package").unwrap_or_default(),
+                stanza.field("Architecture").unwrap_or_default(),
+            );
             let Some(package) = wanted.get(&key) else { continue };
             let here = (&input.locked.archive, &input.locked.suite) == (&package.archive, &package.suite);
             let same = stanza.field("Version") == Some(package.version.as_str())
@@ -84,13 +90,18 @@ pub fn check_packages(lock: &Lock, inputs: &[SnapshotInput]) -> Result<(), Envir
         }
     }
     match wanted.values().next() {
-        Some(p) => Err(EnvironmentError::Missing { package: format!("{} {} {}", p.package, p.version, p.architecture) }),
+        Some(p) => Err(EnvironmentError::Missing {
+            package: format!("{} {} {}", p.package, p.version, p.architecture),
+        }),
         None => Ok(()),
     }
 }
 
 fn changed(archive: &ArchiveName, locked: &LockedSnapshot) -> EnvironmentError {
     EnvironmentError::NotTheLock {
-        difference: format!("the snapshot {archive}@{} is not the one that was locked", locked.serial),
+        difference: format!(
+            "the snapshot {archive}@{} is not the one that was locked",
+            locked.serial
+        ),
     }
 }

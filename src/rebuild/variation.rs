@@ -16,7 +16,12 @@ impl Variation {
     pub fn of_run(n: usize) -> Self {
         let [first, ..] = MATRIX;
         let (hostname, user, uid, parallel) = MATRIX.iter().cycle().nth(n % MATRIX.len()).copied().unwrap_or(first);
-        Self { hostname: hostname.to_owned(), user: user.to_owned(), uid, parallel }
+        Self {
+            hostname: hostname.to_owned(),
+            user: user.to_owned(),
+            uid,
+            parallel,
+        }
     }
 }
 

@@ -14,7 +14,11 @@ impl Site {
     /// Where the public half of a key is.
     #[must_use]
     pub fn public_key_path(&self, fingerprint: &Fingerprint) -> PathBuf {
-        let ending = if fingerprint.as_str().contains(':') { "pub" } else { "asc" };
+        let ending = if fingerprint.as_str().contains(':') {
+            "pub"
+        } else {
+            "asc"
+        };
         self.public_keys().join(format!("{}.{ending}", fingerprint.file_stem()))
     }
 
@@ -40,7 +44,9 @@ impl Site {
         let path = self.public_key_path(fingerprint);
         let wrong = wrong_key(&path, fingerprint);
         let keyring = Keyring::parse(&self.certificate(fingerprint)?).map_err(|error| wrong(error.to_string()))?;
-        keyring.restricted_to(std::slice::from_ref(fingerprint)).map_err(|error| wrong(error.to_string()))
+        keyring
+            .restricted_to(std::slice::from_ref(fingerprint))
+            .map_err(|error| wrong(error.to_string()))
     }
 
     /// The secret key that signs an archive's Release files.
@@ -81,7 +87,8 @@ impl Site {
     pub fn ed25519_key(&self, fingerprint: &Fingerprint) -> Result<Ed25519Key, SiteError> {
         let path = self.secret_key_path(fingerprint);
         let wrong = wrong_key(&path, fingerprint);
-        let secret = String::from_utf8(files::read_secret(&path, LARGEST)?).map_err(|error| wrong(error.to_string()))?;
+        let secret =
+            String::from_utf8(files::read_secret(&path, LARGEST)?).map_err(|error| wrong(error.to_string()))?;
         let key = Ed25519Key::parse(secret.trim_end()).map_err(|error| wrong(error.to_string()))?;
         if key.public().fingerprint() != *fingerprint {
             return Err(wrong(format!("it holds {}", key.public().fingerprint())));
@@ -96,12 +103,21 @@ impl Site {
     pub fn upstream_keyring(&self, mirror: &MirrorArchive) -> Result<Keyring, SiteError> {
         let path = self.keyring(mirror);
         let bytes = files::read(&path, LARGEST)?;
-        let wrong = |why: String| SiteError::Keyring { path: path.clone(), why };
+        let wrong = |why: String| SiteError::Keyring {
+            path: path.clone(),
+            why,
+        };
         let keyring = Keyring::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
-        keyring.restricted_to(&mirror.signers).map_err(|error| wrong(error.to_string()))
+        keyring
+            .restricted_to(&mirror.signers)
+            .map_err(|error| wrong(error.to_string()))
     }
 }
 
 fn wrong_key<'a>(path: &'a Path, fingerprint: &'a Fingerprint) -> impl Fn(String) -> SiteError + 'a {
-    move |why| SiteError::Key { path: path.to_owned(), fingerprint: fingerprint.clone(), why }
+    move |why| SiteError::Key {
+        path: path.to_owned(),
+        fingerprint: fingerprint.clone(),
+        why,
+    }
 }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::{IndexFile, Record, SnapshotError, SuiteState};
 use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
-use crate::format::json;
 use crate::format::compress::{Compression, decompress};
+use crate::format::json;
 use crate::store::{Key, Store, StoreError};
 
 /// The identity of what a snapshot holds: a SHA-256 over the names of its suites and the paths and
@@ -106,5 +106,9 @@ pub fn kept_index<'a>(state: &'a SuiteState, plain: &str) -> Option<&'a IndexFil
         index.kept && matches!(rest, Some("" | ".gz" | ".xz" | ".zst"))
     };
     // Smaller forms are cheaper to hash, and decompressing costs less than reading plain text twice.
-    state.indexes.iter().filter(of_this).min_by_key(|index| index.digest.size)
+    state
+        .indexes
+        .iter()
+        .filter(of_this)
+        .min_by_key(|index| index.digest.size)
 }

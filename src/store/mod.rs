@@ -228,7 +228,10 @@ pub fn hash_stream(key: &Key, mut stream: Box<dyn Read + Send>) -> Result<Digest
         key: key.to_string(),
         source: Box::new(source),
     })?;
-    Ok(Digest { sha256: Sha256::from_bytes(hasher.finalize().into()), size })
+    Ok(Digest {
+        sha256: Sha256::from_bytes(hasher.finalize().into()),
+        size,
+    })
 }
 
 /// What the store could not do.

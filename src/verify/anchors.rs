@@ -54,17 +54,38 @@ impl Anchors {
             let (signing_key, kind) = match archive {
                 ArchiveConfig::Mirror(mirror) => {
                     let upstream = site.upstream_keyring(mirror)?;
-                    (&mirror.signing_key, AnchorKind::Mirror { upstream, threshold: mirror.threshold })
+                    (
+                        &mirror.signing_key,
+                        AnchorKind::Mirror {
+                            upstream,
+                            threshold: mirror.threshold,
+                        },
+                    )
                 }
                 ArchiveConfig::Custom(custom) => {
-                    let policies = custom.suites.iter().map(|s| Ok((s.policy.clone(), site.policy(&s.policy)?)));
-                    (&custom.signing_key, AnchorKind::Custom { policies: policies.collect::<Result<_, VerifyError>>()? })
+                    let policies = custom
+                        .suites
+                        .iter()
+                        .map(|s| Ok((s.policy.clone(), site.policy(&s.policy)?)));
+                    (
+                        &custom.signing_key,
+                        AnchorKind::Custom {
+                            policies: policies.collect::<Result<_, VerifyError>>()?,
+                        },
+                    )
                 }
             };
-            Ok(Anchor { name: name.clone(), keyring: site.archive_keyring(signing_key)?, kind })
+            Ok(Anchor {
+                name: name.clone(),
+                keyring: site.archive_keyring(signing_key)?,
+                kind,
+            })
         };
         let archives = site.archives().iter().map(anchor).collect::<Result<_, VerifyError>>()?;
-        Ok(Self { archives, gate: site.gate_public()? })
+        Ok(Self {
+            archives,
+            gate: site.gate_public()?,
+        })
     }
 
     /// The anchor of one archive.

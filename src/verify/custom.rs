@@ -36,8 +36,14 @@ pub(super) fn check(
     damaged: &Damaged,
     report: &mut Report,
 ) {
-    let mut check =
-        Check { store, anchors, anchor, damaged, decided: BTreeMap::new(), derived: BTreeSet::new() };
+    let mut check = Check {
+        store,
+        anchors,
+        anchor,
+        damaged,
+        decided: BTreeMap::new(),
+        derived: BTreeSet::new(),
+    };
     for state in chain.records().iter().flat_map(|record| &record.suites) {
         check.suite(state, report);
     }
@@ -67,7 +73,11 @@ impl Check<'_> {
     /// Every file that Packages and Sources list has a decision that admits exactly it.
     fn decisions(&mut self, state: &SuiteState, listed: &BTreeMap<PoolPath, Sha256>, report: &mut Report) {
         let Some(index) = kept_index(state, DECISIONS) else {
-            report.problem(Problem::INDEX, state_name(self.anchor, &state.suite), "it has no `provenance/Decisions`");
+            report.problem(
+                Problem::INDEX,
+                state_name(self.anchor, &state.suite),
+                "it has no `provenance/Decisions`",
+            );
             return;
         };
         let key = index_key(&self.anchor.name, &state.suite, index);
@@ -88,15 +98,27 @@ impl Check<'_> {
                 Some((named, decision)) if named == sha256 => {
                     let decision = *decision;
                     if self.admits(&decision, path, sha256, report) == Some(false) {
-                        report.problem(Problem::DECISION, &object, format!("its decision {decision} does not admit it"));
+                        report.problem(
+                            Problem::DECISION,
+                            &object,
+                            format!("its decision {decision} does not admit it"),
+                        );
                     }
                 }
-                Some(_) => report.problem(Problem::INDEX, &object, "`provenance/Decisions` lists it with other bytes"),
+                Some(_) => report.problem(
+                    Problem::INDEX,
+                    &object,
+                    "`provenance/Decisions` lists it with other bytes",
+                ),
                 None => report.problem(Problem::DECISION, &object, "it is listed, and no decision admits it"),
             }
         }
         for path in decided.keys().filter(|path| !listed.contains_key(*path)) {
-            report.problem(Problem::INDEX, &key, format!("it names `{path}`, which no other index lists"));
+            report.problem(
+                Problem::INDEX,
+                &key,
+                format!("it names `{path}`, which no other index lists"),
+            );
         }
     }
 
@@ -136,11 +158,19 @@ impl Check<'_> {
             if !self.derived.insert(Sha256::of(stanza.bytes())) {
                 continue;
             }
-            let derived = if index.as_str().contains("/source/") { self.source(&stanza) } else { self.binary(&stanza) };
+            let derived = if index.as_str().contains("/source/") {
+                self.source(&stanza)
+            } else {
+                self.binary(&stanza)
+            };
             match derived {
                 Ok(Some(bytes)) if bytes.trim_ascii_end() != stanza.bytes().trim_ascii_end() => {
                     let name = stanza.field("Package").unwrap_or_default();
-                    report.problem(Problem::INDEX, index, format!("the stanza of `{name}` is not what its file gives"));
+                    report.problem(
+                        Problem::INDEX,
+                        index,
+                        format!("the stanza of `{name}` is not what its file gives"),
+                    );
                 }
                 Ok(_) => {}
                 Err(why) => report.problem(Problem::INDEX, index, why),
@@ -157,7 +187,9 @@ impl Check<'_> {
         }
         let stream = self.store.open(&key).map_err(|error| error.to_string())?;
         let deb = read_deb(stream, &DebLimits::default()).map_err(|error| format!("`{key}`: {error}"))?;
-        binary_stanza(&deb.control, &binary.filename, &binary.digest).map(Some).map_err(|error| error.to_string())
+        binary_stanza(&deb.control, &binary.filename, &binary.digest)
+            .map(Some)
+            .map_err(|error| error.to_string())
     }
 
     fn source(&self, stanza: &Stanza<'_>) -> Result<Option<Vec<u8>>, String> {
@@ -171,7 +203,9 @@ impl Check<'_> {
         }
         let bytes = self.store.get(&key, LARGEST_DSC).map_err(|error| error.to_string())?;
         let control = paragraph(".dsc", &bytes).map_err(|error| error.to_string())?;
-        source_stanza(&control, name, &bytes, &source.directory).map(Some).map_err(|error| error.to_string())
+        source_stanza(&control, name, &bytes, &source.directory)
+            .map(Some)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -46,7 +46,10 @@ pub(super) fn decision(
     let gate = std::slice::from_ref(&anchors.gate);
     let signed = verify_envelope(&envelope, IN_TOTO, gate).map_err(|error| unsigned(error.to_string()))?;
     if signed.is_empty() {
-        return Err(unsigned(format!("the gate {} did not sign it", anchors.gate.fingerprint())));
+        return Err(unsigned(format!(
+            "the gate {} did not sign it",
+            anchors.gate.fingerprint()
+        )));
     }
     let wrong = |why: String| Problem::new(Problem::DECISION, &key, why);
     let statement: Statement<Summary> =
@@ -59,13 +62,26 @@ pub(super) fn decision(
         return Err(wrong(format!("it admits although rule {} did not hold", rule.id)));
     }
     if summary.assay_binding.archive != anchor.name.as_str() {
-        return Err(wrong(format!("it is about the archive `{}`", summary.assay_binding.archive)));
+        return Err(wrong(format!(
+            "it is about the archive `{}`",
+            summary.assay_binding.archive
+        )));
     }
     let file = |(path, sha256): (&String, &String)| Ok((PoolPath::new(path.clone())?, sha256.parse()?));
-    let files = summary.assay_binding.files.iter().map(file).collect::<Result<_, crate::domain::DomainError>>();
+    let files = summary
+        .assay_binding
+        .files
+        .iter()
+        .map(file)
+        .collect::<Result<_, crate::domain::DomainError>>();
     let files = files.map_err(|error| wrong(error.to_string()))?;
     let inputs = inputs(&summary).map_err(wrong)?;
-    Ok(Decided { key, summary, files, inputs })
+    Ok(Decided {
+        key,
+        summary,
+        files,
+        inputs,
+    })
 }
 
 fn inputs(summary: &Summary) -> Result<Vec<(String, Sha256)>, String> {
@@ -79,10 +95,16 @@ fn inputs(summary: &Summary) -> Result<Vec<(String, Sha256)>, String> {
 
 /// An object whose name is its hash.
 fn named(store: &dyn Store, key: &Key, sha256: &Sha256) -> Result<Vec<u8>, Problem> {
-    let bytes = store.get(key, LARGEST).map_err(|error| Problem::new(Problem::MISSING, key, error))?;
+    let bytes = store
+        .get(key, LARGEST)
+        .map_err(|error| Problem::new(Problem::MISSING, key, error))?;
     let found = Sha256::of(&bytes);
     if found != *sha256 {
-        return Err(Problem::new(Problem::DAMAGED, key, format!("its SHA-256 is {found}, not {sha256}")));
+        return Err(Problem::new(
+            Problem::DAMAGED,
+            key,
+            format!("its SHA-256 is {found}, not {sha256}"),
+        ));
     }
     Ok(bytes)
 }
@@ -114,35 +136,61 @@ impl Decided {
             found.ok_or_else(|| Problem::new(Problem::EVIDENCE, &self.key, "it names no declaration"))?;
         let binding = &self.summary.assay_binding;
         if declaration.source.as_str() != binding.source || declaration.version.as_str() != binding.version {
-            return Err(Problem::new(Problem::EVIDENCE, &key, "it declares another source or version than was admitted"));
+            return Err(Problem::new(
+                Problem::EVIDENCE,
+                &key,
+                "it declares another source or version than was admitted",
+            ));
         }
         Ok((key, declaration))
     }
 
     /// The environments that it rests on.
     pub(super) fn locks(&self, store: &dyn Store, anchor: &Anchor) -> Result<Vec<(Key, Lock)>, Problem> {
-        self.input(store, anchor, "environment-lock", |bytes| json::strict::<Lock>("environment lock", bytes).ok())
+        self.input(store, anchor, "environment-lock", |bytes| {
+            json::strict::<Lock>("environment lock", bytes).ok()
+        })
     }
 
     /// The policy of the Git tree that it is judged by now.
     fn policy<'a>(&self, anchor: &'a Anchor) -> Result<&'a Policy, Problem> {
         let AnchorKind::Custom { policies } = &anchor.kind else {
-            return Err(Problem::new(Problem::DECISION, &self.key, "the archive is not a custom one"));
+            return Err(Problem::new(
+                Problem::DECISION,
+                &self.key,
+                "the archive is not a custom one",
+            ));
         };
         let name = self.summary.policy.name.as_deref().unwrap_or_default();
-        let found = policies.iter().find(|(policy, _)| policy.as_str() == name).map(|(_, policy)| policy);
-        found.ok_or_else(|| Problem::new(Problem::DECISION, &self.key, format!("the site has no policy `{name}` for it")))
+        let found = policies
+            .iter()
+            .find(|(policy, _)| policy.as_str() == name)
+            .map(|(_, policy)| policy);
+        found.ok_or_else(|| {
+            Problem::new(
+                Problem::DECISION,
+                &self.key,
+                format!("the site has no policy `{name}` for it"),
+            )
+        })
     }
 
     /// The records that agree with the decision; enough operators must have signed one.
     pub(super) fn quorum(&self, store: &dyn Store, anchor: &Anchor) -> Result<Vec<Agreeing>, Problem> {
         let policy = self.policy(anchor)?;
-        let keys: Vec<Ed25519Public> =
-            policy.builders.iter().filter_map(|b| Ed25519Public::parse(&b.public_key).ok()).collect();
+        let keys: Vec<Ed25519Public> = policy
+            .builders
+            .iter()
+            .filter_map(|b| Ed25519Public::parse(&b.public_key).ok())
+            .collect();
         let declaration = self.declaration(store, anchor)?.1.identity();
         let declaration = declaration.map_err(|error| Problem::new(Problem::EVIDENCE, &self.key, error))?;
-        let locks: BTreeSet<Sha256> =
-            self.inputs.iter().filter(|(name, _)| name == "environment-lock").map(|(_, sha256)| *sha256).collect();
+        let locks: BTreeSet<Sha256> = self
+            .inputs
+            .iter()
+            .filter(|(name, _)| name == "environment-lock")
+            .map(|(_, sha256)| *sha256)
+            .collect();
         let mut agreeing = Vec::new();
         for (key, record) in self.input(store, anchor, "rebuild-record", |bytes| record(bytes, &keys))? {
             let signed = policy.builders.iter().find(|builder| {
@@ -153,7 +201,11 @@ impl Decided {
             let Some(builder) = signed else { continue };
             let same = record.declaration == declaration && locks.contains(&record.lock);
             if same && record.outcome == Outcome::Built && self.outputs() == record_outputs(&record) {
-                agreeing.push(Agreeing { key, operator: builder.operator.clone(), record });
+                agreeing.push(Agreeing {
+                    key,
+                    operator: builder.operator.clone(),
+                    record,
+                });
             }
         }
         let operators: BTreeSet<&str> = agreeing.iter().map(|a| a.operator.as_str()).collect();
@@ -170,13 +222,25 @@ impl Decided {
 
     /// The binary packages that it admits, by file name.
     fn outputs(&self) -> BTreeMap<String, Sha256> {
-        let binary = |path: &PoolPath| [".deb", ".udeb", ".ddeb"].iter().any(|end| path.as_str().ends_with(end));
-        self.files.iter().filter(|(path, _)| binary(path)).map(|(p, s)| (p.file_name().to_owned(), *s)).collect()
+        let binary = |path: &PoolPath| {
+            [".deb", ".udeb", ".ddeb"]
+                .iter()
+                .any(|end| path.as_str().ends_with(end))
+        };
+        self.files
+            .iter()
+            .filter(|(path, _)| binary(path))
+            .map(|(p, s)| (p.file_name().to_owned(), *s))
+            .collect()
     }
 }
 
 fn record_outputs(record: &RecordEvidence) -> BTreeMap<String, Sha256> {
-    record.outputs.iter().map(|(name, sha256)| (name.to_string(), *sha256)).collect()
+    record
+        .outputs
+        .iter()
+        .map(|(name, sha256)| (name.to_string(), *sha256))
+        .collect()
 }
 
 /// A rebuild record: its statement, and which builders' signatures on it hold.

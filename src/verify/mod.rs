@@ -25,7 +25,12 @@ use crate::store::Store;
 ///
 /// # Errors
 /// When the store cannot be read at all. What does not hold is in the report.
-pub fn verify(store: &dyn Store, anchors: &Anchors, now: Timestamp, progress: &Progress) -> Result<Report, VerifyError> {
+pub fn verify(
+    store: &dyn Store,
+    anchors: &Anchors,
+    now: Timestamp,
+    progress: &Progress,
+) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     let chains = objects::chains(store, anchors, &mut report);
     let damaged = objects::check(store, anchors, &chains, progress, &mut report)?;

@@ -20,7 +20,10 @@ struct Expected {
 
 impl From<Digest> for Expected {
     fn from(digest: Digest) -> Self {
-        Self { sha256: digest.sha256, size: Some(digest.size) }
+        Self {
+            sha256: digest.sha256,
+            size: Some(digest.size),
+        }
     }
 }
 
@@ -54,7 +57,9 @@ pub(super) fn chains<'a>(store: &dyn Store, anchors: &'a Anchors, report: &mut R
 }
 
 fn record_of(error: &SnapshotError, archive: &ArchiveName) -> String {
-    error.object().map_or_else(|| format!("state/{archive}"), ToString::to_string)
+    error
+        .object()
+        .map_or_else(|| format!("state/{archive}"), ToString::to_string)
 }
 
 /// Hashes every object that something names; reports those that differ, are missing, or that
@@ -83,13 +88,19 @@ pub(super) fn check(
     }
     for meta in &listing {
         if let Some(sha256) = named_by_hash(meta.key.as_str()) {
-            expected.entry(meta.key.as_str().to_owned()).or_insert(Expected { sha256, size: None });
+            expected
+                .entry(meta.key.as_str().to_owned())
+                .or_insert(Expected { sha256, size: None });
         }
     }
     let mut damaged = hash(store, &listing, &expected, progress, report);
     let there: BTreeSet<&str> = listing.iter().map(|meta| meta.key.as_str()).collect();
     for name in required.iter().filter(|name| !there.contains(name.as_str())) {
-        report.problem(Problem::MISSING, name, "a snapshot names it, and it is not in the store");
+        report.problem(
+            Problem::MISSING,
+            name,
+            "a snapshot names it, and it is not in the store",
+        );
         damaged.0.insert(name.clone());
     }
     unnamed(anchors, &listing, &expected, report);
@@ -100,7 +111,11 @@ pub(super) fn check(
 fn named_by_hash(name: &str) -> Option<Sha256> {
     let mut parts = name.rsplit('/');
     let (hex, kind) = (parts.next()?, parts.next()?);
-    if kind.eq_ignore_ascii_case("sha256") { hex.parse().ok() } else { None }
+    if kind.eq_ignore_ascii_case("sha256") {
+        hex.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// The index files of one record, under all their names.
@@ -112,14 +127,23 @@ fn expect_indexes(chain: &Chain, record: &Record, expected: &mut BTreeMap<String
         let mut expect = |key: Key, digest: Digest| expected.insert(key.as_str().to_owned(), digest.into());
         for index in state.indexes.iter().filter(|index| index.kept) {
             expect(index_key(archive, &state.suite, index), index.digest);
-            expect(Key::dists_named(archive, &state.suite, serial, &index.path), index.digest);
+            expect(
+                Key::dists_named(archive, &state.suite, serial, &index.path),
+                index.digest,
+            );
             if newest {
                 expect(Key::dists(archive, &state.suite, &index.path), index.digest);
             }
         }
         if let (Some(upstream), Ok(path)) = (&state.upstream, RelPath::new("upstream/InRelease")) {
-            expect(upstream_inrelease_key(archive, &state.suite, &upstream.inrelease), upstream.inrelease);
-            expect(Key::dists_named(archive, &state.suite, serial, &path), upstream.inrelease);
+            expect(
+                upstream_inrelease_key(archive, &state.suite, &upstream.inrelease),
+                upstream.inrelease,
+            );
+            expect(
+                Key::dists_named(archive, &state.suite, serial, &path),
+                upstream.inrelease,
+            );
             if newest {
                 expect(Key::dists(archive, &state.suite, &path), upstream.inrelease);
             }
@@ -138,18 +162,27 @@ fn expect_pool(
 ) -> BTreeMap<String, Expected> {
     let archive = &anchor.name;
     let prefix = format!("{archive}/");
-    let there: BTreeSet<&str> =
-        listing.iter().filter_map(|meta| meta.key.as_str().strip_prefix(&prefix)).filter(|p| is_pool(p)).collect();
+    let there: BTreeSet<&str> = listing
+        .iter()
+        .filter_map(|meta| meta.key.as_str().strip_prefix(&prefix))
+        .filter(|p| is_pool(p))
+        .collect();
     let all = matches!(anchor.kind, AnchorKind::Custom { .. });
     let mut pool: BTreeMap<String, Expected> = BTreeMap::new();
     let mut read = BTreeSet::new();
-    for (suite, state) in chain.records().iter().flat_map(|r| r.suites.iter().map(|s| (&s.suite, s))) {
+    for (suite, state) in chain
+        .records()
+        .iter()
+        .flat_map(|r| r.suites.iter().map(|s| (&s.suite, s)))
+    {
         for index in package_indexes(state) {
             if !read.insert(index.digest.sha256) || (there.is_empty() && !all) {
                 continue;
             }
             // A damaged index is reported where it is hashed.
-            let Ok(text) = read_plain_index(store, archive, suite, index) else { continue };
+            let Ok(text) = read_plain_index(store, archive, suite, index) else {
+                continue;
+            };
             for file in pool_files(&text) {
                 let (path, digest) = match file {
                     Ok(file) => file,
@@ -197,8 +230,10 @@ fn hash(
     progress: &Progress,
     report: &mut Report,
 ) -> Damaged {
-    let todo: Vec<(&Meta, Expected)> =
-        listing.iter().filter_map(|meta| Some((meta, *expected.get(meta.key.as_str())?))).collect();
+    let todo: Vec<(&Meta, Expected)> = listing
+        .iter()
+        .filter_map(|meta| Some((meta, *expected.get(meta.key.as_str())?)))
+        .collect();
     report.objects = todo.len() as u64;
     report.bytes = todo.iter().map(|(meta, _)| meta.size).sum();
     let bar = progress.bytes("hashing", report.bytes);
@@ -215,12 +250,17 @@ fn hash(
     let mut groups: BTreeMap<(Sha256, String), Vec<String>> = BTreeMap::new();
     for (meta, expected, digest) in found {
         let why = match digest {
-            Ok(digest) if digest.sha256 == expected.sha256 && expected.size.is_none_or(|s| s == digest.size) => continue,
+            Ok(digest) if digest.sha256 == expected.sha256 && expected.size.is_none_or(|s| s == digest.size) => {
+                continue;
+            }
             Ok(digest) => format!("its SHA-256 is {}, not {}", digest.sha256, expected.sha256),
             Err(error) => error,
         };
         damaged.0.insert(meta.key.as_str().to_owned());
-        groups.entry((expected.sha256, why)).or_default().push(meta.key.as_str().to_owned());
+        groups
+            .entry((expected.sha256, why))
+            .or_default()
+            .push(meta.key.as_str().to_owned());
     }
     for ((_, why), mut names) in groups {
         // The shortest name is the one that clients fetch; the others are links to it.
@@ -236,7 +276,9 @@ fn hash(
 fn unnamed(anchors: &Anchors, listing: &[Meta], expected: &BTreeMap<String, Expected>, report: &mut Report) {
     for meta in listing {
         let name = meta.key.as_str();
-        let Some((top, rest)) = name.split_once('/') else { continue };
+        let Some((top, rest)) = name.split_once('/') else {
+            continue;
+        };
         let known = anchors.archives.iter().any(|anchor| anchor.name.as_str() == top);
         if top != "state" && !known {
             report.problem(Problem::UNNAMED, name, format!("the site has no archive `{top}`"));

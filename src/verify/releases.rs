@@ -43,7 +43,11 @@ pub(super) fn check(
         for state in &record.suites {
             let serial = Some(record.serial.as_str());
             for serial in if newest { vec![serial, None] } else { vec![serial] } {
-                let place = Place { archive: anchor, state, serial };
+                let place = Place {
+                    archive: anchor,
+                    state,
+                    serial,
+                };
                 if let Err(problem) = check_place(store, &place, record, now) {
                     report.problems.push(problem);
                 }
@@ -69,14 +73,25 @@ fn check_place(store: &dyn Store, place: &Place<'_>, record: &Record, now: Times
     let plain = place.key("Release").ok_or_else(|| bad_suite(place))?;
     let release = get(store, &plain)?;
     if release != text {
-        return Err(Problem::new(Problem::RELEASE, &plain, "it is not the text that InRelease signs"));
+        return Err(Problem::new(
+            Problem::RELEASE,
+            &plain,
+            "it is not the text that InRelease signs",
+        ));
     }
     let detached = place.key("Release.gpg").ok_or_else(|| bad_suite(place))?;
-    let requirement = Requirement { keyring: &anchor.keyring, threshold: 1, now };
+    let requirement = Requirement {
+        keyring: &anchor.keyring,
+        threshold: 1,
+        now,
+    };
     verify_detached(&release, &get(store, &detached)?, &requirement)
         .map_err(|error| Problem::new(Problem::SIGNATURE, &detached, error))?;
 
-    if record.valid_days.is_some_and(|days| place.state.date.plus_days(days) <= now) {
+    if record
+        .valid_days
+        .is_some_and(|days| place.state.date.plus_days(days) <= now)
+    {
         let why = "its Valid-Until has passed, clients refuse it: run `assay mirror` or renew it";
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
     }
@@ -89,12 +104,18 @@ fn bad_suite(place: &Place<'_>) -> Problem {
 
 /// A Release file that the archive's key signed.
 pub(super) fn signed_text(store: &dyn Store, anchor: &Anchor, key: &Key, now: Timestamp) -> Result<Verified, Problem> {
-    let requirement = Requirement { keyring: &anchor.keyring, threshold: 1, now };
+    let requirement = Requirement {
+        keyring: &anchor.keyring,
+        threshold: 1,
+        now,
+    };
     verify_inrelease(&get(store, key)?, &requirement).map_err(|error| Problem::new(Problem::SIGNATURE, key, error))
 }
 
 pub(super) fn get(store: &dyn Store, key: &Key) -> Result<Vec<u8>, Problem> {
-    store.get(key, LARGEST).map_err(|error| Problem::new(Problem::MISSING, key, error))
+    store
+        .get(key, LARGEST)
+        .map_err(|error| Problem::new(Problem::MISSING, key, error))
 }
 
 /// Whether a Release text is the one that the record gives. `Snapshots:` is a URL of the site that
@@ -103,12 +124,21 @@ fn matches_record(text: &[u8], state: &SuiteState, record: &Record) -> Result<()
     let wanted = release_text(state, record.valid_days, None);
     let lines = |bytes: &[u8]| -> Vec<String> {
         let text = String::from_utf8_lossy(bytes).into_owned();
-        text.lines().filter(|line| !line.starts_with("Snapshots: ")).map(str::to_owned).collect()
+        text.lines()
+            .filter(|line| !line.starts_with("Snapshots: "))
+            .map(str::to_owned)
+            .collect()
     };
     let (found, wanted) = (lines(text), lines(&wanted));
     match found.iter().zip(&wanted).find(|(found, wanted)| found != wanted) {
-        Some((found, wanted)) => Err(format!("it says `{}` where the snapshot's record says `{}`", found.trim(), wanted.trim())),
-        None if found.len() != wanted.len() => Err("it has more or fewer lines than the snapshot's record gives".to_owned()),
+        Some((found, wanted)) => Err(format!(
+            "it says `{}` where the snapshot's record says `{}`",
+            found.trim(),
+            wanted.trim()
+        )),
+        None if found.len() != wanted.len() => {
+            Err("it has more or fewer lines than the snapshot's record gives".to_owned())
+        }
         None => Ok(()),
     }
 }
@@ -120,20 +150,39 @@ pub(super) fn check_upstream(
     state: &SuiteState,
     upstream: &UpstreamRelease,
 ) -> Result<Verified, Problem> {
-    let AnchorKind::Mirror { upstream: keyring, threshold } = &anchor.kind else {
-        return Err(Problem::new(Problem::UPSTREAM, &state.suite, "the archive is not a mirror"));
+    let AnchorKind::Mirror {
+        upstream: keyring,
+        threshold,
+    } = &anchor.kind
+    else {
+        return Err(Problem::new(
+            Problem::UPSTREAM,
+            &state.suite,
+            "the archive is not a mirror",
+        ));
     };
     let key = upstream_inrelease_key(&anchor.name, &state.suite, &upstream.inrelease);
     // Judged as of when we first verified it: an old snapshot's upstream keys may have expired since.
-    let requirement = Requirement { keyring, threshold: *threshold, now: upstream.verified_at };
+    let requirement = Requirement {
+        keyring,
+        threshold: *threshold,
+        now: upstream.verified_at,
+    };
     let verified = verify_inrelease(&get(store, &key)?, &requirement)
         .map_err(|error| Problem::new(Problem::SIGNATURE, &key, error))?;
     let release = Release::parse(&verified.text).map_err(|error| Problem::new(Problem::UPSTREAM, &key, error))?;
     for index in &state.indexes {
         let listed = release.entries().get(&index.path).map(|listed| listed.digest);
         if listed != Some(index.digest) {
-            let why = format!("upstream's signed Release does not list `{}` with SHA-256 {}", index.path, index.digest.sha256);
-            return Err(Problem::new(Problem::UPSTREAM, crate::snapshot::index_key(&anchor.name, &state.suite, index), why));
+            let why = format!(
+                "upstream's signed Release does not list `{}` with SHA-256 {}",
+                index.path, index.digest.sha256
+            );
+            return Err(Problem::new(
+                Problem::UPSTREAM,
+                crate::snapshot::index_key(&anchor.name, &state.suite, index),
+                why,
+            ));
         }
     }
     Ok(verified)

@@ -45,7 +45,12 @@ impl Problem {
     pub(crate) const EVIDENCE: &'static str = "V-EVIDENCE";
 
     pub(crate) fn new(code: &'static str, object: impl ToString, why: impl ToString) -> Self {
-        Self { object: object.to_string(), code, why: why.to_string(), also: Vec::new() }
+        Self {
+            object: object.to_string(),
+            code,
+            why: why.to_string(),
+            also: Vec::new(),
+        }
     }
 }
 

@@ -94,12 +94,22 @@ pub fn find<'a>(store: &dyn Store, anchors: &'a Anchors, subject: &Subject) -> R
     let custom = |anchor: &&Anchor| matches!(anchor.kind, AnchorKind::Custom { .. });
     let (first, second): (Vec<&Anchor>, Vec<&Anchor>) = anchors.archives.iter().partition(custom);
     for anchor in first.into_iter().chain(second) {
-        let Ok(chain) = Snapshots::load(store, &anchor.name) else { continue };
-        let Ok(record) = chain.resolve(&SnapshotName::Latest) else { continue };
+        let Ok(chain) = Snapshots::load(store, &anchor.name) else {
+            continue;
+        };
+        let Ok(record) = chain.resolve(&SnapshotName::Latest) else {
+            continue;
+        };
         for state in &record.suites {
             if let Some((index, binary)) = in_suite(store, record, state, subject) {
                 let (record, state) = (record.clone(), state.clone());
-                return Ok(Some(Found { anchor, record, state, index, binary }));
+                return Ok(Some(Found {
+                    anchor,
+                    record,
+                    state,
+                    index,
+                    binary,
+                }));
             }
         }
     }
@@ -111,8 +121,12 @@ fn in_suite(store: &dyn Store, record: &Record, state: &SuiteState, subject: &Su
     for component in &state.components {
         for architecture in &state.architectures {
             let plain = format!("{component}/binary-{architecture}/Packages");
-            let Some(index) = kept_index(state, &plain) else { continue };
-            let Ok(text) = read_plain_index(store, &record.archive, &state.suite, index) else { continue };
+            let Some(index) = kept_index(state, &plain) else {
+                continue;
+            };
+            let Ok(text) = read_plain_index(store, &record.archive, &state.suite, index) else {
+                continue;
+            };
             for stanza in Stanzas::new(&text).flatten() {
                 let named = match subject {
                     Subject::Package(name) => stanza.field("Package") == Some(name.as_str()),
@@ -121,8 +135,13 @@ fn in_suite(store: &dyn Store, record: &Record, state: &SuiteState, subject: &Su
                 if !named {
                     continue;
                 }
-                let Ok(binary) = Binary::from_stanza(&stanza) else { continue };
-                if best.as_ref().is_none_or(|(_, b)| binary.version.dpkg_cmp(&b.version).is_gt()) {
+                let Ok(binary) = Binary::from_stanza(&stanza) else {
+                    continue;
+                };
+                if best
+                    .as_ref()
+                    .is_none_or(|(_, b)| binary.version.dpkg_cmp(&b.version).is_gt())
+                {
                     best = Some((index.path.clone(), binary));
                 }
             }
@@ -163,10 +182,22 @@ pub fn why(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<
 
 fn hop(name: &'static str, outcome: Result<String, Problem>) -> Hop {
     match outcome {
-        Ok(evidence) => Hop { hop: name, proof: Proof::Proven, evidence },
+        Ok(evidence) => Hop {
+            hop: name,
+            proof: Proof::Proven,
+            evidence,
+        },
         Err(problem) => {
-            let proof = if problem.code == Problem::MISSING { Proof::Unknown } else { Proof::Refuted };
-            Hop { hop: name, proof, evidence: format!("{}: {}", problem.object, problem.why) }
+            let proof = if problem.code == Problem::MISSING {
+                Proof::Unknown
+            } else {
+                Proof::Refuted
+            };
+            Hop {
+                hop: name,
+                proof,
+                evidence: format!("{}: {}", problem.object, problem.why),
+            }
         }
     }
 }
@@ -179,7 +210,11 @@ fn release(store: &dyn Store, found: &Found<'_>, now: Timestamp) -> Hop {
         let verified = signed_text(store, found.anchor, &key, now)?;
         let signers: Vec<&str> = verified.signers.iter().map(|s| s.primary.as_str()).collect();
         let (archive, serial) = (&found.anchor.name, &found.record.serial);
-        Ok(format!("snapshot {archive}@{serial} of {}, signed by {}", found.state.date, signers.join(", ")))
+        Ok(format!(
+            "snapshot {archive}@{serial} of {}, signed by {}",
+            found.state.date,
+            signers.join(", ")
+        ))
     };
     hop("release", signed())
 }
@@ -187,7 +222,10 @@ fn release(store: &dyn Store, found: &Found<'_>, now: Timestamp) -> Hop {
 fn index(found: &Found<'_>) -> Hop {
     let binary = &found.binary;
     // `find` read it by the hash that the record, and so the signed Release, gives.
-    let evidence = format!("{} lists {} {} as {}", found.index, binary.package, binary.version, binary.digest.sha256);
+    let evidence = format!(
+        "{} lists {} {} as {}",
+        found.index, binary.package, binary.version, binary.digest.sha256
+    );
     hop("index", Ok(evidence))
 }
 
@@ -196,36 +234,55 @@ fn file(store: &dyn Store, found: &Found<'_>) -> Hop {
     let mirror = matches!(found.anchor.kind, AnchorKind::Mirror { .. });
     match store.open(&key).and_then(|stream| hash_stream(&key, stream)) {
         Ok(digest) if digest == found.binary.digest => hop("file", Ok(format!("{key} has that SHA-256"))),
-        Ok(digest) => hop("file", Err(Problem::new(Problem::DAMAGED, &key, format!("its SHA-256 is {}", digest.sha256)))),
+        Ok(digest) => hop(
+            "file",
+            Err(Problem::new(
+                Problem::DAMAGED,
+                &key,
+                format!("its SHA-256 is {}", digest.sha256),
+            )),
+        ),
         // A mirror fetches on demand, and checks then: its index is what is proven.
-        Err(_) if mirror => hop("file", Ok("not fetched yet; it is checked against the index when it is".to_owned())),
+        Err(_) if mirror => hop(
+            "file",
+            Ok("not fetched yet; it is checked against the index when it is".to_owned()),
+        ),
         Err(error) => hop("file", Err(Problem::new(Problem::MISSING, &key, error))),
     }
 }
 
 fn upstream(store: &dyn Store, found: &Found<'_>) -> Hop {
     let Some(upstream) = &found.state.upstream else {
-        return hop("upstream", Err(Problem::new(Problem::UPSTREAM, &found.state.suite, "its record names no upstream")));
+        return hop(
+            "upstream",
+            Err(Problem::new(
+                Problem::UPSTREAM,
+                &found.state.suite,
+                "its record names no upstream",
+            )),
+        );
     };
     let verified = check_upstream(store, found.anchor, &found.state, upstream).map(|verified| {
         let signers: Vec<&str> = verified.signers.iter().map(|s| s.primary.as_str()).collect();
-        format!("upstream's InRelease of {} covers every index, signed by {}", upstream.date, signers.join(", "))
+        format!(
+            "upstream's InRelease of {} covers every index, signed by {}",
+            upstream.date,
+            signers.join(", ")
+        )
     });
     hop("upstream", verified)
 }
 
-fn custom(
-    store: &dyn Store,
-    anchors: &Anchors,
-    found: &Found<'_>,
-    git: Option<Git<'_>>,
-    now: Timestamp,
-) -> Vec<Hop> {
+fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<Git<'_>>, now: Timestamp) -> Vec<Hop> {
     let decided = decision_of(store, found).and_then(|sha256| {
         let decided = decision(store, anchors, found.anchor, &sha256)?;
         match decided.files.get(&found.binary.filename) {
             Some(sha256) if *sha256 == found.binary.digest.sha256 => Ok(decided),
-            _ => Err(Problem::new(Problem::DECISION, &decided.key, "it does not admit this file")),
+            _ => Err(Problem::new(
+                Problem::DECISION,
+                &decided.key,
+                "it does not admit this file",
+            )),
         }
     });
     let decided = match decided {
@@ -233,7 +290,11 @@ fn custom(
         Err(problem) => return vec![hop("decision", Err(problem))],
     };
     let summary = &decided.summary;
-    let levels = if summary.verified_levels.is_empty() { "no level".into() } else { summary.verified_levels.join(", ") };
+    let levels = if summary.verified_levels.is_empty() {
+        "no level".into()
+    } else {
+        summary.verified_levels.join(", ")
+    };
     let mut hops = vec![hop(
         "decision",
         Ok(format!(
@@ -248,7 +309,13 @@ fn custom(
     match decided.quorum(store, found.anchor) {
         Ok(agreeing) => hops.extend(agreeing.iter().map(|a| {
             let (builder, at) = (&a.record.builder, a.record.finished_on);
-            hop("rebuild", Ok(format!("{builder} (operator {}) got the same bytes on {at}: {}", a.operator, a.key)))
+            hop(
+                "rebuild",
+                Ok(format!(
+                    "{builder} (operator {}) got the same bytes on {at}: {}",
+                    a.operator, a.key
+                )),
+            )
         })),
         Err(problem) => hops.push(hop("rebuild", Err(problem))),
     }
@@ -272,7 +339,11 @@ fn decision_of(store: &dyn Store, found: &Found<'_>) -> Result<Sha256, Problem> 
     let decisions = parse_decisions(&text).map_err(|error| Problem::new(Problem::INDEX, object(), error))?;
     match decisions.get(&found.binary.filename) {
         Some((sha256, decision)) if *sha256 == found.binary.digest.sha256 => Ok(*decision),
-        _ => Err(Problem::new(Problem::DECISION, object(), "it names no decision for these bytes")),
+        _ => Err(Problem::new(
+            Problem::DECISION,
+            object(),
+            "it names no decision for these bytes",
+        )),
     }
 }
 
@@ -284,21 +355,32 @@ fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &crate::en
         for input in &inputs {
             let archive = &input.locked.archive;
             let anchor = anchors.archive(archive);
-            let anchor = anchor.ok_or_else(|| Problem::new(Problem::EVIDENCE, key, format!("the site has no `{archive}`")))?;
+            let anchor =
+                anchor.ok_or_else(|| Problem::new(Problem::EVIDENCE, key, format!("the site has no `{archive}`")))?;
             let chain =
                 Snapshots::load(store, archive).map_err(|error| Problem::new(Problem::RECORD, archive, error))?;
             let name = SnapshotName::Serial(input.locked.serial.clone());
-            let record = chain.resolve(&name).map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
+            let record = chain
+                .resolve(&name)
+                .map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
             for state in record.suites.iter().filter(|state| state.suite == input.locked.suite) {
                 if let Some(upstream) = &state.upstream {
                     check_upstream(store, anchor, state, upstream)?;
                 }
             }
         }
-        crate::environment::check_packages(lock, &inputs).map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
-        let snapshots: Vec<String> = lock.snapshots.iter().map(|s| format!("{}@{}", s.archive, s.serial)).collect();
+        crate::environment::check_packages(lock, &inputs)
+            .map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
+        let snapshots: Vec<String> = lock
+            .snapshots
+            .iter()
+            .map(|s| format!("{}@{}", s.archive, s.serial))
+            .collect();
         let (packages, chroot) = (lock.packages.len(), &lock.chroot.tar_sha256);
-        Ok(format!("{packages} packages of {}, each covered by a signature; chroot {chroot}: {key}", snapshots.join(", ")))
+        Ok(format!(
+            "{packages} packages of {}, each covered by a signature; chroot {chroot}: {key}",
+            snapshots.join(", ")
+        ))
     };
     hop("environment", covered())
 }
@@ -306,11 +388,19 @@ fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &crate::en
 /// The declared commit and its signature, derived from Git again.
 fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git<'_>>, now: Timestamp) -> Vec<Hop> {
     let commit = format!("{} at {} ({key})", declaration.git_commit, declaration.tag_ref);
-    let unknown = |evidence: String| vec![Hop { hop: "source", proof: Proof::Unknown, evidence }];
+    let unknown = |evidence: String| {
+        vec![Hop {
+            hop: "source",
+            proof: Proof::Unknown,
+            evidence,
+        }]
+    };
     let Some(git) = git else {
         return unknown(format!("commit {commit}: the Git repository was not asked"));
     };
-    let AnchorKind::Custom { policies } = &anchor.kind else { return unknown("not a custom archive".to_owned()) };
+    let AnchorKind::Custom { policies } = &anchor.kind else {
+        return unknown("not a custom archive".to_owned());
+    };
     let repository = match fetch(&declaration.git, &declaration.refs(), git.cache) {
         Ok(repository) => repository,
         Err(error) => return unknown(format!("commit {commit}: {error}")),
@@ -328,7 +418,10 @@ fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git
                 let signers: Vec<String> = declaration.signers.iter().map(|s| name(&s.fingerprint)).collect();
                 let tree = &declaration.tree_sha256;
                 return vec![
-                    hop("source", Ok(format!("commit {commit}, tree-sha256 {tree}, derived again"))),
+                    hop(
+                        "source",
+                        Ok(format!("commit {commit}, tree-sha256 {tree}, derived again")),
+                    ),
                     hop("signature", Ok(format!("the tag is signed by {}", signers.join(", ")))),
                 ];
             }
