@@ -21,7 +21,7 @@ pub struct SourceKeys {
 
 impl SourceKeys {
     /// Reads the key of each of `signers` from `folder` (`policies/keys/`): `<FINGERPRINT>.asc`, or
-    /// `<fingerprint, with / as _>.pub`.
+    /// `SHA256-<base64, with / as _>.pub`.
     ///
     /// # Errors
     /// When a file is missing, or is not the key that its name says.
@@ -92,10 +92,10 @@ impl SourceKeys {
 }
 
 fn key_path(folder: &Path, signer: &SignerKey) -> PathBuf {
-    let fingerprint = signer.fingerprint.as_str();
+    let stem = signer.fingerprint.file_stem();
     folder.join(match signer.scheme {
-        SignerScheme::Openpgp => format!("{fingerprint}.asc"),
-        SignerScheme::Ssh => format!("{}.pub", fingerprint.replace('/', "_")),
+        SignerScheme::Openpgp => format!("{stem}.asc"),
+        SignerScheme::Ssh => format!("{stem}.pub"),
     })
 }
 

@@ -159,7 +159,9 @@ impl Maker {
         );
         let listed = self.run_in("/", "ssh-keygen", &["-l", "-E", "sha256", "-f", &format!("{path}.pub")]);
         let fingerprint = listed.split(' ').nth(1).unwrap().to_owned();
-        let public = self.path("keys").join(format!("{}.pub", fingerprint.replace('/', "_")));
+        let public = self
+            .path("keys")
+            .join(format!("{}.pub", fingerprint.replace(':', "-").replace('/', "_")));
         std::fs::copy(format!("{path}.pub"), public).unwrap();
         fingerprint
     }
