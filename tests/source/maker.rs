@@ -191,6 +191,10 @@ impl Maker {
             .env("GNUPGHOME", self.folder.path().join("gnupg"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            // What these make is thrown away: it need not survive a crash.
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", "core.fsync")
+            .env("GIT_CONFIG_VALUE_0", "none")
             .env("GIT_AUTHOR_NAME", "A")
             .env("GIT_AUTHOR_EMAIL", "a@example.org")
             .env("GIT_COMMITTER_NAME", "A")
