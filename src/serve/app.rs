@@ -109,7 +109,9 @@ impl App {
             }
             Target::Overlay(digest, path) => self.overlay(&digest, &path),
             Target::OverlayPool(digest, archive, path) => {
-                self.overlays.get(&digest).ok_or_else(no_overlay)?;
+                if !self.overlays.has(&digest) {
+                    return Err(no_overlay());
+                }
                 self.pool(&archive, &path)
             }
         }
@@ -196,12 +198,13 @@ impl App {
     }
 
     fn overlay(&self, digest: &crate::domain::Sha256, path: &str) -> Result<Found> {
-        let files = self.overlays.get(digest).ok_or_else(no_overlay)?;
-        let bytes = files
-            .get(path)
-            .ok_or_else(|| not_found("this environment has no such file"))?;
+        if !self.overlays.has(digest) {
+            return Err(no_overlay());
+        }
+        let bytes = self.overlays.file(digest, path);
+        let bytes = bytes.ok_or_else(|| not_found("this environment has no such file"))?;
         Ok(Found {
-            object: Object::memory(bytes.clone(), self.started),
+            object: Object::memory(bytes, self.started),
             media: media_of(path),
             caching: Caching::Check,
         })
