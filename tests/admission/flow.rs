@@ -1,18 +1,21 @@
 //! From records to packages that apt takes; and what a refusal, a crash, a rival and a thief change.
 
+use std::collections::BTreeSet;
 use std::fs;
 
-use assay::admission::Offered;
+use assay::admission::{Offered, identity};
 use assay::domain::{Coded as _, Digest, Kind, SnapshotName};
 use assay::format::dsse::{Envelope, IN_TOTO};
 use assay::format::intoto::{Statement, Summary, VerificationResult};
 use assay::format::json;
-use assay::publish::{DECISIONS, GateError, admit, hold, inspect, read_decisions, read_document};
+use assay::publish::{
+    DECISIONS, GateError, add_record, admit, hold, inspect, load_records, read_decisions, read_document,
+};
 use assay::snapshot::{Chain, read_index};
 use assay::store::{Key, Store};
-use assay::trust::verify_envelope;
+use assay::trust::{Ed25519Key, verify_envelope};
 
-use super::scenario::file;
+use super::scenario::{file, secret_key};
 use super::site::{Site, deb};
 use crate::support::apt::{Apt, source};
 
@@ -215,4 +218,58 @@ fn held_bytes_that_were_swapped_are_not_published() {
     assert_eq!(result.unwrap_err().kind(), Kind::Verification);
     assert!(Chain::load(&site.store, &site.archive).unwrap().latest().is_none());
     assert!(site.objects("custom/pool").is_empty());
+}
+
+#[test]
+fn records_weigh_what_their_signatures_say_and_none_gets_lost() {
+    let site = Site::new();
+    let built = site.build("1.0", "first");
+    let policy = &built.scenario.policy;
+    let mut listed = Vec::new();
+    for record in &built.scenario.evidence.records {
+        listed.push(site.sign(record, &secret_key(record.builder.as_str())));
+    }
+    let declaration = identity(&built.scenario.candidate.declaration).unwrap();
+    // A stranger's dissent in b1's name, and something that is no record at all.
+    let mut forged = built.scenario.evidence.records[0].clone();
+    forged
+        .outputs
+        .insert(file("evil_1_all.deb"), Digest::of(b"evil").sha256);
+    let forged = site.sign(&forged, &Ed25519Key::generate());
+    let junk = add_record(&site.store, &site.archive, &declaration, b"{}").unwrap();
+
+    let records = load_records(&site.store, &site.archive, &declaration, policy).unwrap();
+    let read: BTreeSet<_> = records.records.iter().map(|record| record.sha256).collect();
+    assert_eq!(read, listed.iter().copied().collect());
+    let unreadable: BTreeSet<_> = records.unreadable.iter().map(|(sha256, _)| *sha256).collect();
+    assert_eq!(unreadable, BTreeSet::from([forged, junk]));
+    for (found, made) in records
+        .records
+        .iter()
+        .zip(&built.scenario.evidence.records)
+        .filter(|(a, b)| a.builder == b.builder)
+    {
+        let made = assay::admission::RecordEvidence {
+            sha256: found.sha256,
+            ..made.clone()
+        };
+        assert_eq!(*found, made);
+    }
+    let admission = site.admit_with(&built, &records).unwrap();
+    assert!(
+        admission.decision.admitted,
+        "{}",
+        assay::admission::explain(&admission.decision)
+    );
+
+    let path = site
+        .store
+        .local_path(&Key::provenance(&site.archive, &listed[0]))
+        .unwrap();
+    fs::remove_file(path).unwrap();
+    let lost = load_records(&site.store, &site.archive, &declaration, policy);
+    assert!(
+        lost.is_err(),
+        "a record that is listed and gone could have been a dissent"
+    );
 }

@@ -63,12 +63,11 @@ fn suite(text: &str) -> SuiteName {
     SuiteName::new(text).unwrap()
 }
 
-/// A builder's key that is the same in each run.
-fn public_key(seed: &str) -> String {
+/// A builder's key, the same in each run.
+pub(crate) fn secret_key(id: &str) -> Ed25519Key {
     use base64::Engine as _;
-    let secret = base64::engine::general_purpose::STANDARD.encode(sha(seed).as_bytes());
-    let key = Ed25519Key::parse(&format!("assay-ed25519-secret:{secret}")).unwrap();
-    key.public().hex()
+    let secret = base64::engine::general_purpose::STANDARD.encode(sha(id).as_bytes());
+    Ed25519Key::parse(&format!("assay-ed25519-secret:{secret}")).unwrap()
 }
 
 pub(crate) fn builder(id: &str, operator: &str) -> Builder {
@@ -76,7 +75,7 @@ pub(crate) fn builder(id: &str, operator: &str) -> Builder {
         id: BuilderId::new(id).unwrap(),
         operator: operator.to_owned(),
         hosting: format!("{operator}-hosting"),
-        public_key: public_key(id),
+        public_key: secret_key(id).public().hex(),
         revoked_at: None,
     }
 }

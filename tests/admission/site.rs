@@ -4,14 +4,22 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use assay::admission::{Candidate, Evidence, SourceEvidence, identity};
+use assay::admission::{Candidate, Evidence, RecordEvidence, SourceEvidence, identity};
 use assay::domain::{ArchiveName, Digest, Fingerprint, Sha256, SuiteName, Timestamp};
 use assay::environment::Lock;
+use assay::format::dsse::IN_TOTO;
+use assay::format::intoto::{
+    BuildDefinition, BuildMetadata, BuilderDetails, PROVENANCE, Provenance, ResourceDescriptor, RunDetails, STATEMENT,
+    Statement, Subject, sha256_set,
+};
+use assay::format::json;
+use assay::publish::add_record;
 use assay::publish::{Admission, Gate, GateError, Proposal, Records, admit, gather, hold, issue_nonce, propose};
+use assay::rebuild::{BUILD_TYPE, Parameters, Recipe};
 use assay::site::{CustomArchive, CustomSuite};
 use assay::source::SourceFile;
 use assay::store::{Key, LocalStore, Store};
-use assay::trust::{ArchiveKey, Ed25519Key};
+use assay::trust::{ArchiveKey, Ed25519Key, sign_envelope};
 
 use super::scenario::{Scenario, at, file, sha, version};
 use crate::support::repository::{Repository, now};
@@ -146,8 +154,23 @@ impl Site {
         ]
     }
 
+    /// The record as its builder signs it, kept as a rebuilder leaves it.
+    pub(crate) fn sign(&self, record: &RecordEvidence, key: &Ed25519Key) -> Sha256 {
+        let payload = json::canonical("record", &statement(record)).unwrap();
+        let envelope = sign_envelope(IN_TOTO, &payload, key).to_bytes().unwrap();
+        add_record(&self.store, &self.archive, &record.declaration, &envelope).unwrap()
+    }
+
     /// What the rebuilders' outputs make, with all evidence from the store.
     pub(crate) fn prepare(&self, built: &Built) -> (Candidate, Evidence) {
+        let records = Records {
+            records: built.scenario.evidence.records.clone(),
+            unreadable: Vec::new(),
+        };
+        self.prepare_with(built, &records)
+    }
+
+    fn prepare_with(&self, built: &Built, records: &Records) -> (Candidate, Evidence) {
         let scenario = &built.scenario;
         let proposal = Proposal {
             archive: &self.archive,
@@ -158,18 +181,19 @@ impl Site {
             source_files: &scenario.candidate.source_files,
             locks: &built.locks,
         };
-        let records = Records {
-            records: scenario.evidence.records.clone(),
-            unreadable: Vec::new(),
-        };
         let candidate = propose(&self.store, &proposal, &records.records).unwrap();
         let source: SourceEvidence = scenario.evidence.source.clone().unwrap();
-        let evidence = gather(&self.store, &candidate, &built.locks, &records, Ok(source)).unwrap();
+        let evidence = gather(&self.store, &candidate, &built.locks, records, Ok(source)).unwrap();
         (candidate, evidence)
     }
 
     pub(crate) fn admit(&self, built: &Built) -> Result<Admission, GateError> {
         let (candidate, evidence) = self.prepare(built);
+        admit(&self.gate(), &built.scenario.policy, &candidate, &evidence, self.now)
+    }
+
+    pub(crate) fn admit_with(&self, built: &Built, records: &Records) -> Result<Admission, GateError> {
+        let (candidate, evidence) = self.prepare_with(built, records);
         admit(&self.gate(), &built.scenario.policy, &candidate, &evidence, self.now)
     }
 
@@ -181,6 +205,65 @@ impl Site {
 
     pub(crate) fn gate_fingerprint(&self) -> Fingerprint {
         self.gate_key.public().fingerprint()
+    }
+}
+
+fn statement(record: &RecordEvidence) -> Statement<Provenance<Parameters>> {
+    let named = |name: &str, sha256: &Sha256| Subject {
+        name: name.to_owned(),
+        digest: sha256_set(sha256),
+    };
+    Statement {
+        statement_type: STATEMENT.to_owned(),
+        subject: record
+            .outputs
+            .iter()
+            .map(|(name, sha256)| named(name.as_str(), sha256))
+            .collect(),
+        predicate_type: PROVENANCE.to_owned(),
+        predicate: Provenance {
+            build_definition: BuildDefinition {
+                build_type: BUILD_TYPE.to_owned(),
+                external_parameters: Parameters {
+                    declaration: record.declaration,
+                    environment_lock: record.lock,
+                    recipe: Recipe {
+                        build: "binary".into(),
+                        build_path: "/build".into(),
+                        deb_build_options: format!("parallel={}", record.parallel),
+                        deb_build_profiles: String::new(),
+                        lc_all: "C.UTF-8".into(),
+                        tz: "UTC".into(),
+                        umask: "0022".into(),
+                        hostname: record.hostname.clone(),
+                        user: record.user.clone(),
+                        uid: 1000,
+                        source_date_epoch: record.source_date_epoch,
+                        network: "none".into(),
+                        seconds: 60,
+                    },
+                    nonce: record.nonce.clone(),
+                },
+                resolved_dependencies: Vec::new(),
+            },
+            run_details: RunDetails {
+                builder: BuilderDetails {
+                    id: record.builder.to_string(),
+                    version: BTreeMap::new(),
+                },
+                metadata: BuildMetadata {
+                    invocation_id: record.nonce.clone(),
+                    started_on: record.started_on,
+                    finished_on: record.finished_on,
+                },
+                byproducts: vec![ResourceDescriptor {
+                    name: Some("hello-1.0.log".into()),
+                    uri: None,
+                    digest: sha256_set(&record.log.unwrap()),
+                }],
+            },
+            assay_outcome: record.outcome,
+        },
     }
 }
 
