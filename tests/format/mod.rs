@@ -3,6 +3,7 @@
 mod apt_lists;
 mod deb;
 mod deb822;
+mod seeds;
 mod source_package;
 mod tar;
 
