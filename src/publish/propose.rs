@@ -9,6 +9,7 @@ use crate::admission::{
 use crate::domain::{ArchiveName, Digest, FileName, PolicyName, Sha256, SuiteName};
 use crate::environment::Lock;
 use crate::format::deb::{DebLimits, read_deb};
+use crate::rebuild::{self, Difference};
 use crate::site::Policy;
 use crate::source::{Declaration, SourceFile};
 use crate::store::{Key, Store};
@@ -16,6 +17,9 @@ use crate::store::{Key, Store};
 use super::admit::hash;
 use super::known::load_known;
 use super::{GateError, Records, ledger, load_nonces};
+
+/// The largest file that is compared, in bytes.
+const LARGEST_COMPARED: u64 = 512 << 20;
 
 /// What is known before the outputs are looked at.
 #[derive(Debug, Clone)]
@@ -127,6 +131,41 @@ pub fn gather(
         indexed: known.indexed,
         admitted: known.admitted,
         ledger: ledger::load_ledger(store, &candidate.archive, candidate)?,
-        differences: BTreeMap::new(),
+        differences: differences(store, candidate, &records.records),
     })
+}
+
+/// Where inside a file a rebuild differs from what is offered, for people. What cannot be said is
+/// left out: no rule leans on it.
+fn differences(store: &dyn Store, candidate: &Candidate, records: &[RecordEvidence]) -> BTreeMap<Sha256, String> {
+    let mut found = BTreeMap::new();
+    let read = |sha256: &Sha256| store.get(&Key::held(&candidate.archive, sha256), LARGEST_COMPARED).ok();
+    for record in records {
+        for (_, output) in candidate.outputs().filter(|(set, _)| set.lock == record.lock) {
+            let Some(rebuilt) = record
+                .outputs
+                .get(&output.name)
+                .filter(|sha256| **sha256 != output.digest.sha256)
+            else {
+                continue;
+            };
+            if found.contains_key(rebuilt) {
+                continue;
+            }
+            if let (Some(offered), Some(other)) = (read(&output.digest.sha256), read(rebuilt)) {
+                let name = output.name.as_str().to_owned();
+                let comparison = rebuild::compare(&[(name.clone(), offered)], &[(name, other)]);
+                found.extend(comparison.differences.first().map(|first| (*rebuilt, in_words(first))));
+            }
+        }
+    }
+    found
+}
+
+/// A difference without the file's name, which the rule says itself.
+fn in_words(difference: &Difference) -> String {
+    match difference {
+        Difference::Content { at, what, .. } => at.iter().chain([what]).cloned().collect::<Vec<_>>().join(": "),
+        other => other.to_string(),
+    }
 }
