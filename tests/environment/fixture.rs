@@ -14,6 +14,7 @@ use assay::environment::{
 };
 use assay::trust::ArchiveKey;
 
+#[derive(serde::Serialize, serde::Deserialize)]
 pub(crate) struct Served {
     pub(crate) packages: Vec<LockedPackage>,
     pub(crate) base_url: String,
@@ -154,7 +155,7 @@ pub(crate) fn chroot() -> &'static Chroot {
     })
 }
 
-fn own_uid() -> u32 {
+pub(crate) fn own_uid() -> u32 {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").unwrap().uid()
 }

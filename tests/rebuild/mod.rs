@@ -1,3 +1,5 @@
 //! Tests of `rebuild`: real builds in real chroots.
 
+mod compare;
+mod hostile;
 mod run;

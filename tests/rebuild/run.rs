@@ -5,7 +5,7 @@ use std::path::Path;
 use assay::domain::{FileName, PackageName, Version};
 use assay::format::intoto::Outcome;
 use assay::host::Clock;
-use assay::rebuild::{Finished, Job, Limits, Variation, run};
+use assay::rebuild::{Finished, Job, Limits, RebuildError, Variation, run};
 
 use crate::environment::fixture;
 
@@ -68,6 +68,16 @@ impl Tiny {
     }
 
     pub(super) fn build(&self, work: &Path, variation: &Variation, limits: &Limits) -> Finished {
+        self.try_build(work, variation, limits)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(super) fn try_build(
+        &self,
+        work: &Path,
+        variation: &Variation,
+        limits: &Limits,
+    ) -> Result<Finished, RebuildError> {
         let chroot = fixture::chroot();
         let job = Job {
             source: &self.source,
@@ -81,7 +91,7 @@ impl Tiny {
             work,
             clock: Clock::System,
         };
-        run(&job).unwrap_or_else(|error| panic!("{error}"))
+        run(&job)
     }
 }
 
