@@ -1,1 +1,134 @@
-//! Tests of `cli`.
+//! Tests of `cli`: what a user sees, run as the program.
+
+mod tour;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+pub(crate) const ASSAY: &str = env!("CARGO_BIN_EXE_assay");
+
+/// Runs the program in a folder.
+fn assay(folder: &Path, args: &[&str]) -> Output {
+    Command::new(ASSAY).args(args).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn init_makes_a_site_and_refuses_a_folder_that_is_not_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = assay(folder.path(), &["init", "site"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert!(text(&made.stdout).contains("gate ed25519:"));
+    let ignored = fs::read_to_string(folder.path().join("site/.gitignore")).unwrap();
+    assert!(ignored.contains("/keys/"));
+
+    let listed = assay(&folder.path().join("site"), &["key", "list"]);
+    assert_eq!(
+        text(&listed.stdout).matches("secret-here").count(),
+        2,
+        "{}",
+        text(&listed.stdout)
+    );
+    let status = assay(&folder.path().join("site/policies"), &["status"]);
+    assert!(
+        text(&status.stdout).contains("debian mirror 0 snapshots"),
+        "{}",
+        text(&status.stdout)
+    );
+
+    let before = fs::read(folder.path().join("site/assay.toml")).unwrap();
+    let again = assay(folder.path(), &["init", "site"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).contains("E-CLI-002"), "{}", text(&again.stderr));
+    assert_eq!(fs::read(folder.path().join("site/assay.toml")).unwrap(), before);
+}
+
+#[test]
+fn errors_say_code_cause_and_next_step_as_text_and_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = assay(folder.path(), &["mirror"]);
+    assert_eq!(plain.status.code(), Some(2));
+    assert!(text(&plain.stderr).contains("error[E-SITE-001]"));
+    assert!(text(&plain.stderr).contains("next: make a site with `assay init DIR`"));
+    let json = assay(folder.path(), &["mirror", "--json"]);
+    let error: serde_json::Value = serde_json::from_slice(&json.stderr).unwrap();
+    assert_eq!(error["error"]["code"], "E-SITE-001");
+    assert!(json.stdout.is_empty());
+}
+
+#[test]
+fn what_is_not_declared_or_locked_is_said_with_the_command_that_mends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    assay(folder.path(), &["init", "site"]);
+    let site = folder.path().join("site");
+    let refused = assay(&site, &["rebuild", "hello"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        text(&refused.stderr).contains("assay declare"),
+        "{}",
+        text(&refused.stderr)
+    );
+    let unknown = assay(&site, &["why", "hello"]);
+    assert_eq!(unknown.status.code(), Some(6), "{}", text(&unknown.stderr));
+    let bad = assay(&site, &["why", "Not/A/Name"]);
+    assert_eq!(bad.status.code(), Some(5), "{}", text(&bad.stderr));
+}
+
+#[test]
+fn a_secret_that_others_may_read_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    assay(folder.path(), &["init", "site"]);
+    let site = folder.path().join("site");
+    for secret in fs::read_dir(site.join("keys")).unwrap() {
+        fs::set_permissions(secret.unwrap().path(), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let status = assay(&site, &["status"]);
+    assert!(
+        text(&status.stdout).contains("others may read this secret"),
+        "{}",
+        text(&status.stdout)
+    );
+}
+
+#[test]
+fn every_verb_has_help_with_an_example() {
+    let command = assay::cli::command();
+    for verb in command.get_subcommands() {
+        let leaves: Vec<_> = if verb.has_subcommands() {
+            verb.get_subcommands().collect()
+        } else {
+            vec![verb]
+        };
+        for leaf in leaves {
+            let mut leaf = leaf.clone();
+            let help = leaf.render_long_help().to_string();
+            let parent = verb.clone().render_long_help().to_string();
+            assert!(
+                help.contains("Example:") || parent.contains("Example:"),
+                "{} {}",
+                verb.get_name(),
+                leaf.get_name()
+            );
+        }
+    }
+}
+
+#[test]
+fn man_pages_and_completions_come_from_the_same_definitions() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = assay(folder.path(), &["generate", "man", "man"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    for page in ["assay.1", "assay-mirror.1", "assay-env-lock.1"] {
+        let page = fs::read_to_string(folder.path().join("man").join(page)).unwrap();
+        assert!(page.contains(".TH"));
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = assay(folder.path(), &["generate", "completions", shell]);
+        assert!(text(&script.stdout).contains("rebuild"));
+    }
+}

@@ -1,1 +1,109 @@
-//! Tests of `site`.
+//! Tests of `site`: what people write, and what is refused in it.
+
+use std::fs;
+use std::path::Path;
+
+use assay::domain::{ArchiveName, Coded, Kind, PolicyName};
+use assay::site::{ArchiveConfig, Site, SiteError};
+use assay::verify::Anchors;
+
+const MIRROR: &str = include_str!("../../repos/debian.toml");
+const CUSTOM: &str = include_str!("../../repos/custom.toml");
+
+/// A copy of this project's own site with one file changed.
+fn site_with(path: &str, change: impl Fn(&str) -> String) -> Result<Site, SiteError> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let copy = tempfile::tempdir().unwrap();
+    for folder in ["repos", "policies/keys"] {
+        fs::create_dir_all(copy.path().join(folder)).unwrap();
+    }
+    for file in [
+        "assay.toml",
+        "repos/debian.toml",
+        "repos/custom.toml",
+        "policies/default.toml",
+    ] {
+        fs::copy(root.join(file), copy.path().join(file)).unwrap();
+    }
+    let text = fs::read_to_string(root.join(path)).unwrap();
+    fs::write(copy.path().join(path), change(&text)).unwrap();
+    Site::load(copy.path())
+}
+
+#[test]
+fn the_projects_own_site_loads_with_its_keys() {
+    let site = Site::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let name = |text: &str| ArchiveName::new(text).unwrap();
+    assert!(matches!(
+        site.archive(&name("debian")).unwrap(),
+        ArchiveConfig::Mirror(_)
+    ));
+    assert!(matches!(
+        site.archive(&name("custom")).unwrap(),
+        ArchiveConfig::Custom(_)
+    ));
+    assert_eq!(site.policy(&PolicyName::new("default").unwrap()).unwrap().quorum, 2);
+    // Its public keys are what the configuration names, and Debian's keyring has the signers.
+    Anchors::from_site(&site).unwrap();
+}
+
+#[test]
+fn an_unknown_field_is_refused_with_its_line() {
+    let error = site_with("repos/debian.toml", |text| text.replace("valid-days", "valid-dayz")).unwrap_err();
+    assert_eq!((error.code(), error.kind()), ("E-SITE-002", Kind::Usage));
+    let line = MIRROR.lines().position(|line| line.starts_with("valid-days")).unwrap() + 1;
+    assert!(error.to_string().contains(&format!("line {line}")), "{error}");
+    assert!(error.to_string().contains("valid-dayz"), "{error}");
+}
+
+#[test]
+fn a_custom_archive_cannot_call_itself_debian() {
+    let error = site_with("repos/custom.toml", |text| text.replace("\"Assay\"", "\"debian\"")).unwrap_err();
+    assert_eq!(error.code(), "E-SITE-006");
+}
+
+#[test]
+fn a_mirror_that_would_verify_nothing_is_refused() {
+    let without_signers = |text: &str| {
+        let (before, rest) = text.split_once("signers = [").unwrap();
+        let (_, after) = rest.split_once(']').unwrap();
+        format!("{before}signers = []{after}")
+    };
+    assert_eq!(
+        site_with("repos/debian.toml", without_signers).unwrap_err().code(),
+        "E-SITE-006"
+    );
+    let threshold = |text: &str| text.replace("threshold = 1", "threshold = 0");
+    assert_eq!(
+        site_with("repos/debian.toml", threshold).unwrap_err().code(),
+        "E-SITE-006"
+    );
+    let short = |text: &str| text.replace("B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8", "350947F8");
+    let error = site_with("repos/debian.toml", short).unwrap_err();
+    assert!(error.to_string().contains("short key ids"), "{error}");
+}
+
+#[test]
+fn a_policy_that_does_not_exist_is_named() {
+    assert!(CUSTOM.contains("policy = \"default\""));
+    let error = site_with("repos/custom.toml", |text| {
+        text.replace("policy = \"default\"", "policy = \"lax\"")
+    })
+    .unwrap_err();
+    assert!(error.to_string().contains("policies/lax.toml"), "{error}");
+}
+
+#[test]
+fn a_quorum_cannot_be_left_out() {
+    let error = site_with("policies/default.toml", |text| text.replace("quorum = 2", "")).unwrap_err();
+    assert!(error.to_string().contains("quorum"), "{error}");
+}
+
+#[test]
+fn a_key_file_with_another_key_is_refused() {
+    let site = Site::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let other = assay::trust::Ed25519Key::generate().public().fingerprint();
+    assert!(site.ed25519_key(&other).is_err());
+    let anchors = Anchors::from_site(&site).unwrap();
+    assert_eq!(anchors.gate.fingerprint(), site.config().gate);
+}
