@@ -134,7 +134,7 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
 fn derive_source(work: &Work, declared: &Declared) -> (Result<SourceEvidence, SourceFailure>, Option<SourcePackage>) {
     let declaration = &declared.declaration;
     let derive = || {
-        let repository = source::fetch(&declaration.git, &declaration.refs(), &work.git_cache())?;
+        let repository = source::fetch_declared(declaration, &work.git_cache())?;
         let keys = SourceKeys::load(&work.site.public_keys(), &declared.policy.signers)?;
         let tag = source::verify_tag(
             &repository,

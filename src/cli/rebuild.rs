@@ -63,10 +63,9 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
             plan(context, &work, &declared, &lock_sha256, &records)?;
             continue;
         }
-        let mut runs = records.len();
-        for (builder, key) in builders(&work, &declared, &args.builders)? {
-            let variation = Variation::of_run(runs);
-            runs += 1;
+        let chosen = builders(&work, &declared, &args.builders)?;
+        for (run, (builder, key)) in (records.len()..).zip(chosen) {
+            let variation = Variation::of_run(run);
             let one = Run {
                 work: &work,
                 declared: &declared,

@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Fai
     let site = context.site()?;
     let store = context.store(&site)?;
     let references = match args.snapshots.as_slice() {
-        [] => site.archives().keys().map(|archive| latest(archive)).collect(),
+        [] => site.archives().keys().map(latest).collect(),
         named => named.to_vec(),
     };
     let url = args

@@ -99,8 +99,7 @@ impl Work {
     /// Fetches the declared tag and derives the source package again; every field must agree.
     pub(super) fn derive(&self, declared: &Declared) -> Result<SourcePackage, Failure> {
         let declaration = &declared.declaration;
-        let refs = declaration.refs();
-        let repository = crate::source::fetch(&declaration.git, &refs, &self.git_cache())?;
+        let repository = crate::source::fetch_declared(declaration, &self.git_cache())?;
         let keys = self.source_keys(&declared.policy)?;
         Ok(crate::source::check(
             &repository,

@@ -144,13 +144,6 @@ impl DeclaredPackage {
 const LARGEST_FILE: u64 = 1 << 20;
 
 impl Declaration {
-    /// The refs that it is derived from: the signed tag, and the upstream tag.
-    #[must_use]
-    pub fn refs(&self) -> Vec<GitRef> {
-        let upstream = self.upstream.as_ref().map(|upstream| upstream.tag_ref.clone());
-        std::iter::once(self.tag_ref.clone()).chain(upstream).collect()
-    }
-
     /// Reads a declaration file.
     ///
     /// # Errors

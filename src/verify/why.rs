@@ -12,7 +12,7 @@ use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
 use crate::publish::{DECISIONS, parse_decisions};
 use crate::snapshot::{Chain as Snapshots, Record, SuiteState, kept_index, read_plain_index};
-use crate::source::{Declaration, SourceKeys, check, fetch};
+use crate::source::{Declaration, SourceKeys, check, fetch_declared};
 use crate::store::{Key, Store, hash_stream};
 
 /// What is asked about.
@@ -401,7 +401,7 @@ fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git
     let AnchorKind::Custom { policies } = &anchor.kind else {
         return unknown("not a custom archive".to_owned());
     };
-    let repository = match fetch(&declaration.git, &declaration.refs(), git.cache) {
+    let repository = match fetch_declared(declaration, git.cache) {
         Ok(repository) => repository,
         Err(error) => return unknown(format!("commit {commit}: {error}")),
     };
