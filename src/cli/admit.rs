@@ -12,9 +12,7 @@ use crate::admission::{Offered, Output, SourceEvidence, SourceFailure, explain, 
 use crate::domain::{Digest, FileName, Kind, PackageName};
 use crate::format::changes::Changes;
 use crate::host::files;
-use crate::publish::{
-    self, Admission, Gate, Proposal, add_document, differences, gather, hold, inspect, load_records, propose,
-};
+use crate::publish::{self, Admission, Gate, Proposal, add_document, gather, hold, inspect, load_records, propose};
 use crate::source::{self, SourceError, SourceFile, SourceKeys, SourcePackage};
 
 /// The largest .changes file and the largest package that are read, in bytes.
@@ -113,8 +111,7 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
             set.outputs = offered(work, upload)?;
         }
     }
-    let mut evidence = gather(store, &candidate, &locks, &records, source)?;
-    evidence.differences = differences(store, &candidate, &records.records)?;
+    let evidence = gather(store, &candidate, &locks, &records, source)?;
     let gate = Gate {
         store,
         archive: &work.archive,

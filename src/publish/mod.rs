@@ -10,7 +10,6 @@
 //! writer of custom pools, of the ledger and of decisions.
 
 mod admit;
-mod differences;
 mod error;
 mod evidence;
 mod gate_error;
@@ -23,7 +22,6 @@ mod sign;
 mod stage;
 
 pub use admit::{Admission, Gate, admit};
-pub use differences::differences;
 pub use error::PublishError;
 pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document};
 pub use gate_error::GateError;
