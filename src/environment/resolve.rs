@@ -148,7 +148,7 @@ impl PrivateApt {
     fn satisfy(&self, depends: &str, conflicts: &str) -> Result<String, EnvironmentError> {
         let mut program = self
             .program()
-            .args(["-q=2", "--simulate", "--no-install-recommends", "satisfy", depends]);
+            .args(["-q", "--simulate", "--no-install-recommends", "satisfy", depends]);
         if !conflicts.is_empty() {
             program = program.arg(format!("Conflicts: {conflicts}"));
         }

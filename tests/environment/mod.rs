@@ -106,7 +106,7 @@ fn restrictions_alternatives_and_conflicts_mean_what_debian_says() {
     for (wanted, why) in [
         ("absent", "absent"),
         ("foo (>= 2)", "foo"),
-        ("bar Conflicts: foo", "broken packages"),
+        ("bar Conflicts: foo", "foo"),
     ] {
         let error = names(&inputs, wanted).unwrap_err();
         assert_eq!(error.code(), "E-ENV-002", "{error}");
