@@ -6,6 +6,7 @@ use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{RelPath, Timestamp};
 use crate::format::release::Release;
 use crate::index::release::release_text;
+use crate::publish;
 use crate::snapshot::{Chain, Record, SuiteState, UpstreamRelease, upstream_inrelease_key};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
@@ -38,6 +39,15 @@ pub(super) fn check(
     now: Timestamp,
     report: &mut Report,
 ) {
+    if let Some(latest) = chain.latest()
+        && !publish::is_published(store, latest).unwrap_or(false)
+    {
+        let why = format!(
+            "it does not name the newest serial, {}: run `assay publish`",
+            latest.serial
+        );
+        report.problem(Problem::RELEASE, Key::trace(&anchor.name), why);
+    }
     for record in chain.records() {
         let newest = chain.latest().is_some_and(|latest| latest.n == record.n);
         for state in &record.suites {

@@ -3,5 +3,5 @@
 mod flow;
 mod properties;
 mod rules;
-mod scenario;
-mod site;
+pub(crate) mod scenario;
+pub(crate) mod site;
