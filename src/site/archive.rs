@@ -7,13 +7,23 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, PolicyName, SuiteName};
 
 /// One archive of the site. The file's name is the archive's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArchiveConfig {
     /// Follows an upstream archive.
     Mirror(MirrorArchive),
     /// Holds what we admitted, nothing else.
     Custom(CustomArchive),
+}
+
+/// The word in `kind`. It stands in each kind's own struct, not in a tag around them: so errors keep
+/// the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveKind {
+    /// Follows an upstream archive.
+    Mirror,
+    /// Holds what we admitted, nothing else.
+    Custom,
 }
 
 /// How a mirror keeps pool files.
@@ -36,6 +46,8 @@ pub struct Keep {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MirrorArchive {
+    /// `mirror`.
+    pub kind: ArchiveKind,
     /// The upstream's base URL. Absent: the mirror that this machine's apt follows for the same
     /// Origin, Label and suite.
     pub uri: Option<String>,
@@ -75,6 +87,8 @@ pub struct MirrorArchive {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CustomArchive {
+    /// `custom`.
+    pub kind: ArchiveKind,
     /// Our own `Origin`; it may not be one of an upstream's.
     pub origin: String,
     /// Our own `Label`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::{ArchiveConfig, CustomArchive, MirrorArchive, Policy, SiteConfig};
+use super::{ArchiveConfig, ArchiveKind, CustomArchive, MirrorArchive, Policy, SiteConfig};
 use crate::domain::{ArchiveName, Coded, DomainError, Fingerprint, Kind, PackageName, PolicyName};
 use crate::host::{HostError, files};
 
@@ -50,7 +50,7 @@ impl Site {
                         path: path.clone(),
                         source,
                     })?;
-                archives.insert(name, read_toml(&path)?);
+                archives.insert(name, read_archive(&path)?);
             }
         }
         let site = Self { root, config, archives };
@@ -250,8 +250,20 @@ impl Site {
     }
 }
 
+/// Reads `repos/<archive>.toml`, as the kind that it says it is.
+fn read_archive(path: &Path) -> Result<ArchiveConfig, SiteError> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        kind: ArchiveKind,
+    }
+    Ok(match read_toml::<Head>(path)?.kind {
+        ArchiveKind::Mirror => ArchiveConfig::Mirror(read_toml(path)?),
+        ArchiveKind::Custom => ArchiveConfig::Custom(read_toml(path)?),
+    })
+}
+
 /// Reads a TOML file that people write.
-pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SiteError> {
+fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SiteError> {
     let bytes = files::read(path, LARGEST)?;
     let malformed = |why: String| SiteError::Toml {
         path: path.to_owned(),

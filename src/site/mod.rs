@@ -9,7 +9,9 @@ mod keys;
 mod load;
 mod policy;
 
-pub use archive::{ArchiveConfig, CustomArchive, CustomSuite, EnvironmentSource, Keep, MirrorArchive, PoolMode};
+pub use archive::{
+    ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, Keep, MirrorArchive, PoolMode,
+};
 pub use config::SiteConfig;
 pub use load::{Site, SiteError};
 pub use policy::{Builder, BuilderGroup, Policy, Relaxation, SignerKey, SignerScheme};

@@ -47,6 +47,7 @@ impl Site {
         let store = LocalStore::open(&folder.path().join("store")).unwrap();
         let archive_key = ArchiveKey::generate("Custom <custom@example.org>", now()).unwrap();
         let config = CustomArchive {
+            kind: assay::site::ArchiveKind::Custom,
             origin: "Custom".into(),
             label: "Custom".into(),
             suites: vec![CustomSuite {

@@ -167,6 +167,7 @@ impl Mirror {
         let store: Arc<dyn Store> = Arc::new(LocalStore::open(&folder.path().join("store")).unwrap());
         let ours = key("ours");
         let config = MirrorArchive {
+            kind: assay::site::ArchiveKind::Mirror,
             uri: None,
             origin: "Foundry".into(),
             label: "Foundry".into(),
