@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::decision;
-use super::objects::{Damaged, package_indexes};
+use super::objects::{Damaged, intact, package_indexes};
 use super::{Anchor, Anchors, Problem, Report};
 use crate::domain::{PoolPath, Sha256, SuiteName};
 use crate::format::deb::{DebLimits, read_deb};
@@ -53,18 +53,13 @@ pub(super) fn check(
 impl Check<'_> {
     fn suite(&mut self, state: &SuiteState, report: &mut Report) {
         let mut listed = BTreeMap::new();
-        for index in package_indexes(state) {
-            let key = index_key(&self.anchor.name, &state.suite, index);
-            if self.damaged.has(&key) {
-                continue;
-            }
-            match read_plain_index(self.store, &self.anchor.name, &state.suite, index) {
-                Ok(text) => {
-                    listed.extend(pool_files(&text).flatten());
-                    self.stanzas(&key, &text, report);
-                }
-                Err(error) => report.problem(Problem::INDEX, &key, error),
-            }
+        for forms in package_indexes(state) {
+            let Some((key, text)) = intact(self.store, &self.anchor.name, &state.suite, &forms) else {
+                // Damaged in every form, which is reported already: what it lists cannot be judged.
+                return;
+            };
+            listed.extend(pool_files(&text).flatten());
+            self.stanzas(&key, &text, report);
         }
         let listed = listed.into_iter().map(|(path, digest)| (path, digest.sha256)).collect();
         self.decisions(state, &listed, report);

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
-use crate::domain::{ArchiveName, Digest, PoolPath, RelPath, Sha256};
+use crate::domain::{ArchiveName, Digest, PoolPath, RelPath, Sha256, SuiteName};
 use crate::format::packages::pool_files;
 use crate::host::Progress;
-use crate::snapshot::{Chain, Record, SnapshotError, SuiteState, index_key, read_plain_index, upstream_inrelease_key};
+use crate::snapshot::{
+    Chain, IndexFile, Record, SnapshotError, SuiteState, index_key, read_plain_index, upstream_inrelease_key,
+};
 use crate::store::{Key, Meta, Store, hash_stream};
 
 /// What the bytes of an object must be. Content-addressed names say no size.
@@ -74,6 +76,14 @@ pub(super) fn check(
     let listing = store.list("")?;
     let mut expected: BTreeMap<String, Expected> = BTreeMap::new();
     let mut required: BTreeSet<String> = BTreeSet::new();
+    // An archive without a whole chain of records names nothing that could be relied on.
+    let whole = |anchor: &&Anchor| chains.iter().any(|(known, _)| known.name == anchor.name);
+    let mut unreadable: BTreeSet<&str> = anchors
+        .archives
+        .iter()
+        .filter(|anchor| !whole(anchor))
+        .map(|anchor| anchor.name.as_str())
+        .collect();
     for (anchor, chain) in chains {
         for record in chain.records() {
             expect_indexes(chain, record, &mut expected);
@@ -82,9 +92,12 @@ pub(super) fn check(
         required.extend(expected.keys().cloned());
         let pool = expect_pool(store, anchor, chain, &listing, report);
         if matches!(anchor.kind, AnchorKind::Custom { .. }) {
-            required.extend(pool.keys().cloned());
+            required.extend(pool.files.keys().cloned());
         }
-        expected.extend(pool);
+        if pool.unreadable {
+            unreadable.insert(anchor.name.as_str());
+        }
+        expected.extend(pool.files);
     }
     for meta in &listing {
         if let Some(sha256) = named_by_hash(meta.key.as_str()) {
@@ -103,7 +116,7 @@ pub(super) fn check(
         );
         damaged.0.insert(name.clone());
     }
-    unnamed(anchors, &listing, &expected, report);
+    unnamed(anchors, &listing, &expected, &unreadable, report);
     Ok(damaged)
 }
 
@@ -151,15 +164,17 @@ fn expect_indexes(chain: &Chain, record: &Record, expected: &mut BTreeMap<String
     }
 }
 
+/// The pool files that an archive's indexes name.
+#[derive(Debug, Default)]
+struct Pool {
+    files: BTreeMap<String, Expected>,
+    /// An index could not be read in any form: what it names is not known.
+    unreadable: bool,
+}
+
 /// The pool files that the archive's Packages and Sources name. Of a mirror only those that are
 /// there: it fetches on demand.
-fn expect_pool(
-    store: &dyn Store,
-    anchor: &Anchor,
-    chain: &Chain,
-    listing: &[Meta],
-    report: &mut Report,
-) -> BTreeMap<String, Expected> {
+fn expect_pool(store: &dyn Store, anchor: &Anchor, chain: &Chain, listing: &[Meta], report: &mut Report) -> Pool {
     let archive = &anchor.name;
     let prefix = format!("{archive}/");
     let there: BTreeSet<&str> = listing
@@ -168,26 +183,27 @@ fn expect_pool(
         .filter(|p| is_pool(p))
         .collect();
     let all = matches!(anchor.kind, AnchorKind::Custom { .. });
-    let mut pool: BTreeMap<String, Expected> = BTreeMap::new();
+    let mut pool = Pool::default();
     let mut read = BTreeSet::new();
     for (suite, state) in chain
         .records()
         .iter()
         .flat_map(|r| r.suites.iter().map(|s| (&s.suite, s)))
     {
-        for index in package_indexes(state) {
-            if !read.insert(index.digest.sha256) || (there.is_empty() && !all) {
+        for forms in package_indexes(state) {
+            let new = forms.first().is_some_and(|index| read.insert(index.digest.sha256));
+            if !new || (there.is_empty() && !all) {
                 continue;
             }
-            // A damaged index is reported where it is hashed.
-            let Ok(text) = read_plain_index(store, archive, suite, index) else {
+            let Some((key, text)) = intact(store, archive, suite, &forms) else {
+                pool.unreadable = true;
                 continue;
             };
             for file in pool_files(&text) {
                 let (path, digest) = match file {
                     Ok(file) => file,
                     Err(error) => {
-                        report.problem(Problem::INDEX, index_key(archive, suite, index), error);
+                        report.problem(Problem::INDEX, &key, error);
                         break;
                     }
                 };
@@ -195,7 +211,7 @@ fn expect_pool(
                     continue;
                 }
                 let name = Key::pool(archive, &path);
-                let before = pool.insert(name.as_str().to_owned(), digest.into());
+                let before = pool.files.insert(name.as_str().to_owned(), digest.into());
                 if before.is_some_and(|before| before != digest.into()) {
                     report.problem(Problem::INDEX, &name, "two indexes give it different digests");
                 }
@@ -205,17 +221,32 @@ fn expect_pool(
     pool
 }
 
-/// One Packages and Sources file of each folder, in the form that is kept.
-pub(super) fn package_indexes(state: &SuiteState) -> Vec<&crate::snapshot::IndexFile> {
-    let mut by_stem: BTreeMap<&str, &crate::snapshot::IndexFile> = BTreeMap::new();
+/// The Packages and Sources files of a suite: each in the forms that are kept.
+pub(super) fn package_indexes(state: &SuiteState) -> Vec<Vec<&IndexFile>> {
+    let mut by_stem: BTreeMap<&str, Vec<&IndexFile>> = BTreeMap::new();
     for index in state.indexes.iter().filter(|index| index.kept) {
         let path = index.path.as_str();
         let stem = path.split_once('.').map_or(path, |(stem, _)| stem);
         if matches!(stem.rsplit('/').next(), Some("Packages" | "Sources")) {
-            by_stem.entry(stem).or_insert(index);
+            by_stem.entry(stem).or_default().push(index);
         }
     }
     by_stem.into_values().collect()
+}
+
+/// The text of an index from the first form that is whole, and that form's name. None when all are
+/// damaged, which is reported where they are hashed.
+pub(super) fn intact(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suite: &SuiteName,
+    forms: &[&IndexFile],
+) -> Option<(Key, Vec<u8>)> {
+    let read = |index: &&IndexFile| {
+        let text = read_plain_index(store, archive, suite, index).ok()?;
+        Some((index_key(archive, suite, index), text))
+    };
+    forms.iter().find_map(read)
 }
 
 fn is_pool(path: &str) -> bool {
@@ -273,7 +304,13 @@ fn hash(
 }
 
 /// Files in a pool that no index names, and whole archives that the site does not know.
-fn unnamed(anchors: &Anchors, listing: &[Meta], expected: &BTreeMap<String, Expected>, report: &mut Report) {
+fn unnamed(
+    anchors: &Anchors,
+    listing: &[Meta],
+    expected: &BTreeMap<String, Expected>,
+    unreadable: &BTreeSet<&str>,
+    report: &mut Report,
+) {
     for meta in listing {
         let name = meta.key.as_str();
         let Some((top, rest)) = name.split_once('/') else {
@@ -282,7 +319,12 @@ fn unnamed(anchors: &Anchors, listing: &[Meta], expected: &BTreeMap<String, Expe
         let known = anchors.archives.iter().any(|anchor| anchor.name.as_str() == top);
         if top != "state" && !known {
             report.problem(Problem::UNNAMED, name, format!("the site has no archive `{top}`"));
-        } else if known && is_pool(rest) && PoolPath::new(rest).is_ok() && !expected.contains_key(name) {
+        } else if known
+            && !unreadable.contains(top)
+            && is_pool(rest)
+            && PoolPath::new(rest).is_ok()
+            && !expected.contains_key(name)
+        {
             report.problem(Problem::UNNAMED, name, "no index of any snapshot names it");
         }
     }

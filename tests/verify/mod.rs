@@ -5,13 +5,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use assay::admission::identity;
 use assay::domain::{ArchiveName, PolicyName};
 use assay::host::Progress;
+use assay::publish::load_records;
 use assay::site::Policy;
 use assay::store::LocalStore;
 use assay::trust::{Ed25519Key, Ed25519Public, Keyring};
 use assay::verify::{Anchor, AnchorKind, Anchors, Proof, Report, Subject, find, verify, why};
 
+use crate::admission::scenario::secret_key;
 use crate::admission::site::Site;
 use crate::support::repository::now;
 
@@ -25,8 +28,13 @@ impl Published {
     fn new() -> Self {
         let site = Site::new();
         let built = site.build("1.0", "first");
-        assert!(site.admit(&built).unwrap().decision.admitted);
         let policy = built.scenario.policy.clone();
+        for record in &built.scenario.evidence.records {
+            site.sign(record, &secret_key(record.builder.as_str()));
+        }
+        let declaration = identity(&built.scenario.candidate.declaration).unwrap();
+        let records = load_records(&site.store, &site.archive, &declaration, &policy).unwrap();
+        assert!(site.admit_with(&built, &records).unwrap().decision.admitted);
         Self { site, policy }
     }
 
@@ -188,5 +196,7 @@ fn why_proves_each_hop_that_needs_no_git_and_refutes_a_swapped_file() {
     let mut bytes = fs::read(&deb).unwrap();
     bytes[100] ^= 1;
     replace(&deb, &bytes);
-    assert_eq!(why(&store, &anchors, &found, None, now()).proof(), Proof::Refuted);
+    let chain = why(&store, &anchors, &found, None, now());
+    let file = chain.hops.iter().find(|hop| hop.hop == "file").unwrap();
+    assert_eq!((file.proof, chain.proof()), (Proof::Refuted, Proof::Refuted));
 }
