@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::work::{Declared, Work};
 use crate::admission::{Offered, Output, SourceEvidence, SourceFailure, explain, explain_json};
-use crate::domain::{Digest, FileName, Kind, PackageName};
+use crate::domain::{Digest, FileName, Kind, PackageName, Version};
 use crate::format::changes::Changes;
 use crate::host::files;
 use crate::publish::{self, Admission, Gate, Proposal, add_document, gather, hold, inspect, load_records, propose};
@@ -45,6 +45,7 @@ pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failu
 /// What somebody offers: a .changes file and the packages beside it.
 struct Upload {
     source: PackageName,
+    version: Version,
     changes: Vec<u8>,
     files: Vec<(FileName, PathBuf)>,
 }
@@ -57,6 +58,14 @@ impl Upload {
         let mut found = Vec::new();
         for (name, said) in &changes.files {
             let file = folder.join(name.as_str());
+            if files::size(&file)? != said.size {
+                let why = format!(
+                    "`{}` has not the {} bytes that the .changes file says",
+                    file.display(),
+                    said.size
+                );
+                return Err(UsageError::Argument(why).into());
+            }
             let is = Digest::of(&files::read(&file, LARGEST_PACKAGE)?);
             if is != *said {
                 let why = format!("`{}` is {is}, and the .changes file says {said}", file.display());
@@ -71,6 +80,7 @@ impl Upload {
         }
         Ok(Self {
             source: changes.source,
+            version: changes.source_version,
             changes: bytes,
             files: found,
         })
@@ -79,6 +89,11 @@ impl Upload {
 
 fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upload>) -> Result<Admission, Failure> {
     let declared = work.declared(name)?;
+    if let Some(upload) = upload.filter(|upload| upload.version != declared.declaration.version) {
+        let (offered, wanted) = (&upload.version, &declared.declaration.version);
+        let why = format!("the .changes file is for {name} {offered}, and {wanted} is declared");
+        return Err(UsageError::Argument(why).into());
+    }
     let store = work.store.as_ref();
     let (lock, lock_sha256) = work.lock(name)?;
     let locks = BTreeMap::from([(lock_sha256, lock)]);

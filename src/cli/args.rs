@@ -227,7 +227,9 @@ pub(super) struct AdmitArgs {
     pub(super) explain: bool,
 }
 
-/// Project the newest record again: finishes what a crash interrupted
+/// Project the newest record again: finishes what a crash interrupted, renews what gets old
+///
+/// A custom archive whose Valid-Until is more than half over gets a new snapshot of the same content.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay publish")]
 pub(super) struct PublishArgs {

@@ -15,8 +15,8 @@ use crate::environment::{
 };
 use crate::format::json;
 use crate::host::{TempFolder, files};
+use crate::publish::load_vouched;
 use crate::serve::Overlays;
-use crate::snapshot::Chain;
 use crate::trust::ArchiveKey;
 
 pub(super) fn run(context: &Context, args: &EnvArgs) -> Result<ExitCode, Failure> {
@@ -134,7 +134,11 @@ fn inputs(work: &Work, snapshots: &[SnapshotRef], architecture: &Architecture) -
     for source in &work.custom.environment {
         let named = snapshots.iter().find(|reference| reference.archive == source.archive);
         let name = named.map_or(&SnapshotName::Latest, |reference| &reference.name);
-        let chain = Chain::load(work.store.as_ref(), &source.archive)?;
+        // The newest may be anybody's who can write to the store: only ours is built on.
+        let keyring = work
+            .site
+            .archive_keyring(work.site.archive(&source.archive)?.signing_key())?;
+        let chain = load_vouched(work.store.as_ref(), &source.archive, &keyring)?;
         let record = chain.resolve(name)?;
         inputs.push(snapshot_input(
             work.store.as_ref(),

@@ -17,6 +17,11 @@ impl Failure {
         self.0.kind().exit_code()
     }
 
+    /// The cause, without code and next step.
+    pub(super) fn cause(&self) -> String {
+        self.0.to_string()
+    }
+
     /// Cause, code and next step, on standard error; with `--json` as one line of JSON.
     pub(super) fn print(&self, json: bool) {
         if json {

@@ -11,8 +11,9 @@ use crate::domain::ArchiveName;
 use crate::host::apt_sources;
 use crate::publish;
 use crate::site::{ArchiveConfig, Site};
-use crate::snapshot::{self, Chain, Committed, Record};
+use crate::snapshot::{self, Chain, Committed, Record, SuiteState};
 use crate::store::Store;
+use crate::trust::ArchiveKey;
 use crate::upstream::{self, Client, Follow, Followed};
 
 #[derive(Serialize)]
@@ -63,7 +64,7 @@ fn mirror(
     let keyring = site.upstream_keyring(config)?;
     let client = Client::new(&upstream_uri(site, archive)?, upstream::Limits::default())?;
     let key = site.archive_key(&config.signing_key)?;
-    let chain = Chain::load(store, archive)?;
+    let chain = publish::load_vouched(store, archive, &site.archive_keyring(&config.signing_key)?)?;
     let follow = Follow {
         client: &client,
         archive,
@@ -72,11 +73,14 @@ fn mirror(
         previous: chain.latest(),
         allow_release_info_change: args.allow_release_info_change,
     };
-    let suites = match (
-        upstream::follow(&follow, store, context.now(), &context.progress)?,
-        chain.latest(),
-    ) {
-        (Followed::Changed(suites), _) => suites,
+    let followed = upstream::follow(&follow, store, context.now(), &context.progress)?;
+    let (suites, reason) = match (followed, chain.latest()) {
+        (Followed::Changed(suites), None) => (suites, "first snapshot"),
+        (Followed::Changed(suites), Some(_)) => (suites, "upstream changed"),
+        // Clients refuse what is past its Valid-Until, however seldom upstream changes.
+        (Followed::Unchanged, Some(latest)) if publish::renewal_due(latest, context.now()) => {
+            (latest.suites.clone(), "renewed: upstream is unchanged")
+        }
         (Followed::Unchanged, Some(latest)) => {
             // A crash after the commit leaves the record unpublished: finish that now.
             if !publish::is_published(store, latest)? {
@@ -88,24 +92,33 @@ fn mirror(
             return Err(UsageError::Argument(format!("`{archive}` has no snapshot to be unchanged")).into());
         }
     };
-    let reason = if chain.latest().is_some() {
-        "upstream changed"
-    } else {
-        "first snapshot"
-    };
+    let record = make(context, store, &chain, suites, config.valid_days, reason, &key)?;
+    publish::publish(store, archive, &key, &site.config().public_url)?;
+    Ok((record, "new"))
+}
+
+/// Makes the next snapshot of an archive.
+pub(super) fn make(
+    context: &Context,
+    store: &dyn Store,
+    chain: &Chain,
+    suites: Vec<SuiteState>,
+    valid_days: u32,
+    reason: &str,
+    key: &ArchiveKey,
+) -> Result<Record, Failure> {
     let made_by = concat!("assay ", env!("CARGO_PKG_VERSION"));
     let record = snapshot::next(
-        &chain,
+        chain,
         suites,
-        Some(config.valid_days),
+        Some(valid_days),
         reason,
         made_by,
         &nonce(),
         context.now(),
     )?;
-    if snapshot::commit(store, &record)? == Committed::Conflict {
-        return Err(UsageError::Conflict(archive.to_string()).into());
+    if publish::commit(store, &record, key)? == Committed::Conflict {
+        return Err(UsageError::Conflict(chain.archive().to_string()).into());
     }
-    publish::publish(store, archive, &key, &site.config().public_url)?;
-    Ok((record, "new"))
+    Ok(record)
 }

@@ -39,7 +39,11 @@ impl Output {
 }
 
 fn write(line: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| UsageError::Output(error).into())
+    match writeln!(std::io::stdout(), "{line}") {
+        // Whoever reads, as `head`, has had enough: no failure of ours.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| UsageError::Output(error).into()),
+    }
 }
 
 /// Text without control characters other than newlines, nor bidirectional overrides.

@@ -5,23 +5,36 @@ use std::process::ExitCode;
 use super::args::PublishArgs;
 use super::context::{Context, named_or_all};
 use super::failure::Failure;
-use crate::publish;
+use super::mirror::make;
+use crate::publish::{self, load_vouched, renewal_due};
 use crate::site::ArchiveConfig;
-use crate::snapshot::Chain;
 
 pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let store = context.store(&site)?;
     for archive in named_or_all(&site, &args.archives, |_| true)? {
-        if Chain::load(store.as_ref(), &archive)?.latest().is_none() {
+        let signing_key = site.archive(&archive)?.signing_key();
+        let chain = load_vouched(store.as_ref(), &archive, &site.archive_keyring(signing_key)?)?;
+        let Some(latest) = chain.latest() else {
             context.output.note(&format!("{archive} has no snapshot yet"));
             continue;
-        }
-        let signing_key = match site.archive(&archive)? {
-            ArchiveConfig::Mirror(mirror) => &mirror.signing_key,
-            ArchiveConfig::Custom(custom) => &custom.signing_key,
         };
         let key = site.archive_key(signing_key)?;
+        // A mirror is renewed when it follows upstream; a custom archive has nothing to follow.
+        if let ArchiveConfig::Custom(custom) = site.archive(&archive)?
+            && renewal_due(latest, context.now())
+        {
+            let suites = latest.suites.clone();
+            make(
+                context,
+                store.as_ref(),
+                &chain,
+                suites,
+                custom.valid_days,
+                "renewed: nothing changed",
+                &key,
+            )?;
+        }
         let published = publish::publish(store.as_ref(), &archive, &key, &site.config().public_url)?;
         let value = serde_json::json!({
             "archive": archive, "serial": published.serial, "id": published.id, "written": published.written,

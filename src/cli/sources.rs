@@ -8,7 +8,7 @@ use super::args::SourcesArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
 use crate::domain::{SnapshotName, SnapshotRef};
-use crate::site::{ArchiveConfig, Site};
+use crate::site::Site;
 use crate::snapshot::{Chain, Record};
 
 #[derive(Serialize)]
@@ -56,10 +56,7 @@ fn latest(archive: &crate::domain::ArchiveName) -> SnapshotRef {
 
 /// The snapshot's own URL, `<url>/<archive>/<id>/`: every apt takes it, and it means one state for ever.
 fn source(site: &Site, url: &str, record: &Record) -> Result<Source, Failure> {
-    let signing_key = match site.archive(&record.archive)? {
-        ArchiveConfig::Mirror(mirror) => &mirror.signing_key,
-        ArchiveConfig::Custom(custom) => &custom.signing_key,
-    };
+    let signing_key = site.archive(&record.archive)?.signing_key();
     let first = record.suites.first();
     let first = first.ok_or_else(|| UsageError::NotFound(format!("`{}` has no suites", record.archive)))?;
     Ok(Source {

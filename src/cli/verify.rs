@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use super::args::VerifyArgs;
-use super::context::Context;
+use super::context::{Context, named_or_all};
 use super::failure::Failure;
+use super::work::Work;
 use crate::domain::Kind;
+use crate::site::{ArchiveConfig, Site};
 use crate::store::open_store;
-use crate::verify::{Anchors, verify};
+use crate::verify::{Anchors, Problem, verify};
 
 pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
@@ -16,7 +18,10 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         Some(store) => open_store(store, &context.environment.current_folder()?)?,
         None => context.store(&site)?,
     };
-    let report = verify(store.as_ref(), &anchors, context.now(), &context.progress)?;
+    let mut report = verify(store.as_ref(), &anchors, context.now(), &context.progress)?;
+    if args.git {
+        report.problems.extend(sources(context, &site)?);
+    }
     for problem in &report.problems {
         let mut text = format!("{} {}: {}", problem.code, problem.object, problem.why);
         if !problem.also.is_empty() {
@@ -46,4 +51,20 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         Kind::Verification.exit_code()
     };
     Ok(ExitCode::from(code))
+}
+
+/// Derives every declared source from its Git repository again.
+fn sources(context: &Context, site: &Site) -> Result<Vec<Problem>, Failure> {
+    let mut problems = Vec::new();
+    for archive in named_or_all(site, &[], |archive| matches!(archive, ArchiveConfig::Custom(_)))? {
+        let work = Work::open(context, Some(&archive))?;
+        for name in site.declared(&archive)? {
+            let derived = work.declared(&name).and_then(|declared| work.derive(&declared));
+            if let Err(failure) = derived {
+                let object = format!("repos/{archive}/{name}.toml");
+                problems.push(Problem::new(Problem::SOURCE, object, failure.cause()));
+            }
+        }
+    }
+    Ok(problems)
 }

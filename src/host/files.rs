@@ -65,7 +65,15 @@ pub fn read_secret(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// When it cannot be opened.
 pub fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(failed("open", path))
+    // Not blocking: a FIFO would wait for a writer for ever.
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(failed("open", path))?;
+    if file.metadata().map_err(failed("look at", path))?.is_file() {
+        return Ok(file);
+    }
+    let why = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file");
+    Err(failed("open", path)(why))
 }
 
 /// Writes a file so that a crash leaves the old one or the new one.

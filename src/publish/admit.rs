@@ -15,13 +15,13 @@ use crate::format::deb::{DebLimits, read_deb};
 use crate::format::{deb822, dsse, json};
 use crate::index::{binary_stanza, source_stanza};
 use crate::site::{CustomArchive, Policy};
-use crate::snapshot::{Chain, Committed, Record, commit, next};
+use crate::snapshot::{Committed, Record, next};
 use crate::store::{Key, Store, StoreError};
 use crate::trust::{Ed25519Key, sign_envelope};
 
 use super::evidence::{add_document, create_or_same};
 use super::stage::{Addition, next_states, read_decisions};
-use super::{GateError, Published, ReleaseSigner, ledger, publish};
+use super::{GateError, Published, ReleaseSigner, commit, ledger, load_vouched, publish};
 
 /// How often a faster writer is made way for.
 const ATTEMPTS: u32 = 8;
@@ -82,7 +82,11 @@ pub fn admit(
             published: None,
         });
     }
-    if is_in(gate, &decision, Chain::load(gate.store, gate.archive)?.latest())? {
+    if is_in(
+        gate,
+        &decision,
+        load_vouched(gate.store, gate.archive, &gate.signer.keyring()?)?.latest(),
+    )? {
         let published = publish(gate.store, gate.archive, gate.signer, gate.public_url)?;
         return Ok(Admission {
             decision,
@@ -270,7 +274,7 @@ fn make_snapshot(
     } = addition.decision;
     let reason = format!("admit {source} {version}");
     for _ in 0..ATTEMPTS {
-        let chain = Chain::load(gate.store, gate.archive)?;
+        let chain = load_vouched(gate.store, gate.archive, &gate.signer.keyring()?)?;
         if is_in(gate, addition.decision, chain.latest())? {
             return Ok(());
         }
@@ -287,7 +291,7 @@ fn make_snapshot(
         rand::rngs::OsRng.fill_bytes(&mut chance);
         let valid = Some(gate.config.valid_days);
         let record = next(&chain, states, valid, &reason, gate.program, &hex::encode(chance), *now)?;
-        if commit(gate.store, &record)? == Committed::Yes {
+        if commit(gate.store, &record, gate.signer)? == Committed::Yes {
             return Ok(());
         }
     }

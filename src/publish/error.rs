@@ -16,6 +16,14 @@ pub enum PublishError {
     /// An archive without snapshots.
     #[error("`{0}` has no snapshot to publish")]
     Nothing(crate::domain::ArchiveName),
+    /// A record that the archive's key did not sign: somebody else put it there.
+    #[error("the archive's key does not vouch for `{key}`: {why}")]
+    NotVouched {
+        /// Which record.
+        key: Key,
+        /// What is wrong with its signature.
+        why: String,
+    },
     /// A file that the Release file would name is not in the store.
     #[error("`{0}` is not in the store, and the snapshot names it")]
     Missing(Key),
@@ -50,6 +58,7 @@ impl Coded for PublishError {
             Self::Store(error) => error.code(),
             Self::Snapshot(error) => error.code(),
             Self::Nothing(_) => "E-PUBLISH-001",
+            Self::NotVouched { .. } => "E-PUBLISH-006",
             Self::Missing(_) => "E-PUBLISH-002",
             Self::Damaged { .. } => "E-PUBLISH-003",
             Self::TooLarge { .. } => "E-PUBLISH-004",
@@ -61,7 +70,9 @@ impl Coded for PublishError {
             Self::Store(error) => error.kind(),
             Self::Snapshot(error) => error.kind(),
             Self::Nothing(_) => Kind::Usage,
-            Self::Missing(_) | Self::Damaged { .. } | Self::TooLarge { .. } => Kind::Verification,
+            Self::NotVouched { .. } | Self::Missing(_) | Self::Damaged { .. } | Self::TooLarge { .. } => {
+                Kind::Verification
+            }
             Self::Signing(_) => Kind::Environment,
         }
     }
@@ -69,7 +80,10 @@ impl Coded for PublishError {
         match self {
             Self::Store(error) => error.hint(),
             Self::Snapshot(error) => error.hint(),
-            Self::Missing(_) | Self::Damaged { .. } => Some("`assay fsck` finds all that is damaged".to_owned()),
+            Self::NotVouched { .. } => Some(
+                "somebody wrote to the store: compare with a backup, remove the record, then `assay verify`".to_owned(),
+            ),
+            Self::Missing(_) | Self::Damaged { .. } => Some("`assay verify` names all that is damaged".to_owned()),
             _ => None,
         }
     }

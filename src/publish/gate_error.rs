@@ -115,7 +115,7 @@ impl Coded for GateError {
             Self::Index(error) => error.hint(),
             Self::Admission(error) => error.hint(),
             Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } => {
-                Some("`assay fsck` finds all that is damaged".to_owned())
+                Some("`assay verify` names all that is damaged".to_owned())
             }
             Self::Claimed { .. } | Self::Overtaken { .. } => {
                 Some("`assay admit --explain` shows who holds it".to_owned())

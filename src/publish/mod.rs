@@ -20,6 +20,7 @@ mod project;
 mod propose;
 mod sign;
 mod stage;
+mod vouch;
 
 pub use admit::{Admission, Gate, admit};
 pub use error::PublishError;
@@ -32,3 +33,4 @@ pub use project::{Published, PublishedSuite, is_published, project, publish};
 pub use propose::{Proposal, gather, inspect, propose};
 pub use sign::{ReleaseSigner, Signed};
 pub use stage::{DECISIONS, Decisions, parse_decisions, read_decisions};
+pub use vouch::{check_vouched, commit, load_vouched, renewal_due};

@@ -5,7 +5,7 @@ use std::io::Read;
 use sha2::Digest as _;
 
 use super::plan::{INRELEASE, constant};
-use super::{PublishError, Release, ReleaseSigner, Step, plan};
+use super::{PublishError, Release, ReleaseSigner, Step, load_vouched, plan};
 use crate::domain::{ArchiveName, Digest, Serial, Sha256, SnapshotId, SuiteName};
 use crate::index::release::release_text;
 use crate::snapshot::{Chain, Record, SuiteState};
@@ -67,7 +67,7 @@ pub fn publish(
 ) -> Result<Published, PublishError> {
     let mut written = 0;
     loop {
-        let chain = Chain::load(store, archive)?;
+        let chain = load_vouched(store, archive, &signer.keyring()?)?;
         let latest = chain.latest().ok_or_else(|| PublishError::Nothing(archive.clone()))?;
         let outcome = project(store, &chain, latest, signer, public_url);
         // A record that came meanwhile may have been published under our hands. What we wrote after

@@ -2,7 +2,7 @@
 
 use super::PublishError;
 use crate::domain::Timestamp;
-use crate::trust::{ArchiveKey, TrustError};
+use crate::trust::{ArchiveKey, Keyring, TrustError};
 
 /// A Release file in the two signed forms that clients ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +22,34 @@ pub trait ReleaseSigner {
     /// # Errors
     /// `Signing`.
     fn sign(&self, text: &[u8], at: Timestamp) -> Result<Signed, PublishError>;
+
+    /// Signs any bytes as of `at`: a detached signature, armored.
+    ///
+    /// # Errors
+    /// `Signing`.
+    fn detach(&self, data: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError>;
+
+    /// The public half: what was signed by this key verifies with it.
+    ///
+    /// # Errors
+    /// `Signing`.
+    fn keyring(&self) -> Result<Keyring, PublishError>;
 }
 
 impl ReleaseSigner for ArchiveKey {
     fn sign(&self, text: &[u8], at: Timestamp) -> Result<Signed, PublishError> {
         Ok(Signed {
             inrelease: self.clearsign(text, at)?,
-            release_gpg: self.detach(text, at)?,
+            release_gpg: ArchiveKey::detach(self, text, at)?,
         })
+    }
+
+    fn detach(&self, data: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError> {
+        Ok(ArchiveKey::detach(self, data, at)?)
+    }
+
+    fn keyring(&self) -> Result<Keyring, PublishError> {
+        Ok(Keyring::parse(self.certificate_armored()?.as_bytes())?)
     }
 }
 

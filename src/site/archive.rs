@@ -15,6 +15,17 @@ pub enum ArchiveConfig {
     Custom(CustomArchive),
 }
 
+impl ArchiveConfig {
+    /// The OpenPGP key that signs its Release files.
+    #[must_use]
+    pub fn signing_key(&self) -> &Fingerprint {
+        match self {
+            Self::Mirror(mirror) => &mirror.signing_key,
+            Self::Custom(custom) => &custom.signing_key,
+        }
+    }
+}
+
 /// The word in `kind`. It stands in each kind's own struct, not in a tag around them: so errors keep
 /// the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

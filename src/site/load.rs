@@ -127,7 +127,13 @@ impl Site {
     /// # Errors
     /// When it is absent or malformed.
     pub fn policy(&self, name: &PolicyName) -> Result<Policy, SiteError> {
-        read_toml(&self.root.join("policies").join(format!("{name}.toml")))
+        let path = self.root.join("policies").join(format!("{name}.toml"));
+        let policy: Policy = read_toml(&path)?;
+        if policy.quorum == 0 {
+            let why = "`quorum` is 0: anything would be admitted".to_owned();
+            return Err(SiteError::Toml { path, why });
+        }
+        Ok(policy)
     }
 
     /// The file that declares a source package.

@@ -112,7 +112,7 @@ impl Coded for SnapshotError {
             Self::NotFound { archive, .. } => {
                 Some(format!("`assay snapshot list {archive}` prints the ones there are"))
             }
-            Self::Damaged { .. } => Some("`assay fsck` finds all that is damaged".to_owned()),
+            Self::Damaged { .. } => Some("`assay verify` names all that is damaged".to_owned()),
             _ => None,
         }
     }

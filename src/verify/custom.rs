@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::decision;
-use super::objects::{Damaged, intact, package_indexes};
+use super::objects::{Damaged, intact, package_indexes, stem};
 use super::{Anchor, Anchors, Problem, Report};
-use crate::domain::{PoolPath, Sha256, SuiteName};
+use crate::domain::{Digest, PoolPath, Sha256, SuiteName};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
 use crate::index::{binary_stanza, source_stanza};
 use crate::publish::{DECISIONS, parse_decisions};
-use crate::snapshot::{Chain, SuiteState, index_key, kept_index, read_plain_index};
+use crate::snapshot::{Chain, IndexFile, SuiteState, index_key, kept_index, read_plain_index};
 use crate::store::{Key, Store};
 
 /// The largest .dsc that is read, in bytes.
@@ -53,16 +53,66 @@ pub(super) fn check(
 impl Check<'_> {
     fn suite(&mut self, state: &SuiteState, report: &mut Report) {
         let mut listed = BTreeMap::new();
+        self.only_ours(state, report);
         for forms in package_indexes(state) {
             let Some((key, text)) = intact(self.store, &self.anchor.name, &state.suite, &forms) else {
+                if let Some(index) = forms.first().filter(|_| !forms.iter().any(|index| index.kept)) {
+                    let key = index_key(&self.anchor.name, &state.suite, index);
+                    report.problem(Problem::INDEX, key, "it is listed in no form that is kept");
+                }
                 // Damaged in every form, which is reported already: what it lists cannot be judged.
                 return;
             };
+            self.same_in_all_forms(state, &forms, &text, report);
             listed.extend(pool_files(&text).flatten());
             self.stanzas(&key, &text, report);
         }
         let listed = listed.into_iter().map(|(path, digest)| (path, digest.sha256)).collect();
         self.decisions(state, &listed, report);
+    }
+
+    /// A custom suite has the indexes that we make, and no other that a client might read.
+    fn only_ours(&self, state: &SuiteState, report: &mut Report) {
+        let mut ours = BTreeSet::from([DECISIONS.to_owned()]);
+        for component in &state.components {
+            ours.insert(format!("{component}/source/Sources"));
+            ours.extend(
+                state
+                    .architectures
+                    .iter()
+                    .map(|a| format!("{component}/binary-{a}/Packages")),
+            );
+        }
+        for index in state.indexes.iter().filter(|index| !ours.contains(stem(index))) {
+            let key = index_key(&self.anchor.name, &state.suite, index);
+            report.problem(
+                Problem::INDEX,
+                key,
+                format!("`{}` is no index of a custom archive", index.path),
+            );
+        }
+    }
+
+    /// Clients choose among the forms: each must be the same text.
+    fn same_in_all_forms(&self, state: &SuiteState, forms: &[&IndexFile], text: &[u8], report: &mut Report) {
+        let plain = Digest::of(text);
+        for index in forms {
+            let key = index_key(&self.anchor.name, &state.suite, index);
+            let same = if index.path.as_str() == stem(index) {
+                index.digest == plain
+            } else if index.kept && !self.damaged.has(&key) {
+                read_plain_index(self.store, &self.anchor.name, &state.suite, index).is_ok_and(|other| other == text)
+            } else {
+                index.kept
+            };
+            if !same {
+                report.problem(
+                    Problem::INDEX,
+                    key,
+                    format!("`{}` is not the text of its other forms", index.path),
+                );
+            }
+        }
     }
 
     /// Every file that Packages and Sources list has a decision that admits exactly it.

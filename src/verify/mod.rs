@@ -1,8 +1,8 @@
 //! Verify: the reader's view (DESIGN §8). Shares parsers with the rest, no state and no planner.
 //!
 //! Owns what a reader can recheck from keys and Git alone: every signature, every object by hash,
-//! each mirror index against upstream's own signature, each custom package against its decision,
-//! records, environment and signed commit. Reads the store and writes nothing. A damaged object is
+//! each mirror index against upstream's own signature, each custom package against its decision and the
+//! records of enough operators; and for one package (`why`) its environment and signed commit too. Reads the store and writes nothing. A damaged object is
 //! reported once, under its own name; what only fails because of it is not reported beside it.
 
 mod anchors;

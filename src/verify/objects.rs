@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
-use crate::domain::{ArchiveName, Digest, PoolPath, RelPath, Sha256, SuiteName};
+use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
 use crate::format::packages::pool_files;
 use crate::host::Progress;
+use crate::publish::check_vouched;
 use crate::snapshot::{
     Chain, IndexFile, Record, SnapshotError, SuiteState, index_key, read_plain_index, upstream_inrelease_key,
 };
@@ -50,6 +51,11 @@ pub(super) fn chains<'a>(store: &dyn Store, anchors: &'a Anchors, report: &mut R
         match Chain::load(store, &anchor.name) {
             Ok(chain) => {
                 report.snapshots += chain.records().len() as u64;
+                for record in chain.records() {
+                    if let Err(error) = check_vouched(store, record, &anchor.keyring) {
+                        report.problem(Problem::RECORD, Key::record(&anchor.name, record.n), error);
+                    }
+                }
                 chains.push((anchor, chain));
             }
             Err(error) => report.problem(Problem::RECORD, record_of(&error, &anchor.name), error),
@@ -76,6 +82,7 @@ pub(super) fn check(
     let listing = store.list("")?;
     let mut expected: BTreeMap<String, Expected> = BTreeMap::new();
     let mut required: BTreeSet<String> = BTreeSet::new();
+    let mut places: BTreeSet<String> = BTreeSet::new();
     // An archive without a whole chain of records names nothing that could be relied on.
     let whole = |anchor: &&Anchor| chains.iter().any(|(known, _)| known.name == anchor.name);
     let mut unreadable: BTreeSet<&str> = anchors
@@ -86,10 +93,11 @@ pub(super) fn check(
         .collect();
     for (anchor, chain) in chains {
         for record in chain.records() {
-            expect_indexes(chain, record, &mut expected);
+            expect_indexes(chain.archive(), record, &mut expected);
         }
         // All of these must be there: a published snapshot is whole.
         required.extend(expected.keys().cloned());
+        places.extend(signed_places(chain));
         let pool = expect_pool(store, anchor, chain, &listing, report);
         if matches!(anchor.kind, AnchorKind::Custom { .. }) {
             required.extend(pool.files.keys().cloned());
@@ -116,52 +124,69 @@ pub(super) fn check(
         );
         damaged.0.insert(name.clone());
     }
-    unnamed(anchors, &listing, &expected, &unreadable, report);
+    let known = Known {
+        expected: &expected,
+        places: &places,
+        unreadable: &unreadable,
+    };
+    unnamed(anchors, &listing, &known, report);
     Ok(damaged)
 }
 
-/// The digest that an object's own name gives: `…/by-hash/SHA256/<hex>`, `…/sha256/<hex>`.
+/// The digest that an object's own name gives, at the places where names are hashes:
+/// `<archive>/dists/…/by-hash/SHA256/<hex>`, `<archive>/provenance/sha256/<hex>`, `state/<archive>/held/sha256/<hex>`.
 fn named_by_hash(name: &str) -> Option<Sha256> {
-    let mut parts = name.rsplit('/');
-    let (hex, kind) = (parts.next()?, parts.next()?);
-    if kind.eq_ignore_ascii_case("sha256") {
+    let (folder, hex) = name.rsplit_once('/')?;
+    let (top, below) = folder.split_once('/')?;
+    let by_hash = top != "state" && below.starts_with("dists/") && below.ends_with("/by-hash/SHA256");
+    let document = top != "state" && below == "provenance/sha256";
+    let held = top == "state" && below.split_once('/').is_some_and(|(_, rest)| rest == "held/sha256");
+    if by_hash || document || held {
         hex.parse().ok()
     } else {
         None
     }
 }
 
-/// The index files of one record, under all their names.
-fn expect_indexes(chain: &Chain, record: &Record, expected: &mut BTreeMap<String, Expected>) {
-    let archive = chain.archive();
-    let newest = chain.latest().is_some_and(|latest| latest.n == record.n);
+/// The index files of one record, under all their names. A file at the head that a newer record no
+/// longer has keeps the bytes of the last record that had it: so the newest comes last.
+fn expect_indexes(archive: &ArchiveName, record: &Record, expected: &mut BTreeMap<String, Expected>) {
     let serial = record.serial.as_str();
     for state in &record.suites {
+        let suite = &state.suite;
         let mut expect = |key: Key, digest: Digest| expected.insert(key.as_str().to_owned(), digest.into());
         for index in state.indexes.iter().filter(|index| index.kept) {
-            expect(index_key(archive, &state.suite, index), index.digest);
-            expect(
-                Key::dists_named(archive, &state.suite, serial, &index.path),
-                index.digest,
-            );
-            if newest {
-                expect(Key::dists(archive, &state.suite, &index.path), index.digest);
-            }
+            let (path, digest) = (&index.path, index.digest);
+            expect(index_key(archive, suite, index), digest);
+            expect(Key::by_hash_named(archive, suite, serial, path, &digest.sha256), digest);
+            expect(Key::dists_named(archive, suite, serial, path), digest);
+            expect(Key::dists(archive, suite, path), digest);
         }
         if let (Some(upstream), Ok(path)) = (&state.upstream, RelPath::new("upstream/InRelease")) {
-            expect(
-                upstream_inrelease_key(archive, &state.suite, &upstream.inrelease),
-                upstream.inrelease,
-            );
-            expect(
-                Key::dists_named(archive, &state.suite, serial, &path),
-                upstream.inrelease,
-            );
-            if newest {
-                expect(Key::dists(archive, &state.suite, &path), upstream.inrelease);
-            }
+            let digest = upstream.inrelease;
+            expect(upstream_inrelease_key(archive, suite, &digest), digest);
+            expect(Key::dists_named(archive, suite, serial, &path), digest);
+            expect(Key::dists(archive, suite, &path), digest);
         }
     }
+}
+
+/// The signed files of every snapshot, and the trace: `releases` judges what they say.
+fn signed_places(chain: &Chain) -> BTreeSet<String> {
+    let archive = chain.archive();
+    let mut places = BTreeSet::from([Key::trace(archive).to_string()]);
+    for (record, state) in chain
+        .records()
+        .iter()
+        .flat_map(|r| r.suites.iter().map(move |s| (r, s)))
+    {
+        for file in ["InRelease", "Release", "Release.gpg"] {
+            let Ok(path) = RelPath::new(file) else { continue };
+            places.insert(Key::dists(archive, &state.suite, &path).to_string());
+            places.insert(Key::dists_named(archive, &state.suite, record.serial.as_str(), &path).to_string());
+        }
+    }
+    places
 }
 
 /// The pool files that an archive's indexes name.
@@ -207,6 +232,14 @@ fn expect_pool(store: &dyn Store, anchor: &Anchor, chain: &Chain, listing: &[Met
                         break;
                     }
                 };
+                if all && !path.as_str().starts_with("pool/") {
+                    report.problem(
+                        Problem::INDEX,
+                        &key,
+                        format!("it lists `{path}`, which is not in the pool"),
+                    );
+                    continue;
+                }
                 if !all && !there.contains(path.as_str()) {
                     continue;
                 }
@@ -221,12 +254,21 @@ fn expect_pool(store: &dyn Store, anchor: &Anchor, chain: &Chain, listing: &[Met
     pool
 }
 
-/// The Packages and Sources files of a suite: each in the forms that are kept.
+/// The path of an index without the ending of its compression. A component may have dots of its own.
+pub(super) fn stem(index: &IndexFile) -> &str {
+    let path = index.path.as_str();
+    let endings = [".gz", ".xz", ".zst", ".bz2"];
+    endings
+        .iter()
+        .find_map(|ending| path.strip_suffix(ending))
+        .unwrap_or(path)
+}
+
+/// The Packages and Sources files of a suite: each in all its forms, kept or only listed.
 pub(super) fn package_indexes(state: &SuiteState) -> Vec<Vec<&IndexFile>> {
     let mut by_stem: BTreeMap<&str, Vec<&IndexFile>> = BTreeMap::new();
-    for index in state.indexes.iter().filter(|index| index.kept) {
-        let path = index.path.as_str();
-        let stem = path.split_once('.').map_or(path, |(stem, _)| stem);
+    for index in &state.indexes {
+        let stem = stem(index);
         if matches!(stem.rsplit('/').next(), Some("Packages" | "Sources")) {
             by_stem.entry(stem).or_default().push(index);
         }
@@ -234,8 +276,8 @@ pub(super) fn package_indexes(state: &SuiteState) -> Vec<Vec<&IndexFile>> {
     by_stem.into_values().collect()
 }
 
-/// The text of an index from the first form that is whole, and that form's name. None when all are
-/// damaged, which is reported where they are hashed.
+/// The text of an index from the first form that is whole, and that form's name. None when none is
+/// kept, or all are damaged, which is reported where they are hashed.
 pub(super) fn intact(
     store: &dyn Store,
     archive: &ArchiveName,
@@ -246,7 +288,7 @@ pub(super) fn intact(
         let text = read_plain_index(store, archive, suite, index).ok()?;
         Some((index_key(archive, suite, index), text))
     };
-    forms.iter().find_map(read)
+    forms.iter().filter(|index| index.kept).find_map(read)
 }
 
 fn is_pool(path: &str) -> bool {
@@ -303,29 +345,27 @@ fn hash(
     damaged
 }
 
-/// Files in a pool that no index names, and whole archives that the site does not know.
-fn unnamed(
-    anchors: &Anchors,
-    listing: &[Meta],
-    expected: &BTreeMap<String, Expected>,
-    unreadable: &BTreeSet<&str>,
-    report: &mut Report,
-) {
-    for meta in listing {
-        let name = meta.key.as_str();
-        let Some((top, rest)) = name.split_once('/') else {
+/// Objects of an archive that no signed thing names, and whole archives that the site does not know.
+fn unnamed(anchors: &Anchors, listing: &[Meta], known: &Known<'_>, report: &mut Report) {
+    for name in listing.iter().map(|meta| meta.key.as_str()) {
+        let top = name.split_once('/').map_or(name, |(top, _)| top);
+        if top == "state" || known.unreadable.contains(top) {
             continue;
-        };
-        let known = anchors.archives.iter().any(|anchor| anchor.name.as_str() == top);
-        if top != "state" && !known {
+        }
+        if !anchors.archives.iter().any(|anchor| anchor.name.as_str() == top) {
             report.problem(Problem::UNNAMED, name, format!("the site has no archive `{top}`"));
-        } else if known
-            && !unreadable.contains(top)
-            && is_pool(rest)
-            && PoolPath::new(rest).is_ok()
-            && !expected.contains_key(name)
-        {
+        } else if !known.expected.contains_key(name) && !known.places.contains(name) {
             report.problem(Problem::UNNAMED, name, "no index of any snapshot names it");
         }
     }
+}
+
+/// What may be in the store.
+struct Known<'a> {
+    /// By digest.
+    expected: &'a BTreeMap<String, Expected>,
+    /// By what they say.
+    places: &'a BTreeSet<String>,
+    /// Archives of which it is not known.
+    unreadable: &'a BTreeSet<&'a str>,
 }

@@ -63,7 +63,12 @@ pub(super) fn check(
                 }
                 report.releases += 1;
             }
-            if let (AnchorKind::Mirror { .. }, Some(upstream)) = (&anchor.kind, &state.upstream)
+            let mirror = matches!(anchor.kind, AnchorKind::Mirror { .. });
+            if mirror && state.upstream.is_none() {
+                let why = format!("it names no InRelease of upstream's for `{}`", state.suite);
+                report.problem(Problem::UPSTREAM, Key::record(&anchor.name, record.n), why);
+            }
+            if let (true, Some(upstream)) = (mirror, &state.upstream)
                 && !damaged.has(&upstream_inrelease_key(&anchor.name, &state.suite, &upstream.inrelease))
                 && let Err(problem) = check_upstream(store, anchor, state, upstream)
             {
@@ -98,11 +103,14 @@ fn check_place(store: &dyn Store, place: &Place<'_>, record: &Record, now: Times
     verify_detached(&release, &get(store, &detached)?, &requirement)
         .map_err(|error| Problem::new(Problem::SIGNATURE, &detached, error))?;
 
-    if record
-        .valid_days
-        .is_some_and(|days| place.state.date.plus_days(days) <= now)
+    // An old snapshot's dates are for `renew`, and for clients that pin it; the newest must be fresh.
+    let newest = place.serial.is_none();
+    if newest
+        && record
+            .valid_days
+            .is_some_and(|days| place.state.date.plus_days(days) <= now)
     {
-        let why = "its Valid-Until has passed, clients refuse it: run `assay mirror` or renew it";
+        let why = "its Valid-Until has passed, clients refuse it: run `assay mirror` or `assay publish`";
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
     }
     Ok(())
@@ -130,7 +138,7 @@ pub(super) fn get(store: &dyn Store, key: &Key) -> Result<Vec<u8>, Problem> {
 
 /// Whether a Release text is the one that the record gives. `Snapshots:` is a URL of the site that
 /// publishes, which a copy elsewhere cannot know: it binds nothing.
-fn matches_record(text: &[u8], state: &SuiteState, record: &Record) -> Result<(), String> {
+pub(super) fn matches_record(text: &[u8], state: &SuiteState, record: &Record) -> Result<(), String> {
     let wanted = release_text(state, record.valid_days, None);
     let lines = |bytes: &[u8]| -> Vec<String> {
         let text = String::from_utf8_lossy(bytes).into_owned();

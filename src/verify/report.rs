@@ -41,6 +41,8 @@ impl Problem {
     pub(crate) const INDEX: &'static str = "V-INDEX";
     /// A decision that does not admit what is published.
     pub(crate) const DECISION: &'static str = "V-DECISION";
+    /// A declaration that its Git repository does not bear out.
+    pub(crate) const SOURCE: &str = "V-SOURCE";
     /// Evidence that a decision names and that does not carry it.
     pub(crate) const EVIDENCE: &'static str = "V-EVIDENCE";
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::evidence::decision;
-use super::releases::{check_upstream, signed_text};
+use super::releases::{check_upstream, matches_record, signed_text};
 use super::{Anchor, AnchorKind, Anchors, Problem, VerifyError};
 use crate::domain::{PackageName, RelPath, Sha256, SnapshotName, Timestamp};
 use crate::format::deb822::Stanzas;
@@ -208,6 +208,9 @@ fn release(store: &dyn Store, found: &Found<'_>, now: Timestamp) -> Hop {
         let serial = found.record.serial.as_str();
         let key = Key::dists_named(&found.anchor.name, &found.state.suite, serial, &path);
         let verified = signed_text(store, found.anchor, &key, now)?;
+        // What is signed is what the record says: so its hashes, by which the index was read, are signed.
+        matches_record(&verified.text, &found.state, &found.record)
+            .map_err(|why| Problem::new(Problem::RELEASE, &key, why))?;
         let signers: Vec<&str> = verified.signers.iter().map(|s| s.primary.as_str()).collect();
         let (archive, serial) = (&found.anchor.name, &found.record.serial);
         Ok(format!(

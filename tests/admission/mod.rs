@@ -3,5 +3,6 @@
 mod flow;
 mod properties;
 mod rules;
+mod rules_packages;
 pub(crate) mod scenario;
 pub(crate) mod site;

@@ -8,7 +8,7 @@ use assay::format::compress::{Compression, compress};
 use assay::host::Progress;
 use assay::publish::publish;
 use assay::site::{MirrorArchive, PoolMode};
-use assay::snapshot::{Chain, Committed, Record, SuiteState, commit, next};
+use assay::snapshot::{Chain, Committed, Record, SuiteState, next};
 use assay::store::{LocalStore, Store};
 use assay::trust::{ArchiveKey, Keyring};
 use assay::upstream::{Client, Follow, Followed, Limits, UpstreamError, follow};
@@ -237,7 +237,10 @@ impl Mirror {
         let store = self.store.as_ref();
         let chain = Chain::load(store, &self.name).unwrap();
         let record = next(&chain, suites, Some(10), "test", "test", &now.compact(), now).unwrap();
-        assert_eq!(commit(store, &record).unwrap(), Committed::Yes);
+        assert_eq!(
+            assay::publish::commit(store, &record, &self.ours).unwrap(),
+            Committed::Yes
+        );
         publish(store, &self.name, &self.ours, "http://127.0.0.1:1").unwrap();
         record
     }

@@ -11,7 +11,7 @@ use assay::domain::{
 use assay::format::compress::{Compression, compress};
 use assay::host::Clock;
 use assay::publish::{Published, publish};
-use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, UpstreamRelease, commit, next};
+use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, UpstreamRelease, next};
 use assay::snapshot::{index_key, upstream_inrelease_key};
 use assay::store::{Key, Store};
 use assay::trust::ArchiveKey;
@@ -38,7 +38,10 @@ impl Repository {
     pub(crate) fn commit(&self, store: &dyn Store, packages: &str) -> Record {
         let chain = Chain::load(store, &self.archive).unwrap();
         let record = self.next(&chain, vec![self.stage(store, packages)]);
-        assert_eq!(commit(store, &record).unwrap(), Committed::Yes);
+        assert_eq!(
+            assay::publish::commit(store, &record, &self.key).unwrap(),
+            Committed::Yes
+        );
         record
     }
 

@@ -6,11 +6,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use assay::admission::identity;
-use assay::domain::{ArchiveName, PolicyName};
+use assay::domain::{ArchiveName, Coded as _, Digest, PolicyName, RelPath};
+use assay::format::compress::{Compression, compress};
 use assay::host::Progress;
-use assay::publish::load_records;
+use assay::publish::{self, load_records};
 use assay::site::Policy;
-use assay::store::LocalStore;
+use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, index_key, next};
+use assay::store::{LocalStore, Store as _};
 use assay::trust::{Ed25519Key, Ed25519Public, Keyring};
 use assay::verify::{Anchor, AnchorKind, Anchors, Proof, Report, Subject, find, verify, why};
 
@@ -199,4 +201,151 @@ fn why_proves_each_hop_that_needs_no_git_and_refutes_a_swapped_file() {
     let chain = why(&store, &anchors, &found, None, now());
     let file = chain.hops.iter().find(|hop| hop.hop == "file").unwrap();
     assert_eq!((file.proof, chain.proof()), (Proof::Refuted, Proof::Refuted));
+}
+
+impl Published {
+    /// What a thief of the archive's key can do: any next snapshot, signed and published.
+    fn steal(&self, change: impl FnOnce(&mut SuiteState)) -> Record {
+        let record = self.plan(change);
+        publish::commit(&self.site.store, &record, &self.site.archive_key).unwrap();
+        publish::publish(
+            &self.site.store,
+            &self.site.archive,
+            &self.site.archive_key,
+            "file:///nowhere",
+        )
+        .unwrap();
+        record
+    }
+
+    fn plan(&self, change: impl FnOnce(&mut SuiteState)) -> Record {
+        let chain = Chain::load(&self.site.store, &self.site.archive).unwrap();
+        let mut suites = chain.latest().unwrap().suites.clone();
+        change(&mut suites[0]);
+        next(&chain, suites, Some(10), "a test", "a thief", "nonce", now()).unwrap()
+    }
+
+    /// Puts an index with a package that nobody admitted into the store; gives its forms.
+    fn stage(&self, path: &str) -> Vec<IndexFile> {
+        let text = b"Package: evil\nVersion: 9.9\nArchitecture: amd64\nFilename: pool/e.deb\nSize: 1\nSHA256: 0000000000000000000000000000000000000000000000000000000000000000\n\n";
+        let mut forms = Vec::new();
+        for (ending, compression) in [("", Compression::Plain), (".gz", Compression::Gzip)] {
+            let bytes = compress(compression, text).unwrap();
+            let path = RelPath::new(format!("{path}{ending}")).unwrap();
+            let index = IndexFile {
+                path,
+                digest: Digest::of(&bytes),
+                kept: true,
+            };
+            let key = index_key(&self.site.archive, &"stable".parse().unwrap(), &index);
+            self.site
+                .store
+                .put_stream(&key, &index.digest, &mut &bytes[..])
+                .unwrap();
+            forms.push(index);
+        }
+        forms
+    }
+
+    fn codes(&self) -> Vec<&'static str> {
+        self.problems(&self.store()).into_iter().map(|(_, code)| code).collect()
+    }
+}
+
+fn add(state: &mut SuiteState, forms: Vec<IndexFile>) {
+    state
+        .indexes
+        .retain(|index| !forms.iter().any(|form| form.path == index.path));
+    state.indexes.extend(forms);
+    state.indexes.sort_by(|a, b| a.path.cmp(&b.path));
+}
+
+#[test]
+fn a_planted_record_is_neither_published_nor_built_on_nor_believed() {
+    let published = Published::new();
+    let forms = published.stage("main/binary-amd64/Packages");
+    let record = published.plan(|state| add(state, forms));
+    assert_eq!(
+        assay::snapshot::commit(&published.site.store, &record).unwrap(),
+        Committed::Yes
+    );
+    let site = &published.site;
+    let refused = publish::publish(&site.store, &site.archive, &site.archive_key, "file:///nowhere").unwrap_err();
+    assert_eq!(refused.code(), "E-PUBLISH-006");
+    let next = site.build("1.1", "second");
+    assert!(
+        site.admit(&next).is_err(),
+        "the gate built on a record that it did not make"
+    );
+    assert!(published.codes().contains(&"V-RECORD"), "{:?}", published.codes());
+
+    let anchors = published.anchors(site.gate_key.public(), &published.policy);
+    let subject = Subject::Package("evil".parse().unwrap());
+    let found = find(&site.store, &anchors, &subject).unwrap().unwrap();
+    assert_ne!(why(&site.store, &anchors, &found, None, now()).proof(), Proof::Proven);
+}
+
+#[test]
+fn a_thief_of_the_archives_key_lists_nothing_that_verifies() {
+    let published = Published::new();
+    let forms = published.stage("main/binary-amd64/Packages");
+    published.steal(|state| add(state, forms));
+    assert!(!published.codes().is_empty());
+}
+
+#[test]
+fn an_index_that_is_only_listed_hides_nothing() {
+    let published = Published::new();
+    let mut forms = published.stage("main/binary-amd64/Packages");
+    forms.iter_mut().for_each(|form| form.kept = false);
+    published.steal(|state| {
+        state
+            .indexes
+            .retain(|index| !index.path.as_str().starts_with("main/binary-amd64/"));
+        add(state, forms);
+    });
+    assert!(published.codes().contains(&"V-INDEX"), "{:?}", published.codes());
+}
+
+#[test]
+fn a_component_with_a_dot_hides_nothing() {
+    let published = Published::new();
+    let forms = published.stage("x.y/binary-amd64/Packages");
+    published.steal(|state| {
+        state.components.push("x.y".parse().unwrap());
+        add(state, forms);
+    });
+    assert!(!published.codes().is_empty());
+}
+
+#[test]
+fn forms_of_one_index_cannot_differ() {
+    let published = Published::new();
+    let forms = published.stage("main/binary-amd64/Packages");
+    published.steal(|state| {
+        add(
+            state,
+            forms
+                .into_iter()
+                .filter(|form| form.path.as_str().ends_with(".gz"))
+                .collect(),
+        )
+    });
+    assert!(published.codes().contains(&"V-INDEX"), "{:?}", published.codes());
+}
+
+#[test]
+fn a_suite_that_no_record_names_is_named() {
+    let published = Published::new();
+    let evil = published.store().join("custom/dists/evil");
+    fs::create_dir_all(&evil).unwrap();
+    fs::copy(
+        published.store().join("custom/dists/stable/InRelease"),
+        evil.join("InRelease"),
+    )
+    .unwrap();
+    assert_eq!(
+        published.problems(&published.store()),
+        [("custom/dists/evil/InRelease".to_owned(), "V-UNNAMED")]
+    );
 }
