@@ -47,7 +47,7 @@ mod tests {
             source("http://old.example/", "Foundry", "lead", "oldstable"),
             source("http://right.example/", "Foundry", "tin", "stable"),
         ];
-        let text = r#"{"origin":"Foundry","label":"Foundry","keyring":"k","signers":[],"suites":["tin"],
+        let text = r#"{"kind":"mirror","origin":"Foundry","label":"Foundry","keyring":"k","signers":[],"suites":["tin"],
             "components":["main"],"architectures":["amd64"],"pool":"lazy",
             "signing-key":"4D64FEC119C2029067D6E791F8D2585B8783D481"}"#;
         let mut config: MirrorArchive = serde_json::from_str(text).unwrap();
