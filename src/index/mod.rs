@@ -12,5 +12,5 @@ mod sources;
 
 pub use catalog::{Catalog, suite_indexes};
 pub use error::IndexError;
-pub use packages::binary_stanza;
+pub use packages::{INDEX_FIELDS, binary_stanza};
 pub use sources::source_stanza;

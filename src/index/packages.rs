@@ -7,7 +7,8 @@ use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
 
 /// What only an index says. A control file that says it too would speak for the archive.
-const INDEX_FIELDS: [&str; 16] = [
+pub const INDEX_FIELDS: [&str; 17] = [
+    "Origin-Signature",
     "Filename",
     "MSDOS-Filename",
     "Size",

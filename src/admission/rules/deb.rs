@@ -1,27 +1,11 @@
 //! D1 to D4: the .debs themselves. The strict reader refused what it could not read in one way only.
 
 use crate::domain::escape;
+use crate::index::INDEX_FIELDS;
 
 use super::super::candidate::Inspected;
 use super::super::context::Context;
 use super::Verdict;
-
-/// Fields that indexes, dpkg or the archive write, never a .deb.
-const NOT_FOR_DEBS: [&str; 13] = [
-    "Filename",
-    "Size",
-    "MD5sum",
-    "SHA1",
-    "SHA256",
-    "SHA512",
-    "Description-md5",
-    "Status",
-    "Conffiles",
-    "Config-Version",
-    "Origin-Signature",
-    "Directory",
-    "Checksums-Sha256",
-];
 
 /// Well-formed.
 pub(super) fn d1(context: &Context<'_>) -> Verdict {
@@ -78,7 +62,7 @@ pub(super) fn d4(context: &Context<'_>) -> Verdict {
     let problem = context.debs().find_map(|(_, output, facts)| {
         let mut found: Vec<&String> = facts.fields.iter().collect();
         found.sort();
-        let foreign = |field: &&&String| NOT_FOR_DEBS.iter().any(|no| no.eq_ignore_ascii_case(field));
+        let foreign = |field: &&&String| INDEX_FIELDS.iter().any(|no| no.eq_ignore_ascii_case(field));
         let field = found.iter().find(foreign)?;
         Some(format!(
             "`{}` has the field `{}`, which only an archive writes",
