@@ -13,7 +13,7 @@ demo: build
 # Unit, property and end-to-end tests with real apt, dpkg, gpgv, git and mmdebstrap; then the fuzz targets.
 test: build
 	$(CARGO) clippy --quiet --all-targets -- -D warnings
-	$(CARGO) test --locked
+	$(CARGO) test --locked --lib --test it
 	tests/fuzz/run $(FUZZ_SECONDS)
 
 # All that the two need, from Debian's packages.
