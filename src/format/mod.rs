@@ -1,4 +1,5 @@
-//! Bytes ⇄ values, with limits: deb822, Release, Packages, ar, tar, .deb, .dsc, .changes, .buildinfo, DSSE.
+//! Bytes ⇄ values, with limits: deb822, Release, Packages, ar, tar, .deb, .dsc, .changes, .buildinfo,
+//! manifests, DSSE.
 //!
 //! Owns every grammar. Hostile input is the normal case: each reader has limits, refuses what two
 //! readers could read in two ways, and never touches a file or the network itself.
@@ -19,6 +20,7 @@ mod error;
 mod input;
 pub mod intoto;
 pub mod json;
+pub mod manifest;
 pub mod packages;
 pub mod relation;
 pub mod release;

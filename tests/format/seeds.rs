@@ -5,7 +5,9 @@ use std::path::Path;
 use assay::format::compress::{Compression, decompress};
 use assay::format::deb::{DebLimits, read_deb};
 use assay::format::tar::{Limits, read};
-use assay::format::{buildinfo, changelog, changes, control, deb822, dsc, dsse, json, packages, relation, release};
+use assay::format::{
+    buildinfo, changelog, changes, control, deb822, dsc, dsse, json, manifest, packages, relation, release,
+};
 use assay::snapshot::Record;
 
 #[test]
@@ -44,6 +46,10 @@ fn every_seed_is_good_input() {
     }
     for (name, bytes) in seeds("index") {
         assert!(packages::pool_files(&bytes).all(|file| file.is_ok()), "{name}");
+    }
+    for (name, bytes) in seeds("manifest") {
+        let read = manifest::Manifest::parse(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!read.binaries.is_empty(), "{name}");
     }
     assert_eq!(deb822::paragraphs("seed", &seed("deb822", "control")).unwrap().len(), 2);
     assert_eq!(
