@@ -209,7 +209,7 @@ fn show(context: &Context, args: &AdmitArgs, admission: &Admission) -> Result<()
     let verdict = if decision.admitted { "admitted" } else { "refused" };
     let mut text = format!("{} {} {verdict}", decision.source, decision.version);
     if let Some(published) = &admission.published {
-        text.push_str(&format!(" in {}@{}", published.archive, published.serial));
+        text.push_str(&format!(" in {}@{}", published.archive, published.name));
     }
     if let Some(sha256) = admission.decision_sha256 {
         text.push_str(&format!(" by decision {sha256}"));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::domain::{ArchiveName, BuilderId, Component, GitRef, PackageName, SnapshotRef, SuiteName};
+use crate::domain::{ArchiveName, BuilderId, Component, GitRef, PackageName, SnapshotRef, SuiteName, TagName};
 
 /// An APT repository manager that proves where every package came from.
 #[derive(Debug, Parser)]
@@ -37,6 +37,7 @@ pub(super) enum Verb {
     Init(InitArgs),
     Mirror(MirrorArgs),
     Snapshot(SnapshotArgs),
+    Tag(TagArgs),
     Declare(DeclareArgs),
     Source(SourceArgs),
     Env(EnvArgs),
@@ -99,6 +100,7 @@ pub(super) enum SnapshotVerb {
         #[arg(value_name = "ARCHIVE")]
         archives: Vec<ArchiveName>,
     },
+    Renew(RenewArgs),
     /// Show one snapshot: its suites, dates, sizes and what upstream signed
     #[command(after_help = "Example:\n  assay snapshot show debian@2026112201\n  assay snapshot show debian")]
     Show {
@@ -106,6 +108,55 @@ pub(super) enum SnapshotVerb {
         #[arg(value_name = "REF")]
         reference: SnapshotRef,
     },
+}
+
+/// Give snapshots a new Date and Valid-Until; nothing else changes
+///
+/// With `--all`, every snapshot whose time is more than half over: run it from a timer, at least twice
+/// in `valid-days`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay snapshot renew debian@2026112201 --for 183d\n  assay snapshot renew --all")]
+pub(super) struct RenewArgs {
+    /// The snapshots
+    #[arg(value_name = "REF", conflicts_with = "all")]
+    pub(super) references: Vec<SnapshotRef>,
+    /// Every snapshot of every archive that is due
+    #[arg(long)]
+    pub(super) all: bool,
+    /// For how many days [default: the archive's `valid-days`]
+    #[arg(long = "for", value_name = "DAYS")]
+    pub(super) valid_for: Option<Days>,
+    /// Allow a Valid-Until that is earlier than the one there is
+    #[arg(long)]
+    pub(super) shorten: bool,
+}
+
+/// A number of days: `183d`, or `183`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Days(pub(super) u32);
+
+impl std::str::FromStr for Days {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let days = text.strip_suffix('d').unwrap_or(text).parse().ok();
+        let days = days.filter(|days| (1..=36_500).contains(days));
+        days.map(Self)
+            .ok_or("it is not a number of days from 1 to 36500, like `183d`")
+    }
+}
+
+/// Tag a state of every archive named: it is kept until it is let go, and never expires
+///
+/// Prints one line for each archive: archive, tag, serial, `new` or `unchanged`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay tag 5.15.1 --snapshot debian@2026112201 --snapshot custom")]
+pub(super) struct TagArgs {
+    /// The name: lower-case letters, digits, `.` and `-`
+    #[arg(value_name = "NAME")]
+    pub(super) tag: TagName,
+    /// The snapshots [default: the latest of every archive]
+    #[arg(long = "snapshot", value_name = "REF")]
+    pub(super) snapshots: Vec<SnapshotRef>,
 }
 
 /// Verify a signed tag and write the declaration of its source package

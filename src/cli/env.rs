@@ -139,10 +139,10 @@ fn inputs(work: &Work, snapshots: &[SnapshotRef], architecture: &Architecture) -
             .site
             .archive_keyring(work.site.archive(&source.archive)?.signing_key())?;
         let chain = load_vouched(work.store.as_ref(), &source.archive, &keyring)?;
-        let record = chain.resolve(name)?;
+        let record = chain.resolve(work.store.as_ref(), name)?;
         inputs.push(snapshot_input(
             work.store.as_ref(),
-            record,
+            &record,
             &source.suite,
             &source.components,
             architecture,

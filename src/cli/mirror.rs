@@ -11,7 +11,7 @@ use crate::domain::ArchiveName;
 use crate::host::apt_sources;
 use crate::publish;
 use crate::site::{ArchiveConfig, Site};
-use crate::snapshot::{self, Chain, Committed, Record, SuiteState};
+use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
 use crate::trust::ArchiveKey;
 use crate::upstream::{self, Client, Follow, Followed};
@@ -74,31 +74,62 @@ fn mirror(
         allow_release_info_change: args.allow_release_info_change,
     };
     let followed = upstream::follow(&follow, store, context.now(), &context.progress)?;
+    let url = &site.config().public_url;
     let (suites, reason) = match (followed, chain.latest()) {
         (Followed::Changed(suites), None) => (suites, "first snapshot"),
         (Followed::Changed(suites), Some(_)) => (suites, "upstream changed"),
-        // Clients refuse what is past its Valid-Until, however seldom upstream changes.
-        (Followed::Unchanged, Some(latest)) if publish::renewal_due(latest, context.now()) => {
-            (latest.suites.clone(), "renewed: upstream is unchanged")
-        }
         (Followed::Unchanged, Some(latest)) => {
-            // A crash after the commit leaves the record unpublished: finish that now.
-            if !publish::is_published(store, latest)? {
-                publish::publish(store, archive, &key, &site.config().public_url)?;
-            }
-            return Ok((latest.clone(), "unchanged"));
+            let state = keep_fresh(context, store, &chain, config.valid_days, &key, url)?;
+            return Ok((latest.clone(), state));
         }
         (Followed::Unchanged, None) => {
             return Err(UsageError::Argument(format!("`{archive}` has no snapshot to be unchanged")).into());
         }
     };
     let record = make(context, store, &chain, suites, config.valid_days, reason, &key)?;
-    publish::publish(store, archive, &key, &site.config().public_url)?;
+    publish::publish(store, archive, &key, url)?;
     Ok((record, "new"))
 }
 
+/// What is left to do for an archive that has not changed: clients refuse what is past its
+/// Valid-Until, so it is renewed when half of the time is over; and a crash after a commit leaves a
+/// record unpublished.
+pub(super) fn keep_fresh(
+    context: &Context,
+    store: &dyn Store,
+    chain: &Chain,
+    valid_days: u32,
+    key: &ArchiveKey,
+    public_url: &str,
+) -> Result<&'static str, Failure> {
+    let (Some(latest), Some(edition)) = (chain.latest(), chain.latest_edition()) else {
+        return Ok("unchanged");
+    };
+    if edition.renewal_due(context.now()) {
+        let nonce = nonce();
+        let made = made(context, Some(valid_days), "renewed: nothing changed", &nonce);
+        publish::renew(store, chain, latest, true, made, key, public_url)?;
+        return Ok("renewed");
+    }
+    if !publish::is_published(store, &edition)? {
+        publish::publish(store, chain.archive(), key, public_url)?;
+    }
+    Ok("unchanged")
+}
+
+/// How what this program makes now comes about.
+pub(super) fn made<'a>(context: &Context, valid_days: Option<u32>, reason: &'a str, nonce: &'a str) -> Made<'a> {
+    Made {
+        valid_days,
+        reason,
+        by: concat!("assay ", env!("CARGO_PKG_VERSION")),
+        nonce,
+        now: context.now(),
+    }
+}
+
 /// Makes the next snapshot of an archive.
-pub(super) fn make(
+fn make(
     context: &Context,
     store: &dyn Store,
     chain: &Chain,
@@ -107,16 +138,8 @@ pub(super) fn make(
     reason: &str,
     key: &ArchiveKey,
 ) -> Result<Record, Failure> {
-    let made_by = concat!("assay ", env!("CARGO_PKG_VERSION"));
-    let record = snapshot::next(
-        chain,
-        suites,
-        Some(valid_days),
-        reason,
-        made_by,
-        &nonce(),
-        context.now(),
-    )?;
+    let nonce = nonce();
+    let record = chain.next(store, suites, made(context, Some(valid_days), reason, &nonce))?;
     if publish::commit(store, &record, key)? == Committed::Conflict {
         return Err(UsageError::Conflict(chain.archive().to_string()).into());
     }

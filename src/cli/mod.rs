@@ -17,11 +17,13 @@ mod key;
 mod mirror;
 mod publish;
 mod rebuild;
+mod renew;
 mod serve;
 mod snapshot;
 mod source;
 mod sources;
 mod status;
+mod tag;
 mod verify;
 mod why;
 mod work;
@@ -63,6 +65,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Init(args) => init::run(&context, &args),
         Verb::Mirror(args) => mirror::run(&context, &args),
         Verb::Snapshot(args) => snapshot::run(&context, &args),
+        Verb::Tag(args) => tag::run(&context, &args),
         Verb::Declare(args) => declare::run(&context, &args),
         Verb::Source(args) => source::run(&context, &args),
         Verb::Env(args) => env::run(&context, &args),

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::args::PublishArgs;
 use super::context::{Context, named_or_all};
 use super::failure::Failure;
-use super::mirror::make;
-use crate::publish::{self, load_vouched, renewal_due};
+use super::mirror::keep_fresh;
+use crate::publish::{self, load_vouched};
 use crate::site::ArchiveConfig;
 
 pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Failure> {
@@ -15,33 +15,23 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
     for archive in named_or_all(&site, &args.archives, |_| true)? {
         let signing_key = site.archive(&archive)?.signing_key();
         let chain = load_vouched(store.as_ref(), &archive, &site.archive_keyring(signing_key)?)?;
-        let Some(latest) = chain.latest() else {
+        if chain.is_empty() {
             context.output.note(&format!("{archive} has no snapshot yet"));
             continue;
-        };
+        }
         let key = site.archive_key(signing_key)?;
         // A mirror is renewed when it follows upstream; a custom archive has nothing to follow.
-        if let ArchiveConfig::Custom(custom) = site.archive(&archive)?
-            && renewal_due(latest, context.now())
-        {
-            let suites = latest.suites.clone();
-            make(
-                context,
-                store.as_ref(),
-                &chain,
-                suites,
-                custom.valid_days,
-                "renewed: nothing changed",
-                &key,
-            )?;
+        if let ArchiveConfig::Custom(custom) = site.archive(&archive)? {
+            let url = &site.config().public_url;
+            keep_fresh(context, store.as_ref(), &chain, custom.valid_days, &key, url)?;
         }
         let published = publish::publish(store.as_ref(), &archive, &key, &site.config().public_url)?;
         let value = serde_json::json!({
-            "archive": archive, "serial": published.serial, "id": published.id, "written": published.written,
+            "archive": archive, "serial": published.name.as_str(), "id": published.id, "written": published.written,
         });
         let text = format!(
             "{archive} {} {} {} objects written",
-            published.serial, published.id, published.written
+            published.name, published.id, published.written
         );
         context.output.record(&value, &text)?;
     }

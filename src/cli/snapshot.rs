@@ -8,7 +8,7 @@ use super::args::{SnapshotArgs, SnapshotVerb};
 use super::context::{Context, named_or_all};
 use super::failure::Failure;
 use crate::domain::{SnapshotRef, Timestamp};
-use crate::snapshot::{Chain, Record, content_digest};
+use crate::snapshot::{Chain, SuiteState, content_digest};
 
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -20,8 +20,11 @@ struct Listed<'a> {
 
 #[derive(Serialize)]
 struct Shown<'a> {
-    #[serde(flatten)]
-    record: &'a Record,
+    archive: &'a str,
+    name: &'a str,
+    id: &'a str,
+    reason: &'a str,
+    suites: &'a [SuiteState],
     content: String,
     valid_until: Option<Timestamp>,
     index_files: usize,
@@ -34,7 +37,9 @@ pub(super) fn run(context: &Context, args: &SnapshotArgs) -> Result<ExitCode, Fa
     match &args.verb {
         SnapshotVerb::List { archives } => {
             for archive in named_or_all(&site, archives, |_| true)? {
-                for record in Chain::load(store.as_ref(), &archive)?.records() {
+                let chain = Chain::load(store.as_ref(), &archive)?;
+                for record in chain.records(store.as_ref()) {
+                    let record = record?;
                     let listed = Listed {
                         archive: record.archive.as_str(),
                         serial: record.serial.as_str(),
@@ -46,6 +51,7 @@ pub(super) fn run(context: &Context, args: &SnapshotArgs) -> Result<ExitCode, Fa
                 }
             }
         }
+        SnapshotVerb::Renew(args) => return super::renew::run(context, args),
         SnapshotVerb::Show { reference } => show(context, store.as_ref(), reference)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -53,28 +59,32 @@ pub(super) fn run(context: &Context, args: &SnapshotArgs) -> Result<ExitCode, Fa
 
 fn show(context: &Context, store: &dyn crate::store::Store, reference: &SnapshotRef) -> Result<(), Failure> {
     let chain = Chain::load(store, &reference.archive)?;
-    let record = chain.resolve(&reference.name)?;
+    let edition = chain.edition(store, &reference.name)?;
     let kept = || {
-        record
+        edition
             .suites
             .iter()
             .flat_map(|suite| suite.indexes.iter().filter(|index| index.kept))
     };
-    let expiry = |date: Timestamp| record.valid_days.map(|days| date.plus_days(days));
+    let expiry = |date: Timestamp| edition.valid_days.map(|days| date.plus_days(days));
     let shown = Shown {
-        record,
-        content: content_digest(record).hex(),
-        valid_until: record.suites.iter().filter_map(|suite| expiry(suite.date)).min(),
+        archive: edition.archive.as_str(),
+        name: edition.name.as_str(),
+        id: edition.id.as_str(),
+        reason: &edition.reason,
+        suites: &edition.suites,
+        content: content_digest(&edition.suites).hex(),
+        valid_until: edition.valid_until(),
         index_files: kept().count(),
         index_bytes: kept().map(|index| index.digest.size).sum(),
     };
     let mut lines = vec![
-        format!("{} {} {}", record.archive, record.serial, record.id),
-        format!("reason       {}", record.reason),
+        format!("{} {} {}", edition.archive, edition.name, edition.id),
+        format!("reason       {}", shown.reason),
         format!("content      {}", shown.content),
         format!("indexes      {} files, {} bytes", shown.index_files, shown.index_bytes),
     ];
-    for suite in &record.suites {
+    for suite in &edition.suites {
         lines.push(format!("suite        {}", suite.suite));
         let valid = expiry(suite.date).map_or_else(|| "for ever".to_owned(), |at| at.to_string());
         lines.push(format!("  date       {} valid until {valid}", suite.date));

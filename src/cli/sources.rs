@@ -9,7 +9,8 @@ use super::context::Context;
 use super::failure::{Failure, UsageError};
 use crate::domain::{SnapshotName, SnapshotRef};
 use crate::site::Site;
-use crate::snapshot::{Chain, Record};
+use crate::snapshot::{Chain, Edition, EditionName};
+use crate::store::Store;
 
 #[derive(Serialize)]
 struct Source {
@@ -24,45 +25,56 @@ struct Source {
 pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let store = context.store(&site)?;
-    let references = match args.snapshots.as_slice() {
-        [] => site.archives().keys().map(latest).collect(),
-        named => named.to_vec(),
-    };
     let url = args
         .url
         .as_deref()
         .unwrap_or(&site.config().public_url)
         .trim_end_matches('/');
-    for reference in &references {
+    for reference in references(context, &site, store.as_ref(), &args.snapshots)? {
         let chain = Chain::load(store.as_ref(), &reference.archive)?;
-        if chain.latest().is_none() && args.snapshots.is_empty() {
-            context
-                .output
-                .note(&format!("{} has no snapshot yet: left out", reference.archive));
-            continue;
-        }
-        let source = source(&site, url, chain.resolve(&reference.name)?)?;
+        let source = source(&site, url, &chain.edition(store.as_ref(), &reference.name)?)?;
         context.output.record(&source, &stanza(&source))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn latest(archive: &crate::domain::ArchiveName) -> SnapshotRef {
-    SnapshotRef {
-        archive: archive.clone(),
-        name: SnapshotName::Latest,
+/// The snapshots that were named, or the latest of every archive that has one.
+pub(super) fn references(
+    context: &Context,
+    site: &Site,
+    store: &dyn Store,
+    named: &[SnapshotRef],
+) -> Result<Vec<SnapshotRef>, Failure> {
+    let mut references = named.to_vec();
+    if !named.is_empty() {
+        return Ok(references);
     }
+    for archive in site.archives().keys() {
+        if Chain::load(store, archive)?.is_empty() {
+            context.output.note(&format!("{archive} has no snapshot yet: left out"));
+            continue;
+        }
+        references.push(SnapshotRef {
+            archive: archive.clone(),
+            name: SnapshotName::Latest,
+        });
+    }
+    Ok(references)
 }
 
 /// The snapshot's own URL, `<url>/<archive>/<id>/`: every apt takes it, and it means one state for ever.
-fn source(site: &Site, url: &str, record: &Record) -> Result<Source, Failure> {
-    let signing_key = site.archive(&record.archive)?.signing_key();
-    let first = record.suites.first();
-    let first = first.ok_or_else(|| UsageError::NotFound(format!("`{}` has no suites", record.archive)))?;
+fn source(site: &Site, url: &str, edition: &Edition) -> Result<Source, Failure> {
+    let signing_key = site.archive(&edition.archive)?.signing_key();
+    let first = edition.suites.first();
+    let first = first.ok_or_else(|| UsageError::NotFound(format!("`{}` has no suites", edition.archive)))?;
+    let name = match &edition.name {
+        EditionName::Serial(_) => edition.id.as_str(),
+        EditionName::Tag(tag) => tag.as_str(),
+    };
     Ok(Source {
         types: "deb".to_owned(),
-        uri: format!("{url}/{}/{}/", record.archive, record.id),
-        suites: record.suites.iter().map(|suite| suite.suite.to_string()).collect(),
+        uri: format!("{url}/{}/{name}/", edition.archive),
+        suites: edition.suites.iter().map(|suite| suite.suite.to_string()).collect(),
         components: first.components.iter().map(ToString::to_string).collect(),
         architectures: first
             .architectures

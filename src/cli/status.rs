@@ -10,7 +10,7 @@ use super::failure::Failure;
 use crate::domain::{ArchiveName, Timestamp};
 use crate::publish;
 use crate::site::{ArchiveConfig, Site};
-use crate::snapshot::Chain;
+use crate::snapshot::{Chain, Edition};
 use crate::store::Store;
 
 /// A snapshot that expires this soon is worth a warning: seconds.
@@ -20,7 +20,7 @@ const SOON: i64 = 2 * 86_400;
 struct Status {
     archive: ArchiveName,
     kind: &'static str,
-    snapshots: usize,
+    snapshots: u64,
     serial: Option<String>,
     id: Option<String>,
     age_seconds: Option<i64>,
@@ -60,19 +60,16 @@ fn status(
     now: Timestamp,
 ) -> Result<Status, Failure> {
     let chain = Chain::load(store, archive)?;
-    let latest = chain.latest();
+    let (latest, edition) = (chain.latest(), chain.latest_edition());
     let mut problems = Vec::new();
-    let valid_until = latest.and_then(|record| {
-        let days = record.valid_days?;
-        record.suites.iter().map(|suite| suite.date.plus_days(days)).min()
-    });
+    let valid_until = edition.as_ref().and_then(Edition::valid_until);
     match valid_until {
         Some(until) if until <= now => problems.push("expired: clients refuse it; run `assay mirror`".to_owned()),
         Some(until) if until.since(now) < SOON => problems.push(format!("expires in {}", duration(until.since(now)))),
         _ => {}
     }
-    if let Some(record) = latest
-        && !publish::is_published(store, record)?
+    if let Some(edition) = &edition
+        && !publish::is_published(store, edition)?
     {
         problems.push("the newest snapshot is not published: run `assay publish`".to_owned());
     }
@@ -86,7 +83,7 @@ fn status(
     Ok(Status {
         archive: archive.clone(),
         kind,
-        snapshots: chain.records().len(),
+        snapshots: chain.len(),
         serial: latest.map(|record| record.serial.to_string()),
         id: latest.map(|record| record.id.to_string()),
         age_seconds: latest.map(|record| now.since(record.id.timestamp())),

@@ -166,6 +166,8 @@ fn tag_name(text: &str) -> Result<(), &'static str> {
         "latest" | "upstream" | "by-hash" | "provenance" | "snapshots" | "pool" | "dists" => {
             Err("it is a word that Assay uses itself")
         }
+        "main" | "contrib" | "non-free" | "non-free-firmware" | "restricted" | "universe" | "multiverse"
+        | "updates" => Err("it is the name of a component, which has a folder of its own"),
         _ => Ok(()),
     }
 }
@@ -195,7 +197,7 @@ mod tests {
         assert!(matches!("2026112201".parse()?, SnapshotName::Serial(_)));
         assert!(matches!("5.15.1".parse()?, SnapshotName::Tag(_)));
         for bad in [
-            "1", "yes", "on", "true", "enable", "", "A", "a..b", "x?", "latest/", "2026",
+            "1", "yes", "on", "true", "enable", "", "A", "a..b", "x?", "latest/", "2026", "main",
         ] {
             assert!(TagName::new(bad).is_err(), "{bad:?}");
         }

@@ -53,8 +53,8 @@ pub fn locked_inputs(store: &dyn Store, lock: &Lock) -> Result<Vec<SnapshotInput
     let mut inputs = Vec::new();
     for locked in &lock.snapshots {
         let chain = Chain::load(store, &locked.archive)?;
-        let record = chain.resolve(&SnapshotName::Serial(locked.serial.clone()))?;
-        let input = snapshot_input(store, record, &locked.suite, &locked.components, &lock.architecture)?;
+        let record = chain.resolve(store, &SnapshotName::Serial(locked.serial.clone()))?;
+        let input = snapshot_input(store, &record, &locked.suite, &locked.components, &lock.architecture)?;
         if input.locked != *locked {
             return Err(changed(&locked.archive, locked));
         }

@@ -15,7 +15,7 @@ use crate::format::deb::{DebLimits, read_deb};
 use crate::format::{deb822, dsse, json};
 use crate::index::{binary_stanza, source_stanza};
 use crate::site::{CustomArchive, Policy};
-use crate::snapshot::{Committed, Record, next};
+use crate::snapshot::{Committed, Made, Record};
 use crate::store::{Key, Store, StoreError};
 use crate::trust::{Ed25519Key, sign_envelope};
 
@@ -289,8 +289,14 @@ fn make_snapshot(
         let states = next_states(gate.store, gate.archive, gate.config, chain.latest(), addition)?;
         let mut chance = [0_u8; 16];
         rand::rngs::OsRng.fill_bytes(&mut chance);
-        let valid = Some(gate.config.valid_days);
-        let record = next(&chain, states, valid, &reason, gate.program, &hex::encode(chance), *now)?;
+        let made = Made {
+            valid_days: Some(gate.config.valid_days),
+            reason: &reason,
+            by: gate.program,
+            nonce: &hex::encode(chance),
+            now: *now,
+        };
+        let record = chain.next(gate.store, states, made)?;
         if commit(gate.store, &record, gate.signer)? == Committed::Yes {
             return Ok(());
         }

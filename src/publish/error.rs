@@ -1,6 +1,6 @@
 //! Why a snapshot could not be published.
 
-use crate::domain::{Coded, Digest, Kind, SuiteName};
+use crate::domain::{Coded, Digest, Kind, SuiteName, TagName, Timestamp};
 use crate::snapshot::SnapshotError;
 use crate::store::{Key, StoreError};
 
@@ -47,6 +47,20 @@ pub enum PublishError {
         /// apt's limit.
         limit: u64,
     },
+    /// A renewal that would take time away from clients.
+    #[error("`{name}` is valid until {until}, which is later than asked for")]
+    Shorter {
+        /// Which snapshot.
+        name: String,
+        /// Until when it is valid.
+        until: Timestamp,
+    },
+    /// A tag that is there already with other content: tags never change.
+    #[error("there is a tag `{0}` already, with other content")]
+    TagTaken(TagName),
+    /// Other writers were always faster.
+    #[error("other writers were faster {0} times")]
+    Busy(u32),
     /// The signer failed.
     #[error("cannot sign: {0}")]
     Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -63,13 +77,17 @@ impl Coded for PublishError {
             Self::Damaged { .. } => "E-PUBLISH-003",
             Self::TooLarge { .. } => "E-PUBLISH-004",
             Self::Signing(_) => "E-PUBLISH-005",
+            Self::Shorter { .. } => "E-PUBLISH-007",
+            Self::TagTaken(_) => "E-PUBLISH-008",
+            Self::Busy(_) => "E-PUBLISH-009",
         }
     }
     fn kind(&self) -> Kind {
         match self {
             Self::Store(error) => error.kind(),
             Self::Snapshot(error) => error.kind(),
-            Self::Nothing(_) => Kind::Usage,
+            Self::Nothing(_) | Self::Shorter { .. } => Kind::Usage,
+            Self::TagTaken(_) | Self::Busy(_) => Kind::Conflict,
             Self::NotVouched { .. } | Self::Missing(_) | Self::Damaged { .. } | Self::TooLarge { .. } => {
                 Kind::Verification
             }
@@ -83,6 +101,9 @@ impl Coded for PublishError {
             Self::NotVouched { .. } => Some(
                 "somebody wrote to the store: compare with a backup, remove the record, then `assay verify`".to_owned(),
             ),
+            Self::Shorter { .. } => Some("name more days with `--for`, or take them away with `--shorten`".to_owned()),
+            Self::TagTaken(_) => Some("tags are immutable: choose another name".to_owned()),
+            Self::Busy(_) => Some("run it again".to_owned()),
             Self::Missing(_) | Self::Damaged { .. } => Some("`assay verify` names all that is damaged".to_owned()),
             _ => None,
         }

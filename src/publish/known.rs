@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::{Candidate, Indexed, IndexedKind, KnownSnapshot};
-use crate::domain::{Architecture, PackageName, Sha256};
+use crate::domain::{Architecture, PackageName, Sha256, SnapshotName};
 use crate::environment::{Lock, LockedSnapshot};
 use crate::format::compress::{Compression, decompress};
 use crate::format::deb822::Stanzas;
@@ -49,8 +49,12 @@ pub fn load_known<'a>(
     }
     for (locked, architectures) in wanted.into_values() {
         let chain = Chain::load(store, &locked.archive)?;
-        let record = chain.records().iter().find(|record| record.id == locked.id);
-        let state = record.and_then(|r| Some((r, r.suites.iter().find(|s| s.suite == locked.suite)?)));
+        let record = match chain.resolve(store, &SnapshotName::At(locked.id.clone())) {
+            Err(SnapshotError::NotFound { .. }) => None,
+            found => Some(found?).filter(|record| record.id == locked.id),
+        };
+        let state = record.as_ref();
+        let state = state.and_then(|r| Some((r, r.suites.iter().find(|s| s.suite == locked.suite)?)));
         let Some((record, state)) = state else {
             continue;
         };

@@ -1,19 +1,23 @@
-//! What publishing a snapshot consists of, as a list: pure.
+//! What publishing an edition consists of, as a list: pure.
+
+use std::collections::BTreeSet;
 
 use super::Signed;
 use crate::domain::{Digest, RelPath, Sha256};
-use crate::snapshot::{IndexFile, Record, SuiteState, index_key, upstream_inrelease_key, upstream_inrelease_path};
+use crate::snapshot::{Edition, IndexFile, SuiteState, index_key, upstream_inrelease_key, upstream_inrelease_path};
 use crate::store::Key;
 
 /// One step. Doing it again changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Reads the object as a reader would: it must be there, and be these bytes.
+    /// The object must be there, and be these bytes.
     Check {
         /// Which object.
         key: Key,
         /// What it must be.
         digest: Digest,
+        /// How that is found out.
+        how: How,
     },
     /// Gives an object a second name.
     Link {
@@ -42,6 +46,17 @@ pub enum Step {
     StopIfThere(Key),
 }
 
+/// How an object is checked before a Release file names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// Read whole, as a reader would.
+    Read,
+    /// It was read whole when an edition that has it was published: it is there, with its size.
+    Size,
+    /// It is the same object as this one; where the store cannot tell, it is read whole.
+    Linked(Key),
+}
+
 /// A suite's Release file, ready to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
@@ -51,56 +66,87 @@ pub struct Release {
     pub signed: Signed,
 }
 
-/// The steps that publish a record. `releases` has one for each of its suites, in the same order.
-/// With `newest` they also make it what `dists/<suite>/` shows.
+/// The steps that publish an edition. `releases` has one for each of its suites, in the same order.
+/// With `newest` they also make it what `dists/<suite>/` shows. The objects in `known` were read
+/// whole when another edition was published.
 ///
-/// The tree of the serial is complete before the first name of `dists/<suite>/` moves; in each tree
+/// The tree of the name is complete before the first name of `dists/<suite>/` moves; in each tree
 /// InRelease is last; the trace, which says which serial is the newest, is last of all.
 #[must_use]
-pub fn plan(record: &Record, releases: &[Release], newest: bool) -> Vec<Step> {
-    let suites = || record.suites.iter().zip(releases);
+pub fn plan(edition: &Edition, releases: &[Release], newest: bool, known: &BTreeSet<Sha256>) -> Vec<Step> {
+    let suites = || edition.suites.iter().zip(releases);
     let mut steps = Vec::new();
     for (state, _) in suites() {
-        steps.extend(staged(record, state));
+        steps.extend(staged(edition, state, known));
     }
     for (state, release) in suites() {
-        steps.extend(tree(record, state, release, Some(record.serial.as_str())));
+        steps.extend(tree(
+            edition,
+            state,
+            release,
+            Some(edition.name.as_str()),
+            &overtaken(edition, false),
+        ));
     }
     if newest {
-        steps.push(Step::StopIfThere(Key::record(
-            &record.archive,
-            record.n.saturating_add(1),
-        )));
+        let overtaken = overtaken(edition, true);
+        steps.extend(overtaken.iter().cloned());
         for (state, release) in suites() {
-            steps.extend(tree(record, state, release, None));
+            steps.extend(tree(edition, state, release, None, &overtaken));
         }
         steps.push(Step::Replace {
-            key: Key::trace(&record.archive),
-            bytes: trace(record),
+            key: Key::trace(&edition.archive),
+            bytes: trace(edition),
         });
     }
     steps
 }
 
+/// Whoever comes later owns the pointers: a newer renewal those of the snapshot, a newer snapshot
+/// those of the head. A tag has no successor.
+fn overtaken(edition: &Edition, head: bool) -> Vec<Step> {
+    let Some((n, k)) = edition.number else {
+        return Vec::new();
+    };
+    let mut steps = vec![Step::StopIfThere(Key::renewal(
+        &edition.archive,
+        n,
+        k.saturating_add(1),
+    ))];
+    if head {
+        steps.push(Step::StopIfThere(Key::record(&edition.archive, n.saturating_add(1))));
+    }
+    steps
+}
+
 /// What must be in the store before anything moves.
-fn staged(record: &Record, state: &SuiteState) -> Vec<Step> {
+fn staged(edition: &Edition, state: &SuiteState, known: &BTreeSet<Sha256>) -> Vec<Step> {
+    let archive = &edition.archive;
+    let check = |key: Key, digest: Digest| {
+        let how = if known.contains(&digest.sha256) {
+            How::Size
+        } else {
+            How::Read
+        };
+        Step::Check { key, digest, how }
+    };
+    let upstream = state.upstream.iter();
+    let proofs = upstream.clone().flat_map(|upstream| &upstream.indexes);
     let mut steps: Vec<Step> = kept(state)
-        .map(|index| Step::Check {
-            key: index_key(&record.archive, &state.suite, index),
-            digest: index.digest,
-        })
+        .chain(proofs)
+        .map(|index| check(index_key(archive, &state.suite, index), index.digest))
         .collect();
-    steps.extend(state.upstream.as_ref().map(|upstream| Step::Check {
-        key: upstream_inrelease_key(&record.archive, &state.suite, &upstream.inrelease),
-        digest: upstream.inrelease,
+    steps.extend(upstream.map(|upstream| {
+        let key = upstream_inrelease_key(archive, &state.suite, &upstream.inrelease);
+        check(key, upstream.inrelease)
     }));
     steps.dedup();
     steps
 }
 
 /// `dists/<suite>/<name>/`, or `dists/<suite>/` itself.
-fn tree(record: &Record, state: &SuiteState, release: &Release, name: Option<&str>) -> Vec<Step> {
-    let (archive, suite) = (&record.archive, &state.suite);
+fn tree(edition: &Edition, state: &SuiteState, release: &Release, name: Option<&str>, overtaken: &[Step]) -> Vec<Step> {
+    let (archive, suite) = (&edition.archive, &state.suite);
     let plain = |path: &RelPath| match name {
         Some(name) => Key::dists_named(archive, suite, name, path),
         None => Key::dists(archive, suite, path),
@@ -120,15 +166,11 @@ fn tree(record: &Record, state: &SuiteState, release: &Release, name: Option<&st
         let from = upstream_inrelease_key(archive, suite, &upstream.inrelease);
         links.push((from, plain(&upstream_inrelease_path()), upstream.inrelease));
     }
-    // Looked for again before each group of pointers: a record that has been overtaken moves none.
-    let overtaken = Step::StopIfThere(Key::record(archive, record.n.saturating_add(1)));
     // At the head the by-hash names are the objects themselves.
     links.retain(|(from, to, _)| from != to);
 
-    let mut steps = Vec::new();
-    if name.is_none() {
-        steps.push(overtaken.clone());
-    }
+    // Looked for again before each group of pointers: one that has been overtaken moves none.
+    let mut steps = overtaken.to_vec();
     for (from, to, digest) in &links {
         steps.push(Step::Link {
             from: from.clone(),
@@ -136,8 +178,9 @@ fn tree(record: &Record, state: &SuiteState, release: &Release, name: Option<&st
             digest: *digest,
         });
     }
-    for (_, key, digest) in links {
-        steps.push(Step::Check { key, digest });
+    for (from, key, digest) in links {
+        let how = How::Linked(from);
+        steps.push(Step::Check { key, digest, how });
     }
     let Signed { inrelease, release_gpg } = &release.signed;
     let [release_path, gpg_path, inrelease_path] = [RELEASE, RELEASE_GPG, INRELEASE].map(constant);
@@ -145,9 +188,7 @@ fn tree(record: &Record, state: &SuiteState, release: &Release, name: Option<&st
         key: by_hash(&inrelease_path, &Sha256::of(inrelease)),
         bytes: inrelease.clone(),
     });
-    if name.is_none() {
-        steps.push(overtaken);
-    }
+    steps.extend(overtaken.iter().cloned());
     for (path, bytes) in [
         (release_path, &release.text),
         (gpg_path, release_gpg),
@@ -174,19 +215,20 @@ fn kept(state: &SuiteState) -> impl Iterator<Item = &IndexFile> {
     state.indexes.iter().filter(|index| index.kept)
 }
 
-/// As the mirrors of Debian write it: other tools read the serial from it.
-pub(super) fn trace(record: &Record) -> Vec<u8> {
-    let date = record.id.timestamp().rfc2822();
-    format!("Archive serial: {}\nDate: {date}\n", record.serial).into_bytes()
+/// As the mirrors of Debian write it: other tools read the serial from it. The date is that of the
+/// newest Release file, so that a renewal that a crash cut short shows.
+pub(super) fn trace(edition: &Edition) -> Vec<u8> {
+    let date = edition.date().unwrap_or(edition.id.timestamp()).rfc2822();
+    format!("Archive serial: {}\nDate: {date}\n", edition.name).into_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{ArchiveName, Serial, SnapshotId, SuiteName, Timestamp};
-    use crate::snapshot::UpstreamRelease;
+    use crate::snapshot::{EditionName, UpstreamRelease};
 
-    fn record() -> Record {
+    fn edition() -> Edition {
         let index = |path: &str, kept| IndexFile {
             path: RelPath::new(path).unwrap(),
             digest: Digest::of(path.as_bytes()),
@@ -209,18 +251,15 @@ mod tests {
                 signers: Vec::new(),
                 verified_at: Timestamp::from_unix(2),
                 uri: "u".to_owned(),
+                indexes: Vec::new(),
             }),
         };
-        Record {
-            format: 1,
+        Edition {
             archive: ArchiveName::new("debian").unwrap(),
-            n: 1,
-            previous: None,
+            name: EditionName::Serial(Serial::new("2026112201").unwrap()),
             id: SnapshotId::at(Timestamp::from_unix(7)),
-            serial: Serial::new("2026112201").unwrap(),
             reason: "r".to_owned(),
-            made_by: "m".to_owned(),
-            nonce: "n".to_owned(),
+            number: Some((1, 0)),
             valid_days: None,
             suites: vec![state("a"), state("b")],
         }
@@ -249,7 +288,7 @@ mod tests {
 
     #[test]
     fn inrelease_is_last_in_its_tree_and_the_trace_is_last_of_all() {
-        let steps = plan(&record(), &releases(), true);
+        let steps = plan(&edition(), &releases(), true, &BTreeSet::new());
         let keys = written(&steps);
         assert_eq!(keys.last(), Some(&"debian/project/trace/debian"));
         for suite in ["a", "b"] {
@@ -270,8 +309,8 @@ mod tests {
     }
 
     #[test]
-    fn an_older_record_moves_nothing_of_the_head() {
-        let steps = plan(&record(), &releases(), false);
+    fn an_older_edition_moves_nothing_of_the_head() {
+        let steps = plan(&edition(), &releases(), false, &BTreeSet::new());
         for key in written(&steps) {
             assert!(key.contains("/2026112201/"), "{key}");
         }
@@ -279,9 +318,9 @@ mod tests {
 
     #[test]
     fn every_name_that_a_release_lists_is_read_before_it_is_signed_for() {
-        let steps = plan(&record(), &releases(), true);
+        let steps = plan(&edition(), &releases(), true, &BTreeSet::new());
         for (at, step) in steps.iter().enumerate() {
-            if let Step::Link { to, digest, .. } = step {
+            if let Step::Link { from, to, digest } = step {
                 let inrelease = steps[at..]
                     .iter()
                     .position(|s| matches!(s, Step::Replace { key, .. } if key.as_str().ends_with("InRelease")))
@@ -289,6 +328,7 @@ mod tests {
                 let check = Step::Check {
                     key: to.clone(),
                     digest: *digest,
+                    how: How::Linked(from.clone()),
                 };
                 assert!(steps[at..at + inrelease].contains(&check), "{to}");
             }

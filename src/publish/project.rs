@@ -1,14 +1,15 @@
 //! Carrying out the plan.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use sha2::Digest as _;
 
-use super::plan::{INRELEASE, constant};
-use super::{PublishError, Release, ReleaseSigner, Step, load_vouched, plan};
-use crate::domain::{ArchiveName, Digest, Serial, Sha256, SnapshotId, SuiteName};
+use super::plan::{How, INRELEASE, constant};
+use super::{PublishError, Release, ReleaseSigner, Step, check_vouched, load_vouched, plan};
+use crate::domain::{ArchiveName, Digest, Sha256, SnapshotId, SuiteName, TagName};
 use crate::index::release::release_text;
-use crate::snapshot::{Chain, Record, SuiteState};
+use crate::snapshot::{Chain, Edition, EditionName, Record, Renewal, SuiteState, TagRecord};
 use crate::store::{Created, Key, Store, StoreError};
 
 /// apt's `Acquire::MaxReleaseFileSize`.
@@ -21,8 +22,8 @@ pub struct Published {
     pub archive: ArchiveName,
     /// Which snapshot.
     pub id: SnapshotId,
-    /// Its serial.
-    pub serial: Serial,
+    /// Its serial, or the tag.
+    pub name: EditionName,
     /// Its suites.
     pub suites: Vec<PublishedSuite>,
     /// How many objects were written: none when all was there already.
@@ -38,13 +39,14 @@ pub struct PublishedSuite {
     pub inrelease: Digest,
 }
 
-/// Whether a record is published: its serial is in the trace, which is written last of all.
+/// Whether the newest edition of an archive is published: its serial and Date are in the trace, which
+/// is written last of all.
 ///
 /// # Errors
 /// The store's failure.
-pub fn is_published(store: &dyn Store, record: &Record) -> Result<bool, PublishError> {
-    let wanted = super::plan::trace(record);
-    match store.get(&Key::trace(&record.archive), wanted.len() as u64) {
+pub fn is_published(store: &dyn Store, newest: &Edition) -> Result<bool, PublishError> {
+    let wanted = super::plan::trace(newest);
+    match store.get(&Key::trace(&newest.archive), wanted.len() as u64) {
         Ok(found) => Ok(found == wanted),
         Err(StoreError::Missing(_) | StoreError::TooLarge { .. }) => Ok(false),
         Err(error) => Err(error.into()),
@@ -69,28 +71,26 @@ pub fn publish(
     loop {
         let chain = load_vouched(store, archive, &signer.keyring()?)?;
         let latest = chain.latest().ok_or_else(|| PublishError::Nothing(archive.clone()))?;
-        let outcome = project(store, &chain, latest, signer, public_url);
+        let mut published = publish_record(store, &chain, latest, signer, public_url)?;
         // A record that came meanwhile may have been published under our hands. What we wrote after
-        // it is older, what we read back may be newer: it is on us to publish that record again.
+        // it is older: it is on us to publish that record again.
         if store.head(&Key::record(archive, chain.next_number()))?.is_some() {
-            written += outcome.map_or(0, |published| published.written);
+            written += published.written;
             continue;
         }
-        let mut published = outcome?;
-        written += published.written;
         for record in cut_short(store, &chain)? {
-            written += project(store, &chain, record, signer, public_url)?.written;
+            written += publish_record(store, &chain, &record, signer, public_url)?.written;
         }
-        published.written = written;
+        published.written += written;
         return Ok(published);
     }
 }
 
-/// Publishes one record of a chain; as the newest state too when it is the chain's latest.
+/// Publishes one snapshot as its newest renewal has it; as the head too when it is the chain's latest.
 ///
 /// # Errors
 /// As `publish`.
-pub fn project(
+pub fn publish_record(
     store: &dyn Store,
     chain: &Chain,
     record: &Record,
@@ -98,10 +98,102 @@ pub fn project(
     public_url: &str,
 ) -> Result<Published, PublishError> {
     let newest = chain.latest().is_some_and(|latest| latest.n == record.n);
+    let mut written = 0;
+    loop {
+        let renewal = Renewal::newest(store, record)?;
+        if let Some(renewal) = &renewal {
+            check_vouched(store, renewal, &signer.keyring()?)?;
+        }
+        // What was published before was read whole then.
+        let known = match &renewal {
+            Some(_) => objects(&record.suites),
+            None => chain
+                .before(store, record)?
+                .map(|before| objects(&before.suites))
+                .unwrap_or_default(),
+        };
+        let edition = Edition::of_record(record, renewal.as_ref());
+        let outcome = project(store, &edition, newest, &known, signer, public_url);
+        // As above: what we read back may be newer, and it is on us to publish the newer renewal again.
+        if let Some((n, k)) = edition.number
+            && store
+                .head(&Key::renewal(&edition.archive, n, k.saturating_add(1)))?
+                .is_some()
+        {
+            written += outcome.map_or(0, |published| published.written);
+            continue;
+        }
+        let overtaken = newest
+            && store
+                .head(&Key::record(&edition.archive, chain.next_number()))?
+                .is_some();
+        let mut published = match outcome {
+            // The newer record's writer moved names that we then read back.
+            Err(PublishError::Missing(_) | PublishError::Damaged { .. }) if overtaken => unfinished(&edition),
+            done => done?,
+        };
+        published.written += written;
+        return Ok(published);
+    }
+}
+
+/// Publishes a tag.
+///
+/// # Errors
+/// As `publish`; `NotFound`.
+pub fn publish_tag(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    tag: &TagName,
+    signer: &dyn ReleaseSigner,
+    public_url: &str,
+) -> Result<Published, PublishError> {
+    let tag = TagRecord::load(store, archive, tag)?;
+    check_vouched(store, &tag, &signer.keyring()?)?;
+    let known = if tag.partial {
+        BTreeSet::new()
+    } else {
+        objects(&tag.suites)
+    };
+    project(store, &Edition::of_tag(&tag), false, &known, signer, public_url)
+}
+
+fn unfinished(edition: &Edition) -> Published {
+    Published {
+        archive: edition.archive.clone(),
+        id: edition.id.clone(),
+        name: edition.name.clone(),
+        suites: Vec::new(),
+        written: 0,
+    }
+}
+
+/// What suites consist of, by hash.
+fn objects(suites: &[SuiteState]) -> BTreeSet<Sha256> {
+    let indexes = suites
+        .iter()
+        .flat_map(|state| &state.indexes)
+        .map(|index| index.digest.sha256);
+    let upstream = suites.iter().filter_map(|state| state.upstream.as_ref());
+    let proofs = upstream.flat_map(|upstream| {
+        let theirs = upstream.indexes.iter().map(|index| index.digest.sha256);
+        theirs.chain([upstream.inrelease.sha256])
+    });
+    indexes.chain(proofs).collect()
+}
+
+fn project(
+    store: &dyn Store,
+    edition: &Edition,
+    newest: bool,
+    known: &BTreeSet<Sha256>,
+    signer: &dyn ReleaseSigner,
+    public_url: &str,
+) -> Result<Published, PublishError> {
     let mut releases = Vec::new();
     let mut suites = Vec::new();
-    for state in &record.suites {
-        let release = signed_release(record, state, signer, public_url)?;
+    for state in &edition.suites {
+        let release = signed_release(edition, state, signer, public_url)?;
         suites.push(PublishedSuite {
             suite: state.suite.clone(),
             inrelease: Digest::of(&release.signed.inrelease),
@@ -109,22 +201,22 @@ pub fn project(
         releases.push(release);
     }
     Ok(Published {
-        archive: record.archive.clone(),
-        id: record.id.clone(),
-        serial: record.serial.clone(),
+        archive: edition.archive.clone(),
+        id: edition.id.clone(),
+        name: edition.name.clone(),
         suites,
-        written: execute(store, &plan(record, &releases, newest))?,
+        written: execute(store, &plan(edition, &releases, newest, known))?,
     })
 }
 
 fn signed_release(
-    record: &Record,
+    edition: &Edition,
     state: &SuiteState,
     signer: &dyn ReleaseSigner,
     public_url: &str,
 ) -> Result<Release, PublishError> {
-    let snapshots = snapshots_url(&record.archive, public_url);
-    let text = release_text(state, record.valid_days, snapshots.as_deref());
+    let snapshots = snapshots_url(&edition.archive, public_url);
+    let text = release_text(state, edition.valid_days, snapshots.as_deref());
     let signed = signer.sign(&text, state.date)?;
     let size = signed.inrelease.len() as u64;
     if size > LARGEST_INRELEASE {
@@ -146,13 +238,15 @@ fn snapshots_url(archive: &ArchiveName, public_url: &str) -> Option<String> {
 
 /// The records before the latest that nobody finished publishing, newest first. Everyone finishes
 /// what he finds, so that the first finished one ends the search.
-fn cut_short<'a>(store: &dyn Store, chain: &'a Chain) -> Result<Vec<&'a Record>, PublishError> {
+fn cut_short(store: &dyn Store, chain: &Chain) -> Result<Vec<Record>, PublishError> {
     let mut found = Vec::new();
-    for record in chain.records().iter().rev().skip(1) {
-        if is_public(store, record)? {
-            break;
+    let mut next = chain.latest().cloned();
+    while let Some(record) = next {
+        next = chain.before(store, &record)?;
+        match &next {
+            Some(before) if !is_public(store, before)? => found.push(before.clone()),
+            _ => break,
         }
-        found.push(record);
     }
     Ok(found)
 }
@@ -177,9 +271,9 @@ fn execute(store: &dyn Store, steps: &[Step]) -> Result<u64, PublishError> {
     let mut written = 0;
     for step in steps {
         match step {
-            Step::Check { key, digest } => check(store, key, digest)?,
+            Step::Check { key, digest, how } => check(store, key, digest, how)?,
             Step::Link { from, to, digest } => {
-                if found(store, to, digest.size)? != Some(*digest) {
+                if !is_linked(store, from, to, digest)? {
                     store.link(from, to)?;
                     written += 1;
                 }
@@ -208,8 +302,16 @@ fn execute(store: &dyn Store, steps: &[Step]) -> Result<u64, PublishError> {
     Ok(written)
 }
 
-fn check(store: &dyn Store, key: &Key, expected: &Digest) -> Result<(), PublishError> {
-    match found(store, key, expected.size)? {
+fn check(store: &dyn Store, key: &Key, expected: &Digest, how: &How) -> Result<(), PublishError> {
+    let found = match how {
+        How::Size => match store.head(key)? {
+            Some(meta) if meta.size == expected.size => return Ok(()),
+            _ => found(store, key, expected.size)?,
+        },
+        How::Linked(from) if is_linked(store, from, key, expected)? => return Ok(()),
+        How::Read | How::Linked(_) => found(store, key, expected.size)?,
+    };
+    match found {
         None => Err(PublishError::Missing(key.clone())),
         Some(found) if found != *expected => Err(PublishError::Damaged {
             key: key.clone(),
@@ -217,6 +319,14 @@ fn check(store: &dyn Store, key: &Key, expected: &Digest) -> Result<(), PublishE
             found,
         }),
         Some(_) => Ok(()),
+    }
+}
+
+/// Whether `to` is `from`, or has its bytes.
+fn is_linked(store: &dyn Store, from: &Key, to: &Key, digest: &Digest) -> Result<bool, StoreError> {
+    match store.is_same(from, to)? {
+        Some(same) => Ok(same),
+        None => Ok(found(store, to, digest.size)? == Some(*digest)),
     }
 }
 

@@ -13,7 +13,7 @@ use super::object::Object;
 use super::pages;
 use super::route::{NO_ARCHIVE, NO_SNAPSHOT, Target, route};
 use crate::domain::{ArchiveName, Coded as _, Kind, PoolPath, RelPath, SnapshotName, SuiteName, Timestamp};
-use crate::snapshot::{Chain, Record, SnapshotError};
+use crate::snapshot::{Chain, SnapshotError};
 use crate::store::{Key, Store, StoreError};
 use crate::upstream::{PullThrough, UpstreamError};
 
@@ -33,7 +33,20 @@ pub(super) struct Archive {
     pub(super) pool: Option<PullThrough>,
     /// Its snapshots, as they were when last looked at.
     pub(super) chain: Mutex<Option<Arc<Chain>>>,
+    /// What names meant when the newest snapshot had this number.
+    pub(super) names: Mutex<(u64, BTreeMap<String, Arc<Meant>>)>,
 }
+
+/// What a name of a snapshot or tag means.
+#[derive(Debug)]
+pub(super) struct Meant {
+    /// Its folder below `dists/<suite>/`.
+    folder: String,
+    suites: Vec<SuiteName>,
+}
+
+/// How many names are remembered for each archive.
+const NAMES: usize = 1000;
 
 /// What is sent, and how.
 struct Found {
@@ -90,7 +103,7 @@ impl App {
             Target::SnapshotDists(archive, name, path) => self.of_snapshot(&archive, &name, &path),
             Target::Pool(archive, name, path) => {
                 if let Some(name) = name {
-                    self.record(&archive, &name)?;
+                    self.meant(&archive, &name)?;
                 }
                 self.pool(&archive, &path)
             }
@@ -136,31 +149,47 @@ impl App {
         Ok(chain)
     }
 
-    fn record(&self, archive: &ArchiveName, name: &SnapshotName) -> Result<Record> {
+    /// What a name means. An instant may come to mean another snapshot when there is a newer one.
+    fn meant(&self, archive: &ArchiveName, name: &SnapshotName) -> Result<Arc<Meant>> {
         let chain = self.chain(archive)?;
-        match chain.resolve(name) {
-            Ok(record) => Ok(record.clone()),
-            Err(SnapshotError::NotFound { .. }) => Err(not_found(NO_SNAPSHOT)),
-            Err(error) => Err(snapshot_failed(error)),
+        let text = name.to_string();
+        let mut known = self
+            .archive(archive)?
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.0 != chain.len() || known.1.len() >= NAMES {
+            *known = (chain.len(), BTreeMap::new());
         }
+        if let Some(meant) = known.1.get(&text) {
+            return Ok(Arc::clone(meant));
+        }
+        let edition = match chain.edition(self.store.as_ref(), name) {
+            Ok(edition) => edition,
+            Err(SnapshotError::NotFound { .. }) => return Err(not_found(NO_SNAPSHOT)),
+            Err(error) => return Err(snapshot_failed(error)),
+        };
+        let meant = Arc::new(Meant {
+            folder: edition.name.to_string(),
+            suites: edition.suites.into_iter().map(|state| state.suite).collect(),
+        });
+        known.1.insert(text, Arc::clone(&meant));
+        Ok(meant)
     }
 
     /// A file below the `dists/` of one snapshot: kept below the suite, by serial.
     fn of_snapshot(&self, archive: &ArchiveName, name: &SnapshotName, path: &RelPath) -> Result<Found> {
-        let record = self.record(archive, name)?;
+        let meant = self.meant(archive, name)?;
         let below = |suite: &SuiteName| path.as_str().strip_prefix(suite.as_str())?.strip_prefix('/');
-        let found = record
-            .suites
-            .iter()
-            .find_map(|state| Some((&state.suite, below(&state.suite)?)));
+        let found = meant.suites.iter().find_map(|suite| Some((suite, below(suite)?)));
         let Some((suite, rest)) = found else {
             return Err(not_found(format!(
                 "snapshot {} of {archive} has no such suite",
-                record.serial
+                meant.folder
             )));
         };
         let rest = RelPath::new(rest).map_err(|_| not_found("the path is not one that an index can have"))?;
-        let named = Key::dists_named(archive, suite, record.serial.as_str(), &rest);
+        let named = Key::dists_named(archive, suite, &meant.folder, &rest);
         match self.index(&named, &rest) {
             // Bytes by hash are the same in all snapshots.
             Err(Refused(StatusCode::NOT_FOUND, _)) if is_by_hash(&rest) => {
@@ -220,13 +249,13 @@ impl App {
     }
 
     fn home(&self) -> Result<Found> {
-        let page = pages::home(&self.chains()?);
+        let page = pages::home(self.store.as_ref(), &self.chains()?).map_err(snapshot_failed)?;
         Ok(self.page(page.into_bytes(), "text/html; charset=utf-8"))
     }
 
     fn snapshots(&self) -> Result<Found> {
-        let bytes = pages::snapshots(&self.chains()?);
-        let bytes = bytes.map_err(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &error))?;
+        let bytes = pages::snapshots(self.store.as_ref(), &self.chains()?);
+        let bytes = bytes.map_err(snapshot_failed)?;
         Ok(self.page(bytes, "application/json"))
     }
 

@@ -7,35 +7,37 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::{ArchiveName, Serial, SnapshotId, SuiteName};
-use crate::format::{FormatError, json};
-use crate::snapshot::{Chain, Record};
+use crate::format::json;
+use crate::snapshot::{Chain, Record, SnapshotError};
+use crate::store::Store;
 
 /// How many snapshots of an archive the page shows.
 const SHOWN: usize = 50;
 
 /// The page at `/`.
-pub(super) fn home(chains: &[Arc<Chain>]) -> String {
+pub(super) fn home(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<String, SnapshotError> {
     let mut page = String::from("<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Assay</title>\n");
     page.push_str("<h1>Archives</h1>\n");
     for chain in chains {
         let archive = chain.archive();
         // Writing to a string cannot fail.
         let _ = writeln!(page, "<h2>{archive}</h2>\n<ul>");
-        for record in chain.records().iter().rev().take(SHOWN) {
+        for n in (1..=chain.len()).rev().take(SHOWN) {
+            let record = chain.record(store, n)?;
             let _ = writeln!(
                 page,
                 "<li>{} {}: {}</li>",
                 record.serial,
                 record.id,
-                links(archive, record)
+                links(archive, &record)
             );
         }
         page.push_str("</ul>\n");
-        if chain.records().len() > SHOWN {
+        if chain.len() > SHOWN as u64 {
             page.push_str("<p>All of them: <a href=\"/api/v1/snapshots\">/api/v1/snapshots</a></p>\n");
         }
     }
-    page
+    Ok(page)
 }
 
 fn links(archive: &ArchiveName, record: &Record) -> String {
@@ -60,36 +62,39 @@ struct Listing<'a> {
 struct ArchiveListing<'a> {
     name: &'a ArchiveName,
     /// Oldest first.
-    snapshots: Vec<SnapshotListing<'a>>,
+    snapshots: Vec<SnapshotListing>,
 }
 
 #[derive(Serialize)]
-struct SnapshotListing<'a> {
+struct SnapshotListing {
     n: u64,
-    id: &'a SnapshotId,
-    serial: &'a Serial,
-    suites: Vec<&'a SuiteName>,
+    id: SnapshotId,
+    serial: Serial,
+    suites: Vec<SuiteName>,
 }
 
 /// The document at `/api/v1/snapshots`.
-pub(super) fn snapshots(chains: &[Arc<Chain>]) -> Result<Vec<u8>, FormatError> {
-    let archives = chains.iter().map(|chain| ArchiveListing {
-        name: chain.archive(),
-        snapshots: chain.records().iter().map(listing).collect(),
-    });
-    json::canonical(
-        "snapshots",
-        &Listing {
-            archives: archives.collect(),
-        },
-    )
+pub(super) fn snapshots(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<Vec<u8>, SnapshotError> {
+    let mut archives = Vec::new();
+    for chain in chains {
+        let snapshots: Result<_, SnapshotError> = chain.records(store).map(|record| record.map(listing)).collect();
+        archives.push(ArchiveListing {
+            name: chain.archive(),
+            snapshots: snapshots?,
+        });
+    }
+    #[expect(
+        clippy::expect_used,
+        reason = "lists and structs of strings and numbers are always JSON"
+    )]
+    Ok(json::canonical("snapshots", &Listing { archives }).expect("plain values"))
 }
 
-fn listing(record: &Record) -> SnapshotListing<'_> {
+fn listing(record: Record) -> SnapshotListing {
     SnapshotListing {
         n: record.n,
-        id: &record.id,
-        serial: &record.serial,
-        suites: record.suites.iter().map(|state| &state.suite).collect(),
+        id: record.id,
+        serial: record.serial,
+        suites: record.suites.into_iter().map(|state| state.suite).collect(),
     }
 }

@@ -1,49 +1,61 @@
 //! The chain of an archive's records: reading it, naming one of it, and adding to it.
 
-use super::check::check;
-use super::{Record, SnapshotError, SuiteState};
-use crate::domain::{ArchiveName, Serial, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
-use crate::format::json;
-use crate::store::{Created, Key, Store, StoreError};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
-/// The most that a record may have, in bytes.
-const LARGEST: u64 = 64 << 20;
+use super::check::check_suites;
+use super::entry::{self, Entry};
+use super::{Edition, Record, Renewal, SnapshotError, SuiteState, TagRecord};
+use crate::domain::{ArchiveName, Serial, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
+use crate::store::{Key, Store};
+
 /// The format of records that this program writes and reads.
 const FORMAT: u32 = 1;
 
-/// All records of one archive, oldest first, each checked against the one before it.
+/// The records of one archive. Only the newest is in memory, with its newest renewal: an archive may
+/// have many thousands, of megabytes each.
 #[derive(Debug, Clone)]
 pub struct Chain {
     archive: ArchiveName,
-    records: Vec<Record>,
-    /// SHA-256 of the newest record's file.
-    head: Option<Sha256>,
+    head: Option<Head>,
 }
 
-/// Whether a record became the archive's next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Committed {
-    /// It is.
-    Yes,
-    /// Another writer was faster: load the chain again, and start over from it.
-    Conflict,
+#[derive(Debug, Clone)]
+struct Head {
+    record: Record,
+    sha256: Sha256,
+    renewal: Option<Renewal>,
 }
 
 impl Chain {
-    /// Reads every record of an archive. One without records has an empty chain.
+    /// Reads the newest record of an archive, and checks it against the one before. One without
+    /// records has an empty chain. [`Chain::records`] reads and checks all.
     ///
     /// # Errors
-    /// When a record is not in canonical form, does not continue the one before it, or is missing
+    /// When the record is not in canonical form, does not continue the one before it, or is missing
     /// while a later one is there; the store's failure.
     pub fn load(store: &dyn Store, archive: &ArchiveName) -> Result<Self, SnapshotError> {
         let mut chain = Self {
             archive: archive.clone(),
-            records: Vec::new(),
             head: None,
         };
-        while let Some(bytes) = chain.read_next(store)? {
-            chain.push(&bytes)?;
+        let newest = entry::newest(store, |n| Key::record(archive, n))?;
+        if newest == 0 {
+            return Ok(chain);
         }
+        let (record, sha256) = load(store, archive, newest)?;
+        let mut walk = Walk::default();
+        if newest > 1 {
+            let (before, sha256) = load(store, archive, newest - 1)?;
+            walk.continue_from(&before, sha256);
+        }
+        walk.check(archive, &record)?;
+        let renewal = Renewal::newest(store, &record)?;
+        chain.head = Some(Head {
+            record,
+            sha256,
+            renewal,
+        });
         Ok(chain)
     }
 
@@ -53,35 +65,106 @@ impl Chain {
         &self.archive
     }
 
-    /// Every record, oldest first.
-    #[must_use]
-    pub fn records(&self) -> &[Record] {
-        &self.records
-    }
-
     /// The newest record; none in a new archive.
     #[must_use]
     pub fn latest(&self) -> Option<&Record> {
-        self.records.last()
+        self.head.as_ref().map(|head| &head.record)
+    }
+
+    /// The newest renewal of the newest record.
+    #[must_use]
+    pub fn renewal(&self) -> Option<&Renewal> {
+        self.head.as_ref()?.renewal.as_ref()
+    }
+
+    /// The newest record as clients see it.
+    #[must_use]
+    pub fn latest_edition(&self) -> Option<Edition> {
+        let head = self.head.as_ref()?;
+        Some(Edition::of_record(&head.record, head.renewal.as_ref()))
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.latest().map_or(0, |record| record.n)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.head.is_none()
     }
 
     /// The number that the next record will have.
     #[must_use]
     pub fn next_number(&self) -> u64 {
-        self.latest().map_or(1, |record| record.n.saturating_add(1))
+        self.len().saturating_add(1)
     }
 
-    /// The record that a name means. An id that no record has means the newest not after it.
+    /// Record `n`, checked on its own: it stands where its number says. Who signs for it asks for its
+    /// signature, too.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub fn resolve(&self, name: &SnapshotName) -> Result<&Record, SnapshotError> {
-        let mut newest_first = self.records.iter().rev();
+    /// When there is none, or it is no record.
+    pub fn record(&self, store: &dyn Store, n: u64) -> Result<Record, SnapshotError> {
+        match self.latest() {
+            Some(latest) if latest.n == n => Ok(latest.clone()),
+            _ => load(store, &self.archive, n).map(|(record, _)| record),
+        }
+    }
+
+    /// The record before one, which names its hash; none before the first.
+    ///
+    /// # Errors
+    /// When it is missing, is no record, or is not the one that is named.
+    pub fn before(&self, store: &dyn Store, record: &Record) -> Result<Option<Record>, SnapshotError> {
+        let Some(wanted) = record.previous else { return Ok(None) };
+        let (before, sha256) = load(store, &self.archive, record.n.saturating_sub(1))?;
+        if sha256 != wanted {
+            return Err(SnapshotError::chain(
+                &record.key(),
+                "it does not name the hash of the record before it",
+            ));
+        }
+        Ok(Some(before))
+    }
+
+    /// Every record, oldest first, one at a time, each checked against the one before it. Ends after
+    /// the first error.
+    #[must_use]
+    pub fn records<'a>(&'a self, store: &'a dyn Store) -> Records<'a> {
+        Records {
+            chain: self,
+            store,
+            walk: Walk::default(),
+            ended: false,
+        }
+    }
+
+    /// The record that a name means. An id that no record has means the newest not after it; a tag,
+    /// the record that it is the whole of.
+    ///
+    /// # Errors
+    /// `NotFound`; what is wrong with records on the way to it.
+    pub fn resolve(&self, store: &dyn Store, name: &SnapshotName) -> Result<Record, SnapshotError> {
         let found = match name {
-            SnapshotName::Latest => newest_first.next(),
-            SnapshotName::At(id) => newest_first.find(|record| record.id <= *id),
-            SnapshotName::Serial(serial) => newest_first.find(|record| record.serial == *serial),
-            SnapshotName::Tag(_) => None,
+            SnapshotName::Latest => self.latest().cloned(),
+            SnapshotName::At(id) => self.last_until(store, |record| record.id.cmp(id))?,
+            SnapshotName::Serial(serial) => {
+                let found = self.last_until(store, |record| record.serial.cmp(serial))?;
+                found.filter(|record| record.serial == *serial)
+            }
+            SnapshotName::Tag(tag) => {
+                let tag = TagRecord::load(store, &self.archive, tag)?;
+                if tag.partial {
+                    return Err(SnapshotError::Partial {
+                        archive: self.archive.clone(),
+                        tag: tag.tag,
+                    });
+                }
+                Some(self.record(store, tag.of.n)?)
+            }
         };
         found.ok_or_else(|| SnapshotError::NotFound {
             archive: self.archive.clone(),
@@ -89,154 +172,215 @@ impl Chain {
         })
     }
 
-    /// The bytes of the next record, when there is one.
-    fn read_next(&self, store: &dyn Store) -> Result<Option<Vec<u8>>, SnapshotError> {
-        let n = self.next_number();
-        let key = Key::record(&self.archive, n);
-        if let Some(bytes) = read(store, &key)? {
-            return Ok(Some(bytes));
+    /// What clients see under a name: a snapshot as its newest renewal has it, or a tag.
+    ///
+    /// # Errors
+    /// As `resolve`.
+    pub fn edition(&self, store: &dyn Store, name: &SnapshotName) -> Result<Edition, SnapshotError> {
+        if let SnapshotName::Tag(tag) = name {
+            return Ok(Edition::of_tag(&TagRecord::load(store, &self.archive, tag)?));
         }
-        if store.head(&Key::record(&self.archive, n.saturating_add(1)))?.is_none() {
-            return Ok(None);
-        }
-        // Two writers may have been faster than our two looks: only a hole that stays is one.
-        match read(store, &key)? {
-            Some(bytes) => Ok(Some(bytes)),
-            None => Err(SnapshotError::Chain {
-                key,
-                why: "it is missing, and a later record is there".to_owned(),
-            }),
-        }
+        let record = self.resolve(store, name)?;
+        let renewal = Renewal::newest(store, &record)?;
+        Ok(Edition::of_record(&record, renewal.as_ref()))
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
-        let key = Key::record(&self.archive, self.next_number());
-        let in_record = |source| SnapshotError::Record {
-            key: key.clone(),
-            source,
-        };
-        let record: Record = json::strict("snapshot record", bytes).map_err(in_record)?;
-        if json::canonical("snapshot record", &record).map_err(in_record)? != bytes {
-            return Err(self.broken("it is not in canonical form"));
+    /// The newest record that does not come after a place, given how a record compares to it: ids and
+    /// serials only go forward. It reads a few records only.
+    fn last_until(
+        &self,
+        store: &dyn Store,
+        compare: impl Fn(&Record) -> Ordering,
+    ) -> Result<Option<Record>, SnapshotError> {
+        let (mut found, mut below, mut above) = (None, 0, self.next_number());
+        if let Some(latest) = self.latest()
+            && compare(latest) != Ordering::Greater
+        {
+            return Ok(Some(latest.clone()));
         }
-        self.check_next(&record)?;
-        self.head = Some(Sha256::of(bytes));
-        self.records.push(record);
-        Ok(())
-    }
-
-    /// Checks that a record continues this chain.
-    fn check_next(&self, record: &Record) -> Result<(), SnapshotError> {
-        if record.format != FORMAT {
-            return Err(self.broken("it has a format that this program does not know"));
-        }
-        if record.archive != self.archive {
-            return Err(self.broken("it is of another archive"));
-        }
-        if record.n != self.next_number() {
-            return Err(self.broken("its number is not that of its name"));
-        }
-        if record.previous != self.head {
-            return Err(self.broken("it does not name the hash of the record before it"));
-        }
-        if let Some(latest) = self.latest() {
-            if record.id <= latest.id {
-                return Err(self.broken("its id is not later than that of the record before it"));
+        while above - below > 1 {
+            let middle = below + (above - below) / 2;
+            let record = self.record(store, middle)?;
+            if compare(&record) == Ordering::Greater {
+                above = middle;
+            } else {
+                below = middle;
+                found = Some(record);
             }
-            if record.serial <= latest.serial {
-                return Err(self.broken("its serial is not later than that of the record before it"));
+        }
+        Ok(found)
+    }
+
+    /// The newest Date that clients may have seen of a suite, over gaps too: apt refuses to go back.
+    fn last_date(&self, store: &dyn Store, suite: &SuiteName) -> Result<Option<Timestamp>, SnapshotError> {
+        let mut next = self.latest().cloned();
+        while let Some(record) = next {
+            let date = record
+                .suites
+                .iter()
+                .find(|state| state.suite == *suite)
+                .map(|state| state.date);
+            if date.is_some() {
+                let renewed = Renewal::newest(store, &record)?.map(|renewal| renewal.date);
+                return Ok(date.max(renewed));
+            }
+            next = self.before(store, &record)?;
+        }
+        Ok(None)
+    }
+
+    /// The record that would follow. Its id, serial and Dates are later than all before, even when
+    /// the clock went back. The `date` of the given suites is not looked at; suites and indexes are
+    /// sorted here.
+    ///
+    /// # Errors
+    /// When the day has had its 99 snapshots, or a suite cannot be published as it is.
+    pub fn next(
+        &self,
+        store: &dyn Store,
+        mut suites: Vec<SuiteState>,
+        made: Made<'_>,
+    ) -> Result<Record, SnapshotError> {
+        let (latest, now) = (self.latest(), made.now);
+        let at = latest.map_or(now, |record| now.max(record.id.timestamp().plus(1)));
+        let serial = Serial::next(latest.map(|record| &record.serial), at).map_err(|source| SnapshotError::Full {
+            archive: self.archive.clone(),
+            source,
+        })?;
+        for state in &mut suites {
+            let last = self.last_date(store, &state.suite)?;
+            state.date = last.map_or(now, |last| now.max(last.plus(1)));
+            state.indexes.sort_by(|a, b| a.path.cmp(&b.path));
+        }
+        suites.sort_by(|a, b| a.suite.cmp(&b.suite));
+        let record = Record {
+            format: FORMAT,
+            archive: self.archive.clone(),
+            n: self.next_number(),
+            previous: self.head.as_ref().map(|head| head.sha256),
+            id: SnapshotId::at(at),
+            serial,
+            reason: made.reason.to_owned(),
+            made_by: made.by.to_owned(),
+            nonce: made.nonce.to_owned(),
+            valid_days: made.valid_days,
+            suites,
+        };
+        check_suites(&record.suites)?;
+        Ok(record)
+    }
+}
+
+/// How a record comes about.
+#[derive(Debug, Clone, Copy)]
+pub struct Made<'a> {
+    /// `Valid-Until` of its Release files, in days from the Date.
+    pub valid_days: Option<u32>,
+    /// Why, in one line.
+    pub reason: &'a str,
+    /// By which program.
+    pub by: &'a str,
+    /// Random: with it no two writers ever make the same record.
+    pub nonce: &'a str,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// See [`Chain::records`].
+#[derive(Debug)]
+pub struct Records<'a> {
+    chain: &'a Chain,
+    store: &'a dyn Store,
+    walk: Walk,
+    ended: bool,
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record, SnapshotError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended || self.walk.n >= self.chain.len() {
+            return None;
+        }
+        let next = self.read();
+        self.ended = next.is_err();
+        Some(next)
+    }
+}
+
+impl Records<'_> {
+    fn read(&mut self) -> Result<Record, SnapshotError> {
+        let archive = &self.chain.archive;
+        let (record, sha256) = load(self.store, archive, self.walk.n.saturating_add(1))?;
+        self.walk.check(archive, &record)?;
+        self.walk.continue_from(&record, sha256);
+        match &self.chain.head {
+            Some(head) if head.record.n == record.n && head.sha256 != sha256 => {
+                Err(SnapshotError::chain(&record.key(), "it changed while it was read"))
+            }
+            _ => Ok(record),
+        }
+    }
+}
+
+/// What the next record must continue.
+#[derive(Debug, Default)]
+struct Walk {
+    n: u64,
+    last: Option<(Sha256, SnapshotId, Serial)>,
+    dates: BTreeMap<SuiteName, Timestamp>,
+}
+
+impl Walk {
+    fn continue_from(&mut self, record: &Record, sha256: Sha256) {
+        self.n = record.n;
+        self.last = Some((sha256, record.id.clone(), record.serial.clone()));
+        let dates = record.suites.iter().map(|state| (state.suite.clone(), state.date));
+        self.dates.extend(dates);
+    }
+
+    fn check(&self, archive: &ArchiveName, record: &Record) -> Result<(), SnapshotError> {
+        let broken = |why: &str| {
+            Err(SnapshotError::chain(
+                &Key::record(archive, self.n.saturating_add(1)),
+                why,
+            ))
+        };
+        if record.previous != self.last.as_ref().map(|(sha256, ..)| *sha256) {
+            return broken("it does not name the hash of the record before it");
+        }
+        if let Some((_, id, serial)) = &self.last {
+            if record.id <= *id {
+                return broken("its id is not later than that of the record before it");
+            }
+            if record.serial <= *serial {
+                return broken("its serial is not later than that of the record before it");
             }
         }
         for state in &record.suites {
-            if self.last_date(&state.suite).is_some_and(|last| state.date <= last) {
+            if self.dates.get(&state.suite).is_some_and(|last| state.date <= *last) {
                 return Err(SnapshotError::suite(
                     &state.suite,
                     "its Date is not later than that of the record before it",
                 ));
             }
         }
-        check(record)
-    }
-
-    /// `Date` of the newest Release file of a suite, over gaps too: apt refuses to go back.
-    fn last_date(&self, suite: &SuiteName) -> Option<Timestamp> {
-        let in_record = |record: &Record| record.suites.iter().find(|s| s.suite == *suite).map(|s| s.date);
-        self.records.iter().rev().find_map(in_record)
-    }
-
-    fn broken(&self, why: &str) -> SnapshotError {
-        SnapshotError::Chain {
-            key: Key::record(&self.archive, self.next_number()),
-            why: why.to_owned(),
-        }
+        Ok(())
     }
 }
 
-/// The record that would follow a chain. Its id, serial and Dates are later than all before, even
-/// when the clock went back. The `date` of the given suites is not looked at; suites and indexes are sorted here.
-///
-/// `nonce` is random: with it no two writers ever make the same record.
-///
-/// # Errors
-/// When the day has had its 99 snapshots, or a suite cannot be published as it is.
-pub fn next(
-    chain: &Chain,
-    mut suites: Vec<SuiteState>,
-    valid_days: Option<u32>,
-    reason: &str,
-    made_by: &str,
-    nonce: &str,
-    now: Timestamp,
-) -> Result<Record, SnapshotError> {
-    let latest = chain.latest();
-    let at = latest.map_or(now, |record| now.max(record.id.timestamp().plus(1)));
-    let serial = Serial::next(latest.map(|record| &record.serial), at).map_err(|source| SnapshotError::Full {
-        archive: chain.archive.clone(),
-        source,
-    })?;
-    for state in &mut suites {
-        state.date = chain.last_date(&state.suite).map_or(now, |last| now.max(last.plus(1)));
-        state.indexes.sort_by(|a, b| a.path.cmp(&b.path));
-    }
-    suites.sort_by(|a, b| a.suite.cmp(&b.suite));
-    let record = Record {
-        format: FORMAT,
-        archive: chain.archive.clone(),
-        n: chain.next_number(),
-        previous: chain.head,
-        id: SnapshotId::at(at),
-        serial,
-        reason: reason.to_owned(),
-        made_by: made_by.to_owned(),
-        nonce: nonce.to_owned(),
-        valid_days,
-        suites,
+/// Record `n`, and its SHA-256.
+fn load(store: &dyn Store, archive: &ArchiveName, n: u64) -> Result<(Record, Sha256), SnapshotError> {
+    let key = Key::record(archive, n);
+    let Some((record, sha256)) = entry::load::<Record>(store, &key)? else {
+        return Err(SnapshotError::chain(&key, "it is missing, and a later record is there"));
     };
-    chain.check_next(&record)?;
-    Ok(record)
-}
-
-/// Makes a record the archive's next: the only commit point. After an error the outcome is unknown,
-/// and committing the same record again tells.
-///
-/// # Errors
-/// The store's failure.
-pub fn commit(store: &dyn Store, record: &Record) -> Result<Committed, SnapshotError> {
-    let key = Key::record(&record.archive, record.n);
-    let bytes = json::canonical("snapshot record", record).map_err(|source| SnapshotError::Record {
-        key: key.clone(),
-        source,
-    })?;
-    Ok(match store.create(&key, &bytes)? {
-        Created::Yes => Committed::Yes,
-        Created::No => Committed::Conflict,
-    })
-}
-
-fn read(store: &dyn Store, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-    match store.get(key, LARGEST) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(StoreError::Missing(_)) => Ok(None),
-        Err(error) => Err(error),
+    if record.format != FORMAT {
+        return Err(SnapshotError::chain(
+            &key,
+            "it has a format that this program does not know",
+        ));
     }
+    check_suites(&record.suites)?;
+    Ok((record, sha256))
 }

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Record, SnapshotError, SuiteState};
+use super::{SnapshotError, SuiteState};
 use crate::domain::{RelPath, Serial};
 
-/// Checks a record on its own.
-pub(super) fn check(record: &Record) -> Result<(), SnapshotError> {
+/// Checks the suites of a record or of a tag on their own.
+pub(super) fn check_suites(suites: &[SuiteState]) -> Result<(), SnapshotError> {
     let mut names = BTreeSet::new();
-    for state in &record.suites {
+    for state in suites {
         let bad = |why: &str| Err(SnapshotError::suite(&state.suite, why));
         if !names.insert(state.suite.as_str()) {
             return bad("it is there twice");
@@ -19,10 +19,12 @@ pub(super) fn check(record: &Record) -> Result<(), SnapshotError> {
         }
         check_suite(state)?;
     }
-    if !record.suites.is_sorted_by(|a, b| a.suite < b.suite) {
-        return first(record, "the suites are not sorted");
+    if let Some(first) = suites.first()
+        && !suites.is_sorted_by(|a, b| a.suite < b.suite)
+    {
+        return Err(SnapshotError::suite(&first.suite, "the suites are not sorted"));
     }
-    for state in &record.suites {
+    for state in suites {
         let mut above = state.suite.as_str();
         while let Some((parent, _)) = above.rsplit_once('/') {
             if names.contains(parent) {
@@ -35,13 +37,6 @@ pub(super) fn check(record: &Record) -> Result<(), SnapshotError> {
         }
     }
     Ok(())
-}
-
-fn first(record: &Record, why: &str) -> Result<(), SnapshotError> {
-    match record.suites.first() {
-        Some(state) => Err(SnapshotError::suite(&state.suite, why)),
-        None => Ok(()),
-    }
 }
 
 fn check_suite(state: &SuiteState) -> Result<(), SnapshotError> {

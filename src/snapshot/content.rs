@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{IndexFile, Record, SnapshotError, SuiteState};
+use super::{IndexFile, SnapshotError, SuiteState};
 use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
 use crate::format::compress::{Compression, decompress};
 use crate::format::json;
@@ -11,13 +11,13 @@ use crate::store::{Key, Store, StoreError};
 /// The identity of what a snapshot holds: a SHA-256 over the names of its suites and the paths and
 /// hashes of their indexes. Renewing a snapshot keeps it; any other change does not.
 #[must_use]
-pub fn content_digest(record: &Record) -> Sha256 {
+pub fn content_digest(suites: &[SuiteState]) -> Sha256 {
     #[derive(Serialize)]
     struct Content<'a> {
         suite: &'a SuiteName,
         indexes: &'a [IndexFile],
     }
-    let contents: Vec<_> = record.suites.iter().map(content).collect();
+    let contents: Vec<_> = suites.iter().map(content).collect();
     fn content(state: &SuiteState) -> Content<'_> {
         Content {
             suite: &state.suite,

@@ -1,6 +1,6 @@
 //! What is wrong with a snapshot, a chain of them, or a name for one.
 
-use crate::domain::{ArchiveName, Coded, DomainError, Kind, RelPath, SnapshotName, SuiteName, escape};
+use crate::domain::{ArchiveName, Coded, DomainError, Kind, RelPath, SnapshotName, SuiteName, TagName, escape};
 use crate::format::FormatError;
 use crate::store::{Key, StoreError};
 
@@ -50,6 +50,14 @@ pub enum SnapshotError {
         /// What was asked for.
         name: Box<SnapshotName>,
     },
+    /// A tag that has only some of a snapshot's packages, where a whole snapshot is meant.
+    #[error("the tag `{tag}` of `{archive}` has only some of a snapshot's packages")]
+    Partial {
+        /// Which archive.
+        archive: ArchiveName,
+        /// Which tag.
+        tag: TagName,
+    },
     /// A name that the suite does not list, or lists without keeping the file.
     #[error("suite `{suite}` does not keep an index `{path}`")]
     NotKept {
@@ -76,6 +84,13 @@ impl SnapshotError {
         }
     }
 
+    pub(super) fn chain(key: &Key, why: impl Into<String>) -> Self {
+        Self::Chain {
+            key: key.clone(),
+            why: why.into(),
+        }
+    }
+
     pub(crate) fn suite(suite: &SuiteName, why: impl AsRef<str>) -> Self {
         Self::Suite {
             suite: suite.clone(),
@@ -95,6 +110,7 @@ impl Coded for SnapshotError {
             Self::NotFound { .. } => "E-SNAPSHOT-005",
             Self::NotKept { .. } => "E-SNAPSHOT-006",
             Self::Damaged { .. } => "E-SNAPSHOT-007",
+            Self::Partial { .. } => "E-SNAPSHOT-008",
         }
     }
     fn kind(&self) -> Kind {
@@ -102,7 +118,7 @@ impl Coded for SnapshotError {
             Self::Store(error) => error.kind(),
             Self::Record { .. } | Self::Chain { .. } | Self::Suite { .. } | Self::Damaged { .. } => Kind::Verification,
             Self::Full { .. } => Kind::Conflict,
-            Self::NotFound { .. } | Self::NotKept { .. } => Kind::Usage,
+            Self::NotFound { .. } | Self::NotKept { .. } | Self::Partial { .. } => Kind::Usage,
         }
     }
     fn hint(&self) -> Option<String> {
@@ -112,6 +128,7 @@ impl Coded for SnapshotError {
             Self::NotFound { archive, .. } => {
                 Some(format!("`assay snapshot list {archive}` prints the ones there are"))
             }
+            Self::Partial { .. } => Some("name a snapshot by its id or serial".to_owned()),
             Self::Damaged { .. } => Some("`assay verify` names all that is damaged".to_owned()),
             _ => None,
         }

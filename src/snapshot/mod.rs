@@ -1,18 +1,26 @@
-//! Snapshots: records, ids, names, the chain (DESIGN §4, §5).
+//! Snapshots: records, renewals, tags, ids, names, the chain (DESIGN §4, §5).
 //!
 //! Owns what a snapshot is and which name means which. Record `n` is created if absent: that is the
-//! only commit point of an archive and the lock between writers. After a crash there is the record,
-//! whole, or none. Publishes nothing, signs nothing.
+//! only commit point of an archive and the lock between writers; renewals and tags are made in the
+//! same way. After a crash there is an entry, whole, or none. Publishes nothing, signs nothing.
 
 mod chain;
 mod check;
 mod content;
+mod edition;
+mod entry;
 mod error;
 mod record;
+mod renewal;
+mod tag;
 
-pub use chain::{Chain, Committed, commit, next};
+pub use chain::{Chain, Made, Records};
 pub use check::is_descriptive;
 pub(crate) use content::upstream_inrelease_path;
 pub use content::{content_digest, index_key, kept_index, read_index, read_plain_index, upstream_inrelease_key};
+pub use edition::{Edition, EditionName};
+pub use entry::{Committed, Entry, commit};
 pub use error::SnapshotError;
 pub use record::{IndexFile, Record, SuiteState, UpstreamRelease};
+pub use renewal::Renewal;
+pub use tag::{TagRecord, TaggedRecord};

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Entry;
 use crate::domain::{
     Architecture, ArchiveName, Component, Digest, Fingerprint, RelPath, Serial, Sha256, SnapshotId, SuiteName,
     Timestamp,
 };
+use crate::store::Key;
 
 /// Snapshot `n` of an archive. Canonical JSON; record `n` names the hash of record `n − 1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,24 @@ pub struct Record {
     pub valid_days: Option<u32>,
     /// The suites, sorted by name.
     pub suites: Vec<SuiteState>,
+}
+
+impl Entry for Record {
+    fn archive(&self) -> &ArchiveName {
+        &self.archive
+    }
+
+    fn key(&self) -> Key {
+        Key::record(&self.archive, self.n)
+    }
+
+    fn title(&self) -> String {
+        format!("record {} {}", self.archive, self.n)
+    }
+
+    fn made_at(&self) -> Timestamp {
+        self.id.timestamp()
+    }
 }
 
 /// One suite of a snapshot.
@@ -87,4 +107,8 @@ pub struct UpstreamRelease {
     pub verified_at: Timestamp,
     /// The base URL it came from.
     pub uri: String,
+    /// Upstream's own index files that ours were selected from, kept by hash: every stanza of ours is
+    /// one of theirs, byte for byte. Empty when the suite's indexes are upstream's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexFile>,
 }

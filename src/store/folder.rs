@@ -39,6 +39,8 @@ pub(super) struct Root {
 pub(super) struct Found {
     pub(super) size: u64,
     pub(super) modified: Timestamp,
+    /// Which file of the disk it is: the same for all its names.
+    pub(super) inode: (u64, u64),
 }
 
 impl Root {
@@ -344,6 +346,7 @@ fn plain(stat: &Stat) -> io::Result<Option<Found>> {
         FileType::RegularFile => Ok(Some(Found {
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             modified: modified(stat),
+            inode: (stat.st_dev, stat.st_ino),
         })),
         FileType::Directory => Ok(None),
         FileType::Symlink => Err(not_ours("a symbolic link")),

@@ -191,6 +191,16 @@ impl Store for LocalStore {
             .ok_or_else(|| StoreError::Missing(from.clone()))
     }
 
+    fn is_same(&self, a: &Key, b: &Key) -> Result<Option<bool>, StoreError> {
+        let look = |key: &Key| self.look(key).map_err(failed("look at", key));
+        match (look(a)?, look(b)?) {
+            (Some(a), Some(b)) if a.inode == b.inode => Ok(Some(true)),
+            // Where links cannot be made they are copies.
+            (Some(a), Some(b)) if a.size == b.size => Ok(None),
+            _ => Ok(Some(false)),
+        }
+    }
+
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
         self.try_delete(key).map_err(failed("remove", key))
     }

@@ -17,7 +17,9 @@ pub use url::open_store;
 use std::io::Read;
 use std::path::PathBuf;
 
-use crate::domain::{ArchiveName, Coded, Digest, Kind, ObjectName, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
+use crate::domain::{
+    ArchiveName, Coded, Digest, Kind, ObjectName, PoolPath, RelPath, Sha256, SuiteName, TagName, Timestamp,
+};
 
 /// The name of an object: segments of `[A-Za-z0-9][A-Za-z0-9.+~_@:,=-]*` joined by `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,6 +98,36 @@ impl Key {
     #[must_use]
     pub fn record(archive: &ArchiveName, n: u64) -> Self {
         Self::joined(&["state", archive.as_str(), &format!("{n}.json")])
+    }
+
+    /// Renewal `k` of snapshot `n` of an archive.
+    #[must_use]
+    pub fn renewal(archive: &ArchiveName, n: u64, k: u64) -> Self {
+        Self::joined(&[
+            "state",
+            archive.as_str(),
+            "renewals",
+            &n.to_string(),
+            &format!("{k}.json"),
+        ])
+    }
+
+    /// The prefix of an archive's tags, for listing.
+    #[must_use]
+    pub fn tags(archive: &ArchiveName) -> String {
+        format!("state/{archive}/tags")
+    }
+
+    /// A tag of an archive.
+    #[must_use]
+    pub fn tag(archive: &ArchiveName, tag: &TagName) -> Self {
+        Self::joined(&["state", archive.as_str(), "tags", &format!("{tag}.json")])
+    }
+
+    /// The archive key's signature on an entry of its state, by the entry's hash.
+    #[must_use]
+    pub fn signature(archive: &ArchiveName, entry: &Sha256) -> Self {
+        Self::joined(&["state", archive.as_str(), "signatures", &entry.hex()])
     }
 
     /// A file that is not public: build outputs that wait for a decision, by hash.
@@ -204,6 +236,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Missing` when `from` is not there; the backend's failure.
     fn link(&self, from: &Key, to: &Key) -> Result<(), StoreError>;
+
+    /// Whether two names are one object, as `link` makes them; none where the store cannot tell
+    /// without reading both.
+    ///
+    /// # Errors
+    /// The backend's failure.
+    fn is_same(&self, a: &Key, b: &Key) -> Result<Option<bool>, StoreError>;
 
     /// Removes an object; one that is not there is no error.
     ///

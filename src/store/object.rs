@@ -198,6 +198,10 @@ impl Store for ObjectStore {
         )
     }
 
+    fn is_same(&self, _a: &Key, _b: &Key) -> Result<Option<bool>, StoreError> {
+        Ok(None)
+    }
+
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
         match self.run("remove", key, |client, path| async move { client.delete(&path).await }) {
             Err(StoreError::Missing(_)) => Ok(()),

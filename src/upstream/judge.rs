@@ -108,6 +108,7 @@ fn freshness(
         signers: signed.signers.clone(),
         verified_at: now,
         uri: uri.to_owned(),
+        indexes: Vec::new(),
     })
 }
 

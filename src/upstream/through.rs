@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::pull::bug;
 use super::{Client, PoolIndex, UpstreamError, fetch_pool_file};
 use crate::domain::{ArchiveName, Digest, PoolPath};
-use crate::snapshot::{Chain, Record};
+use crate::snapshot::Chain;
 use crate::store::{Key, Store};
 
 /// The pool of a lazy mirror. Share it: it makes many who wait for one file wait for one download.
@@ -25,8 +25,8 @@ struct Known {
     index: PoolIndex,
     /// The number of the newest record that was read.
     newest: u64,
-    /// Records not looked into yet, oldest first.
-    older: Vec<Record>,
+    /// Records not looked into yet, from their newest down to their oldest; ranges with the newest last.
+    older: Vec<(u64, u64)>,
 }
 
 /// One download that others may wait for.
@@ -84,33 +84,33 @@ impl PullThrough {
         if let Some(digest) = known.index.get(path) {
             return Ok(Some(digest));
         }
-        self.read_newer(&mut known)?;
+        let chain = Chain::load(self.store.as_ref(), &self.archive)?;
+        self.read_newer(&mut known, &chain)?;
         loop {
             if let Some(digest) = known.index.get(path) {
                 return Ok(Some(digest));
             }
-            let Some(record) = known.older.pop() else {
+            let Some((newest, oldest)) = known.older.pop() else {
                 return Ok(None);
             };
+            let record = chain.record(self.store.as_ref(), newest)?;
+            if newest > oldest {
+                known.older.push((newest - 1, oldest));
+            }
             known.index.add_older(self.store.as_ref(), &self.archive, &record)?;
         }
     }
 
-    fn read_newer(&self, known: &mut Known) -> Result<(), UpstreamError> {
-        let next = Key::record(&self.archive, known.newest.saturating_add(1));
-        if self.store.head(&next)?.is_none() {
+    fn read_newer(&self, known: &mut Known, chain: &Chain) -> Result<(), UpstreamError> {
+        let Some(newest) = chain.latest().filter(|latest| latest.n > known.newest) else {
             return Ok(());
-        }
-        let chain = Chain::load(self.store.as_ref(), &self.archive)?;
-        let mut newer: Vec<&Record> = chain
-            .records()
-            .iter()
-            .filter(|record| record.n > known.newest)
-            .collect();
-        let Some(newest) = newer.pop() else { return Ok(()) };
+        };
         known.index.add_newer(self.store.as_ref(), &self.archive, newest)?;
+        let between = (newest.n.saturating_sub(1), known.newest.saturating_add(1));
+        if between.0 >= between.1 {
+            known.older.push(between);
+        }
         known.newest = newest.n;
-        known.older.extend(newer.into_iter().cloned());
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::editions::editions;
 use super::evidence::decision;
 use super::objects::{Damaged, intact, package_indexes, stem};
 use super::{Anchor, Anchors, Problem, Report};
@@ -44,8 +45,8 @@ pub(super) fn check(
         decided: BTreeMap::new(),
         derived: BTreeSet::new(),
     };
-    for state in chain.records().iter().flat_map(|record| &record.suites) {
-        check.suite(state, report);
+    for state in editions(store, chain).flat_map(|edition| edition.suites) {
+        check.suite(&state, report);
     }
     report.packages += check.derived.len() as u64;
 }

@@ -7,6 +7,7 @@
 
 mod anchors;
 mod custom;
+mod editions;
 mod evidence;
 mod objects;
 mod releases;
@@ -32,7 +33,7 @@ pub fn verify(
     progress: &Progress,
 ) -> Result<Report, VerifyError> {
     let mut report = Report::default();
-    let chains = objects::chains(store, anchors, &mut report);
+    let chains = editions::chains(store, anchors, &mut report);
     let damaged = objects::check(store, anchors, &chains, progress, &mut report)?;
     for (anchor, chain) in &chains {
         releases::check(store, anchor, chain, &damaged, now, &mut report);

@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
+use super::editions::editions;
 use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
 use crate::format::packages::pool_files;
 use crate::host::Progress;
-use crate::publish::check_vouched;
-use crate::snapshot::{
-    Chain, IndexFile, Record, SnapshotError, SuiteState, index_key, read_plain_index, upstream_inrelease_key,
-};
+use crate::snapshot::{Chain, Edition, IndexFile, SuiteState, index_key, read_plain_index, upstream_inrelease_key};
 use crate::store::{Key, Meta, Store, hash_stream};
 
 /// What the bytes of an object must be. Content-addressed names say no size.
@@ -44,32 +42,6 @@ impl Damaged {
     }
 }
 
-/// The chains of all archives; one that is broken is reported and left out.
-pub(super) fn chains<'a>(store: &dyn Store, anchors: &'a Anchors, report: &mut Report) -> Vec<(&'a Anchor, Chain)> {
-    let mut chains = Vec::new();
-    for anchor in &anchors.archives {
-        match Chain::load(store, &anchor.name) {
-            Ok(chain) => {
-                report.snapshots += chain.records().len() as u64;
-                for record in chain.records() {
-                    if let Err(error) = check_vouched(store, record, &anchor.keyring) {
-                        report.problem(Problem::RECORD, Key::record(&anchor.name, record.n), error);
-                    }
-                }
-                chains.push((anchor, chain));
-            }
-            Err(error) => report.problem(Problem::RECORD, record_of(&error, &anchor.name), error),
-        }
-    }
-    chains
-}
-
-fn record_of(error: &SnapshotError, archive: &ArchiveName) -> String {
-    error
-        .object()
-        .map_or_else(|| format!("state/{archive}"), ToString::to_string)
-}
-
 /// Hashes every object that something names; reports those that differ, are missing, or that
 /// nothing names.
 pub(super) fn check(
@@ -92,12 +64,12 @@ pub(super) fn check(
         .map(|anchor| anchor.name.as_str())
         .collect();
     for (anchor, chain) in chains {
-        for record in chain.records() {
-            expect_indexes(chain.archive(), record, &mut expected);
+        for edition in editions(store, chain) {
+            expect_indexes(&edition, &mut expected);
         }
         // All of these must be there: a published snapshot is whole.
         required.extend(expected.keys().cloned());
-        places.extend(signed_places(chain));
+        places.extend(signed_places(store, chain));
         let pool = expect_pool(store, anchor, chain, &listing, report);
         if matches!(anchor.kind, AnchorKind::Custom { .. }) {
             required.extend(pool.files.keys().cloned());
@@ -148,42 +120,51 @@ fn named_by_hash(name: &str) -> Option<Sha256> {
     }
 }
 
-/// The index files of one record, under all their names. A file at the head that a newer record no
-/// longer has keeps the bytes of the last record that had it: so the newest comes last.
-fn expect_indexes(archive: &ArchiveName, record: &Record, expected: &mut BTreeMap<String, Expected>) {
-    let serial = record.serial.as_str();
-    for state in &record.suites {
+/// The index files of one edition, under all their names. A file at the head that a newer snapshot no
+/// longer has keeps the bytes of the last one that had it: so the newest comes last.
+fn expect_indexes(edition: &Edition, expected: &mut BTreeMap<String, Expected>) {
+    let (archive, name, head) = (&edition.archive, edition.name.as_str(), edition.number.is_some());
+    for state in &edition.suites {
         let suite = &state.suite;
         let mut expect = |key: Key, digest: Digest| expected.insert(key.as_str().to_owned(), digest.into());
         for index in state.indexes.iter().filter(|index| index.kept) {
             let (path, digest) = (&index.path, index.digest);
             expect(index_key(archive, suite, index), digest);
-            expect(Key::by_hash_named(archive, suite, serial, path, &digest.sha256), digest);
-            expect(Key::dists_named(archive, suite, serial, path), digest);
-            expect(Key::dists(archive, suite, path), digest);
+            expect(Key::by_hash_named(archive, suite, name, path, &digest.sha256), digest);
+            expect(Key::dists_named(archive, suite, name, path), digest);
+            if head {
+                expect(Key::dists(archive, suite, path), digest);
+            }
         }
         if let (Some(upstream), Ok(path)) = (&state.upstream, RelPath::new("upstream/InRelease")) {
             let digest = upstream.inrelease;
             expect(upstream_inrelease_key(archive, suite, &digest), digest);
-            expect(Key::dists_named(archive, suite, serial, &path), digest);
-            expect(Key::dists(archive, suite, &path), digest);
+            expect(Key::dists_named(archive, suite, name, &path), digest);
+            if head {
+                expect(Key::dists(archive, suite, &path), digest);
+            }
+            for index in &upstream.indexes {
+                expect(index_key(archive, suite, index), index.digest);
+            }
         }
     }
 }
 
 /// The signed files of every snapshot, and the trace: `releases` judges what they say.
-fn signed_places(chain: &Chain) -> BTreeSet<String> {
+fn signed_places(store: &dyn Store, chain: &Chain) -> BTreeSet<String> {
     let archive = chain.archive();
     let mut places = BTreeSet::from([Key::trace(archive).to_string()]);
-    for (record, state) in chain
-        .records()
-        .iter()
-        .flat_map(|r| r.suites.iter().map(move |s| (r, s)))
-    {
-        for file in ["InRelease", "Release", "Release.gpg"] {
-            let Ok(path) = RelPath::new(file) else { continue };
-            places.insert(Key::dists(archive, &state.suite, &path).to_string());
-            places.insert(Key::dists_named(archive, &state.suite, record.serial.as_str(), &path).to_string());
+    let files = ["InRelease", "Release", "Release.gpg"].map(RelPath::new);
+    for edition in editions(store, chain) {
+        for (state, path) in edition
+            .suites
+            .iter()
+            .flat_map(|s| files.iter().flatten().map(move |f| (s, f)))
+        {
+            if edition.number.is_some() {
+                places.insert(Key::dists(archive, &state.suite, path).to_string());
+            }
+            places.insert(Key::dists_named(archive, &state.suite, edition.name.as_str(), path).to_string());
         }
     }
     places
@@ -210,11 +191,8 @@ fn expect_pool(store: &dyn Store, anchor: &Anchor, chain: &Chain, listing: &[Met
     let all = matches!(anchor.kind, AnchorKind::Custom { .. });
     let mut pool = Pool::default();
     let mut read = BTreeSet::new();
-    for (suite, state) in chain
-        .records()
-        .iter()
-        .flat_map(|r| r.suites.iter().map(|s| (&s.suite, s)))
-    {
+    for state in editions(store, chain).flat_map(|edition| edition.suites) {
+        let (suite, state) = (&state.suite, &state);
         for forms in package_indexes(state) {
             let new = forms.first().is_some_and(|index| read.insert(index.digest.sha256));
             if !new || (there.is_empty() && !all) {

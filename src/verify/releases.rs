@@ -1,13 +1,14 @@
 //! Release files: signed by the archive's key, saying what the record says, not expired; and for
 //! mirrors, every index covered by upstream's own signature.
 
+use super::editions::{editions, entry_key, is_newest};
 use super::objects::Damaged;
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{RelPath, Timestamp};
 use crate::format::release::Release;
 use crate::index::release::release_text;
 use crate::publish;
-use crate::snapshot::{Chain, Record, SuiteState, UpstreamRelease, upstream_inrelease_key};
+use crate::snapshot::{Chain, SuiteState, UpstreamRelease, upstream_inrelease_key};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
 
@@ -18,14 +19,15 @@ const LARGEST: u64 = 10_000_000;
 struct Place<'a> {
     archive: &'a Anchor,
     state: &'a SuiteState,
-    serial: Option<&'a str>,
+    /// The edition's; none at the head.
+    name: Option<&'a str>,
 }
 
 impl Place<'_> {
     fn key(&self, file: &str) -> Option<Key> {
         let path = RelPath::new(file).ok()?;
-        Some(match self.serial {
-            Some(serial) => Key::dists_named(&self.archive.name, &self.state.suite, serial, &path),
+        Some(match self.name {
+            Some(name) => Key::dists_named(&self.archive.name, &self.state.suite, name, &path),
             None => Key::dists(&self.archive.name, &self.state.suite, &path),
         })
     }
@@ -39,26 +41,26 @@ pub(super) fn check(
     now: Timestamp,
     report: &mut Report,
 ) {
-    if let Some(latest) = chain.latest()
-        && !publish::is_published(store, latest).unwrap_or(false)
+    if let Some(latest) = chain.latest_edition()
+        && !publish::is_published(store, &latest).unwrap_or(false)
     {
         let why = format!(
-            "it does not name the newest serial, {}: run `assay publish`",
-            latest.serial
+            "it does not name the newest serial, {}, and its Date: run `assay publish`",
+            latest.name
         );
         report.problem(Problem::RELEASE, Key::trace(&anchor.name), why);
     }
-    for record in chain.records() {
-        let newest = chain.latest().is_some_and(|latest| latest.n == record.n);
-        for state in &record.suites {
-            let serial = Some(record.serial.as_str());
-            for serial in if newest { vec![serial, None] } else { vec![serial] } {
+    for edition in editions(store, chain) {
+        let newest = is_newest(chain, &edition);
+        for state in &edition.suites {
+            let name = Some(edition.name.as_str());
+            for name in if newest { vec![name, None] } else { vec![name] } {
                 let place = Place {
                     archive: anchor,
                     state,
-                    serial,
+                    name,
                 };
-                if let Err(problem) = check_place(store, &place, record, now) {
+                if let Err(problem) = check_place(store, &place, edition.valid_days, now) {
                     report.problems.push(problem);
                 }
                 report.releases += 1;
@@ -66,7 +68,7 @@ pub(super) fn check(
             let mirror = matches!(anchor.kind, AnchorKind::Mirror { .. });
             if mirror && state.upstream.is_none() {
                 let why = format!("it names no InRelease of upstream's for `{}`", state.suite);
-                report.problem(Problem::UPSTREAM, Key::record(&anchor.name, record.n), why);
+                report.problem(Problem::UPSTREAM, entry_key(&edition), why);
             }
             if let (true, Some(upstream)) = (mirror, &state.upstream)
                 && !damaged.has(&upstream_inrelease_key(&anchor.name, &state.suite, &upstream.inrelease))
@@ -79,11 +81,11 @@ pub(super) fn check(
 }
 
 /// InRelease, Release and Release.gpg at one place.
-fn check_place(store: &dyn Store, place: &Place<'_>, record: &Record, now: Timestamp) -> Result<(), Problem> {
+fn check_place(store: &dyn Store, place: &Place<'_>, valid_days: Option<u32>, now: Timestamp) -> Result<(), Problem> {
     let anchor = place.archive;
     let inrelease = place.key("InRelease").ok_or_else(|| bad_suite(place))?;
     let text = signed_text(store, anchor, &inrelease, now)?.text;
-    matches_record(&text, place.state, record).map_err(|why| Problem::new(Problem::RELEASE, &inrelease, why))?;
+    matches_record(&text, place.state, valid_days).map_err(|why| Problem::new(Problem::RELEASE, &inrelease, why))?;
 
     let plain = place.key("Release").ok_or_else(|| bad_suite(place))?;
     let release = get(store, &plain)?;
@@ -104,12 +106,8 @@ fn check_place(store: &dyn Store, place: &Place<'_>, record: &Record, now: Times
         .map_err(|error| Problem::new(Problem::SIGNATURE, &detached, error))?;
 
     // An old snapshot's dates are for `renew`, and for clients that pin it; the newest must be fresh.
-    let newest = place.serial.is_none();
-    if newest
-        && record
-            .valid_days
-            .is_some_and(|days| place.state.date.plus_days(days) <= now)
-    {
+    let newest = place.name.is_none();
+    if newest && valid_days.is_some_and(|days| place.state.date.plus_days(days) <= now) {
         let why = "its Valid-Until has passed, clients refuse it: run `assay mirror` or `assay publish`";
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
     }
@@ -138,8 +136,8 @@ pub(super) fn get(store: &dyn Store, key: &Key) -> Result<Vec<u8>, Problem> {
 
 /// Whether a Release text is the one that the record gives. `Snapshots:` is a URL of the site that
 /// publishes, which a copy elsewhere cannot know: it binds nothing.
-pub(super) fn matches_record(text: &[u8], state: &SuiteState, record: &Record) -> Result<(), String> {
-    let wanted = release_text(state, record.valid_days, None);
+pub(super) fn matches_record(text: &[u8], state: &SuiteState, valid_days: Option<u32>) -> Result<(), String> {
+    let wanted = release_text(state, valid_days, None);
     let lines = |bytes: &[u8]| -> Vec<String> {
         let text = String::from_utf8_lossy(bytes).into_owned();
         text.lines()

@@ -61,6 +61,8 @@ impl Problem {
 pub struct Report {
     /// Snapshots whose records were read.
     pub snapshots: u64,
+    /// Tags that were read.
+    pub tags: u64,
     /// Release files whose signatures were checked.
     pub releases: u64,
     /// Objects that were hashed.

@@ -11,7 +11,7 @@ use crate::domain::{PackageName, RelPath, Sha256, SnapshotName, Timestamp};
 use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
 use crate::publish::{DECISIONS, parse_decisions};
-use crate::snapshot::{Chain as Snapshots, Record, SuiteState, kept_index, read_plain_index};
+use crate::snapshot::{Chain as Snapshots, Edition, SuiteState, kept_index, read_plain_index};
 use crate::source::{Declaration, SourceKeys, check, fetch_declared};
 use crate::store::{Key, Store, hash_stream};
 
@@ -80,7 +80,7 @@ impl Chain {
 #[derive(Debug)]
 pub struct Found<'a> {
     anchor: &'a Anchor,
-    record: Record,
+    edition: Edition,
     state: SuiteState,
     index: RelPath,
     binary: Binary,
@@ -97,15 +97,15 @@ pub fn find<'a>(store: &dyn Store, anchors: &'a Anchors, subject: &Subject) -> R
         let Ok(chain) = Snapshots::load(store, &anchor.name) else {
             continue;
         };
-        let Ok(record) = chain.resolve(&SnapshotName::Latest) else {
+        let Some(edition) = chain.latest_edition() else {
             continue;
         };
-        for state in &record.suites {
-            if let Some((index, binary)) = in_suite(store, record, state, subject) {
-                let (record, state) = (record.clone(), state.clone());
+        for state in &edition.suites {
+            if let Some((index, binary)) = in_suite(store, &edition, state, subject) {
+                let (edition, state) = (edition.clone(), state.clone());
                 return Ok(Some(Found {
                     anchor,
-                    record,
+                    edition,
                     state,
                     index,
                     binary,
@@ -116,7 +116,7 @@ pub fn find<'a>(store: &dyn Store, anchors: &'a Anchors, subject: &Subject) -> R
     Ok(None)
 }
 
-fn in_suite(store: &dyn Store, record: &Record, state: &SuiteState, subject: &Subject) -> Option<(RelPath, Binary)> {
+fn in_suite(store: &dyn Store, edition: &Edition, state: &SuiteState, subject: &Subject) -> Option<(RelPath, Binary)> {
     let mut best: Option<(RelPath, Binary)> = None;
     for component in &state.components {
         for architecture in &state.architectures {
@@ -124,7 +124,7 @@ fn in_suite(store: &dyn Store, record: &Record, state: &SuiteState, subject: &Su
             let Some(index) = kept_index(state, &plain) else {
                 continue;
             };
-            let Ok(text) = read_plain_index(store, &record.archive, &state.suite, index) else {
+            let Ok(text) = read_plain_index(store, &edition.archive, &state.suite, index) else {
                 continue;
             };
             for stanza in Stanzas::new(&text).flatten() {
@@ -205,14 +205,14 @@ fn hop(name: &'static str, outcome: Result<String, Problem>) -> Hop {
 fn release(store: &dyn Store, found: &Found<'_>, now: Timestamp) -> Hop {
     let signed = || {
         let path = RelPath::new("InRelease").map_err(|error| Problem::new(Problem::RECORD, "InRelease", error))?;
-        let serial = found.record.serial.as_str();
+        let serial = found.edition.name.as_str();
         let key = Key::dists_named(&found.anchor.name, &found.state.suite, serial, &path);
         let verified = signed_text(store, found.anchor, &key, now)?;
         // What is signed is what the record says: so its hashes, by which the index was read, are signed.
-        matches_record(&verified.text, &found.state, &found.record)
+        matches_record(&verified.text, &found.state, found.edition.valid_days)
             .map_err(|why| Problem::new(Problem::RELEASE, &key, why))?;
         let signers: Vec<&str> = verified.signers.iter().map(|s| s.primary.as_str()).collect();
-        let (archive, serial) = (&found.anchor.name, &found.record.serial);
+        let (archive, serial) = (&found.anchor.name, &found.edition.name);
         Ok(format!(
             "snapshot {archive}@{serial} of {}, signed by {}",
             found.state.date,
@@ -364,7 +364,7 @@ fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &crate::en
                 Snapshots::load(store, archive).map_err(|error| Problem::new(Problem::RECORD, archive, error))?;
             let name = SnapshotName::Serial(input.locked.serial.clone());
             let record = chain
-                .resolve(&name)
+                .resolve(store, &name)
                 .map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
             for state in record.suites.iter().filter(|state| state.suite == input.locked.suite) {
                 if let Some(upstream) = &state.upstream {

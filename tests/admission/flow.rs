@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use assay::admission::{Offered, identity};
-use assay::domain::{Coded as _, Digest, Kind, SnapshotName};
+use assay::domain::{Coded as _, Digest, Kind};
 use assay::format::dsse::{Envelope, IN_TOTO};
 use assay::format::intoto::{Statement, Summary, VerificationResult};
 use assay::format::json;
 use assay::publish::{
     DECISIONS, GateError, add_record, admit, hold, inspect, load_records, read_decisions, read_document,
 };
-use assay::snapshot::{Chain, read_index};
+use assay::snapshot::{Chain, EditionName, read_index};
 use assay::store::{Key, Store};
 use assay::trust::{Ed25519Key, verify_envelope};
 
@@ -76,7 +76,7 @@ fn what_is_admitted_is_what_apt_gets_with_its_decision_beside_it() {
     let before = site.objects("");
     let again = site.admit(&built).unwrap();
     assert_eq!(again.decision_sha256, None, "there was nothing to decide");
-    assert_eq!(again.published.unwrap().serial, published.serial);
+    assert_eq!(again.published.unwrap().name, published.name);
     assert_eq!(site.objects(""), before, "nothing changed");
 }
 
@@ -98,7 +98,7 @@ fn one_changed_byte_is_refused_signed_and_changes_nothing_else() {
     };
     let (_, evidence) = site.prepare(&built);
     let public = site.objects("custom/pool");
-    let records = Chain::load(&site.store, &site.archive).unwrap().records().len();
+    let records = Chain::load(&site.store, &site.archive).unwrap().len();
     let admission = admit(
         &site.gate(),
         &built.scenario.policy,
@@ -111,10 +111,7 @@ fn one_changed_byte_is_refused_signed_and_changes_nothing_else() {
     let broken: Vec<_> = admission.decision.broken().map(|rule| rule.id.as_str()).collect();
     assert!(broken.contains(&"B1"), "{broken:?}");
     assert_eq!(site.objects("custom/pool"), public);
-    assert_eq!(
-        Chain::load(&site.store, &site.archive).unwrap().records().len(),
-        records
-    );
+    assert_eq!(Chain::load(&site.store, &site.archive).unwrap().len(), records);
     let declaration = admission.decision.declaration.unwrap();
     let listed = site.objects(&format!("state/custom/decisions/{declaration}"));
     assert_eq!(listed.len(), 1);
@@ -128,10 +125,10 @@ fn a_new_version_takes_the_place_of_the_old_whose_name_never_comes_back() {
     let site = Site::new();
     let first = site.admit(&site.build("1.0", "first")).unwrap().published.unwrap();
     let second = site.admit(&site.build("1.1", "second")).unwrap().published.unwrap();
-    assert!(second.serial > first.serial);
+    assert!(second.name.as_str() > first.name.as_str());
     let chain = Chain::load(&site.store, &site.archive).unwrap();
-    let names = |serial| {
-        let record = chain.resolve(&SnapshotName::Serial(serial)).unwrap();
+    let names = |name: &EditionName| {
+        let record = chain.resolve(&site.store, &name.as_str().parse().unwrap()).unwrap();
         let decisions = read_decisions(&site.store, &site.archive, &record.suites[0]).unwrap();
         decisions
             .into_keys()
@@ -139,11 +136,11 @@ fn a_new_version_takes_the_place_of_the_old_whose_name_never_comes_back() {
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        names(first.serial),
+        names(&first.name),
         ["hello_1.0.dsc", "hello_1.0.tar.xz", "hello_1.0_amd64.deb"]
     );
     assert_eq!(
-        names(second.serial),
+        names(&second.name),
         ["hello_1.1.dsc", "hello_1.1.tar.xz", "hello_1.1_amd64.deb"]
     );
     let old = site.admit(&site.build("1.0", "other bytes")).unwrap();

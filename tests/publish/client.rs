@@ -24,7 +24,7 @@ fn apt_follows_the_head_and_stays_at_a_serial_without_a_warning() {
     repository.commit(&store, &old);
     let first = repository.publish(&store);
     let head = Apt::new(&source(&base, "trixie", &certificate));
-    let named = Apt::new(&source(&base, &format!("trixie/{}", first.serial), &certificate));
+    let named = Apt::new(&source(&base, &format!("trixie/{}", first.name), &certificate));
     let by_hash = format!("by-hash/SHA256/{}", first.suites[0].inrelease.sha256);
     let pinned = Apt::new(&format!(
         "deb [inrelease-path={by_hash} signed-by={}] {base} trixie main\n",
@@ -42,14 +42,14 @@ fn apt_follows_the_head_and_stays_at_a_serial_without_a_warning() {
     let new = repository.add_hello(&store, "2.0");
     repository.commit(&store, &new);
     let second = repository.publish(&store);
-    assert!(second.serial > first.serial);
+    assert!(second.name.as_str() > first.name.as_str());
     for (client, version) in [(&head, "2.0"), (&named, "1.0"), (&pinned, "1.0")] {
         client.update();
         assert_eq!(client.versions("hello"), [version]);
     }
     let trace = fs::read_to_string(folder.path().join("store/custom/project/trace/custom")).unwrap();
     assert!(
-        trace.starts_with(&format!("Archive serial: {}\n", second.serial)),
+        trace.starts_with(&format!("Archive serial: {}\n", second.name)),
         "{trace}"
     );
 }
@@ -92,7 +92,7 @@ fn gpgv_takes_both_signatures_of_both_trees() {
     assert!(dearmored.status.success(), "{dearmored:?}");
     repository.commit(&store, "");
     let published = repository.publish(&store);
-    for tree in ["".to_owned(), format!("{}/", published.serial)] {
+    for tree in ["".to_owned(), format!("{}/", published.name)] {
         let at = |name: &str| {
             let key = repository.dists(&format!("{tree}{name}"));
             store.local_path(&key).unwrap()

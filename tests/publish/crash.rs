@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use assay::domain::Digest;
+use assay::domain::{Digest, Timestamp};
 use assay::format::release::Release;
 use assay::publish::publish;
 use assay::store::{Created, Key, Meta, ObjectStore, Store, StoreError};
@@ -71,6 +71,9 @@ impl Store for Faulty<'_> {
     }
     fn link(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
         self.fault(|| self.store.link(from, to))
+    }
+    fn is_same(&self, a: &Key, b: &Key) -> Result<Option<bool>, StoreError> {
+        self.fault(|| self.store.is_same(a, b))
     }
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
         self.fault(|| self.store.delete(key))
@@ -138,11 +141,17 @@ fn everything(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
 
 /// Reads a tree as apt does: InRelease, then what it lists, by hash. Gives its Date; none when there
 /// is no InRelease. Anything half done is a failure.
-pub(super) fn read_as_client(
+pub(super) fn read_as_client(store: &dyn Store, repository: &Repository, tree: &str) -> Option<Timestamp> {
+    read_as_client_at(store, repository, tree, now().plus(60))
+}
+
+/// The same by a client whose clock says `now`.
+pub(super) fn read_as_client_at(
     store: &dyn Store,
     repository: &Repository,
     tree: &str,
-) -> Option<assay::domain::Timestamp> {
+    now: Timestamp,
+) -> Option<Timestamp> {
     let inrelease = match store.get(&repository.dists(&format!("{tree}InRelease")), 1 << 20) {
         Ok(bytes) => bytes,
         Err(StoreError::Missing(_)) => return None,
@@ -152,7 +161,7 @@ pub(super) fn read_as_client(
     let requirement = Requirement {
         keyring: &keyring,
         threshold: 1,
-        now: now().plus(60),
+        now,
     };
     let verified = verify_inrelease(&inrelease, &requirement).unwrap();
     let pinned = format!("{tree}by-hash/SHA256/{}", Digest::of(&inrelease).sha256);

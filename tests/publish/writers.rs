@@ -61,6 +61,9 @@ impl Store for Overtaken<'_> {
     fn link(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
         self.store().link(from, to)
     }
+    fn is_same(&self, a: &Key, b: &Key) -> Result<Option<bool>, StoreError> {
+        self.store().is_same(a, b)
+    }
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
         self.store().delete(key)
     }

@@ -66,13 +66,7 @@ fn debian_is_mirrored_and_apt_takes_every_form_of_it() {
         now,
     })
     .unwrap();
-    assert_eq!(
-        Chain::load(mirror.store.as_ref(), &mirror.name)
-            .unwrap()
-            .records()
-            .len(),
-        1
-    );
+    assert_eq!(Chain::load(mirror.store.as_ref(), &mirror.name).unwrap().len(), 1);
     let url = running.url();
     let suite = codename();
     for (uri, suite) in [

@@ -8,11 +8,13 @@ use assay::format::compress::{Compression, compress};
 use assay::host::Progress;
 use assay::publish::publish;
 use assay::site::{MirrorArchive, PoolMode};
-use assay::snapshot::{Chain, Committed, Record, SuiteState, next};
+use assay::snapshot::{Chain, Committed, Record, SuiteState};
 use assay::store::{LocalStore, Store};
 use assay::trust::{ArchiveKey, Keyring};
 use assay::upstream::{Client, Follow, Followed, Limits, UpstreamError, follow};
 use md5::Digest as _;
+
+use super::repository::made;
 
 /// When tests happen.
 pub(crate) fn noon() -> Timestamp {
@@ -236,7 +238,7 @@ impl Mirror {
     pub(crate) fn publish(&self, suites: Vec<SuiteState>, now: Timestamp) -> Record {
         let store = self.store.as_ref();
         let chain = Chain::load(store, &self.name).unwrap();
-        let record = next(&chain, suites, Some(10), "test", "test", &now.compact(), now).unwrap();
+        let record = chain.next(store, suites, made(&now.compact(), now)).unwrap();
         assert_eq!(
             assay::publish::commit(store, &record, &self.ours).unwrap(),
             Committed::Yes

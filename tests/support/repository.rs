@@ -11,7 +11,7 @@ use assay::domain::{
 use assay::format::compress::{Compression, compress};
 use assay::host::Clock;
 use assay::publish::{Published, publish};
-use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, UpstreamRelease, next};
+use assay::snapshot::{Chain, Committed, IndexFile, Made, Record, SuiteState, UpstreamRelease};
 use assay::snapshot::{index_key, upstream_inrelease_key};
 use assay::store::{Key, Store};
 use assay::trust::ArchiveKey;
@@ -37,7 +37,7 @@ impl Repository {
     /// Stages the indexes of a suite whose `Packages` is this, and commits them as the next record.
     pub(crate) fn commit(&self, store: &dyn Store, packages: &str) -> Record {
         let chain = Chain::load(store, &self.archive).unwrap();
-        let record = self.next(&chain, vec![self.stage(store, packages)]);
+        let record = self.next(store, &chain, vec![self.stage(store, packages)]);
         assert_eq!(
             assay::publish::commit(store, &record, &self.key).unwrap(),
             Committed::Yes
@@ -45,10 +45,10 @@ impl Repository {
         record
     }
 
-    pub(crate) fn next(&self, chain: &Chain, suites: Vec<SuiteState>) -> Record {
+    pub(crate) fn next(&self, store: &dyn Store, chain: &Chain, suites: Vec<SuiteState>) -> Record {
         static NONCE: AtomicU64 = AtomicU64::new(0);
         let nonce = NONCE.fetch_add(1, Ordering::Relaxed).to_string();
-        next(chain, suites, Some(10), "a test", "the tests", &nonce, now()).unwrap()
+        chain.next(store, suites, made(&nonce, now())).unwrap()
     }
 
     pub(crate) fn stage(&self, store: &dyn Store, packages: &str) -> SuiteState {
@@ -76,6 +76,7 @@ impl Repository {
             signers: vec![Fingerprint::new("4D64FEC119C2029067D6E791F8D2585B8783D481").unwrap()],
             verified_at: now(),
             uri: "http://upstream.example/debian/".to_owned(),
+            indexes: Vec::new(),
         };
         let upstream_key = upstream_inrelease_key(&self.archive, &self.suite, &upstream.inrelease);
         store.create(&upstream_key, inrelease.as_bytes()).unwrap();
@@ -135,6 +136,17 @@ impl Repository {
             "{control}Filename: {path}\nSize: {}\nSHA256: {}\n\n",
             digest.size, digest.sha256
         )
+    }
+}
+
+/// How records of the tests come about.
+pub(crate) fn made(nonce: &str, now: Timestamp) -> Made<'_> {
+    Made {
+        valid_days: Some(10),
+        reason: "a test",
+        by: "the tests",
+        nonce,
+        now,
     }
 }
 

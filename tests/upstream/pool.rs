@@ -84,7 +84,7 @@ fn nothing_wrong_gets_into_the_pool() {
 fn a_list_is_fetched_at_once() {
     let (upstream, mirror, _) = mirrored();
     let chain = assay::snapshot::Chain::load(mirror.store.as_ref(), &mirror.name).unwrap();
-    let index = PoolIndex::of(mirror.store.as_ref(), &mirror.name, chain.records()).unwrap();
+    let index = PoolIndex::of(mirror.store.as_ref(), &mirror.name, &[chain.latest().unwrap().clone()]).unwrap();
     assert_eq!(index.get(&path(FIRST)), Some(Digest::of(b"alloy 1")));
     let files: Vec<_> = [FIRST, SECOND]
         .map(|name| (path(name), index.get(&path(name)).unwrap()))

@@ -11,14 +11,14 @@ use assay::format::compress::{Compression, compress};
 use assay::host::Progress;
 use assay::publish::{self, load_records};
 use assay::site::Policy;
-use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, index_key, next};
+use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, index_key};
 use assay::store::{LocalStore, Store as _};
 use assay::trust::{Ed25519Key, Ed25519Public, Keyring};
 use assay::verify::{Anchor, AnchorKind, Anchors, Proof, Report, Subject, find, verify, why};
 
 use crate::admission::scenario::secret_key;
 use crate::admission::site::Site;
-use crate::support::repository::now;
+use crate::support::repository::{made, now};
 
 /// A custom archive with one package, and what its verifier trusts.
 struct Published {
@@ -203,6 +203,46 @@ fn why_proves_each_hop_that_needs_no_git_and_refutes_a_swapped_file() {
     assert_eq!((file.proof, chain.proof()), (Proof::Refuted, Proof::Refuted));
 }
 
+#[test]
+fn renewals_and_tags_are_rechecked_as_snapshots_are() {
+    let published = Published::new();
+    let (store, archive) = (&published.site.store, &published.site.archive);
+    let key = &published.site.archive_key;
+    let chain = Chain::load(store, archive).unwrap();
+    let record = chain.latest().unwrap();
+    let name = "1.0-rc1".parse().unwrap();
+    let tagging = publish::Tagging {
+        tag: &name,
+        of: record,
+        suites: record.suites.clone(),
+        partial: false,
+    };
+    publish::tag(store, tagging, made("t", now()), key, "file:///nowhere").unwrap();
+    publish::renew(store, &chain, record, true, made("r", now()), key, "file:///nowhere").unwrap();
+    assert_eq!(published.codes(), Vec::<&str>::new());
+
+    // An index of the tag alone is damaged, then its record.
+    let index = "custom/dists/stable/1.0-rc1/main/binary-amd64/Packages";
+    let path = published.store().join(index);
+    let bytes = fs::read(&path).unwrap();
+    replace(&path, b"Package: evil\n");
+    assert_eq!(
+        published.problems(&published.store()),
+        [(index.to_owned(), "V-DAMAGED")]
+    );
+    replace(&path, &bytes);
+    let entry = "state/custom/tags/1.0-rc1.json";
+    let path = published.store().join(entry);
+    let text = fs::read_to_string(&path).unwrap();
+    replace(
+        &path,
+        text.replace("\"tagged\"", "\"evil!!\"")
+            .replace("a test", "a lie!")
+            .as_bytes(),
+    );
+    assert_eq!(published.problems(&published.store()), [(entry.to_owned(), "V-RECORD")]);
+}
+
 impl Published {
     /// What a thief of the archive's key can do: any next snapshot, signed and published.
     fn steal(&self, change: impl FnOnce(&mut SuiteState)) -> Record {
@@ -222,7 +262,7 @@ impl Published {
         let chain = Chain::load(&self.site.store, &self.site.archive).unwrap();
         let mut suites = chain.latest().unwrap().suites.clone();
         change(&mut suites[0]);
-        next(&chain, suites, Some(10), "a test", "a thief", "nonce", now()).unwrap()
+        chain.next(&self.site.store, suites, made("nonce", now())).unwrap()
     }
 
     /// Puts an index with a package that nobody admitted into the store; gives its forms.

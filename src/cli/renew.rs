@@ -1,0 +1,104 @@
+//! `assay snapshot renew`: a new Date and Valid-Until for snapshots that are kept.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::args::RenewArgs;
+use super::context::{Context, named_or_all, nonce};
+use super::failure::{Failure, UsageError};
+use super::mirror::made;
+use crate::domain::{ArchiveName, Timestamp};
+use crate::publish::{self, load_vouched};
+use crate::site::{ArchiveConfig, Site};
+use crate::snapshot::{Chain, Edition, Record, Renewal};
+use crate::store::Store;
+use crate::trust::ArchiveKey;
+
+#[derive(Serialize)]
+struct Renewed<'a> {
+    archive: &'a ArchiveName,
+    serial: &'a str,
+    valid_until: Option<Timestamp>,
+    state: &'static str,
+}
+
+struct Renewing<'a> {
+    context: &'a Context,
+    args: &'a RenewArgs,
+    site: &'a Site,
+    store: &'a dyn Store,
+}
+
+pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failure> {
+    let site = context.site()?;
+    let store = context.store(&site)?;
+    let renewing = Renewing {
+        context,
+        args,
+        site: &site,
+        store: store.as_ref(),
+    };
+    if args.all {
+        for archive in named_or_all(&site, &[], |_| true)? {
+            renewing.all(&archive)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.references.is_empty() {
+        return Err(UsageError::Argument("name snapshots to renew, or give `--all`".to_owned()).into());
+    }
+    for reference in &args.references {
+        let (chain, key) = renewing.open(&reference.archive)?;
+        let record = chain.resolve(store.as_ref(), &reference.name)?;
+        renewing.one(&chain, &record, &key)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Renewing<'_> {
+    fn open(&self, archive: &ArchiveName) -> Result<(Chain, ArchiveKey), Failure> {
+        let signing_key = self.site.archive(archive)?.signing_key();
+        let chain = load_vouched(self.store, archive, &self.site.archive_keyring(signing_key)?)?;
+        Ok((chain, self.site.archive_key(signing_key)?))
+    }
+
+    /// Every snapshot whose time is more than half over. The newest comes last: what `serve` and
+    /// static clients use most is touched when all else is done.
+    fn all(&self, archive: &ArchiveName) -> Result<(), Failure> {
+        let (chain, key) = self.open(archive)?;
+        let bar = self.context.progress.items("snapshots", chain.len());
+        for record in chain.records(self.store) {
+            let record = record?;
+            bar.advance(1);
+            let edition = Edition::of_record(&record, Renewal::newest(self.store, &record)?.as_ref());
+            if edition.renewal_due(self.context.now()) {
+                self.one(&chain, &record, &key)?;
+            }
+        }
+        bar.finish();
+        Ok(())
+    }
+
+    fn one(&self, chain: &Chain, record: &Record, key: &ArchiveKey) -> Result<(), Failure> {
+        let configured = match self.site.archive(&record.archive)? {
+            ArchiveConfig::Mirror(mirror) => mirror.valid_days,
+            ArchiveConfig::Custom(custom) => custom.valid_days,
+        };
+        let days = self.args.valid_for.map_or(configured, |days| days.0);
+        let nonce = nonce();
+        let made = made(self.context, Some(days), "renewed", &nonce);
+        let url = &self.site.config().public_url;
+        publish::renew(self.store, chain, record, self.args.shorten, made, key, url)?;
+        let edition = Edition::of_record(record, Renewal::newest(self.store, record)?.as_ref());
+        let renewed = Renewed {
+            archive: &record.archive,
+            serial: record.serial.as_str(),
+            valid_until: edition.valid_until(),
+            state: "renewed",
+        };
+        let until = renewed.valid_until.map(|until| until.to_string()).unwrap_or_default();
+        let text = format!("{} {} renewed until {until}", record.archive, record.serial);
+        self.context.output.record(&renewed, &text)
+    }
+}

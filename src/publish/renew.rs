@@ -1,0 +1,122 @@
+//! What is made beside snapshots: renewals and tags. Each is signed, committed, then published; after
+//! a crash in between, making it again finishes.
+
+use super::project::{publish_record, publish_tag};
+use super::{PublishError, Published, ReleaseSigner, check_vouched, commit};
+use crate::domain::TagName;
+use crate::snapshot::{
+    Chain, Committed, Edition, Entry as _, Made, Record, Renewal, SnapshotError, SuiteState, TagRecord, TaggedRecord,
+    content_digest,
+};
+use crate::store::Store;
+
+/// How often one writer starts over because others were faster.
+const ATTEMPTS: u32 = 20;
+
+/// Renews a snapshot: a new Date and Valid-Until, `made.valid_days` from now, over the same indexes.
+///
+/// # Errors
+/// `Shorter` when it would run out earlier than now, unless `shorten`; `NotVouched`; as `publish`.
+pub fn renew(
+    store: &dyn Store,
+    chain: &Chain,
+    record: &Record,
+    shorten: bool,
+    made: Made<'_>,
+    signer: &dyn ReleaseSigner,
+    public_url: &str,
+) -> Result<Published, PublishError> {
+    let keyring = signer.keyring()?;
+    check_vouched(store, record, &keyring)?;
+    for _ in 0..ATTEMPTS {
+        let before = Renewal::newest(store, record)?;
+        if let Some(before) = &before {
+            check_vouched(store, before, &keyring)?;
+        }
+        let Some(days) = made.valid_days else { break };
+        let renewal = Renewal::next(record, before.as_ref(), days, made.by, made.nonce, made.now)?;
+        let until = Edition::of_record(record, before.as_ref()).valid_until();
+        if let Some(until) = until.filter(|until| !shorten && *until > renewal.date.plus_days(days)) {
+            return Err(PublishError::Shorter {
+                name: record.serial.to_string(),
+                until,
+            });
+        }
+        if commit(store, &renewal, signer)? == Committed::Yes {
+            return publish_record(store, chain, record, signer, public_url);
+        }
+    }
+    Err(PublishError::Busy(ATTEMPTS))
+}
+
+/// What becomes a tag.
+#[derive(Debug, Clone)]
+pub struct Tagging<'a> {
+    /// The name.
+    pub tag: &'a TagName,
+    /// The snapshot that it is made from.
+    pub of: &'a Record,
+    /// The suites: the snapshot's own, or what a manifest names of them.
+    pub suites: Vec<SuiteState>,
+    /// Whether packages were left out.
+    pub partial: bool,
+}
+
+/// Tags a state of an archive and publishes it, without a Valid-Until. Whether the tag is new: one
+/// that is there with the same content is published again, which changes nothing.
+///
+/// # Errors
+/// `TagTaken` when the tag is there with other content; `NotVouched`; as `publish`.
+pub fn tag(
+    store: &dyn Store,
+    what: Tagging<'_>,
+    made: Made<'_>,
+    signer: &dyn ReleaseSigner,
+    public_url: &str,
+) -> Result<(Published, bool), PublishError> {
+    check_vouched(store, what.of, &signer.keyring()?)?;
+    let (archive, name) = (what.of.archive.clone(), what.tag.clone());
+    let wanted = content_digest(&what.suites);
+    let new = match TagRecord::find(store, &archive, &name)? {
+        Some(found) if found.partial == what.partial && content_digest(&found.suites) == wanted => false,
+        Some(_) => return Err(PublishError::TagTaken(name)),
+        None => {
+            let record = tag_record(what, made)?;
+            if commit(store, &record, signer)? == Committed::Conflict {
+                return Err(PublishError::TagTaken(name));
+            }
+            true
+        }
+    };
+    Ok((publish_tag(store, &archive, &name, signer, public_url)?, new))
+}
+
+fn tag_record(what: Tagging<'_>, made: Made<'_>) -> Result<TagRecord, SnapshotError> {
+    let record = TagRecord {
+        format: 1,
+        archive: what.of.archive.clone(),
+        tag: what.tag.clone(),
+        id: crate::domain::SnapshotId::at(made.now),
+        of: TaggedRecord {
+            n: what.of.n,
+            serial: what.of.serial.clone(),
+            record: what.of.identity()?,
+        },
+        partial: what.partial,
+        reason: made.reason.to_owned(),
+        made_by: made.by.to_owned(),
+        nonce: made.nonce.to_owned(),
+        suites: dated(what.suites, made.now),
+    };
+    record.check()?;
+    Ok(record)
+}
+
+fn dated(mut suites: Vec<SuiteState>, now: crate::domain::Timestamp) -> Vec<SuiteState> {
+    for state in &mut suites {
+        state.date = now;
+        state.indexes.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+    suites.sort_by(|a, b| a.suite.cmp(&b.suite));
+    suites
+}

@@ -1,0 +1,106 @@
+//! Editions: what is published under one name of an archive. A pure view of records, renewals and tags.
+
+use std::fmt;
+
+use super::{Record, Renewal, SuiteState, TagRecord};
+use crate::domain::{ArchiveName, Serial, SnapshotId, TagName, Timestamp};
+
+/// The name of an edition, and of its folder below `dists/<suite>/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EditionName {
+    /// A snapshot's serial.
+    Serial(Serial),
+    /// A tag.
+    Tag(TagName),
+}
+
+impl EditionName {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Serial(serial) => serial.as_str(),
+            Self::Tag(tag) => tag.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for EditionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One state of an archive as clients see it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edition {
+    /// Whose.
+    pub archive: ArchiveName,
+    /// Under which name.
+    pub name: EditionName,
+    /// When the state was accepted.
+    pub id: SnapshotId,
+    /// Why it was made, in one line.
+    pub reason: String,
+    /// The number of the record, and of its newest renewal or 0; none of a tag.
+    pub number: Option<(u64, u64)>,
+    /// The suites, with the Dates that their Release files have now.
+    pub suites: Vec<SuiteState>,
+    /// `Valid-Until` is this many days after the Date; absent: no `Valid-Until`.
+    pub valid_days: Option<u32>,
+}
+
+impl Edition {
+    /// A snapshot as its newest renewal has it.
+    #[must_use]
+    pub fn of_record(record: &Record, renewal: Option<&Renewal>) -> Self {
+        let mut suites = record.suites.clone();
+        if let Some(renewal) = renewal {
+            suites.iter_mut().for_each(|state| state.date = renewal.date);
+        }
+        Self {
+            archive: record.archive.clone(),
+            name: EditionName::Serial(record.serial.clone()),
+            id: record.id.clone(),
+            reason: record.reason.clone(),
+            number: Some((record.n, renewal.map_or(0, |renewal| renewal.k))),
+            suites,
+            valid_days: renewal.map(|renewal| renewal.valid_days).or(record.valid_days),
+        }
+    }
+
+    /// A tag.
+    #[must_use]
+    pub fn of_tag(tag: &TagRecord) -> Self {
+        Self {
+            archive: tag.archive.clone(),
+            name: EditionName::Tag(tag.tag.clone()),
+            id: tag.id.clone(),
+            reason: tag.reason.clone(),
+            number: None,
+            suites: tag.suites.clone(),
+            valid_days: None,
+        }
+    }
+
+    /// When the first of its Release files runs out; none: never.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<Timestamp> {
+        let days = self.valid_days?;
+        self.suites.iter().map(|state| state.date.plus_days(days)).min()
+    }
+
+    /// Whether more than half of the time has passed for which its Release files are valid.
+    #[must_use]
+    pub fn renewal_due(&self, now: Timestamp) -> bool {
+        let Some(days) = self.valid_days else { return false };
+        let half = i64::from(days).saturating_mul(43_200);
+        self.suites.iter().any(|state| now.since(state.date) > half)
+    }
+
+    /// The newest Date of its Release files.
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        self.suites.iter().map(|state| state.date).max()
+    }
+}

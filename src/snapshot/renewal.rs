@@ -1,0 +1,112 @@
+//! Renewals: a new Date and Valid-Until over a snapshot that stays what it is.
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{self, Entry};
+use super::{Record, SnapshotError};
+use crate::domain::{ArchiveName, Sha256, Timestamp};
+use crate::store::{Key, Store};
+
+/// Renewal `k` of snapshot `n`. It names no index: there is nothing else that it could change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Renewal {
+    /// The format of this file: 1.
+    pub format: u32,
+    /// Whose snapshot it is.
+    pub archive: ArchiveName,
+    /// The snapshot's number.
+    pub n: u64,
+    /// SHA-256 of the snapshot's record.
+    pub record: Sha256,
+    /// 1, 2, 3, …
+    pub k: u64,
+    /// SHA-256 of renewal `k − 1`; absent in the first.
+    pub previous: Option<Sha256>,
+    /// `Date` of every Release file of the snapshot from now on.
+    pub date: Timestamp,
+    /// `Valid-Until` is this many days after the Date.
+    pub valid_days: u32,
+    /// Which program made it.
+    pub made_by: String,
+    /// Random, so that two writers never make the same bytes.
+    pub nonce: String,
+}
+
+impl Entry for Renewal {
+    fn archive(&self) -> &ArchiveName {
+        &self.archive
+    }
+
+    fn key(&self) -> Key {
+        Key::renewal(&self.archive, self.n, self.k)
+    }
+
+    fn title(&self) -> String {
+        format!("renewal {} {} {}", self.archive, self.n, self.k)
+    }
+
+    fn made_at(&self) -> Timestamp {
+        self.date
+    }
+}
+
+impl Renewal {
+    /// The newest renewal of a record, when it was ever renewed.
+    ///
+    /// # Errors
+    /// When it is not in canonical form, is of another record, or lies before the record's Dates;
+    /// the store's failure.
+    pub fn newest(store: &dyn Store, record: &Record) -> Result<Option<Self>, SnapshotError> {
+        let key = |k| Key::renewal(&record.archive, record.n, k);
+        let k = entry::newest(store, key)?;
+        if k == 0 {
+            return Ok(None);
+        }
+        let Some((renewal, _)) = entry::load::<Self>(store, &key(k))? else {
+            return Err(SnapshotError::chain(&key(k), "it was there, and is gone"));
+        };
+        if renewal.format != 1 || renewal.record != record.identity()? {
+            return Err(SnapshotError::chain(
+                &key(k),
+                "it is not of this snapshot, or of a format that this program does not know",
+            ));
+        }
+        if record.suites.iter().any(|state| state.date >= renewal.date) {
+            return Err(SnapshotError::chain(
+                &key(k),
+                "its Date is not later than that of the snapshot's record",
+            ));
+        }
+        Ok(Some(renewal))
+    }
+
+    /// The renewal that follows `before` of a record, valid for `valid_days` from now. Its Date is
+    /// later than every one before, even when the clock went back.
+    ///
+    /// # Errors
+    /// Never for records that were read or made by this program.
+    pub fn next(
+        record: &Record,
+        before: Option<&Self>,
+        valid_days: u32,
+        made_by: &str,
+        nonce: &str,
+        now: Timestamp,
+    ) -> Result<Self, SnapshotError> {
+        let dates = record.suites.iter().map(|state| state.date);
+        let last = dates.chain(before.map(|renewal| renewal.date)).max();
+        Ok(Self {
+            format: 1,
+            archive: record.archive.clone(),
+            n: record.n,
+            record: record.identity()?,
+            k: before.map_or(1, |renewal| renewal.k.saturating_add(1)),
+            previous: before.map(Entry::identity).transpose()?,
+            date: last.map_or(now, |last| now.max(last.plus(1))),
+            valid_days,
+            made_by: made_by.to_owned(),
+            nonce: nonce.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! Everything that an archive has under a name: records, renewals and tags, as they are vouched for.
+
+use super::{Anchor, Anchors, Problem, Report};
+use crate::domain::ArchiveName;
+use crate::publish::{PublishError, check_vouched};
+use crate::snapshot::{Chain, Edition, Entry, Renewal, SnapshotError, TagRecord};
+use crate::store::{Key, Store};
+
+/// The chains of all archives; one that is broken is reported and left out.
+pub(super) fn chains<'a>(store: &dyn Store, anchors: &'a Anchors, report: &mut Report) -> Vec<(&'a Anchor, Chain)> {
+    let mut chains = Vec::new();
+    for anchor in &anchors.archives {
+        let read = Chain::load(store, &anchor.name).and_then(|chain| {
+            report.snapshots += chain.len();
+            vouched(store, anchor, &chain, report)?;
+            Ok(chain)
+        });
+        match read {
+            Ok(chain) => chains.push((anchor, chain)),
+            Err(error) => report.problem(Problem::RECORD, entry_of(&error, &anchor.name), error),
+        }
+    }
+    chains
+}
+
+/// Reads the whole chain, and checks the signature on each entry.
+fn vouched(store: &dyn Store, anchor: &Anchor, chain: &Chain, report: &mut Report) -> Result<(), SnapshotError> {
+    for record in chain.records(store) {
+        let record = record?;
+        signed(check_vouched(store, &record, &anchor.keyring), &record, report);
+        if let Some(renewal) = Renewal::newest(store, &record)? {
+            signed(check_vouched(store, &renewal, &anchor.keyring), &renewal, report);
+        }
+    }
+    for tag in TagRecord::all(store, &anchor.name)? {
+        report.tags += 1;
+        signed(check_vouched(store, &tag, &anchor.keyring), &tag, report);
+    }
+    Ok(())
+}
+
+fn signed(checked: Result<(), PublishError>, entry: &impl Entry, report: &mut Report) {
+    if let Err(error) = checked {
+        report.problem(Problem::RECORD, entry.key(), error);
+    }
+}
+
+fn entry_of(error: &SnapshotError, archive: &ArchiveName) -> String {
+    error
+        .object()
+        .map_or_else(|| format!("state/{archive}"), ToString::to_string)
+}
+
+/// Everything that is published under a name, oldest snapshot first, then the tags. What cannot be
+/// read was reported where the chain was read.
+pub(super) fn editions<'a>(store: &'a dyn Store, chain: &'a Chain) -> impl Iterator<Item = Edition> + 'a {
+    let records = chain.records(store).map_while(Result::ok).map(|record| {
+        let renewal = Renewal::newest(store, &record).ok().flatten();
+        Edition::of_record(&record, renewal.as_ref())
+    });
+    let tags = TagRecord::all(store, chain.archive()).unwrap_or_default();
+    records.chain(tags.into_iter().map(|tag| Edition::of_tag(&tag)))
+}
+
+/// Whether it is what `dists/<suite>/` shows.
+pub(super) fn is_newest(chain: &Chain, edition: &Edition) -> bool {
+    edition.number.is_some_and(|(n, _)| n == chain.len())
+}
+
+/// The entry that an edition comes from.
+pub(super) fn entry_key(edition: &Edition) -> Key {
+    match (&edition.number, &edition.name) {
+        (_, crate::snapshot::EditionName::Tag(tag)) => Key::tag(&edition.archive, tag),
+        (number, _) => Key::record(&edition.archive, number.map_or(0, |(n, _)| n)),
+    }
+}
