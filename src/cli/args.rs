@@ -45,6 +45,8 @@ pub(super) enum Verb {
     Admit(AdmitArgs),
     Publish(PublishArgs),
     Sources(SourcesArgs),
+    Freeze(FreezeArgs),
+    Thaw(FreezeArgs),
     Why(WhyArgs),
     Verify(VerifyArgs),
     Status(StatusArgs),
@@ -290,9 +292,12 @@ pub(super) struct PublishArgs {
 }
 
 /// Print APT sources for exactly one state
+///
+/// With `--tails-checkout`, what an image's checkout may be built from: its base branch, tags, overlays
+/// and serial files decide, as policies/branches.toml says. Exit 1, with the rule, when it may not.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  assay sources --snapshot debian@2026112201 --snapshot custom > /etc/apt/sources.list.d/assay.sources"
+    after_help = "Example:\n  assay sources --snapshot debian@2026112201 --snapshot custom > /etc/apt/sources.list.d/assay.sources\n  assay sources --tails-checkout ~/tails\n  assay sources --tails-checkout ~/tails --print-serials-only --json"
 )]
 pub(super) struct SourcesArgs {
     /// The snapshots [default: the latest of every archive]
@@ -301,6 +306,42 @@ pub(super) struct SourcesArgs {
     /// The base URL to write [default: the site's public URL]
     #[arg(long)]
     pub(super) url: Option<String>,
+    /// The checkout of an image that is built as Tails is
+    #[arg(long, value_name = "DIR", conflicts_with = "snapshots")]
+    pub(super) tails_checkout: Option<PathBuf>,
+    /// Only print the serials, `latest` resolved: `ARCHIVE: SERIAL` lines, or one JSON object with --json
+    #[arg(long, requires = "tails_checkout")]
+    pub(super) print_serials_only: bool,
+    /// The serials that another build used, as JSON: what `latest` means this time
+    #[arg(long, value_name = "JSON", requires = "tails_checkout")]
+    pub(super) serials: Option<String>,
+    /// Where the checkout keeps its serial files
+    #[arg(long, value_name = "DIR", default_value = SERIAL_FILES)]
+    pub(super) serial_files: PathBuf,
+}
+
+/// Where Tails keeps its serial files.
+const SERIAL_FILES: &str = "config/APT_snapshots.d";
+
+/// Write serial files in an image's checkout
+///
+/// `freeze` writes the newest serial of each archive, `thaw` writes `latest`; each prints what was
+/// there and what is there now. Archives that policies/branches.toml calls `never-frozen`
+/// (debian-security) are left alone unless they are named. Nothing is committed to Git.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay freeze ~/tails\n  assay thaw ~/tails --archive debian --archive torproject\n  assay freeze ~/tails --serial-files vagrant/definitions/tails-builder/config/APT_snapshots.d"
+)]
+pub(super) struct FreezeArgs {
+    /// The checkout
+    #[arg(value_name = "DIR")]
+    pub(super) checkout: PathBuf,
+    /// The archives [default: all that have a serial file, without those that are never frozen]
+    #[arg(long = "archive", value_name = "ARCHIVE")]
+    pub(super) archives: Vec<ArchiveName>,
+    /// Where the checkout keeps its serial files
+    #[arg(long, value_name = "DIR", default_value = SERIAL_FILES)]
+    pub(super) serial_files: PathBuf,
 }
 
 /// Print the chain behind a package, a file or a hash, hop by hop

@@ -9,6 +9,7 @@ mod failure;
 mod output;
 
 mod admit;
+mod checkout;
 mod declare;
 mod env;
 mod generate;
@@ -73,6 +74,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Admit(args) => admit::run(&context, &args),
         Verb::Publish(args) => publish::run(&context, &args),
         Verb::Sources(args) => sources::run(&context, &args),
+        Verb::Freeze(args) => checkout::freeze(&context, &args),
+        Verb::Thaw(args) => checkout::thaw(&context, &args),
         Verb::Why(args) => why::run(&context, &args),
         Verb::Verify(args) => verify::run(&context, &args),
         Verb::Status(args) => status::run(&context, &args),

@@ -7,13 +7,14 @@ use serde::Serialize;
 use super::args::SourcesArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
-use crate::domain::{SnapshotName, SnapshotRef};
+use crate::domain::{ArchiveName, SnapshotName, SnapshotRef};
 use crate::site::Site;
-use crate::snapshot::{Chain, Edition, EditionName};
+use crate::snapshot::{Chain, Edition, EditionName, SuiteState};
 use crate::store::Store;
 
+/// One source of APT.
 #[derive(Serialize)]
-struct Source {
+pub(super) struct Source {
     types: String,
     uri: String,
     suites: Vec<String>,
@@ -23,6 +24,9 @@ struct Source {
 }
 
 pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Failure> {
+    if let Some(folder) = &args.tails_checkout {
+        return super::checkout::sources(context, args, folder);
+    }
     let site = context.site()?;
     let store = context.store(&site)?;
     let url = args
@@ -64,30 +68,38 @@ pub(super) fn references(
 
 /// The snapshot's own URL, `<url>/<archive>/<id>/`: every apt takes it, and it means one state for ever.
 fn source(site: &Site, url: &str, edition: &Edition) -> Result<Source, Failure> {
-    let signing_key = site.archive(&edition.archive)?.signing_key();
-    let first = edition.suites.first();
-    let first = first.ok_or_else(|| UsageError::NotFound(format!("`{}` has no suites", edition.archive)))?;
     let name = match &edition.name {
         EditionName::Serial(_) => edition.id.as_str(),
         EditionName::Tag(tag) => tag.as_str(),
     };
-    Ok(Source {
-        types: "deb".to_owned(),
-        uri: format!("{url}/{}/{name}/", edition.archive),
-        suites: edition.suites.iter().map(|suite| suite.suite.to_string()).collect(),
-        components: first.components.iter().map(ToString::to_string).collect(),
-        architectures: first
-            .architectures
-            .iter()
-            .filter(|a| !a.is_all())
-            .map(ToString::to_string)
-            .collect(),
-        signed_by: String::from_utf8_lossy(&site.certificate(signing_key)?).into_owned(),
-    })
+    let uri = format!("{url}/{}/{name}/", edition.archive);
+    Source::new(site, &edition.archive, &edition.suites, uri)
+}
+
+impl Source {
+    /// These suites of an archive, at a URL.
+    pub(super) fn new(site: &Site, archive: &ArchiveName, suites: &[SuiteState], uri: String) -> Result<Self, Failure> {
+        let signing_key = site.archive(archive)?.signing_key();
+        let first = suites.first();
+        let first = first.ok_or_else(|| UsageError::NotFound(format!("`{archive}` has no suites")))?;
+        Ok(Self {
+            types: "deb".to_owned(),
+            uri,
+            suites: suites.iter().map(|suite| suite.suite.to_string()).collect(),
+            components: first.components.iter().map(ToString::to_string).collect(),
+            architectures: first
+                .architectures
+                .iter()
+                .filter(|a| !a.is_all())
+                .map(ToString::to_string)
+                .collect(),
+            signed_by: String::from_utf8_lossy(&site.certificate(signing_key)?).into_owned(),
+        })
+    }
 }
 
 /// One deb822 stanza, the key embedded: apt of bookworm and later read it.
-fn stanza(source: &Source) -> String {
+pub(super) fn stanza(source: &Source) -> String {
     let key: Vec<String> = source
         .signed_by
         .trim_end()

@@ -69,6 +69,29 @@ pub fn parse_head(bytes: &[u8]) -> Result<Head, FormatError> {
     }
 }
 
+/// The versions of the newest entry and of the one before it, which may be absent.
+///
+/// # Errors
+/// When the newest entry is not as `parse_head` wants it, or what follows it is not the heading of an entry.
+pub fn last_versions(bytes: &[u8]) -> Result<(Version, Option<Version>), FormatError> {
+    let newest = parse_head(bytes)?.version;
+    let mut rest = bytes;
+    let mut number = 0_usize;
+    let mut closed = false;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let (line, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        rest = after.strip_prefix(b"\n").unwrap_or(after);
+        number = number.saturating_add(1);
+        let line = line.trim_ascii_end();
+        if closed && !line.is_empty() {
+            let line = std::str::from_utf8(line).map_err(|_| bad(number, "it is not UTF-8"))?;
+            return Ok((newest, Some(heading(line, number)?.1)));
+        }
+        closed |= line.starts_with(b" -- ");
+    }
+    Ok((newest, None))
+}
+
 struct Lines<'a> {
     rest: &'a [u8],
     number: usize,
@@ -223,6 +246,23 @@ mod tests {
         assert_eq!(head.changes, "  * One.\n\n  [ X ]\n    two\n");
         assert_eq!(head.maintainer, "A. Person <a@example.org>");
         assert_eq!(head.date.rfc3339(), "2026-07-11T10:16:37Z");
+        Ok(())
+    }
+
+    #[test]
+    fn the_version_before_the_newest_is_found() -> Result<(), FormatError> {
+        let versions = |text: &str| {
+            let (newest, previous) = last_versions(text.as_bytes())?;
+            Ok::<_, FormatError>((newest.to_string(), previous.map(|v| v.to_string())))
+        };
+        assert_eq!(versions(HEAD)?, ("1:2.10-3+b1".to_owned(), None));
+        let two = format!("\n{HEAD}\n\nhello (1.0~rc1) stable; urgency=low\n\n  garbage");
+        assert!(
+            last_versions(two.as_bytes()).is_err(),
+            "the file starts with an empty line"
+        );
+        assert_eq!(versions(two.trim_start())?.1.as_deref(), Some("1.0~rc1"));
+        assert!(versions(&format!("{HEAD}\nnonsense\n")).is_err());
         Ok(())
     }
 

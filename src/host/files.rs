@@ -6,8 +6,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::HostError;
 
@@ -66,7 +69,7 @@ pub fn read_secret(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// When it cannot be opened.
 pub fn open(path: &Path) -> Result<File> {
     // Not blocking: a FIFO would wait for a writer for ever.
-    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = opened.map_err(failed("open", path))?;
     if file.metadata().map_err(failed("look at", path))?.is_file() {
@@ -74,6 +77,46 @@ pub fn open(path: &Path) -> Result<File> {
     }
     let why = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file");
     Err(failed("open", path)(why))
+}
+
+/// Reads a file of at most `limit` bytes below a folder that somebody else may have filled: no link is
+/// followed, and nothing outside of the folder is reached.
+///
+/// # Errors
+/// When a part of the path is a link or not there, or the file cannot be read or is larger.
+pub fn read_beneath(folder: &Path, path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let whole = folder.join(path);
+    let file = File::from(beneath(folder, path, OFlags::RDONLY | OFlags::NONBLOCK)?);
+    if !file.metadata().map_err(failed("look at", &whole))?.is_file() {
+        let why = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file");
+        return Err(failed("open", &whole)(why));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(failed("read", &whole))?;
+    if bytes.len() as u64 > limit {
+        return Err(HostError::TooLarge { path: whole, limit });
+    }
+    Ok(bytes)
+}
+
+/// The names in a folder below another, sorted bytewise. No link is followed.
+///
+/// # Errors
+/// When a part of the path is a link, not there or no folder, or it cannot be read.
+pub fn list_beneath(folder: &Path, path: &Path) -> Result<Vec<PathBuf>> {
+    beneath(folder, path, OFlags::DIRECTORY | OFlags::RDONLY)?;
+    list(&folder.join(path))
+}
+
+fn beneath(folder: &Path, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    let whole = folder.join(path);
+    let io = |errno: rustix::io::Errno| failed("open", &whole)(errno.into());
+    let top = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let top = rustix::fs::open(folder, top, Mode::empty()).map_err(io)?;
+    let only_below = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(top, path, flags | OFlags::CLOEXEC, Mode::empty(), only_below).map_err(io)
 }
 
 /// Writes a file so that a crash leaves the old one or the new one.

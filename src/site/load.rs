@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::{ArchiveConfig, ArchiveKind, CustomArchive, MirrorArchive, Policy, SiteConfig};
+use super::{ArchiveConfig, ArchiveKind, BranchPolicy, CustomArchive, MirrorArchive, Policy, SiteConfig, branches};
 use crate::domain::{ArchiveName, Coded, DomainError, Fingerprint, Kind, PackageName, PolicyName};
 use crate::host::{HostError, files};
 
@@ -134,6 +134,18 @@ impl Site {
             return Err(SiteError::Toml { path, why });
         }
         Ok(policy)
+    }
+
+    /// Which snapshots a checkout may be built from: `policies/branches.toml`, or the shipped default.
+    ///
+    /// # Errors
+    /// When the file is there and malformed.
+    pub fn branch_policy(&self) -> Result<BranchPolicy, SiteError> {
+        let path = self.root.join("policies").join("branches.toml");
+        if files::exists(&path) {
+            return read_toml(&path);
+        }
+        parse_toml(&path, branches::DEFAULT)
     }
 
     /// The file that declares a source package.
@@ -271,12 +283,19 @@ fn read_archive(path: &Path) -> Result<ArchiveConfig, SiteError> {
 /// Reads a TOML file that people write.
 fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SiteError> {
     let bytes = files::read(path, LARGEST)?;
-    let malformed = |why: String| SiteError::Toml {
+    let text = String::from_utf8(bytes).map_err(|error| malformed(path, error))?;
+    parse_toml(path, &text)
+}
+
+fn parse_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, SiteError> {
+    toml::from_str(text).map_err(|error| malformed(path, error))
+}
+
+fn malformed(path: &Path, why: impl ToString) -> SiteError {
+    SiteError::Toml {
         path: path.to_owned(),
-        why,
-    };
-    let text = String::from_utf8(bytes).map_err(|error| malformed(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| malformed(error.to_string()))
+        why: why.to_string(),
+    }
 }
 
 fn stem(path: &Path) -> Result<&str, DomainError> {

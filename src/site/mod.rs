@@ -4,6 +4,7 @@
 //! know, with the line. Holds no state and reads no store.
 
 mod archive;
+mod branches;
 mod config;
 mod keys;
 mod load;
@@ -12,6 +13,7 @@ mod policy;
 pub use archive::{
     ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, Keep, MirrorArchive, PoolMode,
 };
+pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use config::SiteConfig;
 pub use load::{Site, SiteError};
 pub use policy::{Builder, BuilderGroup, Policy, Relaxation, SignerKey, SignerScheme};

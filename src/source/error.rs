@@ -95,6 +95,16 @@ pub enum SourceError {
         /// Of what.
         unit: &'static str,
     },
+    /// An image's checkout that may not be built as it is.
+    #[error("rule `{rule}`: {why}")]
+    Checkout {
+        /// The rule that does not hold.
+        rule: &'static str,
+        /// How it does not hold.
+        why: String,
+        /// What mends it.
+        fix: String,
+    },
     /// The machine could not do something.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -124,6 +134,14 @@ impl SourceError {
         }
     }
 
+    pub(super) fn checkout(rule: &'static str, why: &str, fix: &str) -> Self {
+        Self::Checkout {
+            rule,
+            why: why.to_owned(),
+            fix: fix.to_owned(),
+        }
+    }
+
     /// The rule of the gate that does not hold, when it is that.
     #[must_use]
     pub fn broken_rule(&self) -> Option<&'static str> {
@@ -149,6 +167,7 @@ impl Coded for SourceError {
             Self::Limit { .. } => "E-SRC-010",
             Self::Host(error) => error.code(),
             Self::Name { .. } => "E-SRC-011",
+            Self::Checkout { .. } => "E-SRC-012",
         }
     }
 
@@ -156,6 +175,7 @@ impl Coded for SourceError {
         match self {
             Self::Url { .. } | Self::NoSuchRef { .. } | Self::Declaration { .. } | Self::Key { .. } => Kind::Usage,
             Self::Fetch { source, .. } => source.kind(),
+            Self::Checkout { .. } => Kind::Refused,
             Self::Host(error) => error.kind(),
             Self::Rule { .. }
             | Self::File { .. }
@@ -182,6 +202,7 @@ impl Coded for SourceError {
             Self::Rule { rule: "S7", .. } => {
                 "commit the upstream files unchanged and put every change into `debian/patches`"
             }
+            Self::Checkout { fix, .. } => fix,
             Self::Differs { .. } => "if the change is wanted, review it and run `assay declare` again",
             _ => return None,
         };

@@ -4,8 +4,9 @@
 //! tarballs from it. Runs nothing that the repository holds, and reads no attribute, no hook and no
 //! configuration of it: only objects, each hashed again by us. Keeps bare repositories below a cache
 //! folder; they may be deleted at any time, and after a crash the next fetch repairs them. Writes
-//! nothing else, and never touches a working tree.
+//! nothing else: of working trees, only the serial files that a person asks it to change ([`checkout`]).
 
+pub mod checkout;
 mod debian;
 mod declaration;
 mod derive;

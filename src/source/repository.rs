@@ -1,5 +1,6 @@
 //! Bare repositories of ours: how they are filled, and how their objects are read (rules S3 and S5).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::git::{self, Address};
@@ -287,6 +288,56 @@ fn list_remote(address: &Address, refs: &[GitRef], settings: &Path) -> Result<Ve
             })
     };
     refs.iter().map(found).collect()
+}
+
+/// What a repository says of its refs.
+#[derive(Debug)]
+pub(super) struct Refs {
+    /// The branch that HEAD is on; none when HEAD is detached.
+    pub(super) branch: Option<String>,
+    /// The commit of HEAD.
+    pub(super) head: GitOid,
+    /// The commit that each tag means, by the tag's name.
+    pub(super) tags: BTreeMap<String, GitOid>,
+}
+
+/// Which refs a repository has. Nothing is fetched.
+pub(super) fn refs_of(folder: &Path, cache: &Path) -> Result<Refs, SourceError> {
+    let settings = cache.join("git-settings");
+    keep(&settings, git::SETTINGS)?;
+    let text = folder.to_str().unwrap_or_default();
+    let address = Address::parse(text)?;
+    let output = git::remote(&address, None, &settings)
+        .args(["ls-remote", "--quiet", "--symref", "--"])
+        .arg(address.as_str())
+        .args(["HEAD", "refs/tags/*"])
+        .timeout(120)
+        .run()
+        .map_err(fetching(&address))?;
+    let (mut branch, mut head, mut tags) = (None, None, BTreeMap::new());
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Some((what, name)) = line.split_once('\t') else {
+            continue;
+        };
+        if let Some(target) = what.strip_prefix("ref: ") {
+            if name == "HEAD" {
+                branch = target.strip_prefix("refs/heads/").map(str::to_owned);
+            }
+            continue;
+        }
+        let Ok(id) = GitOid::new(what) else { continue };
+        if name == "HEAD" {
+            head = Some(id);
+        } else if let Some(tag) = name.strip_prefix("refs/tags/") {
+            // A signed tag comes twice, the second time with the commit that it means.
+            tags.insert(tag.strip_suffix("^{}").unwrap_or(tag).to_owned(), id);
+        }
+    }
+    let head = head.ok_or_else(|| SourceError::NoSuchRef {
+        url: escape(address.as_str()),
+        reference: "HEAD".to_owned(),
+    })?;
+    Ok(Refs { branch, head, tags })
 }
 
 fn fetching(address: &Address) -> impl FnOnce(HostError) -> SourceError {

@@ -1,5 +1,6 @@
 //! Tests of `source`, with the real git, gpg, ssh-keygen and dpkg-source.
 
+mod checkout;
 mod derive;
 mod hostile;
 mod maker;
