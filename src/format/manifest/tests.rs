@@ -1,3 +1,5 @@
+//! Tests of manifests: each form, and what is refused.
+
 use super::*;
 
 const V1: &str = "---
