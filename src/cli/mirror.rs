@@ -10,7 +10,7 @@ use super::failure::{Failure, UsageError};
 use crate::domain::ArchiveName;
 use crate::host::apt_sources;
 use crate::publish;
-use crate::site::{ArchiveConfig, Site};
+use crate::site::{ArchiveConfig, PoolMode, Site};
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
 use crate::trust::ArchiveKey;
@@ -86,6 +86,9 @@ fn mirror(
             return Err(UsageError::Argument(format!("`{archive}` has no snapshot to be unchanged")).into());
         }
     };
+    if config.pool == PoolMode::Full {
+        upstream::fill_pool(&client, store, archive, &suites, &context.progress)?;
+    }
     let record = make(context, store, &chain, suites, config.valid_days, reason, &key)?;
     publish::publish(store, archive, &key, url)?;
     Ok((record, "new"))

@@ -43,6 +43,8 @@ pub enum ArchiveKind {
 pub enum PoolMode {
     /// On first request.
     Lazy,
+    /// All that the indexes name, before a snapshot is made.
+    Full,
 }
 
 /// How long snapshots are kept.

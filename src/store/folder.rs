@@ -91,16 +91,40 @@ impl Root {
 
     /// The folder that `key` is in, made durably where it is not there.
     pub(super) fn make_folder_of(&self, key: &str) -> io::Result<OwnedFd> {
+        self.make_folder(key, |above| Ok(rustix::fs::fsync(above)?))
+    }
+
+    fn make_folder(&self, key: &str, made_in: impl Fn(&OwnedFd) -> io::Result<()>) -> io::Result<OwnedFd> {
         let mut at = self.fd.try_clone()?;
         let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
         for part in folder.split('/').filter(|part| !part.is_empty()) {
             let (inner, made) = enter_or_make(&at, part)?;
             if made {
-                rustix::fs::fsync(&at)?;
+                made_in(&at)?;
             }
             at = inner;
         }
         Ok(at)
+    }
+
+    /// Brings everything that was written to this file system to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.fd)?)
+    }
+
+    /// Makes a temporary file, by its name, the object `key`, unless there is one: then `false`.
+    /// Durable after the next `sync`.
+    pub(super) fn adopt(&self, temp: &str, key: &str, name: &str) -> io::Result<bool> {
+        let temp = TempName {
+            folder: self.temp_folder()?,
+            name: temp.to_owned(),
+        };
+        let folder = self.make_folder(key, |_| Ok(()))?;
+        match rustix::fs::linkat(temp.folder, &temp.name, &folder, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A file that nobody sees yet.
@@ -175,6 +199,12 @@ impl Write for Temp<'_> {
 }
 
 impl<'a> Temp<'a> {
+    /// As `finish`, but the bytes may not be on the disk before the next [`Root::sync`].
+    pub(super) fn finish_unsynced(self, mode: u32) -> io::Result<TempName<'a>> {
+        rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?;
+        Ok(self.temp)
+    }
+
     /// Brings the bytes to the disk. A failed fsync is not tried again: the kernel may have dropped them.
     pub(super) fn finish(self, mode: u32, not_before: Option<Timestamp>) -> io::Result<TempName<'a>> {
         rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?;
@@ -189,6 +219,11 @@ impl<'a> Temp<'a> {
 }
 
 impl TempName<'_> {
+    /// Leaves the file where it is; gives its name.
+    pub(super) fn leave(mut self) -> String {
+        std::mem::take(&mut self.name)
+    }
+
     /// Makes it `name` in `folder`, unless there is one: then `false`. Durable on return.
     pub(super) fn create(self, folder: &OwnedFd, name: &str) -> io::Result<bool> {
         let made = match rustix::fs::linkat(self.folder, &self.name, folder, name, AtFlags::empty()) {
@@ -213,6 +248,9 @@ impl Drop for TempName<'_> {
     /// Also after a rename: between two names of one file that does nothing (POSIX), and leaves this
     /// one. Not synced: a temporary file that comes back after a power loss is swept later.
     fn drop(&mut self) {
+        if self.name.is_empty() {
+            return;
+        }
         let _ = rustix::fs::unlinkat(self.folder, &self.name, AtFlags::empty());
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::folder::{self, Found, IMMUTABLE, POINTER, Root, TempName};
-use super::{Created, Key, Meta, Store, StoreError, stream};
+use super::{Created, Key, Meta, Staged, Store, StoreError, stream};
 use crate::domain::Digest;
 use crate::host::{Clock, files};
 
@@ -179,6 +179,35 @@ impl Store for LocalStore {
             Some(there) if !made => stream::keep(key, digest, there.size),
             _ => Ok(()),
         }
+    }
+
+    fn stage(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<Staged, StoreError> {
+        let mut staged = Staged::done(key, digest);
+        if let Some(there) = self.head(key)? {
+            return stream::keep(key, digest, there.size).map(|()| staged);
+        }
+        let mut temp = self.root.temp().map_err(failed("write", key))?;
+        stream::copy_checked(key, digest, stream, |bytes| temp.write_all(bytes))?;
+        let temp = temp.finish_unsynced(IMMUTABLE).map_err(failed("write", key))?;
+        staged.temp = Some(temp.leave());
+        Ok(staged)
+    }
+
+    fn settle(&self, staged: Vec<Staged>) -> Result<(), StoreError> {
+        let Some(first) = staged.iter().find(|staged| staged.temp.is_some()) else {
+            return Ok(());
+        };
+        // The bytes, before any name is there; then the names.
+        self.root.sync().map_err(failed("sync", &first.key))?;
+        for object in &staged {
+            let Some(temp) = &object.temp else { continue };
+            let made = self.root.adopt(temp, object.key.as_str(), name(&object.key));
+            if !made.map_err(failed("write", &object.key))? {
+                let size = self.head(&object.key)?.map_or(0, |there| there.size);
+                stream::keep(&object.key, &object.digest, size)?;
+            }
+        }
+        self.root.sync().map_err(failed("sync", &first.key))
     }
 
     fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {

@@ -178,6 +178,31 @@ pub enum Created {
     No,
 }
 
+/// An object that [`Store::stage`] has taken.
+#[derive(Debug)]
+pub struct Staged {
+    key: Key,
+    digest: Digest,
+    /// What it is called until it is settled; none when it is there already.
+    temp: Option<String>,
+}
+
+impl Staged {
+    fn done(key: &Key, digest: &Digest) -> Self {
+        Self {
+            key: key.clone(),
+            digest: *digest,
+            temp: None,
+        }
+    }
+
+    /// Its size, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.digest.size
+    }
+}
+
 /// What every backend promises. The conformance suite in `tests/store` states each promise as a test.
 ///
 /// All methods block; call them from threads that may. Once a writing method returns `Ok`, the
@@ -223,6 +248,25 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Digest` when the stream is not what was said; the backend's failure.
     fn put_stream(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<(), StoreError>;
+
+    /// As `put_stream`, for one of many: the object need not be there before [`Store::settle`] has
+    /// taken what this gives.
+    ///
+    /// # Errors
+    /// As `put_stream`.
+    fn stage(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<Staged, StoreError> {
+        self.put_stream(key, digest, stream)?;
+        Ok(Staged::done(key, digest))
+    }
+
+    /// Makes all of these appear. Their bytes are brought to the disk together and before any name
+    /// is there, which costs a fraction of doing it one by one.
+    ///
+    /// # Errors
+    /// The backend's failure: some of them may be there, each whole.
+    fn settle(&self, _staged: Vec<Staged>) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Replaces a pointer (`InRelease`, a plain index name) atomically.
     ///

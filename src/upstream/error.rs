@@ -189,6 +189,9 @@ pub enum UpstreamError {
     /// No kept snapshot has this pool file.
     #[error("no snapshot of this archive has `{0}`")]
     NotInSnapshots(PoolPath),
+    /// Two indexes that upstream signed name one file with different bytes.
+    #[error("two indexes of upstream give `{0}` different digests")]
+    Ambiguous(PoolPath),
     /// Another request was fetching the same file, and failed.
     #[error("{why}")]
     Shared {
@@ -282,6 +285,7 @@ impl Coded for UpstreamError {
             Self::Uncompressed { .. } => "E-UP-016",
             Self::NoMirror { .. } => "E-UP-017",
             Self::NotInSnapshots(_) => "E-UP-018",
+            Self::Ambiguous(_) => "E-UP-030",
             Self::Format { .. } => "E-UP-019",
             Self::Client(_) => "E-UP-020",
             Self::TooLarge { .. } => "E-UP-021",
@@ -309,6 +313,7 @@ impl Coded for UpstreamError {
             | Self::Signature { .. }
             | Self::Rollback { .. }
             | Self::Equivocation { .. }
+            | Self::Ambiguous(_)
             | Self::Expired { .. }
             | Self::Future { .. }
             | Self::Identity { .. }

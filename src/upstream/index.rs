@@ -7,7 +7,7 @@ use super::UpstreamError;
 use crate::domain::{ArchiveName, Digest, PoolPath, Sha256, SuiteName};
 use crate::format::compress::{self, Compression};
 use crate::format::packages::pool_files;
-use crate::snapshot::{IndexFile, Record, index_key};
+use crate::snapshot::{IndexFile, Record, SuiteState, index_key};
 use crate::store::Store;
 
 /// Uncompressed bytes of an index that are in memory at once.
@@ -74,10 +74,14 @@ impl PoolIndex {
         newer: bool,
     ) -> Result<(), UpstreamError> {
         let mut found = Vec::new();
+        let mut take = |files: Vec<(PoolPath, Digest)>| {
+            found.extend(files.iter().map(|(path, digest)| (short(path), *digest)));
+            Ok(())
+        };
         for state in &record.suites {
             for index in package_indexes(&state.indexes) {
                 if self.read.insert(index.digest.sha256) {
-                    read(store, archive, &state.suite, index, &mut found)?;
+                    read(store, archive, &state.suite, index, &mut take)?;
                 }
             }
         }
@@ -117,12 +121,36 @@ fn package_indexes(indexes: &[IndexFile]) -> impl Iterator<Item = &IndexFile> {
     indexes.iter().filter(better)
 }
 
+/// What is done with some files of an index.
+type Files<'a> = &'a mut dyn FnMut(Vec<(PoolPath, Digest)>) -> Result<(), UpstreamError>;
+
+/// Every file that the Packages and Sources of suites name, some thousand at a time; each index once.
+///
+/// # Errors
+/// When an index is not in the store, or is damaged; what `work` fails with.
+pub(super) fn each_file(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suites: &[SuiteState],
+    work: Files<'_>,
+) -> Result<(), UpstreamError> {
+    let mut read_before = BTreeSet::new();
+    for state in suites {
+        for index in package_indexes(&state.indexes) {
+            if read_before.insert(index.digest.sha256) {
+                read(store, archive, &state.suite, index, work)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn read(
     store: &dyn Store,
     archive: &ArchiveName,
     suite: &SuiteName,
     index: &IndexFile,
-    found: &mut Vec<([u8; 16], Digest)>,
+    work: Files<'_>,
 ) -> Result<(), UpstreamError> {
     let key = index_key(archive, suite, index);
     let damaged = |source| UpstreamError::Format {
@@ -135,13 +163,15 @@ fn read(
     loop {
         let ended = fill(&mut reader, &mut buffer).map_err(|error| damaged(compress::read_error(error)))?;
         let whole = if ended { buffer.len() } else { stanzas_end(&buffer) };
+        let mut files = Vec::new();
         for file in pool_files(buffer.get(..whole).unwrap_or_default()) {
             match file {
-                Ok((path, digest)) => found.push((short(&path), digest)),
+                Ok(file) => files.push(file),
                 // A stanza that we do not take must not take the other files away.
                 Err(error) => tracing::warn!(index = %key, %error, "a stanza is left out"),
             }
         }
+        work(files)?;
         if ended {
             return Ok(());
         }

@@ -32,6 +32,7 @@ promises!(
     listings_are_sorted_and_bounded_by_a_folder,
     streams_are_checked_before_anything_appears,
     an_object_that_is_there_is_kept,
+    many_objects_are_settled_together,
     large_streams_arrive_whole,
     pointers_move,
     links_are_the_same_object_and_stay_when_it_goes,
@@ -39,6 +40,31 @@ promises!(
     every_legal_character_is_kept_apart,
     it_works_from_inside_a_runtime,
 );
+
+fn many_objects_are_settled_together(store: &dyn Store) {
+    let bytes = |n: usize| format!("object {n}").into_bytes();
+    let name = |n: usize| key(&format!("pool/{}/{n}", n % 3));
+    store.create(&name(4), &bytes(4)).unwrap();
+    let staged: Vec<_> = (0..9)
+        .map(|n| {
+            store
+                .stage(&name(n), &Digest::of(&bytes(n)), &mut &bytes(n)[..])
+                .unwrap()
+        })
+        .collect();
+    let wrong = store.stage(&name(9), &Digest::of(b"x"), &mut &b"y"[..]);
+    assert!(matches!(wrong, Err(StoreError::Digest { .. })));
+    // Another writer is faster with one of them.
+    store
+        .put_stream(&name(5), &Digest::of(&bytes(5)), &mut &bytes(5)[..])
+        .unwrap();
+    store.settle(staged).unwrap();
+    for n in 0..9 {
+        assert_eq!(store.get(&name(n), 100).unwrap(), bytes(n));
+    }
+    assert_eq!(store.list("pool").unwrap().len(), 9);
+    store.settle(Vec::new()).unwrap();
+}
 
 fn what_was_written_is_read_back(store: &dyn Store) {
     assert_eq!(store.create(&key("a/b/c"), b"bytes").unwrap(), Created::Yes);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use assay::domain::{Coded as _, Digest, PoolPath};
 use assay::host::Progress;
 use assay::store::Key;
-use assay::upstream::{Client, PoolIndex, PullThrough, fetch_all};
+use assay::upstream::{Client, PoolIndex, PullThrough, fetch_all, fill_pool};
 
 use super::hours;
 use crate::support::archive::{Archive, Mirror, key, noon};
@@ -32,6 +32,32 @@ fn mirrored() -> (Upstream, Mirror, PullThrough) {
     let client = Arc::new(Client::new(&upstream.url(), Mirror::limits()).unwrap());
     let pool = PullThrough::new(mirror.name.clone(), Arc::clone(&mirror.store), client);
     (upstream, mirror, pool)
+}
+
+#[test]
+fn a_full_pool_is_filled_before_a_snapshot_and_never_twice() {
+    let (upstream, mirror, _) = mirrored();
+    let state = mirror.latest().unwrap().suites;
+    let fill = || {
+        let client = Client::new(&upstream.url(), Mirror::limits()).unwrap();
+        fill_pool(
+            &client,
+            mirror.store.as_ref(),
+            &mirror.name,
+            &state,
+            &Progress::hidden(),
+        )
+    };
+    upstream.trick("alloy_2_amd64.deb", Trick::Flipped);
+    assert_eq!(fill().unwrap_err().code(), "E-UP-008");
+    let key = Key::pool(&mirror.name, &path(SECOND));
+    assert_eq!(mirror.store.head(&key).unwrap(), None);
+    upstream.honest();
+    fill().unwrap();
+    assert_eq!(mirror.store.get(&key, 100).unwrap(), b"alloy 2");
+    upstream.requests();
+    fill().unwrap();
+    assert_eq!(upstream.requests(), Vec::<String>::new(), "all of it is there");
 }
 
 fn path(text: &str) -> PoolPath {
@@ -84,7 +110,8 @@ fn nothing_wrong_gets_into_the_pool() {
 fn a_list_is_fetched_at_once() {
     let (upstream, mirror, _) = mirrored();
     let chain = assay::snapshot::Chain::load(mirror.store.as_ref(), &mirror.name).unwrap();
-    let index = PoolIndex::of(mirror.store.as_ref(), &mirror.name, &[chain.latest().unwrap().clone()]).unwrap();
+    let records: Vec<_> = chain.records(mirror.store.as_ref()).map(Result::unwrap).collect();
+    let index = PoolIndex::of(mirror.store.as_ref(), &mirror.name, &records).unwrap();
     assert_eq!(index.get(&path(FIRST)), Some(Digest::of(b"alloy 1")));
     let files: Vec<_> = [FIRST, SECOND]
         .map(|name| (path(name), index.get(&path(name)).unwrap()))
