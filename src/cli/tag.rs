@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::TagArgs;
 use super::context::{Context, nonce};
-use super::failure::Failure;
+use super::failure::{Failure, UsageError};
 use super::mirror::made;
 use super::sources::references;
 use crate::domain::{ArchiveName, SnapshotRef};
@@ -26,6 +26,17 @@ struct Tagged<'a> {
 pub(super) fn run(context: &Context, args: &TagArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let store = context.store(&site)?;
+    if site
+        .archives()
+        .keys()
+        .any(|archive| archive.as_str() == args.tag.as_str())
+    {
+        let why = format!(
+            "`{}` is an archive of this site: URLs could not tell the two apart",
+            args.tag
+        );
+        return Err(UsageError::Argument(why).into());
+    }
     for reference in references(context, &site, store.as_ref(), &args.snapshots)? {
         whole(context, &site, store.as_ref(), args, &reference)?;
     }

@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 
 use super::Overlays;
 use super::answer::{Caching, line, send, set};
+use super::meant::Meant;
 use super::object::Object;
 use super::pages;
 use super::route::{NO_ARCHIVE, NO_SNAPSHOT, Target, route};
-use crate::domain::{ArchiveName, Coded as _, Kind, PoolPath, RelPath, SnapshotName, SuiteName, Timestamp};
+use crate::domain::{ArchiveName, Coded as _, Kind, PoolPath, RelPath, SnapshotName, Timestamp};
 use crate::snapshot::{Chain, SnapshotError};
 use crate::store::{Key, Store, StoreError};
 use crate::upstream::{PullThrough, UpstreamError};
@@ -35,14 +36,6 @@ pub(super) struct Archive {
     pub(super) chain: Mutex<Option<Arc<Chain>>>,
     /// What names meant when the newest snapshot had this number.
     pub(super) names: Mutex<(u64, BTreeMap<String, Arc<Meant>>)>,
-}
-
-/// What a name of a snapshot or tag means.
-#[derive(Debug)]
-pub(super) struct Meant {
-    /// Its folder below `dists/<suite>/`.
-    folder: String,
-    suites: Vec<SuiteName>,
 }
 
 /// How many names are remembered for each archive.
@@ -75,7 +68,7 @@ async fn answer(app: Arc<App>, method: &Method, uri: &Uri, asked: &HeaderMap) ->
         set(&mut answer, header::ALLOW, "GET, HEAD");
         return answer;
     }
-    let target = match route(uri.path()) {
+    let target = match route(uri.path(), &|name| app.archives.contains_key(name)) {
         Ok(target) => target,
         Err(why) => return line(StatusCode::NOT_FOUND, why),
     };
@@ -96,10 +89,7 @@ impl App {
         match target {
             Target::Home => self.home(),
             Target::Snapshots => self.snapshots(),
-            Target::Dists(archive, path) => {
-                self.archive(&archive)?;
-                self.index(&key(&[archive.as_str(), "dists", path.as_str()])?, &path)
-            }
+            Target::Dists(archive, path) => self.of_head(&archive, &path),
             Target::SnapshotDists(archive, name, path) => self.of_snapshot(&archive, &name, &path),
             Target::Pool(archive, name, path) => {
                 if let Some(name) = name {
@@ -169,27 +159,39 @@ impl App {
             Err(SnapshotError::NotFound { .. }) => return Err(not_found(NO_SNAPSHOT)),
             Err(error) => return Err(snapshot_failed(error)),
         };
-        let meant = Arc::new(Meant {
-            folder: edition.name.to_string(),
-            suites: edition.suites.into_iter().map(|state| state.suite).collect(),
-        });
+        let meant = Arc::new(Meant::of(&edition));
         known.1.insert(text, Arc::clone(&meant));
         Ok(meant)
+    }
+
+    /// A file below the `dists/` of the newest snapshot, where a suite has more than one name.
+    fn of_head(&self, archive: &ArchiveName, path: &RelPath) -> Result<Found> {
+        self.archive(archive)?;
+        let direct = self.index(&key(&[archive.as_str(), "dists", path.as_str()])?, path);
+        let Err(Refused(StatusCode::NOT_FOUND, _)) = &direct else {
+            return direct;
+        };
+        let Ok(meant) = self.meant(archive, &SnapshotName::Latest) else {
+            return direct;
+        };
+        let Some((suite, rest)) = meant.suite_of(path.as_str()) else {
+            return direct;
+        };
+        let other = key(&[archive.as_str(), "dists", suite.as_str(), rest])?;
+        self.index(&other, path)
     }
 
     /// A file below the `dists/` of one snapshot: kept below the suite, by serial.
     fn of_snapshot(&self, archive: &ArchiveName, name: &SnapshotName, path: &RelPath) -> Result<Found> {
         let meant = self.meant(archive, name)?;
-        let below = |suite: &SuiteName| path.as_str().strip_prefix(suite.as_str())?.strip_prefix('/');
-        let found = meant.suites.iter().find_map(|suite| Some((suite, below(suite)?)));
-        let Some((suite, rest)) = found else {
+        let Some((suite, rest)) = meant.suite_of(path.as_str()) else {
             return Err(not_found(format!(
                 "snapshot {} of {archive} has no such suite",
-                meant.folder
+                meant.folder()
             )));
         };
         let rest = RelPath::new(rest).map_err(|_| not_found("the path is not one that an index can have"))?;
-        let named = Key::dists_named(archive, suite, &meant.folder, &rest);
+        let named = Key::dists_named(archive, suite, meant.folder(), &rest);
         match self.index(&named, &rest) {
             // Bytes by hash are the same in all snapshots.
             Err(Refused(StatusCode::NOT_FOUND, _)) if is_by_hash(&rest) => {

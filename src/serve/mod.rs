@@ -8,6 +8,7 @@ mod answer;
 mod app;
 mod error;
 mod listener;
+mod meant;
 mod object;
 mod overlay;
 mod pages;

@@ -25,11 +25,11 @@ pub(super) enum Target {
     OverlayPool(Sha256, ArchiveName, PoolPath),
 }
 
-/// Reads the path of a request, still percent-encoded.
+/// Reads the path of a request, still percent-encoded. `served` tells the archives that there are.
 ///
 /// # Errors
 /// Why nothing can be there, in one line.
-pub(super) fn route(path: &str) -> Result<Target, &'static str> {
+pub(super) fn route(path: &str, served: &dyn Fn(&ArchiveName) -> bool) -> Result<Target, &'static str> {
     let decoded = decode(path)?;
     let rest = decoded
         .strip_prefix('/')
@@ -45,10 +45,18 @@ pub(super) fn route(path: &str) -> Result<Target, &'static str> {
     if first == "env" {
         return overlay(rest);
     }
-    let archive: ArchiveName = first.parse().map_err(|_| NO_ARCHIVE)?;
+    let archive = |name: &str| name.parse().ok().filter(served).ok_or(NO_ARCHIVE);
     let (second, below) = split(rest)?;
+    let Ok(archive) = archive(first) else {
+        // `/TAG/ARCHIVE/…`, as the tagged snapshots of Tails are laid out. A tag's name is no archive's.
+        let tag = first.parse().map_err(|_| NO_ARCHIVE)?;
+        return snapshot(archive(second)?, SnapshotName::Tag(tag), below);
+    };
     match second {
-        "dists" => Ok(Target::Dists(archive, index(below)?)),
+        "dists" => match of_snapshot(below) {
+            Some((name, path)) => Ok(Target::SnapshotDists(archive, name, index(&path)?)),
+            None => Ok(Target::Dists(archive, index(below)?)),
+        },
         "pool" => Ok(Target::Pool(archive, None, pool(rest)?)),
         "provenance" => Ok(Target::Provenance(archive, digest(below.strip_prefix("sha256/"))?)),
         "project" if below == format!("trace/{archive}") => Ok(Target::Trace(archive)),
@@ -69,6 +77,13 @@ fn snapshot(archive: ArchiveName, name: SnapshotName, rest: &str) -> Result<Targ
         "pool" => Ok(Target::Pool(archive, Some(name), pool(rest)?)),
         _ => Err("a snapshot has `dists` and `pool`"),
     }
+}
+
+/// `<suite>/snapshots/<name>/<file>`, as reprepro lays snapshots out.
+fn of_snapshot(below: &str) -> Option<(SnapshotName, String)> {
+    let (suite, rest) = below.split_once("/snapshots/")?;
+    let (name, path) = rest.split_once('/')?;
+    Some((name.parse().ok()?, format!("{suite}/{path}")))
 }
 
 fn overlay(rest: &str) -> Result<Target, &'static str> {
@@ -129,6 +144,10 @@ fn decode(text: &str) -> Result<String, &'static str> {
 mod tests {
     use super::*;
 
+    fn route(path: &str) -> Result<Target, &'static str> {
+        super::route(path, &|name| name.as_str() == "debian")
+    }
+
     #[test]
     fn every_form_has_its_target() {
         let archive = || "debian".parse().unwrap();
@@ -155,6 +174,27 @@ mod tests {
         assert_eq!(
             route("/debian/20261122T072000Z/pool/main/g/g++/g++_1~2+b1_amd64.deb"),
             Ok(Target::Pool(archive(), Some(id()), plus.clone()))
+        );
+        let tag = || SnapshotName::Tag("5.15.1".parse().unwrap());
+        assert_eq!(
+            route("/5.15.1/debian/dists/trixie/InRelease"),
+            Ok(Target::SnapshotDists(
+                archive(),
+                tag(),
+                "trixie/InRelease".parse().unwrap()
+            ))
+        );
+        assert_eq!(
+            route(&format!("/5.15.1/debian/{plus}")),
+            Ok(Target::Pool(archive(), Some(tag()), plus.clone()))
+        );
+        assert_eq!(
+            route("/debian/dists/trixie/updates/snapshots/2026112201/main/source/Sources.xz"),
+            Ok(Target::SnapshotDists(
+                archive(),
+                "2026112201".parse().unwrap(),
+                "trixie/updates/main/source/Sources.xz".parse().unwrap()
+            ))
         );
         assert_eq!(
             route(&format!("/debian/provenance/sha256/{hex}")),
@@ -199,6 +239,11 @@ mod tests {
             "/debian/20261122T072000Z/provenance/sha256/x",
             "/env/abc/x",
             "/api/v2/snapshots",
+            "/other/dists/trixie/InRelease",
+            "/5.15.1/other/dists/trixie/InRelease",
+            "/5.15.1/debian/provenance/sha256/x",
+            "/5.15.1/debian",
+            "/2026112201/debian/dists/trixie/InRelease",
             upper.as_str(),
         ] {
             assert!(route(bad).is_err(), "{bad:?} {:?}", route(bad));

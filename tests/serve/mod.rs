@@ -1,6 +1,7 @@
 //! Tests of `serve`: every form of URL, and nothing else.
 
 mod apt;
+mod layouts;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
