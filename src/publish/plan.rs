@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Signed;
 use crate::domain::{Digest, RelPath, Sha256};
-use crate::snapshot::{Edition, IndexFile, SuiteState, index_key, upstream_inrelease_key, upstream_inrelease_path};
+use crate::snapshot::{Edition, IndexFile, SuiteState, UpstreamFile, index_key, upstream_files};
 use crate::store::Key;
 
 /// One step. Doing it again changes nothing.
@@ -130,16 +130,13 @@ fn staged(edition: &Edition, state: &SuiteState, known: &BTreeSet<Sha256>) -> Ve
         };
         Step::Check { key, digest, how }
     };
-    let upstream = state.upstream.iter();
-    let proofs = upstream.clone().flat_map(|upstream| &upstream.indexes);
+    let proofs = state.upstream.iter().flat_map(|upstream| &upstream.indexes);
     let mut steps: Vec<Step> = kept(state)
         .chain(proofs)
         .map(|index| check(index_key(archive, &state.suite, index), index.digest))
         .collect();
-    steps.extend(upstream.map(|upstream| {
-        let key = upstream_inrelease_key(archive, &state.suite, &upstream.inrelease);
-        check(key, upstream.inrelease)
-    }));
+    let signed = signed_upstream(edition, state).into_iter();
+    steps.extend(signed.map(|file| check(file.key, file.digest)));
     steps.dedup();
     steps
 }
@@ -162,9 +159,8 @@ fn tree(edition: &Edition, state: &SuiteState, release: &Release, name: Option<&
             links.push((from.clone(), to, index.digest));
         }
     }
-    if let Some(upstream) = &state.upstream {
-        let from = upstream_inrelease_key(archive, suite, &upstream.inrelease);
-        links.push((from, plain(&upstream_inrelease_path()), upstream.inrelease));
+    for file in signed_upstream(edition, state) {
+        links.push((file.key, plain(&file.path), file.digest));
     }
     // At the head the by-hash names are the objects themselves.
     links.retain(|(from, to, _)| from != to);
@@ -215,6 +211,12 @@ fn kept(state: &SuiteState) -> impl Iterator<Item = &IndexFile> {
     state.indexes.iter().filter(|index| index.kept)
 }
 
+/// The files that upstream signed.
+fn signed_upstream(edition: &Edition, state: &SuiteState) -> Vec<UpstreamFile> {
+    let files = |upstream| upstream_files(&edition.archive, &state.suite, upstream);
+    state.upstream.as_ref().map(files).unwrap_or_default()
+}
+
 /// As the mirrors of Debian write it: other tools read the serial from it. The date is that of the
 /// newest Release file, so that a renewal that a crash cut short shows.
 pub(super) fn trace(edition: &Edition) -> Vec<u8> {
@@ -246,6 +248,7 @@ mod tests {
             ],
             upstream: Some(UpstreamRelease {
                 inrelease: Digest::of(b"upstream"),
+                release_gpg: None,
                 date: Timestamp::from_unix(1),
                 valid_until: None,
                 signers: Vec::new(),

@@ -289,6 +289,7 @@ fn media_of(name: &str) -> &'static str {
         "gz" | "tgz" => "application/gzip",
         "xz" => "application/x-xz",
         "zst" => "application/zstd",
+        "bz2" => "application/x-bzip2",
         "json" => "application/json",
         "dsc" | "asc" | "gpg" | "buildinfo" => "text/plain; charset=utf-8",
         _ if matches!(name, "InRelease" | "Release" | "Packages" | "Sources" | "Decisions") => {

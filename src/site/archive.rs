@@ -1,5 +1,6 @@
 //! `repos/<archive>.toml`: mirrors and custom archives.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,36 @@ pub enum PoolMode {
     Full,
 }
 
+/// A kind of index that a mirror follows beside Packages, Sources and Translation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IndexKind {
+    /// `Contents-*`: which package has which file.
+    Contents,
+    /// `dep11/`: what software centres show, with icons.
+    Dep11,
+    /// `cnf/Commands-*`: which package has which command.
+    CommandNotFound,
+    /// `debian-installer/binary-*`: packages of the installer.
+    Udebs,
+    /// `*.diff/`: patches for clients that have an earlier snapshot.
+    Pdiffs,
+    /// `installer-*/`: images of the installer, with all that their `SHA256SUMS` name.
+    Installer,
+}
+
+impl IndexKind {
+    /// Each of them.
+    pub const ALL: [Self; 6] = [
+        Self::Contents,
+        Self::Dep11,
+        Self::CommandNotFound,
+        Self::Udebs,
+        Self::Pdiffs,
+        Self::Installer,
+    ];
+}
+
 /// How long snapshots are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -79,11 +110,17 @@ pub struct MirrorArchive {
     pub suites: Vec<SuiteName>,
     /// Components to follow.
     pub components: Vec<Component>,
-    /// Architectures to follow; `all` and sources come with them.
+    /// Architectures to follow; `all` comes with them.
     pub architectures: Vec<Architecture>,
     /// Languages of Translation indexes to follow.
     #[serde(default = "english")]
     pub languages: Vec<String>,
+    /// Which indexes are followed beside Packages, Sources and Translation.
+    #[serde(default = "usual_indexes")]
+    pub indexes: BTreeSet<IndexKind>,
+    /// Whether sources are followed.
+    #[serde(default = "yes")]
+    pub sources: bool,
     /// How pool files are kept.
     pub pool: PoolMode,
     /// How long snapshots are kept; absent: for ever.
@@ -153,6 +190,16 @@ fn one() -> u32 {
 
 fn english() -> Vec<String> {
     vec!["en".to_owned()]
+}
+
+/// What stock clients look for. Patches and installer images are large, and few have use for them.
+fn usual_indexes() -> BTreeSet<IndexKind> {
+    use IndexKind::{CommandNotFound, Contents, Dep11, Udebs};
+    BTreeSet::from([Contents, Dep11, CommandNotFound, Udebs])
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn ten_days() -> u32 {

@@ -11,7 +11,7 @@ mod load;
 mod policy;
 
 pub use archive::{
-    ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, Keep, MirrorArchive, PoolMode,
+    ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexKind, Keep, MirrorArchive, PoolMode,
 };
 pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use config::SiteConfig;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{IndexFile, SnapshotError, SuiteState};
+use super::{IndexFile, SnapshotError, SuiteState, UpstreamRelease};
 use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
 use crate::format::compress::{Compression, decompress};
 use crate::format::json;
@@ -37,16 +37,33 @@ pub fn index_key(archive: &ArchiveName, suite: &SuiteName, index: &IndexFile) ->
     Key::by_hash(archive, suite, &index.path, &index.digest.sha256)
 }
 
-/// Where upstream's InRelease is kept, once for all snapshots of the suite.
-#[must_use]
-pub fn upstream_inrelease_key(archive: &ArchiveName, suite: &SuiteName, inrelease: &Digest) -> Key {
-    Key::by_hash(archive, suite, &upstream_inrelease_path(), &inrelease.sha256)
+/// One file that upstream signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamFile {
+    /// Below `dists/<suite>/` and `dists/<suite>/<serial>/`.
+    pub path: RelPath,
+    /// Where its bytes are kept, once for all snapshots of the suite.
+    pub key: Key,
+    /// What it is.
+    pub digest: Digest,
 }
 
-/// `upstream/InRelease`.
-pub(crate) fn upstream_inrelease_path() -> RelPath {
-    #[expect(clippy::expect_used, reason = "a constant that follows the grammar")]
-    RelPath::new("upstream/InRelease").expect("constant")
+/// What upstream signed: `upstream/InRelease`, or `upstream/Release` and then its `Release.gpg`.
+#[must_use]
+pub fn upstream_files(archive: &ArchiveName, suite: &SuiteName, upstream: &UpstreamRelease) -> Vec<UpstreamFile> {
+    let file = |name: &str, digest: Digest| {
+        #[expect(clippy::expect_used, reason = "constants that follow the grammar")]
+        let path = RelPath::new(format!("upstream/{name}")).expect("constant");
+        UpstreamFile {
+            key: Key::by_hash(archive, suite, &path, &digest.sha256),
+            path,
+            digest,
+        }
+    };
+    match upstream.release_gpg {
+        None => vec![file("InRelease", upstream.inrelease)],
+        Some(signature) => vec![file("Release", upstream.inrelease), file("Release.gpg", signature)],
+    }
 }
 
 /// An index of a suite, checked against its record.

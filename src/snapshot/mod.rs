@@ -16,8 +16,7 @@ mod tag;
 
 pub use chain::{Chain, Made, Records};
 pub use check::is_descriptive;
-pub(crate) use content::upstream_inrelease_path;
-pub use content::{content_digest, index_key, kept_index, read_index, read_plain_index, upstream_inrelease_key};
+pub use content::{UpstreamFile, content_digest, index_key, kept_index, read_index, read_plain_index, upstream_files};
 pub use edition::{Edition, EditionName};
 pub use entry::{Committed, Entry, commit};
 pub use error::SnapshotError;

@@ -91,12 +91,15 @@ pub struct IndexFile {
     pub kept: bool,
 }
 
-/// Upstream's InRelease, kept byte for byte at `upstream/InRelease`.
+/// What upstream signed, kept byte for byte below `upstream/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UpstreamRelease {
-    /// The file.
+    /// `upstream/InRelease`; `upstream/Release` when there is a `release-gpg`.
     pub inrelease: Digest,
+    /// `upstream/Release.gpg`, of an upstream that has no InRelease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_gpg: Option<Digest>,
     /// Its `Date`.
     pub date: Timestamp,
     /// Its `Valid-Until`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::{StatusCode, Url, header, redirect};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::address::{bad_url, base_url, check_redirect};
@@ -56,6 +56,25 @@ impl Default for Limits {
     }
 }
 
+/// The connections that several clients may have in all. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Connections(Arc<Semaphore>);
+
+impl Connections {
+    /// So many in all.
+    #[must_use]
+    pub fn at_most(count: usize) -> Self {
+        Self(Arc::new(Semaphore::new(count.max(1))))
+    }
+}
+
+/// What of a file is asked for: all from a byte on, of the file that has this name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range<'a> {
+    pub(super) from: u64,
+    pub(super) validator: Option<&'a header::HeaderValue>,
+}
+
 /// How many bytes a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
@@ -81,17 +100,27 @@ pub struct Client {
     base: Url,
     http: reqwest::Client,
     limits: Limits,
-    permits: Arc<Semaphore>,
+    connections: Connections,
     /// Always there until dropped.
     runtime: Option<Runtime>,
 }
 
 impl Client {
-    /// A client for the upstream at `base_uri`.
+    /// A client for the upstream at `base_uri`, with connections of its own.
+    ///
+    /// # Errors
+    /// As `sharing`.
+    pub fn new(base_uri: &str, limits: Limits) -> Result<Self, UpstreamError> {
+        let connections = Connections::at_most(limits.connections);
+        Self::sharing(base_uri, limits, connections)
+    }
+
+    /// A client for the upstream at `base_uri` that has no more connections than these, together
+    /// with the other clients that have them.
     ///
     /// # Errors
     /// When `base_uri` is no http(s) URL of a folder on a host, or the machine has no threads left.
-    pub fn new(base_uri: &str, limits: Limits) -> Result<Self, UpstreamError> {
+    pub fn sharing(base_uri: &str, limits: Limits, connections: Connections) -> Result<Self, UpstreamError> {
         let base = base_url(base_uri)?;
         let failed = |error: &dyn std::error::Error| UpstreamError::Client(body::causes(error));
         let runtime = Builder::new_multi_thread()
@@ -117,7 +146,7 @@ impl Client {
         }
         Ok(Self {
             http: http.build().map_err(|error| failed(&error))?,
-            permits: Arc::new(Semaphore::new(limits.connections)),
+            connections,
             base,
             limits,
             runtime: Some(runtime),
@@ -152,40 +181,53 @@ impl Client {
     /// # Errors
     /// When it cannot be had, or is not of the expected size.
     pub fn get(&self, path: &str, expect: Expect) -> Result<Vec<u8>, UpstreamError> {
-        self.retrying(|| {
-            let mut body = self.open(path, expect)?;
-            let mut bytes = Vec::new();
-            let read = std::io::Read::read_to_end(&mut body, &mut bytes);
-            match read {
-                Ok(_) => Ok(bytes),
-                Err(error) => Err(body.failure(&error)),
-            }
-        })
+        let mut body = self.open(path, expect)?;
+        let mut bytes = Vec::new();
+        match std::io::Read::read_to_end(&mut body, &mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(body.failure(&error)),
+        }
     }
 
-    /// A file as a stream that enforces the limits. One try, after any number of redirects; see
-    /// [`Client::retrying`].
+    /// A file as a stream that enforces the limits, after any number of redirects. What fails for
+    /// now, before or within the stream, is tried again, as often as the limits say.
     ///
     /// # Errors
     /// When it cannot be had, or a size other than the expected one is announced.
-    pub fn open(&self, path: &str, expect: Expect) -> Result<Body, UpstreamError> {
+    pub fn open(&self, path: &str, expect: Expect) -> Result<Body<'_>, UpstreamError> {
         let url = self.url(path)?;
-        let handle = self.handle()?;
-        handle.block_on(self.request(url, expect, handle.clone()))
+        let permit = self.permit()?;
+        let whole = Range {
+            from: 0,
+            validator: None,
+        };
+        let answer = self.retrying(|| self.ask(&url, expect, whole))?;
+        Body::new(self, url, expect, answer, permit)
+    }
+
+    /// What a client takes at most.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// One try to have a file, or the rest of one; with the instant when it must be there.
+    pub(super) fn ask(
+        &self,
+        url: &Url,
+        expect: Expect,
+        range: Range<'_>,
+    ) -> Result<(reqwest::Response, Instant), UpstreamError> {
+        self.handle()?.block_on(self.request(url, expect, range))
     }
 
     /// Runs `fetch` until it succeeds, fails for good, or has been tried often enough.
-    ///
-    /// # Errors
-    /// The last failure.
-    pub fn retrying<T>(&self, fetch: impl Fn() -> Result<T, UpstreamError>) -> Result<T, UpstreamError> {
+    fn retrying<T>(&self, fetch: impl Fn() -> Result<T, UpstreamError>) -> Result<T, UpstreamError> {
         let mut pause = self.limits.backoff;
         for _ in 1..self.limits.tries {
             match fetch() {
                 Err(error) if error.is_passing() => {
                     tracing::debug!(%error, "trying again");
-                    // Inside of the runtime, whose timer it is.
-                    self.handle()?.block_on(async { tokio::time::sleep(pause).await });
+                    self.pause(pause)?;
                     pause = pause.saturating_mul(2);
                 }
                 done => return done,
@@ -194,30 +236,41 @@ impl Client {
         fetch()
     }
 
-    fn handle(&self) -> Result<Handle, UpstreamError> {
+    /// Waits.
+    pub(super) fn pause(&self, time: Duration) -> Result<(), UpstreamError> {
+        // Inside of the runtime, whose timer it is.
+        self.handle()?.block_on(async { tokio::time::sleep(time).await });
+        Ok(())
+    }
+
+    pub(super) fn handle(&self) -> Result<Handle, UpstreamError> {
         let gone = || UpstreamError::Client("it was shut down".to_owned());
         self.runtime.as_ref().map(|r| r.handle().clone()).ok_or_else(gone)
     }
 
-    async fn request(&self, first: Url, expect: Expect, handle: Handle) -> Result<Body, UpstreamError> {
-        let closed = |_| UpstreamError::Client("it was shut down".to_owned());
-        let permit = self.permits.clone().acquire_owned().await.map_err(closed)?;
-        let seconds = expect.most() / self.limits.slowest.max(1);
+    fn permit(&self) -> Result<OwnedSemaphorePermit, UpstreamError> {
+        let permits = self.connections.0.clone();
+        let permit = self.handle()?.block_on(permits.acquire_owned());
+        permit.map_err(|_| UpstreamError::Client("it was shut down".to_owned()))
+    }
+
+    async fn request(
+        &self,
+        first: &Url,
+        expect: Expect,
+        range: Range<'_>,
+    ) -> Result<(reqwest::Response, Instant), UpstreamError> {
+        let seconds = expect.most().saturating_sub(range.from) / self.limits.slowest.max(1);
         let deadline = Instant::now() + self.limits.total + Duration::from_secs(seconds);
         let mut url = first.clone();
         for _ in 0..=self.limits.redirects {
-            let answer = self.answer(&url, deadline).await?;
+            let answer = self.answer(&url, range, deadline).await?;
             let status = answer.status();
-            if status == StatusCode::OK {
-                let limits = body::Limits {
-                    expect,
-                    idle: self.limits.idle,
-                    deadline,
-                };
-                return Body::new(first.to_string(), answer, limits, handle, permit);
+            if status == StatusCode::OK || (status == StatusCode::PARTIAL_CONTENT && range.from > 0) {
+                return Ok((answer, deadline));
             }
             if !is_redirect(status) {
-                return Err(refusal(&first, status));
+                return Err(refusal(first, status));
             }
             url = self.redirected(&url, &answer)?;
         }
@@ -228,9 +281,15 @@ impl Client {
         })
     }
 
-    async fn answer(&self, url: &Url, deadline: Instant) -> Result<reqwest::Response, UpstreamError> {
+    async fn answer(&self, url: &Url, range: Range<'_>, deadline: Instant) -> Result<reqwest::Response, UpstreamError> {
         let soon = (Instant::now() + self.limits.connect + self.limits.idle).min(deadline);
-        let request = self.http.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        let mut request = self.http.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        if range.from > 0 {
+            request = request.header(header::RANGE, format!("bytes={}-", range.from));
+            if let Some(validator) = range.validator {
+                request = request.header(header::IF_RANGE, validator);
+            }
+        }
         match timeout_at(soon, request.send()).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if error.is_timeout() => Err(UpstreamError::TimedOut {

@@ -80,10 +80,10 @@ pub enum UpstreamError {
         /// What came.
         found: Digest,
     },
-    /// No signature on an InRelease holds.
-    #[error("the InRelease of `{suite}` is not accepted: {source}")]
+    /// No signature on a Release holds.
+    #[error("the signed Release of `{suite}` is not accepted: {source}")]
     Signature {
-        /// Whose InRelease.
+        /// Whose Release.
         suite: SuiteName,
         /// What `trust` says.
         source: Box<TrustError>,
@@ -345,7 +345,7 @@ impl Coded for UpstreamError {
             Self::Signature { .. } => "compare `keyring`, `signers` and `threshold` with what upstream publishes",
             Self::Rollback { .. } => "this mirror is behind or replays old files; set another `uri`",
             Self::Equivocation { .. } => {
-                "the signer has signed two states for one instant: compare both InRelease files, and ask upstream"
+                "the signer has signed two states for one instant: compare both Release files, and ask upstream"
             }
             Self::Expired { .. } => "this mirror is no longer updated, or hides updates: set another `uri`",
             Self::Future { .. } => "look at this machine's clock first",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::index::each_file;
-use super::pull::{in_parallel, is_there, outcome};
+use super::pull::{in_parallel, in_pieces_or_one, is_there, outcome};
 use super::{Client, Expect, UpstreamError};
 use crate::domain::{ArchiveName, Digest, PoolPath};
 use crate::host::Progress;
@@ -86,11 +86,11 @@ fn missing(
 
 impl Pending<'_> {
     fn fetch(&self, client: &Client, key: &Key, path: &PoolPath, digest: &Digest) -> Result<(), UpstreamError> {
-        let staged = client.retrying(|| {
-            let mut body = client.open(path.as_str(), Expect::Exactly(digest.size))?;
-            match self.store.stage(key, digest, &mut body) {
+        let expect = Expect::Exactly(digest.size);
+        let staged = in_pieces_or_one(client, path.as_str(), expect, |body| {
+            match self.store.stage(key, digest, body) {
                 Ok(staged) => Ok(staged),
-                Err(error) => Err(outcome(Err(error), &mut body).err().unwrap_or(UpstreamError::Bug)),
+                Err(error) => Err(outcome(Err(error), body).err().unwrap_or(UpstreamError::Bug)),
             }
         })?;
         let full = {

@@ -184,6 +184,7 @@ mod tests {
             },
             fetched: true,
             uncompressed: Some(Digest::of(plain)),
+            needed: true,
         }
     }
 

@@ -7,11 +7,13 @@ use crate::format::FormatError;
 use crate::format::release::Release;
 use crate::snapshot::{IndexFile, SuiteState, UpstreamRelease};
 
-/// An InRelease whose signature holds.
+/// A Release whose signature holds.
 #[derive(Debug)]
 pub(super) struct Signed<'a> {
     pub(super) suite: &'a SuiteName,
+    /// InRelease, or the Release that `release_gpg` is for.
     pub(super) inrelease: Digest,
+    pub(super) release_gpg: Option<Digest>,
     pub(super) release: &'a Release,
     pub(super) signers: Vec<Fingerprint>,
 }
@@ -52,6 +54,8 @@ pub(super) fn judge(
         components: &what.config.components,
         architectures: &architectures,
         languages: &what.config.languages,
+        sources: what.config.sources,
+        indexes: &what.config.indexes,
     };
     let plan = plan(signed.release.entries(), wanted);
     check_plan(signed.suite, &plan)?;
@@ -62,7 +66,7 @@ pub(super) fn judge(
         fields: fields(signed.release),
         architectures,
         components: what.config.components.clone(),
-        indexes: indexes(&plan),
+        indexes: plan.files.iter().map(super::Planned::index).collect(),
         upstream: Some(upstream),
     };
     Ok((state, plan))
@@ -89,7 +93,7 @@ fn freshness(
                 accepted: accepted.date,
             });
         }
-        if date == accepted.date && signed.inrelease != accepted.inrelease {
+        if date == accepted.date && is_another(previous, accepted, signed) {
             let suite = suite.clone();
             return Err(UpstreamError::Equivocation { suite, date });
         }
@@ -103,6 +107,7 @@ fn freshness(
     }
     Ok(UpstreamRelease {
         inrelease: signed.inrelease,
+        release_gpg: signed.release_gpg,
         date,
         valid_until,
         signers: signed.signers.clone(),
@@ -110,6 +115,21 @@ fn freshness(
         uri: uri.to_owned(),
         indexes: Vec::new(),
     })
+}
+
+/// Whether this Release is another than the accepted one. Its two forms are different files: of those
+/// it is compared what they say.
+fn is_another(previous: Option<&SuiteState>, accepted: &UpstreamRelease, signed: &Signed<'_>) -> bool {
+    if accepted.release_gpg.is_some() == signed.release_gpg.is_some() {
+        return signed.inrelease != accepted.inrelease;
+    }
+    let entries = signed.release.entries();
+    let differs = |index: &IndexFile| {
+        entries
+            .get(&index.path)
+            .is_some_and(|found| found.digest != index.digest)
+    };
+    previous.is_some_and(|state| state.indexes.iter().any(differs))
 }
 
 fn identity(what: &Follow<'_>, previous: Option<&SuiteState>, signed: &Signed<'_>) -> Result<(), UpstreamError> {
@@ -204,17 +224,8 @@ fn fields(release: &Release) -> Vec<(String, String)> {
     FIELDS.into_iter().filter_map(value).collect()
 }
 
-fn indexes(plan: &Plan) -> Vec<IndexFile> {
-    let index = |file: &super::Planned| IndexFile {
-        path: file.path.clone(),
-        digest: file.listed.digest,
-        kept: file.fetched,
-    };
-    plan.files.iter().map(index).collect()
-}
-
 /// An error of a Release file's text.
 pub(super) fn in_release(suite: &SuiteName) -> impl FnOnce(FormatError) -> UpstreamError {
-    let url = format!("dists/{suite}/InRelease");
+    let url = format!("dists/{suite}/Release");
     move |source| UpstreamError::Format { url, source }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use super::{Body, Client, Expect, UpstreamError};
 use crate::domain::{ArchiveName, Digest, PoolPath};
@@ -65,15 +65,32 @@ fn fetch_object(
     key: &Key,
     digest: &Digest,
 ) -> Result<(), UpstreamError> {
-    client.retrying(|| {
-        let mut body = client.open(path, Expect::Exactly(digest.size))?;
-        let stored = store.put_stream(key, digest, &mut body);
-        outcome(stored, &mut body)
+    in_pieces_or_one(client, path, Expect::Exactly(digest.size), |body| {
+        let stored = store.put_stream(key, digest, body);
+        outcome(stored, body)
     })
 }
 
+/// Fetches a file with `take`. One that came in pieces and is wrong may be pieces of two files: it is
+/// fetched once more in one piece.
+pub(super) fn in_pieces_or_one<T>(
+    client: &Client,
+    path: &str,
+    expect: Expect,
+    take: impl Fn(&mut Body<'_>) -> Result<T, UpstreamError>,
+) -> Result<T, UpstreamError> {
+    let mut body = client.open(path, expect)?;
+    match take(&mut body) {
+        Err(UpstreamError::Digest { .. }) if body.is_pieced() => {
+            drop(body);
+            take(&mut client.open(path, expect)?.in_one_piece())
+        }
+        done => done,
+    }
+}
+
 /// What became of a body that was put into the store: whose failure it was, when it failed.
-pub(super) fn outcome(stored: Result<(), StoreError>, body: &mut Body) -> Result<(), UpstreamError> {
+pub(super) fn outcome(stored: Result<(), StoreError>, body: &mut Body<'_>) -> Result<(), UpstreamError> {
     match stored {
         Ok(()) => Ok(()),
         Err(error) if body.has_failed() => Err(body.failure(&io::Error::other(error))),
@@ -88,6 +105,24 @@ pub(super) fn outcome(stored: Result<(), StoreError>, body: &mut Body) -> Result
 /// A thread that panicked.
 pub(super) fn bug() -> UpstreamError {
     UpstreamError::Bug
+}
+
+/// What `work` makes of every item, in their order, on some threads; the first failure ends it.
+pub(super) fn each_in_parallel<T: Sync, R: Send>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, UpstreamError> + Sync,
+) -> Result<Vec<R>, UpstreamError> {
+    let slots: Vec<(&T, Mutex<Option<R>>)> = items.iter().map(|item| (item, Mutex::new(None))).collect();
+    in_parallel(threads, &slots, |(item, slot)| {
+        let made = work(item)?;
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+        Ok(())
+    })?;
+    let made = slots
+        .into_iter()
+        .map(|(_, slot)| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
+    made.map(|made| made.ok_or_else(bug)).collect()
 }
 
 /// Does `work` for every item on some threads; the first failure ends it.

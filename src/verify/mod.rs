@@ -12,6 +12,7 @@ mod evidence;
 mod objects;
 mod releases;
 mod report;
+mod upstream;
 mod why;
 
 pub use anchors::{Anchor, AnchorKind, Anchors};

@@ -9,7 +9,7 @@ use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
 use crate::format::packages::pool_files;
 use crate::host::Progress;
-use crate::snapshot::{Chain, Edition, IndexFile, SuiteState, index_key, read_plain_index, upstream_inrelease_key};
+use crate::snapshot::{Chain, Edition, IndexFile, SuiteState, index_key, read_plain_index, upstream_files};
 use crate::store::{Key, Meta, Store, hash_stream};
 
 /// What the bytes of an object must be. Content-addressed names say no size.
@@ -136,16 +136,16 @@ fn expect_indexes(edition: &Edition, expected: &mut BTreeMap<String, Expected>) 
                 expect(Key::dists(archive, suite, path), digest);
             }
         }
-        if let (Some(upstream), Ok(path)) = (&state.upstream, RelPath::new("upstream/InRelease")) {
-            let digest = upstream.inrelease;
-            expect(upstream_inrelease_key(archive, suite, &digest), digest);
-            expect(Key::dists_named(archive, suite, name, &path), digest);
+        let Some(upstream) = &state.upstream else { continue };
+        for file in upstream_files(archive, suite, upstream) {
+            expect(Key::dists_named(archive, suite, name, &file.path), file.digest);
             if head {
-                expect(Key::dists(archive, suite, &path), digest);
+                expect(Key::dists(archive, suite, &file.path), file.digest);
             }
-            for index in &upstream.indexes {
-                expect(index_key(archive, suite, index), index.digest);
-            }
+            expect(file.key, file.digest);
+        }
+        for index in &upstream.indexes {
+            expect(index_key(archive, suite, index), index.digest);
         }
     }
 }

@@ -3,12 +3,12 @@
 
 use super::editions::{editions, entry_key, is_newest};
 use super::objects::Damaged;
+use super::upstream::{check_upstream, upstream_evidence};
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{RelPath, Timestamp};
-use crate::format::release::Release;
 use crate::index::release::release_text;
 use crate::publish;
-use crate::snapshot::{Chain, SuiteState, UpstreamRelease, upstream_inrelease_key};
+use crate::snapshot::{Chain, SuiteState};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
 
@@ -67,11 +67,13 @@ pub(super) fn check(
             }
             let mirror = matches!(anchor.kind, AnchorKind::Mirror { .. });
             if mirror && state.upstream.is_none() {
-                let why = format!("it names no InRelease of upstream's for `{}`", state.suite);
+                let why = format!("it names nothing that upstream signed for `{}`", state.suite);
                 report.problem(Problem::UPSTREAM, entry_key(&edition), why);
             }
             if let (true, Some(upstream)) = (mirror, &state.upstream)
-                && !damaged.has(&upstream_inrelease_key(&anchor.name, &state.suite, &upstream.inrelease))
+                && !upstream_evidence(anchor, state, upstream)
+                    .iter()
+                    .any(|key| damaged.has(key))
                 && let Err(problem) = check_upstream(store, anchor, state, upstream)
             {
                 report.problems.push(problem);
@@ -157,49 +159,4 @@ pub(super) fn matches_record(text: &[u8], state: &SuiteState, valid_days: Option
         }
         None => Ok(()),
     }
-}
-
-/// Upstream's own signature covers every index of the snapshot.
-pub(super) fn check_upstream(
-    store: &dyn Store,
-    anchor: &Anchor,
-    state: &SuiteState,
-    upstream: &UpstreamRelease,
-) -> Result<Verified, Problem> {
-    let AnchorKind::Mirror {
-        upstream: keyring,
-        threshold,
-    } = &anchor.kind
-    else {
-        return Err(Problem::new(
-            Problem::UPSTREAM,
-            &state.suite,
-            "the archive is not a mirror",
-        ));
-    };
-    let key = upstream_inrelease_key(&anchor.name, &state.suite, &upstream.inrelease);
-    // Judged as of when we first verified it: an old snapshot's upstream keys may have expired since.
-    let requirement = Requirement {
-        keyring,
-        threshold: *threshold,
-        now: upstream.verified_at,
-    };
-    let verified = verify_inrelease(&get(store, &key)?, &requirement)
-        .map_err(|error| Problem::new(Problem::SIGNATURE, &key, error))?;
-    let release = Release::parse(&verified.text).map_err(|error| Problem::new(Problem::UPSTREAM, &key, error))?;
-    for index in &state.indexes {
-        let listed = release.entries().get(&index.path).map(|listed| listed.digest);
-        if listed != Some(index.digest) {
-            let why = format!(
-                "upstream's signed Release does not list `{}` with SHA-256 {}",
-                index.path, index.digest.sha256
-            );
-            return Err(Problem::new(
-                Problem::UPSTREAM,
-                crate::snapshot::index_key(&anchor.name, &state.suite, index),
-                why,
-            ));
-        }
-    }
-    Ok(verified)
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::evidence::decision;
-use super::releases::{check_upstream, matches_record, signed_text};
+use super::releases::{matches_record, signed_text};
+use super::upstream::check_upstream;
 use super::{Anchor, AnchorKind, Anchors, Problem, VerifyError};
 use crate::domain::{PackageName, RelPath, Sha256, SnapshotName, Timestamp};
 use crate::format::deb822::Stanzas;
@@ -268,7 +269,7 @@ fn upstream(store: &dyn Store, found: &Found<'_>) -> Hop {
     let verified = check_upstream(store, found.anchor, &found.state, upstream).map(|verified| {
         let signers: Vec<&str> = verified.signers.iter().map(|s| s.primary.as_str()).collect();
         format!(
-            "upstream's InRelease of {} covers every index, signed by {}",
+            "upstream's Release of {} covers every index, signed by {}",
             upstream.date,
             signers.join(", ")
         )

@@ -32,6 +32,7 @@ fn debian_is_mirrored_and_apt_takes_every_form_of_it() {
     mirror.config.suites = vec![codename().parse().unwrap()];
     // Sources and Translation of all of Debian are not needed to see that it works, but come with it.
     mirror.config.languages.clear();
+    mirror.config.indexes.clear();
     let keys = std::fs::read("/usr/share/keyrings/debian-archive-keyring.gpg").unwrap();
     mirror.keyring = Keyring::parse(&keys).unwrap();
 

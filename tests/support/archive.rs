@@ -34,6 +34,10 @@ pub(crate) struct Archive {
     pub(crate) more: String,
     /// Changes of Release lines: the first text becomes the second.
     pub(crate) edits: Vec<(String, String)>,
+    /// More indexes: uncompressed, and as they are served.
+    more_indexes: Vec<(String, Vec<u8>)>,
+    /// Files below `dists/tin/` that Release does not list.
+    loose: BTreeMap<String, Vec<u8>>,
 }
 
 impl Archive {
@@ -55,7 +59,21 @@ impl Archive {
             pool: BTreeMap::from([("pool/main/a/alloy/alloy_1_amd64.deb".to_owned(), b"alloy 1".to_vec())]),
             more: String::new(),
             edits: Vec::new(),
+            more_indexes: Vec::new(),
+            loose: BTreeMap::new(),
         }
+    }
+
+    /// With an index; as `.gz` alone when its name ends so.
+    pub(crate) fn index(mut self, path: &str, bytes: &[u8]) -> Self {
+        self.more_indexes.push((path.to_owned(), bytes.to_vec()));
+        self
+    }
+
+    /// With a file below `dists/tin/` that Release does not list.
+    pub(crate) fn loose(mut self, path: &str, bytes: &[u8]) -> Self {
+        self.loose.insert(path.to_owned(), bytes.to_vec());
+        self
     }
 
     pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
@@ -103,6 +121,17 @@ impl Archive {
             hidden.push((name.to_owned(), plain));
         }
         indexes.insert("main/binary-amd64/Release".to_owned(), b"Archive: stable\n".to_vec());
+        for (path, bytes) in &self.more_indexes {
+            match path.strip_suffix(".gz") {
+                Some(plain) => {
+                    indexes.insert(path.clone(), compress(Compression::Gzip, bytes).unwrap());
+                    hidden.push((plain.to_owned(), bytes.clone()));
+                }
+                None => {
+                    indexes.insert(path.clone(), bytes.clone());
+                }
+            }
+        }
         let listed = indexes.iter().chain(hidden.iter().map(|(name, plain)| (name, plain)));
         let listed: BTreeMap<_, _> = listed.collect();
         let mut files: BTreeMap<String, Vec<u8>> = self.pool.clone();
@@ -113,7 +142,21 @@ impl Archive {
             files.insert(by_hash, bytes.clone());
             files.insert(format!("dists/tin/{path}"), bytes);
         }
+        let loose = self.loose.iter();
+        files.extend(loose.map(|(path, bytes)| (format!("dists/tin/{path}"), bytes.clone())));
         files
+    }
+
+    /// The text of its Release.
+    pub(crate) fn release(&self, key: &ArchiveKey) -> Vec<u8> {
+        let keyring = Keyring::parse(key.certificate_armored().unwrap().as_bytes()).unwrap();
+        let requirement = assay::trust::Requirement {
+            keyring: &keyring,
+            threshold: 1,
+            now: self.date,
+        };
+        let inrelease = &self.files(key)["dists/tin/InRelease"];
+        assay::trust::verify_inrelease(inrelease, &requirement).unwrap().text
     }
 
     fn inrelease(&self, listed: &BTreeMap<&String, &Vec<u8>>, key: &ArchiveKey) -> Vec<u8> {
@@ -180,6 +223,8 @@ impl Mirror {
             components: vec!["main".parse().unwrap()],
             architectures: vec!["amd64".parse().unwrap()],
             languages: vec!["en".into()],
+            indexes: assay::site::IndexKind::ALL.into(),
+            sources: true,
             pool: PoolMode::Lazy,
             keep: None,
             valid_days: 10,

@@ -27,10 +27,29 @@ pub(crate) enum Trick {
     Stalled,
     /// One byte each 50 ms.
     Dripping,
+    /// So many bytes, once; then the rest is asked for, and answered so.
+    CutAt(usize, Rest),
     /// Honestly, but only after the given time.
     Late(Duration),
     /// Honestly, and the files of this path become those after it.
     Then(BTreeMap<String, Vec<u8>>),
+}
+
+/// How a request for the rest of a file is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// With the rest.
+    Honest,
+    /// With the whole file and 200, as a server that knows no ranges.
+    Whole,
+    /// With the rest, called another range.
+    Misnamed,
+    /// With other bytes of the right length.
+    Flipped,
+    /// With some bytes more, and cut off again.
+    CutAgain,
+    /// 416.
+    Refused,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +57,8 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     tricks: BTreeMap<String, Trick>,
     requests: Vec<String>,
+    /// The first byte of each range that was asked for.
+    ranges: Vec<usize>,
 }
 
 /// An HTTP server on loopback whose files and manners tests change while it runs.
@@ -97,6 +118,11 @@ impl Upstream {
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().requests)
     }
+
+    /// The first bytes of the ranges that were asked for since the last call.
+    pub(crate) fn ranges(&self) -> Vec<usize> {
+        std::mem::take(&mut self.state.lock().unwrap().ranges)
+    }
 }
 
 fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
@@ -108,16 +134,22 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             return Ok(());
         }
         let path = line.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+        let mut from = None;
         loop {
             let mut header = String::new();
             reader.read_line(&mut header)?;
-            if header.trim().is_empty() {
+            let header = header.trim().to_ascii_lowercase();
+            if let Some(range) = header.strip_prefix("range: bytes=") {
+                from = Some(range.trim_end_matches('-').parse().unwrap());
+            }
+            if header.is_empty() {
                 break;
             }
         }
         let (file, trick) = {
             let mut state = state.lock().unwrap();
             state.requests.push(path.clone());
+            state.ranges.extend(from);
             let file = state.files.get(&path).cloned();
             let trick = state
                 .tricks
@@ -125,8 +157,13 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                 .find(|(suffix, _)| path.ends_with(suffix.as_str()));
             let trick = trick.map(|(_, trick)| {
                 let now = trick.clone();
-                if let Trick::StatusFor(_, times) = trick {
-                    *times = times.saturating_sub(1);
+                match trick {
+                    Trick::StatusFor(_, times) => *times = times.saturating_sub(1),
+                    // Once; what comes after that is about the rest.
+                    Trick::CutAt(at, Rest::Honest | Rest::Whole | Rest::Misnamed | Rest::Flipped) if from.is_none() => {
+                        *at = usize::MAX;
+                    }
+                    _ => {}
                 }
                 now
             });
@@ -136,14 +173,29 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             }
             (file, trick)
         };
-        if !answer(stream, file, trick)? {
+        if !answer(stream, file, from, trick)? {
             return Ok(());
         }
     }
 }
 
 /// Whether the connection may be used again.
-fn answer(mut out: &TcpStream, file: Option<Vec<u8>>, trick: Option<Trick>) -> std::io::Result<bool> {
+fn answer(
+    mut out: &TcpStream,
+    file: Option<Vec<u8>>,
+    from: Option<usize>,
+    trick: Option<Trick>,
+) -> std::io::Result<bool> {
+    if let (Some(from), Some(file)) = (from, &file) {
+        let rest = match trick {
+            Some(Trick::CutAt(_, rest)) => rest,
+            None => Rest::Honest,
+            Some(_) => Rest::Whole,
+        };
+        if rest != Rest::Whole {
+            return the_rest(out, file, from, rest);
+        }
+    }
     let status = match &trick {
         Some(Trick::Status(status) | Trick::StatusFor(status, 1..)) => *status,
         Some(Trick::Redirect(to)) => {
@@ -173,6 +225,10 @@ fn answer(mut out: &TcpStream, file: Option<Vec<u8>>, trick: Option<Trick>) -> s
     }
     write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
     match trick {
+        Some(Trick::CutAt(count, _)) if count < bytes.len() => {
+            out.write_all(&bytes[..count])?;
+            return Ok(false);
+        }
         Some(Trick::Truncated(count)) => {
             out.write_all(&bytes[..count])?;
             return Ok(false);
@@ -191,6 +247,29 @@ fn answer(mut out: &TcpStream, file: Option<Vec<u8>>, trick: Option<Trick>) -> s
         _ => out.write_all(&bytes)?,
     }
     Ok(true)
+}
+
+fn the_rest(mut out: &TcpStream, file: &[u8], from: usize, how: Rest) -> std::io::Result<bool> {
+    let mut rest = file[from..].to_vec();
+    let (length, size) = (rest.len(), file.len());
+    let mut named = from;
+    match how {
+        Rest::Refused => {
+            write!(out, "HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n")?;
+            return Ok(true);
+        }
+        Rest::Misnamed => named += 1,
+        Rest::Flipped => rest.iter_mut().for_each(|b| *b ^= 1),
+        Rest::CutAgain => rest.truncate(1),
+        Rest::Honest | Rest::Whole => {}
+    }
+    let last = size - 1;
+    write!(
+        out,
+        "HTTP/1.1 206 Partial\r\nContent-Range: bytes {named}-{last}/{size}\r\nContent-Length: {length}\r\n\r\n"
+    )?;
+    out.write_all(&rest)?;
+    Ok(rest.len() == length)
 }
 
 /// What a server answered.

@@ -12,7 +12,7 @@ use assay::format::compress::{Compression, compress};
 use assay::host::Clock;
 use assay::publish::{Published, publish};
 use assay::snapshot::{Chain, Committed, IndexFile, Made, Record, SuiteState, UpstreamRelease};
-use assay::snapshot::{index_key, upstream_inrelease_key};
+use assay::snapshot::{index_key, upstream_files};
 use assay::store::{Key, Store};
 use assay::trust::ArchiveKey;
 
@@ -71,6 +71,7 @@ impl Repository {
         let inrelease = format!("what upstream signed over {}\n", Digest::of(plain).sha256);
         let upstream = UpstreamRelease {
             inrelease: Digest::of(inrelease.as_bytes()),
+            release_gpg: None,
             date: now(),
             valid_until: None,
             signers: vec![Fingerprint::new("4D64FEC119C2029067D6E791F8D2585B8783D481").unwrap()],
@@ -78,8 +79,10 @@ impl Repository {
             uri: "http://upstream.example/debian/".to_owned(),
             indexes: Vec::new(),
         };
-        let upstream_key = upstream_inrelease_key(&self.archive, &self.suite, &upstream.inrelease);
-        store.create(&upstream_key, inrelease.as_bytes()).unwrap();
+        let [file] = &upstream_files(&self.archive, &self.suite, &upstream)[..] else {
+            panic!("one file");
+        };
+        store.create(&file.key, inrelease.as_bytes()).unwrap();
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         SuiteState {
             suite: self.suite.clone(),

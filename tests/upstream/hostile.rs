@@ -78,7 +78,7 @@ fn f2_freeze() {
 fn f4_from_the_future() {
     let victim = Victim::new();
     victim.publish(&Archive::new(hours(2).plus(11)));
-    victim.refused("E-UP-009", "InRelease");
+    victim.refused("E-UP-009", "signed Release");
     // A signature from the past over a Date in the future.
     let later = hours(3).release_date();
     victim.publish(&newer().edit(format!("Date: {}", hours(1).release_date()), format!("Date: {later}")));
@@ -193,11 +193,11 @@ fn f9_redirects() {
 fn nobody_else_may_sign() {
     let victim = Victim::new();
     victim.upstream.set(newer().files(&key("evil")));
-    victim.refused("E-UP-009", "InRelease of `tin`");
+    victim.refused("E-UP-009", "Release of `tin`");
     let mut files = newer().files(&victim.signer);
     files.insert("dists/tin/InRelease".to_owned(), b"Origin: Foundry\n".to_vec());
     victim.upstream.set(files);
-    victim.refused("E-UP-009", "InRelease of `tin`");
+    victim.refused("E-UP-009", "Release of `tin`");
     victim.upstream.remove("dists/tin/InRelease");
     victim.refused("E-UP-004", "404");
 }

@@ -1,7 +1,9 @@
 //! Tests of `upstream`: an archive on loopback that moves, breaks and lies (threats F1–F9).
 
 mod hostile;
+mod indexes;
 mod pool;
+mod resume;
 
 use assay::domain::{Coded as _, Timestamp};
 use assay::upstream::Followed;
@@ -164,4 +166,64 @@ fn a_renamed_suite_needs_a_persons_word() {
     let followed = assay::upstream::follow(&what, mirror.store.as_ref(), hours(2), &hidden).unwrap();
     let Followed::Changed(states) = followed else { panic!() };
     assert!(states[0].fields.contains(&("Suite".to_owned(), "oldstable".to_owned())));
+}
+
+/// The same files with Release and Release.gpg in the place of InRelease.
+fn detached(archive: &Archive, signer: &assay::trust::ArchiveKey) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut files = archive.files(signer);
+    files.remove("dists/tin/InRelease");
+    let text = archive.release(signer);
+    let signature = signer.detach(&text, archive.date).unwrap();
+    files.insert("dists/tin/Release".to_owned(), text);
+    files.insert("dists/tin/Release.gpg".to_owned(), signature);
+    files
+}
+
+#[test]
+fn an_upstream_without_inrelease_is_followed_by_its_detached_signature() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    let first = Archive::new(hours(-1));
+    let files = detached(&first, &signer);
+    upstream.set(files.clone());
+    let mirror = Mirror::of(&signer);
+    let record = mirror.accept(&upstream.url(), noon());
+    assert!(record.suites[0].upstream.as_ref().unwrap().release_gpg.is_some());
+    let visible = mirror.visible();
+    for name in ["Release", "Release.gpg"] {
+        let ours = format!("foundry/dists/tin/{}/upstream/{name}", record.serial);
+        assert_eq!(visible[&ours], files[&format!("dists/tin/{name}")]);
+    }
+    assert_eq!(mirror.follow(&upstream.url(), hours(1)).unwrap(), Followed::Unchanged);
+    assert_eq!(indexes::problems(&mirror, &signer), []);
+
+    // The same state in the other form is no second state.
+    upstream.set(first.files(&signer));
+    let record = mirror.accept(&upstream.url(), hours(1));
+    assert_eq!(record.suites[0].upstream.as_ref().unwrap().release_gpg, None);
+    assert_eq!(indexes::problems(&mirror, &signer), []);
+}
+
+#[test]
+fn hiding_inrelease_brings_nothing_old_nor_unsigned() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    upstream.set(Archive::new(hours(-1)).files(&signer));
+    let mirror = Mirror::of(&signer);
+    mirror.accept(&upstream.url(), noon());
+    let code = |files| {
+        upstream.set(files);
+        mirror.follow(&upstream.url(), hours(2)).unwrap_err().code()
+    };
+    assert_eq!(code(detached(&Archive::new(hours(-2)), &signer)), "E-UP-010");
+    let other = Archive::new(hours(-1)).with("pool/main/e/evil/evil_1_amd64.deb", b"evil");
+    assert_eq!(code(detached(&other, &signer)), "E-UP-011");
+    assert_eq!(code(detached(&Archive::new(hours(1)), &key("evil"))), "E-UP-009");
+    let mut unsigned = detached(&Archive::new(hours(1)), &signer);
+    unsigned.remove("dists/tin/Release.gpg");
+    assert_eq!(code(unsigned), "E-UP-004");
+    // A bad InRelease is not forgiven for a good pair.
+    let mut both = detached(&Archive::new(hours(1)), &signer);
+    both.insert("dists/tin/InRelease".to_owned(), b"Origin: Foundry\n".to_vec());
+    assert_eq!(code(both), "E-UP-009");
 }

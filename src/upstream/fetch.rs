@@ -1,0 +1,238 @@
+//! Indexes from upstream into the store: each checked while it streams, and none fetched twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use super::inspect::{inspect, split};
+use super::pull::{bug, in_parallel, in_pieces_or_one, is_there, outcome};
+use super::{Body, Expect, Follow, Planned, UpstreamError};
+use crate::domain::{Digest, RelPath, Sha256, SuiteName};
+use crate::host::{Bar, Progress};
+use crate::snapshot::{IndexFile, SuiteState, index_key};
+use crate::store::{Key, Store, StoreError};
+
+/// The largest image of an installer, in bytes.
+const LARGEST_IMAGE: u64 = 8 << 30;
+
+/// One index to have in the store.
+pub(super) struct Wanted<'a> {
+    pub(super) suite: &'a SuiteName,
+    /// Whether upstream says that it has names by hash.
+    pub(super) by_hash: bool,
+    pub(super) file: &'a Planned,
+}
+
+/// An image of which only the SHA-256 is known, under each of its names.
+pub(super) struct Image<'a> {
+    pub(super) suite: &'a SuiteName,
+    pub(super) sha256: Sha256,
+    pub(super) paths: Vec<RelPath>,
+}
+
+/// Files that a Release names and upstream does not have.
+pub(super) type Absent = BTreeSet<(SuiteName, RelPath)>;
+
+/// The fetching of one run.
+pub(super) struct Fetch<'a> {
+    pub(super) follow: &'a Follow<'a>,
+    pub(super) store: &'a dyn Store,
+    pub(super) progress: &'a Progress,
+    /// Whether upstream is known not to move: what it then does not have, it does not have.
+    pub(super) settled: bool,
+}
+
+impl Fetch<'_> {
+    /// Has all of these in the store, but for those that may be absent and are.
+    pub(super) fn indexes(&self, mut wanted: Vec<Wanted<'_>>) -> Result<Absent, UpstreamError> {
+        // The largest first, so that no single one is left for the end.
+        wanted.sort_by_key(|index| std::cmp::Reverse(index.file.listed.digest.size));
+        let size = |index: &Wanted<'_>| index.file.listed.digest.size;
+        let total = wanted.iter().map(size).fold(0, u64::saturating_add);
+        let bar = self.bytes("indexes", total);
+        let absent = Mutex::new(Absent::new());
+        let done = in_parallel(self.follow.client.connections(), &wanted, |index| {
+            let path = &index.file.path;
+            self.may_be_absent(index.suite, path, &absent, self.index(index, &bar))
+        });
+        bar.finish();
+        done.map(|()| absent.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has all of these images in the store; their sizes, by suite and path.
+    pub(super) fn images(&self, images: &[Image<'_>]) -> Result<BTreeMap<(SuiteName, RelPath), Digest>, UpstreamError> {
+        let bar = self.progress.items(&self.title("images"), images.len() as u64);
+        let (found, absent) = (Mutex::new(BTreeMap::new()), Mutex::new(Absent::new()));
+        let done = in_parallel(self.follow.client.connections(), images, |image| {
+            let Some((first, others)) = image.paths.split_first() else {
+                return Ok(());
+            };
+            let digest = self.image(image, first, others);
+            bar.advance(1);
+            if let Ok(digest) = &digest {
+                let named = image
+                    .paths
+                    .iter()
+                    .map(|path| ((image.suite.clone(), path.clone()), *digest));
+                found.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
+            }
+            self.may_be_absent(image.suite, first, &absent, digest.map(|_| ()))
+        });
+        bar.finish();
+        done.map(|()| found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn bytes(&self, what: &str, total: u64) -> Bar {
+        self.progress.bytes(&self.title(what), total)
+    }
+
+    fn title(&self, what: &str) -> String {
+        format!("{} {what}", self.follow.archive)
+    }
+
+    /// Takes down what a settled upstream does not have.
+    fn may_be_absent(
+        &self,
+        suite: &SuiteName,
+        path: &RelPath,
+        absent: &Mutex<Absent>,
+        done: Result<(), UpstreamError>,
+    ) -> Result<(), UpstreamError> {
+        match done {
+            Err(UpstreamError::NotFound { .. }) if self.settled => {
+                let mut absent = absent.lock().unwrap_or_else(PoisonError::into_inner);
+                absent.insert((suite.clone(), path.clone()));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn index(&self, index: &Wanted<'_>, bar: &Bar) -> Result<(), UpstreamError> {
+        let digest = index.file.listed.digest;
+        let key = self.key(index.suite, &index.file.path, digest);
+        if is_there(self.store, &key, &digest)? {
+            if !self.was_checked(index) {
+                inspect(index.suite, index.file, self.store.open(&key)?)?;
+            }
+            bar.advance(digest.size);
+            return Ok(());
+        }
+        let path = &index.file.path;
+        if index.by_hash {
+            let by_hash = format!(
+                "dists/{}/{}by-hash/SHA256/{}",
+                index.suite,
+                path.folder(),
+                digest.sha256
+            );
+            match self.fetch(&by_hash, index, &key, bar) {
+                Err(UpstreamError::NotFound { .. }) => {}
+                done => return done,
+            }
+        }
+        self.fetch(&format!("dists/{}/{path}", index.suite), index, &key, bar)
+    }
+
+    fn key(&self, suite: &SuiteName, path: &RelPath, digest: Digest) -> Key {
+        let index = IndexFile {
+            path: path.clone(),
+            digest,
+            kept: true,
+        };
+        index_key(self.follow.archive, suite, &index)
+    }
+
+    /// Whether the newest snapshot has it: then it passed every check before.
+    fn was_checked(&self, index: &Wanted<'_>) -> bool {
+        let same =
+            |known: &IndexFile| known.path == index.file.path && known.digest == index.file.listed.digest && known.kept;
+        let has = |before: &SuiteState| before.indexes.iter().any(same);
+        self.follow.before(index.suite).is_some_and(has)
+    }
+
+    fn fetch(&self, path: &str, index: &Wanted<'_>, key: &Key, bar: &Bar) -> Result<(), UpstreamError> {
+        let expect = Expect::Exactly(index.file.listed.digest.size);
+        in_pieces_or_one(self.follow.client, path, expect, |body| {
+            self.take(body, index, key, bar)
+        })
+    }
+
+    fn take(&self, body: &mut Body<'_>, index: &Wanted<'_>, key: &Key, bar: &Bar) -> Result<(), UpstreamError> {
+        let digest = index.file.listed.digest;
+        let (mut tee, follower) = split(Counted {
+            reader: &mut *body,
+            bar,
+        });
+        let (stored, inspected) = std::thread::scope(|scope| {
+            let inspector = scope.spawn(|| inspect(index.suite, index.file, follower));
+            let mut stored = self.store.put_stream(key, &digest, &mut tee);
+            if stored.is_ok() {
+                // Another run may have been faster, and the store did not read to the end.
+                let rest = io::copy(&mut tee, &mut io::sink());
+                stored = rest.map(|_| ()).map_err(|error| broken(key, error));
+            }
+            drop(tee);
+            (stored, inspector.join().unwrap_or_else(|_| Err(bug())))
+        });
+        // A stream that broke is what the inspector stumbles over, too: the cause comes first.
+        outcome(stored, body)?;
+        inspected
+    }
+
+    fn image(&self, image: &Image<'_>, first: &RelPath, others: &[RelPath]) -> Result<Digest, UpstreamError> {
+        let digest = self.one_image(image, first)?;
+        let from = self.key(image.suite, first, digest);
+        for path in others {
+            let to = self.key(image.suite, path, digest);
+            if !is_there(self.store, &to, &digest)? {
+                self.store.link(&from, &to)?;
+            }
+        }
+        Ok(digest)
+    }
+
+    fn one_image(&self, image: &Image<'_>, path: &RelPath) -> Result<Digest, UpstreamError> {
+        let archive = self.follow.archive;
+        let key = Key::by_hash(archive, image.suite, path, &image.sha256);
+        let of_size = |size| Digest {
+            sha256: image.sha256,
+            size,
+        };
+        if let Some(there) = self.store.head(&key)? {
+            return Ok(of_size(there.size));
+        }
+        let name = format!("dists/{}/{path}", image.suite);
+        in_pieces_or_one(self.follow.client, &name, Expect::AtMost(LARGEST_IMAGE), |body| {
+            let size = body.size().ok_or_else(|| UpstreamError::Transport {
+                url: body.url().to_owned(),
+                why: "the server does not say how large it is".to_owned(),
+            })?;
+            let stored = self.store.put_stream(&key, &of_size(size), body);
+            outcome(stored, body)?;
+            Ok(of_size(size))
+        })
+    }
+}
+
+fn broken(key: &Key, error: io::Error) -> StoreError {
+    StoreError::Backend {
+        act: "fill",
+        key: key.to_string(),
+        source: Box::new(error),
+    }
+}
+
+/// Shows what passes by.
+struct Counted<'a, R> {
+    reader: R,
+    bar: &'a Bar,
+}
+
+impl<R: io::Read> io::Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.bar.advance(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,132 @@
+//! The head of a suite: its signed Release, in the form that upstream has.
+
+use super::follow::is_same;
+use super::judge::{Signed, in_release, judge};
+use super::{Expect, Follow, Plan, UpstreamError};
+use crate::domain::{Digest, SuiteName, Timestamp};
+use crate::format::release::Release;
+use crate::snapshot::SuiteState;
+use crate::trust::{Requirement, Signer, TrustError, verify_detached, verify_inrelease};
+
+/// The largest Release, in bytes. Debian's is 150 kB.
+const LARGEST_RELEASE: u64 = 1 << 20;
+/// The largest Release.gpg, in bytes.
+const LARGEST_SIGNATURE: u64 = 64 << 10;
+
+/// What a suite's Release says, verified.
+pub(super) struct Head {
+    /// What upstream signed, byte for byte: InRelease, or Release and Release.gpg.
+    pub(super) files: Vec<Vec<u8>>,
+    pub(super) by_hash: bool,
+    pub(super) state: SuiteState,
+    pub(super) plan: Plan,
+    release: Release,
+}
+
+/// A Release text with its signatures checked, and the files that they were in.
+struct Text {
+    files: Vec<Vec<u8>>,
+    text: Vec<u8>,
+    signers: Vec<Signer>,
+}
+
+impl Head {
+    /// Fetches and judges the Release of a suite.
+    pub(super) fn fetch(follow: &Follow<'_>, suite: &SuiteName, now: Timestamp) -> Result<Self, UpstreamError> {
+        let requirement = Requirement {
+            keyring: follow.keyring,
+            threshold: follow.config.threshold,
+            now,
+        };
+        let asking = Asking {
+            follow,
+            suite,
+            requirement,
+        };
+        let Text { files, text, signers } = asking.signed()?;
+        let release = Release::parse(&text).map_err(in_release(suite))?;
+        let mut digests = files.iter().map(|bytes| Digest::of(bytes));
+        let signed = Signed {
+            suite,
+            inrelease: digests.next().unwrap_or_else(|| Digest::of(b"")),
+            release_gpg: digests.next(),
+            release: &release,
+            signers: signers.into_iter().map(|signer| signer.primary).collect(),
+        };
+        let (state, plan) = judge(follow, follow.before(suite), &signed, now)?;
+        Ok(Self {
+            by_hash: release.field("Acquire-By-Hash") == Some("yes"),
+            files,
+            state,
+            plan,
+            release,
+        })
+    }
+
+    /// What tells this Release from another.
+    pub(super) fn digest(&self) -> Vec<Digest> {
+        self.files.iter().map(|bytes| Digest::of(bytes)).collect()
+    }
+
+    /// Whether `before` was made of this Release, and has all that is wanted of it now.
+    pub(super) fn is_what(&self, before: &SuiteState) -> bool {
+        let mut listed = before.clone();
+        // The rest is what its lists name.
+        listed
+            .indexes
+            .retain(|index| self.release.entries().contains_key(&index.path));
+        is_same(&listed, &self.state)
+    }
+}
+
+/// The fetching of one suite's Release.
+struct Asking<'a> {
+    follow: &'a Follow<'a>,
+    suite: &'a SuiteName,
+    requirement: Requirement<'a>,
+}
+
+impl Asking<'_> {
+    /// InRelease; where there is none, Release and its detached signature. What is not accepted in one
+    /// form is not looked for in the other (threat S8).
+    fn signed(&self) -> Result<Text, UpstreamError> {
+        let inrelease = match self.get("InRelease", LARGEST_RELEASE) {
+            Err(UpstreamError::NotFound { url, status }) => return self.detached(url, status),
+            other => other?,
+        };
+        let verified = verify_inrelease(&inrelease, &self.requirement).map_err(|error| self.refused(error))?;
+        Ok(Text {
+            files: vec![inrelease],
+            text: verified.text,
+            signers: verified.signers,
+        })
+    }
+
+    /// `url` and `status` are of the InRelease that is not there.
+    fn detached(&self, url: String, status: u16) -> Result<Text, UpstreamError> {
+        let signature = match self.get("Release.gpg", LARGEST_SIGNATURE) {
+            // Neither: the message names the form that everybody has.
+            Err(UpstreamError::NotFound { .. }) => return Err(UpstreamError::NotFound { url, status }),
+            other => other?,
+        };
+        let text = self.get("Release", LARGEST_RELEASE)?;
+        let signers = verify_detached(&text, &signature, &self.requirement).map_err(|error| self.refused(error))?;
+        Ok(Text {
+            files: vec![text.clone(), signature],
+            text,
+            signers,
+        })
+    }
+
+    fn get(&self, name: &str, limit: u64) -> Result<Vec<u8>, UpstreamError> {
+        let path = format!("dists/{}/{name}", self.suite);
+        self.follow.client.get(&path, Expect::AtMost(limit))
+    }
+
+    fn refused(&self, source: TrustError) -> UpstreamError {
+        UpstreamError::Signature {
+            suite: self.suite.clone(),
+            source: Box::new(source),
+        }
+    }
+}
