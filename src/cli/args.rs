@@ -102,6 +102,7 @@ pub(super) enum SnapshotVerb {
         #[arg(value_name = "ARCHIVE")]
         archives: Vec<ArchiveName>,
     },
+    Diff(DiffArgs),
     Renew(RenewArgs),
     /// Show one snapshot: its suites, dates, sizes and what upstream signed
     #[command(after_help = "Example:\n  assay snapshot show debian@2026112201\n  assay snapshot show debian")]
@@ -110,6 +111,39 @@ pub(super) enum SnapshotVerb {
         #[arg(value_name = "REF")]
         reference: SnapshotRef,
     },
+}
+
+/// Compare two editions of an archive: what was added, removed, or changed
+///
+/// Prints one line for each package that differs: `added`, `removed`, `version` or `bytes` (the same
+/// version with other bytes), then suite, index, package, and the version before and after (`-`: none).
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay snapshot diff debian@2026112201 debian\n  assay snapshot diff debian@5.15 debian@5.15.1 --by source\n  assay snapshot diff debian@2026112201 debian --indexes"
+)]
+pub(super) struct DiffArgs {
+    /// The one before: `ARCHIVE@ID`, with an id, a serial, a tag, `latest` or any timestamp
+    #[arg(value_name = "REF")]
+    pub(super) old: SnapshotRef,
+    /// The one after, of the same archive [default: its latest]
+    #[arg(value_name = "REF")]
+    pub(super) new: Option<SnapshotRef>,
+    /// One line for each package, or how many differ of each source, or of each component
+    #[arg(long, value_enum, default_value = "package")]
+    pub(super) by: DiffBy,
+    /// The index files that differ, instead of packages
+    #[arg(long, conflicts_with = "by")]
+    pub(super) indexes: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum DiffBy {
+    /// Each package
+    Package,
+    /// Each source package: its versions, and how many binary packages differ
+    Source,
+    /// Each component and architecture of each suite
+    Component,
 }
 
 /// Give snapshots a new Date and Valid-Until; nothing else changes

@@ -11,6 +11,7 @@ mod output;
 mod admit;
 mod checkout;
 mod declare;
+mod diff;
 mod env;
 mod generate;
 mod init;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::args::{SnapshotArgs, SnapshotVerb};
 use super::context::{Context, named_or_all};
+use super::diff;
 use super::failure::Failure;
 use crate::domain::{SnapshotRef, Timestamp};
 use crate::snapshot::{Chain, SuiteState, content_digest};
@@ -51,6 +52,7 @@ pub(super) fn run(context: &Context, args: &SnapshotArgs) -> Result<ExitCode, Fa
                 }
             }
         }
+        SnapshotVerb::Diff(args) => diff::run(context, store.as_ref(), args)?,
         SnapshotVerb::Renew(args) => return super::renew::run(context, args),
         SnapshotVerb::Show { reference } => show(context, store.as_ref(), reference)?,
     }

@@ -7,19 +7,23 @@
 mod chain;
 mod check;
 mod content;
+mod diff;
 mod edition;
 mod entry;
 mod error;
 mod record;
 mod renewal;
+mod stanzas;
 mod tag;
 
 pub use chain::{Chain, Made, Records};
 pub use check::is_descriptive;
 pub use content::{UpstreamFile, content_digest, index_key, kept_index, read_index, read_plain_index, upstream_files};
+pub use diff::{Change, IndexChange, PackageChange, Place, diff_indexes, diff_packages};
 pub use edition::{Edition, EditionName};
 pub use entry::{Committed, Entry, commit};
 pub use error::SnapshotError;
 pub use record::{IndexFile, Record, SuiteState, UpstreamRelease};
 pub use renewal::Renewal;
+pub use stanzas::{each_chunk, package_indexes};
 pub use tag::{TagRecord, TaggedRecord};

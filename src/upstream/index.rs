@@ -1,19 +1,12 @@
 //! Which pool files an archive has, and by which digest.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
 
 use super::UpstreamError;
 use crate::domain::{ArchiveName, Digest, PoolPath, Sha256, SuiteName};
-use crate::format::compress::{self, Compression};
 use crate::format::packages::pool_files;
-use crate::snapshot::{IndexFile, Record, SuiteState, index_key};
+use crate::snapshot::{IndexFile, Record, SuiteState, each_chunk, package_indexes};
 use crate::store::Store;
-
-/// Uncompressed bytes of an index that are in memory at once.
-const CHUNK: usize = 4 << 20;
-/// The largest index, uncompressed, in bytes.
-const LARGEST: u64 = 4 << 30;
 
 /// Pool path → digest, from the Packages and Sources of snapshots. Lean: 56 bytes for each file.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +72,7 @@ impl PoolIndex {
             Ok(())
         };
         for state in &record.suites {
-            for index in package_indexes(&state.indexes) {
+            for index in package_indexes(state).into_values() {
                 if self.read.insert(index.digest.sha256) {
                     read(store, archive, &state.suite, index, &mut take)?;
                 }
@@ -102,25 +95,6 @@ impl PoolIndex {
     }
 }
 
-/// Packages and Sources, each in the form that is read fastest.
-fn package_indexes(indexes: &[IndexFile]) -> impl Iterator<Item = &IndexFile> {
-    let form = |index: &IndexFile| {
-        let name = index.path.file_name();
-        let (plain, extension) = name.split_once('.').unwrap_or((name, ""));
-        let rank = ["", "zst", "gz", "xz"].iter().position(|known| *known == extension);
-        rank.filter(|_| index.kept && matches!(plain, "Packages" | "Sources"))
-    };
-    let better = move |index: &&IndexFile| {
-        let Some(rank) = form(index) else { return false };
-        let same_folder = |other: &&IndexFile| other.path.folder() == index.path.folder();
-        !indexes
-            .iter()
-            .filter(same_folder)
-            .any(|other| form(other).is_some_and(|other| other < rank))
-    };
-    indexes.iter().filter(better)
-}
-
 /// What is done with some files of an index.
 type Files<'a> = &'a mut dyn FnMut(Vec<(PoolPath, Digest)>) -> Result<(), UpstreamError>;
 
@@ -136,7 +110,7 @@ pub(super) fn each_file(
 ) -> Result<(), UpstreamError> {
     let mut read_before = BTreeSet::new();
     for state in suites {
-        for index in package_indexes(&state.indexes) {
+        for index in package_indexes(state).into_values() {
             if read_before.insert(index.digest.sha256) {
                 read(store, archive, &state.suite, index, work)?;
             }
@@ -152,50 +126,17 @@ fn read(
     index: &IndexFile,
     work: Files<'_>,
 ) -> Result<(), UpstreamError> {
-    let key = index_key(archive, suite, index);
-    let damaged = |source| UpstreamError::Format {
-        url: key.to_string(),
-        source,
-    };
-    let compression = Compression::of_name(index.path.file_name());
-    let mut reader = compress::reader(compression, store.open(&key)?, LARGEST).map_err(damaged)?;
-    let mut buffer = Vec::new();
-    loop {
-        let ended = fill(&mut reader, &mut buffer).map_err(|error| damaged(compress::read_error(error)))?;
-        let whole = if ended { buffer.len() } else { stanzas_end(&buffer) };
+    each_chunk(store, archive, suite, index, &mut |stanzas| {
         let mut files = Vec::new();
-        for file in pool_files(buffer.get(..whole).unwrap_or_default()) {
+        for file in pool_files(stanzas) {
             match file {
                 Ok(file) => files.push(file),
                 // A stanza that we do not take must not take the other files away.
-                Err(error) => tracing::warn!(index = %key, %error, "a stanza is left out"),
+                Err(error) => tracing::warn!(%suite, index = %index.path, %error, "a stanza is left out"),
             }
         }
-        work(files)?;
-        if ended {
-            return Ok(());
-        }
-        buffer.drain(..whole);
-        if buffer.len() > crate::format::deb822::LARGEST_STANZA {
-            let (what, limit) = ("index", crate::format::deb822::LARGEST_STANZA as u64);
-            return Err(damaged(crate::format::FormatError::Limit {
-                what,
-                limit,
-                unit: "bytes in a stanza",
-            }));
-        }
-    }
-}
-
-/// Reads until there is a chunk more; whether the end was reached.
-fn fill(reader: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    let count = reader.take(CHUNK as u64).read_to_end(buffer)?;
-    Ok(count < CHUNK)
-}
-
-/// Where the last whole stanza ends.
-fn stanzas_end(buffer: &[u8]) -> usize {
-    memchr::memmem::rfind(buffer, b"\n\n").map_or(0, |at| at + 2)
+        work(files)
+    })
 }
 
 fn short(path: &PoolPath) -> [u8; 16] {

@@ -4,6 +4,7 @@ pub(crate) mod apt;
 pub(crate) mod archive;
 pub(crate) mod debs;
 pub(crate) mod http;
+pub(crate) mod mirrored;
 pub(crate) mod repository;
 pub(crate) mod web;
 pub(crate) mod dpkg_perl;

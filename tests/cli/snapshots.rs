@@ -1,0 +1,73 @@
+//! `assay snapshot`: what people see of snapshots.
+
+use crate::support::archive::{Archive, noon};
+use crate::support::mirrored::Mirrored;
+
+fn deb(name: &str, version: &str) -> (String, Vec<u8>) {
+    let path = format!("pool/main/{}/{name}/{name}_{version}_amd64.deb", &name[..1]);
+    (path, format!("{name} {version}").into_bytes())
+}
+
+fn archive(days: u32, packages: &[(&str, &str)]) -> Archive {
+    let mut archive = Archive::new(noon().plus_days(days));
+    archive.pool = packages.iter().map(|(name, version)| deb(name, version)).collect();
+    archive
+}
+
+#[test]
+fn diff_names_what_was_added_removed_and_changed() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let first = site.follow(&archive(
+        0,
+        &[("alloy", "1"), ("brass", "1"), ("iron", "1"), ("zinc", "1")],
+    ));
+    let mut next = archive(1, &[("alloy", "1"), ("brass", "2"), ("copper", "1"), ("iron", "1")]);
+    next.pool.remove(&deb("iron", "1").0);
+    next.pool.insert(
+        "pool/main/i/iron/again/iron_1_amd64.deb".to_owned(),
+        b"cast anew".to_vec(),
+    );
+    let second = site.follow(&next);
+    let at = noon().plus_days(1);
+    let (old, new) = (format!("foundry@{first}"), format!("foundry@{second}"));
+    let place = "tin main/binary-amd64/Packages";
+    let packages = format!(
+        "version {place} brass 1 2\nadded {place} copper - 1\nbytes {place} iron 1 1\nremoved {place} zinc 1 -\n"
+    );
+    assert_eq!(site.run(at, &["snapshot", "diff", &old, &new]), packages);
+    // The one after is the latest unless it is named; a tag is as good a name.
+    assert_eq!(site.run(at, &["snapshot", "diff", &old]), packages);
+    site.run(at, &["tag", "1.0", "--snapshot", &old]);
+    assert_eq!(site.run(at, &["snapshot", "diff", "foundry@1.0", "foundry"]), packages);
+    assert_eq!(site.run(at, &["snapshot", "diff", "foundry@1.0", &old]), "");
+    let counts = "1 added, 1 removed, 1 version, 1 bytes";
+    let said = site.run(at, &["snapshot", "diff", &old, "--by", "component"]);
+    assert_eq!(said, format!("tin main amd64 {counts}\n"));
+    let said = site.run(at, &["snapshot", "diff", &old, "--by", "source"]);
+    assert!(
+        said.contains("tin brass - - 0 added, 0 removed, 1 version, 0 bytes\n"),
+        "{said}"
+    );
+    let said = site.run(at, &["snapshot", "diff", &old, "--indexes"]);
+    assert!(said.contains("bytes tin main/binary-amd64/Packages.xz "), "{said}");
+    assert!(!said.contains("Translation"), "{said}");
+
+    let records = site.json(at, &["snapshot", "diff", &old, &new]);
+    assert_eq!(records.len(), 4);
+    let iron = records.iter().find(|record| record["package"] == "iron").unwrap();
+    assert_eq!(
+        (&iron["change"], &iron["component"], &iron["architecture"]),
+        (&"bytes".into(), &"main".into(), &"amd64".into())
+    );
+    assert_ne!(iron["old_sha256"], iron["new_sha256"]);
+}
+
+#[test]
+fn diff_is_of_one_archive() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    site.follow(&archive(0, &[("alloy", "1")]));
+    let refused = site.output(noon(), &["snapshot", "diff", "foundry", "other"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let absent = site.output(noon(), &["snapshot", "diff", "foundry@2026010101"]);
+    assert_eq!(absent.status.code(), Some(2));
+}
