@@ -2,6 +2,7 @@
 
 mod apt;
 mod layouts;
+mod next;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
