@@ -166,6 +166,18 @@ pub enum UpstreamError {
         /// The hash.
         hash: &'static str,
     },
+    /// An index says that a file is where no pool file can be.
+    #[error("`{index}` of `{suite}` has the package `{package}` at `{path}`, which is not in `pool/`")]
+    OutsidePool {
+        /// Which suite.
+        suite: SuiteName,
+        /// The index.
+        index: RelPath,
+        /// The package, escaped.
+        package: String,
+        /// The path, escaped.
+        path: String,
+    },
     /// An index, or all of one run, is larger than is taken.
     #[error("the indexes of `{suite}` are larger than is taken: {size} bytes of at most {limit}")]
     TooLarge {
@@ -291,6 +303,7 @@ impl Coded for UpstreamError {
             Self::TooLarge { .. } => "E-UP-021",
             Self::OtherHash { .. } => "E-UP-022",
             Self::Bug => "E-UP-023",
+            Self::OutsidePool { .. } => "E-UP-025",
             Self::Shared { code, .. } => code,
             Self::Store(source) => source.code(),
             Self::Snapshot(source) => source.code(),
@@ -320,6 +333,7 @@ impl Coded for UpstreamError {
             | Self::NotListed { .. }
             | Self::Uncompressed { .. }
             | Self::TooLarge { .. }
+            | Self::OutsidePool { .. }
             | Self::OtherHash { .. }
             | Self::Format { .. } => Kind::Verification,
             Self::Shared { kind, .. } => *kind,
@@ -351,6 +365,9 @@ impl Coded for UpstreamError {
             Self::Future { .. } => "look at this machine's clock first",
             Self::Identity { .. } => {
                 "upstream changed what it calls itself, or this is another archive: compare, then change the site"
+            }
+            Self::OutsidePool { .. } => {
+                "files outside of `pool/` would stand where other things are: ask upstream, or leave out this component"
             }
             Self::NotListed { .. } => "take it out of `components` or `architectures`",
             Self::NoMirror { .. } => "set `uri` in this archive's file, or run `apt-get update` and look at it",

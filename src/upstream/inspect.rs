@@ -1,29 +1,37 @@
 //! Checks of an index beyond its SHA-256, on its bytes as they pass by: every other hash that
 //! Release lists for it (threats F7), and that it decompresses to what Release says.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use sha2::Digest as _;
 
+use super::paths::PathCheck;
 use super::{Mismatch, Planned, UpstreamError};
 use crate::domain::{Digest, Sha256, SuiteName};
 use crate::format::compress::{self, Compression};
 
+/// The largest uncompressed index, in bytes, where Release says nothing of it.
+const LARGEST: u64 = 4 << 30;
 /// Chunks between the one who fetches and the one who checks.
 const AHEAD: usize = 16;
 
 /// Reads an index to its end, and checks it.
 pub(super) fn inspect(suite: &SuiteName, file: &Planned, bytes: impl Read + Send) -> Result<(), UpstreamError> {
     let mut hashing = Hashing::new(bytes, file);
+    let mut paths = PathCheck::of(suite, &file.path);
     let compression = Compression::of_name(file.path.file_name());
-    if let Some(expected) = file.uncompressed.filter(|_| compression != Compression::Plain) {
-        let found = decompressed(compression, &mut hashing, expected.size);
+    // bzip2 is not looked into: what it holds is in another form, too.
+    let read = !file.path.as_str().ends_with(".bz2");
+    let compared = file.uncompressed.is_some() && compression != Compression::Plain;
+    if read && (paths.is_some() || compared) {
+        let limit = file.uncompressed.map_or(LARGEST, |expected| expected.size);
+        let found = decompressed(compression, &mut hashing, limit, paths.as_mut());
         let found = found.map_err(|source| UpstreamError::Format {
             url: format!("{suite} {}", file.path),
             source,
         })?;
-        if found != expected {
+        if let Some(expected) = file.uncompressed.filter(|expected| *expected != found) {
             return Err(UpstreamError::Uncompressed {
                 suite: suite.clone(),
                 path: file.path.clone(),
@@ -37,6 +45,7 @@ pub(super) fn inspect(suite: &SuiteName, file: &Planned, bytes: impl Read + Send
         source: crate::format::FormatError::Read { what: "index", source },
     };
     rest.map_err(broken)?;
+    paths.map_or(Ok(()), PathCheck::verdict)?;
     match hashing.wrong(file) {
         None => Ok(()),
         Some(hash) => Err(UpstreamError::OtherHash {
@@ -106,14 +115,38 @@ fn decompressed(
     compression: Compression,
     bytes: impl Read + Send,
     limit: u64,
+    paths: Option<&mut PathCheck<'_>>,
 ) -> Result<Digest, crate::format::FormatError> {
     let mut reader = compress::reader(compression, bytes, limit)?;
-    let mut hash = sha2::Sha256::new();
-    let size = io::copy(&mut reader, &mut hash).map_err(compress::read_error)?;
+    let mut sink = Sink {
+        hash: sha2::Sha256::new(),
+        paths,
+    };
+    let size = io::copy(&mut reader, &mut sink).map_err(compress::read_error)?;
     Ok(Digest {
-        sha256: Sha256::from_bytes(hash.finalize().into()),
+        sha256: Sha256::from_bytes(sink.hash.finalize().into()),
         size,
     })
+}
+
+/// Where an uncompressed index goes.
+struct Sink<'a, 'p> {
+    hash: sha2::Sha256,
+    paths: Option<&'a mut PathCheck<'p>>,
+}
+
+impl Write for Sink<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hash.update(bytes);
+        match &mut self.paths {
+            Some(paths) => paths.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Computes the other hashes that Release lists, and no more.

@@ -16,6 +16,7 @@ mod inspect;
 mod judge;
 mod lists;
 mod mirror;
+mod paths;
 mod plan;
 mod pull;
 mod resolve;

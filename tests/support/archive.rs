@@ -32,6 +32,8 @@ pub(crate) struct Archive {
     pub(crate) pool: BTreeMap<String, Vec<u8>>,
     /// What stands in Packages, beside the stanzas of the pool files.
     pub(crate) more: String,
+    /// What stands in Sources.
+    pub(crate) sources: String,
     /// Changes of Release lines: the first text becomes the second.
     pub(crate) edits: Vec<(String, String)>,
     /// More indexes: uncompressed, and as they are served.
@@ -58,6 +60,7 @@ impl Archive {
             valid_until: Some(date.plus_days(7)),
             pool: BTreeMap::from([("pool/main/a/alloy/alloy_1_amd64.deb".to_owned(), b"alloy 1".to_vec())]),
             more: String::new(),
+            sources: String::new(),
             edits: Vec::new(),
             more_indexes: Vec::new(),
             loose: BTreeMap::new(),
@@ -113,7 +116,7 @@ impl Archive {
         let mut hidden = Vec::new();
         for (name, plain) in [
             ("main/binary-amd64/Packages", packages),
-            ("main/source/Sources", b"".to_vec()),
+            ("main/source/Sources", self.sources.clone().into_bytes()),
             ("main/i18n/Translation-en", b"Package: alloy\n".to_vec()),
         ] {
             indexes.insert(format!("{name}.xz"), compress(Compression::Xz, &plain).unwrap());

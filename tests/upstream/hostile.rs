@@ -201,3 +201,24 @@ fn nobody_else_may_sign() {
     victim.upstream.remove("dists/tin/InRelease");
     victim.refused("E-UP-004", "404");
 }
+
+#[test]
+fn x1_paths_outside_of_the_pool() {
+    let victim = Victim::new();
+    for path in [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "pool/../../state/foundry/1.json",
+        "dists/tin/InRelease",
+        "provenance/sha256/x",
+    ] {
+        let mut archive = newer();
+        archive.more = format!("Package: evil\nVersion: 1\nArchitecture: all\nFilename: {path}\nSize: 1\n\n");
+        victim.publish(&archive);
+        victim.refused("E-UP-025", &format!("has the package `evil` at `{path}`"));
+        let mut archive = newer();
+        archive.sources = format!("Package: evil\nVersion: 1\nDirectory: {path}\n\n");
+        victim.publish(&archive);
+        victim.refused("E-UP-025", &format!("has the package `evil` at `{path}`"));
+    }
+}
