@@ -183,9 +183,16 @@ impl std::str::FromStr for Days {
 
 /// Tag a state of every archive named: it is kept until it is let go, and never expires
 ///
+/// With `--manifest` the tag is partial: of every archive of the site, only the packages that the
+/// manifests name, with their sources, wherever such a version is. The snapshots are those that the
+/// manifests name, else those given with `--snapshot`, else the latest. Pool files are fetched. What is
+/// not found is printed, one a line, with exit 1, and no tag is made.
+///
 /// Prints one line for each archive: archive, tag, serial, `new` or `unchanged`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  assay tag 5.15.1 --snapshot debian@2026112201 --snapshot custom")]
+#[command(
+    after_help = "Example:\n  assay tag 5.15.1 --snapshot debian@2026112201 --snapshot custom\n  assay tag 5.15.1 --manifest tails-amd64-5.15.1.build-manifest\n  dpkg-query -W > installed; assay tag vm-1 --manifest installed"
+)]
 pub(super) struct TagArgs {
     /// The name: lower-case letters, digits, `.` and `-`
     #[arg(value_name = "NAME")]
@@ -193,6 +200,10 @@ pub(super) struct TagArgs {
     /// The snapshots [default: the latest of every archive]
     #[arg(long = "snapshot", value_name = "REF")]
     pub(super) snapshots: Vec<SnapshotRef>,
+    /// Lists of packages: build manifests of Tails, what `dpkg-query -W` prints, dpkg's status file,
+    /// `name=version` lists, `.buildinfo` files, environment locks
+    #[arg(long = "manifest", value_name = "FILE")]
+    pub(super) manifests: Vec<PathBuf>,
 }
 
 /// Verify a signed tag and write the declaration of its source package
@@ -395,8 +406,14 @@ pub(super) struct WhyArgs {
 /// Recheck the whole store from keys and Git alone
 ///
 /// Exit 3 when something does not hold; each problem is one line: code, object, cause.
+///
+/// `--against upstream` needs nothing of ours: of the mirrors, it proves from what upstream signed and
+/// upstream's keys alone, offline, that every index of a whole snapshot is upstream's, and that every
+/// stanza of a partial one is, byte for byte, in an index that upstream signed.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  assay verify\n  assay verify /backup/store --json")]
+#[command(
+    after_help = "Example:\n  assay verify\n  assay verify /backup/store --json\n  assay verify /backup/store --against upstream"
+)]
 pub(super) struct VerifyArgs {
     /// A copy of the store [default: the site's own]
     #[arg(value_name = "DIR")]
@@ -404,6 +421,16 @@ pub(super) struct VerifyArgs {
     /// Also derive every declared source from its Git repository again
     #[arg(long)]
     pub(super) git: bool,
+    /// Only what the mirrors' upstreams prove
+    #[arg(long, value_enum, conflicts_with = "git")]
+    pub(super) against: Option<Against>,
+}
+
+/// Whose signature proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Against {
+    /// That of the archives that the mirrors follow
+    Upstream,
 }
 
 /// Ages, expiries, and what fails

@@ -1,5 +1,6 @@
 //! `assay tag`: a name for a state of every archive named, kept until it is let go.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -7,12 +8,19 @@ use serde::Serialize;
 use super::args::TagArgs;
 use super::context::{Context, nonce};
 use super::failure::{Failure, UsageError};
-use super::mirror::made;
+use super::mirror::{made, upstream_uri};
 use super::sources::references;
-use crate::domain::{ArchiveName, SnapshotRef};
-use crate::publish::{self, Tagging, load_vouched};
-use crate::site::Site;
-use crate::store::Store;
+use crate::domain::{ArchiveName, Kind, SnapshotName, SnapshotRef};
+use crate::environment::Lock;
+use crate::format::json;
+use crate::format::manifest::{self, Manifest};
+use crate::host::files;
+use crate::publish::{self, Part, Tagging, load_vouched, select_packages};
+use crate::site::{ArchiveConfig, Site};
+use crate::snapshot::{Record, SuiteState};
+use crate::store::{Key, Store};
+use crate::trust::unverified_text;
+use crate::upstream::{Client, Limits, fill_pool};
 
 #[derive(Serialize)]
 struct Tagged<'a> {
@@ -21,6 +29,14 @@ struct Tagged<'a> {
     serial: &'a str,
     partial: bool,
     state: &'static str,
+}
+
+#[derive(Serialize)]
+struct NotFound<'a> {
+    missing: &'a str,
+    version: &'a str,
+    architecture: String,
+    source_of: Option<&'a str>,
 }
 
 pub(super) fn run(context: &Context, args: &TagArgs) -> Result<ExitCode, Failure> {
@@ -36,6 +52,9 @@ pub(super) fn run(context: &Context, args: &TagArgs) -> Result<ExitCode, Failure
             args.tag
         );
         return Err(UsageError::Argument(why).into());
+    }
+    if !args.manifests.is_empty() {
+        return partial(context, &site, store.as_ref(), args);
     }
     for reference in references(context, &site, store.as_ref(), &args.snapshots)? {
         whole(context, &site, store.as_ref(), args, &reference)?;
@@ -54,21 +73,137 @@ fn whole(
     let signing_key = site.archive(&reference.archive)?.signing_key();
     let chain = load_vouched(store, &reference.archive, &site.archive_keyring(signing_key)?)?;
     let record = chain.resolve(store, &reference.name)?;
+    let suites = record.suites.clone();
+    make(context, site, store, args, &record, suites, false)
+}
+
+/// Tags what manifests name.
+fn partial(context: &Context, site: &Site, store: &dyn Store, args: &TagArgs) -> Result<ExitCode, Failure> {
+    let manifest = read_manifests(&args.manifests)?;
+    let snapshots = snapshots(context, site, store, args, &manifest)?;
+    let selection = select_packages(store, snapshots, &manifest)?;
+    for missing in &selection.unsourced {
+        context
+            .output
+            .note(&format!("no archive that has it offers sources: {missing}"));
+    }
+    if !selection.missing.is_empty() {
+        for missing in &selection.missing {
+            let package = &missing.package;
+            let shown = NotFound {
+                missing: package.package.as_str(),
+                version: package.version.as_str(),
+                architecture: package.architecture.to_string(),
+                source_of: missing.source_of.as_deref(),
+            };
+            context.output.record(&shown, &format!("not found: {missing}"))?;
+        }
+        let count = selection.missing.len();
+        context.output.note(&format!(
+            "{count} packages are in none of the snapshots: no tag was made."
+        ));
+        return Ok(ExitCode::from(Kind::Refused.exit_code()));
+    }
+    let mut staged = Vec::new();
+    for part in &selection.parts {
+        let suites = part.stage(store)?;
+        fetch(context, site, store, part, &suites)?;
+        staged.push(suites);
+    }
+    for (part, suites) in selection.parts.iter().zip(staged) {
+        make(context, site, store, args, &part.of, suites, true)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The snapshot of each archive: what the manifests say, else what the command line says, else the latest.
+fn snapshots(
+    context: &Context,
+    site: &Site,
+    store: &dyn Store,
+    args: &TagArgs,
+    manifest: &Manifest,
+) -> Result<Vec<Record>, Failure> {
+    let named = manifest
+        .origins
+        .keys()
+        .chain(args.snapshots.iter().map(|reference| &reference.archive));
+    for archive in named {
+        site.archive(archive)?;
+    }
+    let mut records = Vec::new();
+    for (archive, config) in site.archives() {
+        let given = args.snapshots.iter().find(|reference| reference.archive == *archive);
+        let given = given.map(|reference| reference.name.clone());
+        let name = manifest.origins.get(archive).cloned().flatten().or(given);
+        let chain = load_vouched(store, archive, &site.archive_keyring(config.signing_key())?)?;
+        if chain.is_empty() && name.is_none() {
+            context.output.note(&format!("{archive} has no snapshot yet: left out"));
+            continue;
+        }
+        records.push(chain.resolve(store, &name.unwrap_or(SnapshotName::Latest))?);
+    }
+    Ok(records)
+}
+
+fn read_manifests(paths: &[PathBuf]) -> Result<Manifest, Failure> {
+    let mut all = Manifest::default();
+    for path in paths {
+        all.merge(read_manifest(path)?);
+    }
+    Ok(all)
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
+    let mut bytes = files::read(path, manifest::LARGEST as u64)?;
+    if bytes.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") {
+        bytes = unverified_text(&bytes)?;
+    }
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        return Ok(json::strict::<Lock>("environment lock", &bytes)?.manifest());
+    }
+    Ok(Manifest::parse(&bytes)?)
+}
+
+/// Fetches the pool files that a mirror's part of the tag needs: upstream may drop them any day.
+fn fetch(context: &Context, site: &Site, store: &dyn Store, part: &Part, suites: &[SuiteState]) -> Result<(), Failure> {
+    let archive = &part.of.archive;
+    if !matches!(site.archive(archive)?, ArchiveConfig::Mirror(_)) {
+        return Ok(());
+    }
+    for path in part.pool_files()?.keys() {
+        if store.head(&Key::pool(archive, path))?.is_none() {
+            let client = Client::new(&upstream_uri(site, archive)?, Limits::default())?;
+            return Ok(fill_pool(&client, store, archive, suites, &context.progress)?);
+        }
+    }
+    Ok(())
+}
+
+fn make(
+    context: &Context,
+    site: &Site,
+    store: &dyn Store,
+    args: &TagArgs,
+    record: &Record,
+    suites: Vec<SuiteState>,
+    partial: bool,
+) -> Result<(), Failure> {
     let tagging = Tagging {
         tag: &args.tag,
-        of: &record,
-        suites: record.suites.clone(),
-        partial: false,
+        of: record,
+        suites,
+        partial,
     };
     let nonce = nonce();
     let made = made(context, None, "tagged", &nonce);
-    let key = site.archive_key(signing_key)?;
+    let key = site.archive_key(site.archive(&record.archive)?.signing_key())?;
     let (_, new) = publish::tag(store, tagging, made, &key, &site.config().public_url)?;
     let tagged = Tagged {
         tag: args.tag.as_str(),
         archive: &record.archive,
         serial: record.serial.as_str(),
-        partial: false,
+        partial,
         state: if new { "new" } else { "unchanged" },
     };
     let text = format!("{} {} {} {}", tagged.archive, args.tag, tagged.serial, tagged.state);

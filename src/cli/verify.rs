@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use super::args::VerifyArgs;
+use super::args::{Against, VerifyArgs};
 use super::context::{Context, named_or_all};
 use super::failure::Failure;
 use super::work::Work;
 use crate::domain::Kind;
 use crate::site::{ArchiveConfig, Site};
 use crate::store::open_store;
-use crate::verify::{Anchors, Problem, verify};
+use crate::verify::{Anchors, Problem, verify, verify_against_upstream};
 
 pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
@@ -18,7 +18,10 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         Some(store) => open_store(store, &context.environment.current_folder()?)?,
         None => context.store(&site)?,
     };
-    let mut report = verify(store.as_ref(), &anchors, context.now(), &context.progress)?;
+    let mut report = match args.against {
+        Some(Against::Upstream) => verify_against_upstream(store.as_ref(), &anchors, &context.progress)?,
+        None => verify(store.as_ref(), &anchors, context.now(), &context.progress)?,
+    };
     if args.git {
         report.problems.extend(sources(context, &site)?);
     }
@@ -32,13 +35,15 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         }
     }
     let text = format!(
-        "{}: {} snapshots, {} signed Release files, {} packages and sources, {} objects, {} bytes",
+        "{}: {} snapshots, {} tags, {} partial suites, {} signed Release files, {} packages and sources, {} objects, {} bytes",
         if report.problems.is_empty() {
             "verified".to_owned()
         } else {
             format!("{} problems", report.problems.len())
         },
         report.snapshots,
+        report.tags,
+        report.partial_suites,
         report.releases,
         report.packages,
         report.objects,

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Architecture, ArchiveName, Component, PackageName, PoolPath, Serial, Sha256, SnapshotId, SuiteName, Timestamp,
-    Version,
+    Architecture, ArchiveName, Component, PackageName, PoolPath, Serial, Sha256, SnapshotId, SnapshotName, SuiteName,
+    Timestamp, Version,
 };
+use crate::format::manifest::{Details, Manifest, Wanted, WantedArchitecture};
 
 /// The exact set of packages in a build chroot. Canonical JSON; its identity is its SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,39 @@ pub struct Lock {
     pub packages: Vec<LockedPackage>,
     /// The chroot made of them.
     pub chroot: LockedChroot,
+}
+
+impl Lock {
+    /// The packages, as a manifest names them: each by its hash, with the snapshots they came from.
+    #[must_use]
+    pub fn manifest(&self) -> Manifest {
+        let serial = |locked: &LockedSnapshot| Some(SnapshotName::Serial(locked.serial.clone()));
+        let wanted = |locked: &LockedPackage| Wanted {
+            package: locked.package.clone(),
+            version: locked.version.clone(),
+            architecture: WantedArchitecture::Exactly(locked.architecture.clone()),
+            details: Details {
+                sha256: Some(locked.sha256),
+                size: Some(locked.size),
+                archive: Some(locked.archive.clone()),
+                suite: Some(locked.suite.clone()),
+                source: Some(locked.source.clone()),
+                source_version: Some(locked.source_version.clone()),
+                ..Details::default()
+            },
+        };
+        let mut manifest = Manifest::default();
+        manifest.merge(Manifest {
+            origins: self
+                .snapshots
+                .iter()
+                .map(|one| (one.archive.clone(), serial(one)))
+                .collect(),
+            binaries: self.packages.iter().map(wanted).collect(),
+            ..Manifest::default()
+        });
+        manifest
+    }
 }
 
 /// One suite of one snapshot.

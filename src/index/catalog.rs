@@ -178,15 +178,14 @@ pub fn suite_indexes(
                 .iter()
                 .filter(|((_, _, of), entry)| entry.component == *component && (of == architecture || of.is_all()));
             let bytes = joined(stanzas.map(|(_, entry)| entry.stanza.as_slice()));
-            add_file(
-                &mut files,
+            files.extend(index_forms(
                 &format!("{component}/binary-{architecture}/Packages"),
                 bytes,
-            )?;
+            )?);
         }
         let stanzas = sources.iter().filter(|(_, entry)| entry.component == *component);
         let bytes = joined(stanzas.map(|(_, entry)| entry.stanza.as_slice()));
-        add_file(&mut files, &format!("{component}/source/Sources"), bytes)?;
+        files.extend(index_forms(&format!("{component}/source/Sources"), bytes)?);
     }
     Ok(files.into_iter().collect())
 }
@@ -227,7 +226,11 @@ fn joined<'a>(stanzas: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     bytes
 }
 
-fn add_file(files: &mut BTreeMap<RelPath, Vec<u8>>, path: &str, bytes: Vec<u8>) -> Result<(), IndexError> {
+/// An index in each form that we write: plain, gzip and xz.
+///
+/// # Errors
+/// When the path is not one that an index can have, or a compressor fails.
+pub fn index_forms(path: &str, bytes: Vec<u8>) -> Result<Vec<(RelPath, Vec<u8>)>, IndexError> {
     let name = |extension: &str| {
         RelPath::new(format!("{path}{extension}")).map_err(|source: DomainError| {
             IndexError::Format(FormatError::Value {
@@ -236,9 +239,10 @@ fn add_file(files: &mut BTreeMap<RelPath, Vec<u8>>, path: &str, bytes: Vec<u8>) 
             })
         })
     };
+    let mut forms = Vec::new();
     for compression in [Compression::Gzip, Compression::Xz] {
-        files.insert(name(compression.extension())?, compress(compression, &bytes)?);
+        forms.push((name(compression.extension())?, compress(compression, &bytes)?));
     }
-    files.insert(name("")?, bytes);
-    Ok(())
+    forms.push((name("")?, bytes));
+    Ok(forms)
 }

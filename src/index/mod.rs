@@ -8,9 +8,11 @@ mod catalog;
 mod error;
 mod packages;
 pub mod release;
+mod select;
 mod sources;
 
-pub use catalog::{Catalog, suite_indexes};
+pub use catalog::{Catalog, index_forms, suite_indexes};
 pub use error::IndexError;
 pub use packages::{INDEX_FIELDS, binary_stanza};
+pub use select::{Search, select};
 pub use sources::source_stanza;

@@ -15,6 +15,7 @@ mod evidence;
 mod gate_error;
 mod known;
 mod ledger;
+mod partial;
 mod plan;
 mod project;
 mod propose;
@@ -29,6 +30,7 @@ pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_no
 pub use gate_error::GateError;
 pub use known::{Known, load_known};
 pub use ledger::{append_ledger, load_ledger};
+pub use partial::{Missing, Part, Selection, select_packages};
 pub use plan::{How, Release, Step, plan};
 pub use project::{Published, PublishedSuite, is_published, publish, publish_record, publish_tag};
 pub use propose::{Proposal, gather, inspect, propose};

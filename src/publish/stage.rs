@@ -118,7 +118,8 @@ fn fields(config: &CustomArchive, suite: &CustomSuite) -> Vec<(String, String)> 
     ]
 }
 
-fn stage(
+/// Keeps an index by hash.
+pub(super) fn stage(
     store: &dyn Store,
     archive: &ArchiveName,
     suite: &SuiteName,
@@ -212,7 +213,7 @@ fn parse_line(line: &str) -> Option<(PoolPath, (Sha256, Sha256))> {
     words.next().is_none().then_some(parsed)
 }
 
-fn decisions_text(decisions: &Decisions) -> Vec<u8> {
+pub(super) fn decisions_text(decisions: &Decisions) -> Vec<u8> {
     let mut text = String::new();
     for (path, (sha256, decision)) in decisions {
         text.push_str(&format!("{sha256} {decision} {path}\n"));
@@ -220,7 +221,7 @@ fn decisions_text(decisions: &Decisions) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn rel_path(path: &'static str) -> Result<RelPath, GateError> {
+pub(super) fn rel_path(path: &'static str) -> Result<RelPath, GateError> {
     RelPath::new(path).map_err(|source| {
         GateError::document(path)(FormatError::Value {
             what: "index".to_owned(),

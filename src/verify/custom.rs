@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::editions::editions;
 use super::evidence::decision;
 use super::objects::{Damaged, intact, package_indexes, stem};
+use super::selected::differing_forms;
 use super::{Anchor, Anchors, Problem, Report};
-use crate::domain::{Digest, PoolPath, Sha256, SuiteName};
+use crate::domain::{PoolPath, Sha256, SuiteName};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
 use crate::index::{binary_stanza, source_stanza};
 use crate::publish::{DECISIONS, parse_decisions};
-use crate::snapshot::{Chain, IndexFile, SuiteState, index_key, kept_index, read_plain_index};
+use crate::snapshot::{Chain, SuiteState, index_key, kept_index, read_plain_index};
 use crate::store::{Key, Store};
 
 /// The largest .dsc that is read, in bytes.
@@ -64,7 +65,9 @@ impl Check<'_> {
                 // Damaged in every form, which is reported already: what it lists cannot be judged.
                 return;
             };
-            self.same_in_all_forms(state, &forms, &text, report);
+            let place = (&self.anchor.name, state);
+            let problems = differing_forms(self.store, place, &forms, &text, self.damaged);
+            report.problems.extend(problems);
             listed.extend(pool_files(&text).flatten());
             self.stanzas(&key, &text, report);
         }
@@ -91,28 +94,6 @@ impl Check<'_> {
                 key,
                 format!("`{}` is no index of a custom archive", index.path),
             );
-        }
-    }
-
-    /// Clients choose among the forms: each must be the same text.
-    fn same_in_all_forms(&self, state: &SuiteState, forms: &[&IndexFile], text: &[u8], report: &mut Report) {
-        let plain = Digest::of(text);
-        for index in forms {
-            let key = index_key(&self.anchor.name, &state.suite, index);
-            let same = if index.path.as_str() == stem(index) {
-                index.digest == plain
-            } else if index.kept && !self.damaged.has(&key) {
-                read_plain_index(self.store, &self.anchor.name, &state.suite, index).is_ok_and(|other| other == text)
-            } else {
-                index.kept
-            };
-            if !same {
-                report.problem(
-                    Problem::INDEX,
-                    key,
-                    format!("`{}` is not the text of its other forms", index.path),
-                );
-            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Everything that an archive has under a name: records, renewals and tags, as they are vouched for.
 
-use super::{Anchor, Anchors, Problem, Report};
+use super::{Anchor, AnchorKind, Anchors, Problem, Report};
 use crate::domain::ArchiveName;
 use crate::publish::{PublishError, check_vouched};
 use crate::snapshot::{Chain, Edition, Entry, Renewal, SnapshotError, TagRecord};
@@ -13,6 +13,33 @@ pub(super) fn chains<'a>(store: &dyn Store, anchors: &'a Anchors, report: &mut R
         let read = Chain::load(store, &anchor.name).and_then(|chain| {
             report.snapshots += chain.len();
             vouched(store, anchor, &chain, report)?;
+            Ok(chain)
+        });
+        match read {
+            Ok(chain) => chains.push((anchor, chain)),
+            Err(error) => report.problem(Problem::RECORD, entry_of(&error, &anchor.name), error),
+        }
+    }
+    chains
+}
+
+/// The chains of all mirrors, whose entries nobody vouches for: upstream's own signature has to prove
+/// what they say.
+pub(super) fn unvouched_mirrors<'a>(
+    store: &dyn Store,
+    anchors: &'a Anchors,
+    report: &mut Report,
+) -> Vec<(&'a Anchor, Chain)> {
+    let mirrors = anchors.archives.iter();
+    let mirrors = mirrors.filter(|anchor| matches!(anchor.kind, AnchorKind::Mirror { .. }));
+    let mut chains = Vec::new();
+    for anchor in mirrors {
+        let read = Chain::load(store, &anchor.name).and_then(|chain| {
+            for record in chain.records(store) {
+                record?;
+                report.snapshots += 1;
+            }
+            report.tags += TagRecord::all(store, &anchor.name)?.len() as u64;
             Ok(chain)
         });
         match read {

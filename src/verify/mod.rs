@@ -12,6 +12,7 @@ mod evidence;
 mod objects;
 mod releases;
 mod report;
+mod selected;
 mod upstream;
 mod why;
 
@@ -41,6 +42,27 @@ pub fn verify(
         if let AnchorKind::Custom { .. } = anchor.kind {
             custom::check(store, anchors, anchor, chain, &damaged, &mut report);
         }
+    }
+    report.sort();
+    Ok(report)
+}
+
+/// Checks of a store's mirrors only what upstream's own keys prove, offline: every index of a snapshot
+/// is upstream's, and every stanza of a partial one stands in an index that upstream signed. Neither
+/// our keys nor pool files are looked at.
+///
+/// # Errors
+/// When the store cannot be read at all. What does not hold is in the report.
+pub fn verify_against_upstream(
+    store: &dyn Store,
+    anchors: &Anchors,
+    progress: &Progress,
+) -> Result<Report, VerifyError> {
+    let mut report = Report::default();
+    let chains = editions::unvouched_mirrors(store, anchors, &mut report);
+    let damaged = objects::check_indexes(store, &chains, progress, &mut report)?;
+    for (anchor, chain) in &chains {
+        upstream::check(store, anchor, chain, &damaged, &mut report);
     }
     report.sort();
     Ok(report)

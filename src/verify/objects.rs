@@ -87,15 +87,7 @@ pub(super) fn check(
         }
     }
     let mut damaged = hash(store, &listing, &expected, progress, report);
-    let there: BTreeSet<&str> = listing.iter().map(|meta| meta.key.as_str()).collect();
-    for name in required.iter().filter(|name| !there.contains(name.as_str())) {
-        report.problem(
-            Problem::MISSING,
-            name,
-            "a snapshot names it, and it is not in the store",
-        );
-        damaged.0.insert(name.clone());
-    }
+    absent(&listing, required.iter(), &mut damaged, report);
     let known = Known {
         expected: &expected,
         places: &places,
@@ -103,6 +95,38 @@ pub(super) fn check(
     };
     unnamed(anchors, &listing, &known, report);
     Ok(damaged)
+}
+
+/// Hashes every index that these snapshots name, and what upstream signed.
+pub(super) fn check_indexes(
+    store: &dyn Store,
+    chains: &[(&Anchor, Chain)],
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<Damaged, VerifyError> {
+    let listing = store.list("")?;
+    let mut expected = BTreeMap::new();
+    for edition in chains.iter().flat_map(|(_, chain)| editions(store, chain)) {
+        expect_indexes(&edition, &mut expected);
+    }
+    let mut damaged = hash(store, &listing, &expected, progress, report);
+    absent(&listing, expected.keys(), &mut damaged, report);
+    Ok(damaged)
+}
+
+/// Reports what must be in the store and is not.
+fn absent<'a>(
+    listing: &[Meta],
+    required: impl Iterator<Item = &'a String>,
+    damaged: &mut Damaged,
+    report: &mut Report,
+) {
+    let there: BTreeSet<&str> = listing.iter().map(|meta| meta.key.as_str()).collect();
+    for name in required.filter(|name| !there.contains(name.as_str())) {
+        let why = "a snapshot names it, and it is not in the store";
+        report.problem(Problem::MISSING, name, why);
+        damaged.0.insert(name.clone());
+    }
 }
 
 /// The digest that an object's own name gives, at the places where names are hashes:

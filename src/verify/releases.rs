@@ -1,9 +1,9 @@
 //! Release files: signed by the archive's key, saying what the record says, not expired; and for
 //! mirrors, every index covered by upstream's own signature.
 
-use super::editions::{editions, entry_key, is_newest};
+use super::editions::{editions, is_newest};
 use super::objects::Damaged;
-use super::upstream::{check_upstream, upstream_evidence};
+use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{RelPath, Timestamp};
 use crate::index::release::release_text;
@@ -65,19 +65,9 @@ pub(super) fn check(
                 }
                 report.releases += 1;
             }
-            let mirror = matches!(anchor.kind, AnchorKind::Mirror { .. });
-            if mirror && state.upstream.is_none() {
-                let why = format!("it names nothing that upstream signed for `{}`", state.suite);
-                report.problem(Problem::UPSTREAM, entry_key(&edition), why);
-            }
-            if let (true, Some(upstream)) = (mirror, &state.upstream)
-                && !upstream_evidence(anchor, state, upstream)
-                    .iter()
-                    .any(|key| damaged.has(key))
-                && let Err(problem) = check_upstream(store, anchor, state, upstream)
-            {
-                report.problems.push(problem);
-            }
+        }
+        if let AnchorKind::Mirror { .. } = anchor.kind {
+            check_edition(store, anchor, &edition, damaged, report);
         }
     }
 }

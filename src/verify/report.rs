@@ -63,6 +63,8 @@ pub struct Report {
     pub snapshots: u64,
     /// Tags that were read.
     pub tags: u64,
+    /// Suites of snapshots and tags that have only some of upstream's packages.
+    pub partial_suites: u64,
     /// Release files whose signatures were checked.
     pub releases: u64,
     /// Objects that were hashed.

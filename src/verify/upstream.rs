@@ -3,17 +3,89 @@
 
 use std::collections::BTreeMap;
 
+use super::editions::{editions, entry_key};
+use super::objects::Damaged;
 use super::releases::get;
-use super::{Anchor, AnchorKind, Problem};
+use super::selected::{is_selected, selected_problems};
+use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::RelPath;
 use crate::format::chained::{Chained, LARGEST_LIST, chained, list_kind};
 use crate::format::release::Release;
-use crate::snapshot::{IndexFile, SuiteState, UpstreamRelease, index_key, read_index, upstream_files};
+use crate::snapshot::{Chain, Edition, IndexFile, SuiteState, UpstreamRelease, index_key, read_index, upstream_files};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
 
-/// Upstream's own signature covers every index of the snapshot.
+/// Every suite of every edition of a mirror.
+pub(super) fn check(store: &dyn Store, anchor: &Anchor, chain: &Chain, damaged: &Damaged, report: &mut Report) {
+    for edition in editions(store, chain) {
+        check_edition(store, anchor, &edition, damaged, report);
+    }
+}
+
+/// Every suite of an edition of a mirror.
+pub(super) fn check_edition(
+    store: &dyn Store,
+    anchor: &Anchor,
+    edition: &Edition,
+    damaged: &Damaged,
+    report: &mut Report,
+) {
+    for state in &edition.suites {
+        match &state.upstream {
+            Some(upstream) => {
+                report.partial_suites += u64::from(!upstream.indexes.is_empty());
+                let problems = upstream_problems(store, anchor, state, upstream, damaged);
+                report.problems.extend(problems);
+            }
+            None => {
+                let why = format!("it names nothing that upstream signed for `{}`", state.suite);
+                report.problem(Problem::UPSTREAM, entry_key(edition), why);
+            }
+        }
+    }
+}
+
+/// Upstream's own signature covers every index of the snapshot, or every stanza of those that were
+/// selected.
 pub(super) fn check_upstream(
+    store: &dyn Store,
+    anchor: &Anchor,
+    state: &SuiteState,
+    upstream: &UpstreamRelease,
+) -> Result<Verified, Problem> {
+    let verified = check_listed(store, anchor, state, upstream)?;
+    match selected_problems(store, anchor, state, upstream, &Damaged::default())
+        .into_iter()
+        .next()
+    {
+        Some(problem) => Err(problem),
+        None => Ok(verified),
+    }
+}
+
+/// The same, with everything that does not hold.
+fn upstream_problems(
+    store: &dyn Store,
+    anchor: &Anchor,
+    state: &SuiteState,
+    upstream: &UpstreamRelease,
+    damaged: &Damaged,
+) -> Vec<Problem> {
+    if upstream_evidence(anchor, state, upstream)
+        .iter()
+        .any(|key| damaged.has(key))
+    {
+        return Vec::new();
+    }
+    match check_listed(store, anchor, state, upstream) {
+        Err(problem) => vec![problem],
+        Ok(_) => selected_problems(store, anchor, state, upstream, damaged),
+    }
+}
+
+/// Upstream's Release, or a list that it covers, lists every index but those that were selected, and
+/// each index that those were selected from.
+fn check_listed(
     store: &dyn Store,
     anchor: &Anchor,
     state: &SuiteState,
@@ -26,7 +98,9 @@ pub(super) fn check_upstream(
         let found = release.entries().get(&index.path);
         found.is_some_and(|found| found.digest == index.digest)
     };
-    let (covered, others): (Vec<&IndexFile>, Vec<&IndexFile>) = state.indexes.iter().partition(|index| listed(index));
+    let ours = state.indexes.iter().filter(|index| !is_selected(upstream, index));
+    let (covered, others): (Vec<&IndexFile>, Vec<&IndexFile>) =
+        ours.chain(&upstream.indexes).partition(|index| listed(index));
     if others.is_empty() {
         return Ok(verified);
     }
@@ -49,13 +123,15 @@ pub(super) fn check_upstream(
 }
 
 /// The objects that say what upstream's signature covers.
-pub(super) fn upstream_evidence(anchor: &Anchor, state: &SuiteState, upstream: &UpstreamRelease) -> Vec<Key> {
+fn upstream_evidence(anchor: &Anchor, state: &SuiteState, upstream: &UpstreamRelease) -> Vec<Key> {
     let signed = upstream_files(&anchor.name, &state.suite, upstream);
     let lists = state
         .indexes
         .iter()
         .filter(|index| index.kept && list_kind(&index.path).is_some());
-    let lists = lists.map(|index| index_key(&anchor.name, &state.suite, index));
+    let lists = lists
+        .chain(&upstream.indexes)
+        .map(|index| index_key(&anchor.name, &state.suite, index));
     signed.into_iter().map(|file| file.key).chain(lists).collect()
 }
 

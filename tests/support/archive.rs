@@ -32,8 +32,12 @@ pub(crate) struct Archive {
     pub(crate) pool: BTreeMap<String, Vec<u8>>,
     /// What stands in Packages, beside the stanzas of the pool files.
     pub(crate) more: String,
+    /// More fields of the stanzas of pool files, by path.
+    extra: BTreeMap<String, String>,
     /// What stands in Sources.
     pub(crate) sources: String,
+    /// Files of source packages.
+    source_files: BTreeMap<String, Vec<u8>>,
     /// Changes of Release lines: the first text becomes the second.
     pub(crate) edits: Vec<(String, String)>,
     /// More indexes: uncompressed, and as they are served.
@@ -60,7 +64,9 @@ impl Archive {
             valid_until: Some(date.plus_days(7)),
             pool: BTreeMap::from([("pool/main/a/alloy/alloy_1_amd64.deb".to_owned(), b"alloy 1".to_vec())]),
             more: String::new(),
+            extra: BTreeMap::new(),
             sources: String::new(),
+            source_files: BTreeMap::new(),
             edits: Vec::new(),
             more_indexes: Vec::new(),
             loose: BTreeMap::new(),
@@ -76,6 +82,27 @@ impl Archive {
     /// With a file below `dists/tin/` that Release does not list.
     pub(crate) fn loose(mut self, path: &str, bytes: &[u8]) -> Self {
         self.loose.insert(path.to_owned(), bytes.to_vec());
+        self
+    }
+
+    /// With more lines in the stanza of a pool file.
+    pub(crate) fn extra(mut self, path: &str, lines: &str) -> Self {
+        self.extra.insert(path.to_owned(), lines.to_owned());
+        self
+    }
+
+    /// With a source package.
+    pub(crate) fn source(mut self, name: &str, version: &str) -> Self {
+        let folder = format!("pool/main/s/{name}");
+        let dsc = format!("the .dsc of {name} {version}").into_bytes();
+        let file = format!("{name}_{version}.dsc");
+        let Digest { sha256, size } = Digest::of(&dsc);
+        self.sources.push_str(&format!(
+            "Package: {name}\nBinary: {name}\nVersion: {version}\nMaintainer: T <t@example.org>\nArchitecture: any\n\
+             Format: 3.0 (native)\nDirectory: {folder}\nFiles:\n {} {size} {file}\nChecksums-Sha256:\n {sha256} {size} {file}\n\n",
+            hex::encode(md5::Md5::digest(&dsc)),
+        ));
+        self.source_files.insert(format!("{folder}/{file}"), dsc);
         self
     }
 
@@ -101,8 +128,9 @@ impl Archive {
             let mut parts = name.trim_end_matches(".deb").split('_');
             let (package, version) = (parts.next().unwrap(), parts.next().unwrap());
             let Digest { sha256, size } = Digest::of(bytes);
+            let extra = self.extra.get(path).map_or("", String::as_str);
             text.push_str(&format!(
-                "Package: {package}\nVersion: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\n\
+                "Package: {package}\n{extra}Version: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\n\
                  Filename: {path}\nSize: {size}\nSHA256: {sha256}\nDescription: test\n\n"
             ));
         }
@@ -138,6 +166,7 @@ impl Archive {
         let listed = indexes.iter().chain(hidden.iter().map(|(name, plain)| (name, plain)));
         let listed: BTreeMap<_, _> = listed.collect();
         let mut files: BTreeMap<String, Vec<u8>> = self.pool.clone();
+        files.extend(self.source_files.clone());
         files.insert("dists/tin/InRelease".to_owned(), self.inrelease(&listed, key));
         for (path, bytes) in indexes {
             let folder = path.rsplit_once('/').unwrap().0;

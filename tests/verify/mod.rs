@@ -1,5 +1,7 @@
 //! Tests of `verify`: whatever is changed in the store, the reader says so, and names it.
 
+mod partial;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
