@@ -1,5 +1,6 @@
 //! How a verb that failed says so.
 
+use super::output::{printable, say};
 use crate::domain::{Coded, Kind};
 
 /// Any module's error, on its way to the user.
@@ -31,16 +32,11 @@ impl Failure {
                 "message": self.0.to_string(),
                 "hint": self.0.hint(),
             }});
-            eprintln!("{record}");
-            return;
+            return say(&record.to_string());
         }
-        eprintln!(
-            "error[{}]: {}",
-            self.0.code(),
-            super::output::printable(&self.0.to_string())
-        );
+        say(&format!("error[{}]: {}", self.0.code(), printable(&self.0.to_string())));
         if let Some(hint) = self.0.hint() {
-            eprintln!("  next: {}", super::output::printable(&hint));
+            say(&format!("  next: {}", printable(&hint)));
         }
     }
 }

@@ -99,5 +99,7 @@ fn start_log(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_target(false)
         .without_time()
+        // It would complain on a closed standard error by writing there, and panic.
+        .log_internal_errors(false)
         .try_init();
 }

@@ -18,28 +18,32 @@ impl Output {
     pub(super) fn record(self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
         if self.json {
             let line = serde_json::to_string(value).map_err(|error| UsageError::Output(error.into()))?;
-            return write(&line);
+            return write(format!("{line}\n").as_bytes());
         }
-        write(&printable(text))
+        write(format!("{}\n", printable(text)).as_bytes())
     }
 
     /// Bytes that are a file, as they are.
     pub(super) fn file(self, bytes: &[u8]) -> Result<(), Failure> {
-        std::io::stdout()
-            .write_all(bytes)
-            .map_err(|error| UsageError::Output(error).into())
+        write(bytes)
     }
 
     /// A line for people, on standard error; not with `-q` or `--json`.
     pub(super) fn note(self, text: &str) {
         if !self.quiet && !self.json {
-            eprintln!("{}", printable(text));
+            say(&printable(text));
         }
     }
 }
 
-fn write(line: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout(), "{line}") {
+/// A line on standard error. That nobody reads it is no failure: what was done is done.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         // Whoever reads, as `head`, has had enough: no failure of ours.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| UsageError::Output(error).into()),

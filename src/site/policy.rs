@@ -1,6 +1,7 @@
 //! `policies/<name>.toml`: who may sign sources, who may rebuild, and what it takes to be admitted.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{BuilderId, Fingerprint, PackageName, SnapshotId, Timestamp};
 
@@ -9,6 +10,7 @@ use crate::domain::{BuilderId, Fingerprint, PackageName, SnapshotId, Timestamp};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Policy {
     /// How many distinct operators must have rebuilt to the same bytes.
+    #[serde(deserialize_with = "at_least_one")]
     pub quorum: u32,
     /// Rebuild records older than this many days do not count.
     #[serde(default = "year")]
@@ -87,6 +89,7 @@ pub struct BuilderGroup {
     /// Operators in it.
     pub operators: Vec<String>,
     /// How many of them must agree.
+    #[serde(deserialize_with = "at_least_one")]
     pub threshold: u32,
 }
 
@@ -108,4 +111,12 @@ pub struct Relaxation {
 
 fn year() -> u32 {
     365
+}
+
+/// How many must agree. Read here, and not checked later, so that the error points at the line.
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("0 is too few: anything would be admitted")),
+        count => Ok(count),
+    }
 }

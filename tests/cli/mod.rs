@@ -1,9 +1,13 @@
 //! Tests of `cli`: what a user sees, run as the program.
 
 mod checkout;
+mod made;
 mod partial;
+mod pipes;
+mod renewal;
 mod snapshots;
 mod tour;
+mod upload;
 
 use std::fs;
 use std::path::Path;

@@ -9,6 +9,7 @@ use assay::verify::Anchors;
 
 const MIRROR: &str = include_str!("../../repos/debian.toml");
 const CUSTOM: &str = include_str!("../../repos/custom.toml");
+const POLICY: &str = include_str!("../../policies/default.toml");
 
 /// A copy of this project's own site with one file changed.
 fn site_with(path: &str, change: impl Fn(&str) -> String) -> Result<Site, SiteError> {
@@ -97,6 +98,25 @@ fn a_policy_that_does_not_exist_is_named() {
 fn a_quorum_cannot_be_left_out() {
     let error = site_with("policies/default.toml", |text| text.replace("quorum = 2", "")).unwrap_err();
     assert!(error.to_string().contains("quorum"), "{error}");
+}
+
+#[test]
+fn a_quorum_or_threshold_of_nobody_is_refused_with_its_line() {
+    let group = "\n[[group]]\nname = \"g\"\noperators = [\"alice\"]\nthreshold = 0\n";
+    for (field, text) in [
+        ("quorum", POLICY.replace("quorum = 2", "quorum = 0")),
+        ("threshold", format!("{POLICY}{group}")),
+    ] {
+        let line = text.lines().position(|line| line.starts_with(field)).unwrap() + 1;
+        let error = site_with("policies/default.toml", |_| text.clone()).unwrap_err();
+        assert_eq!((error.code(), error.kind()), ("E-SITE-002", Kind::Usage), "{error}");
+        let said = error.to_string();
+        assert!(
+            said.contains("policies/default.toml") && said.contains(&format!("line {line},")),
+            "{said}"
+        );
+        assert!(said.contains("anything would be admitted"), "{said}");
+    }
 }
 
 #[test]

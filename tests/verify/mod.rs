@@ -1,5 +1,6 @@
 //! Tests of `verify`: whatever is changed in the store, the reader says so, and names it.
 
+mod mirror;
 mod partial;
 
 use std::collections::BTreeMap;
@@ -269,10 +270,18 @@ impl Published {
 
     /// Puts an index with a package that nobody admitted into the store; gives its forms.
     fn stage(&self, path: &str) -> Vec<IndexFile> {
-        let text = b"Package: evil\nVersion: 9.9\nArchitecture: amd64\nFilename: pool/e.deb\nSize: 1\nSHA256: 0000000000000000000000000000000000000000000000000000000000000000\n\n";
+        self.stage_file(path, "pool/e.deb", &Digest::of(b"e"))
+    }
+
+    /// The same, with the package's file at this place of the archive.
+    fn stage_file(&self, path: &str, filename: &str, digest: &Digest) -> Vec<IndexFile> {
+        let text = format!(
+            "Package: evil\nVersion: 9.9\nArchitecture: amd64\nFilename: {filename}\nSize: {}\nSHA256: {}\n\n",
+            digest.size, digest.sha256
+        );
         let mut forms = Vec::new();
         for (ending, compression) in [("", Compression::Plain), (".gz", Compression::Gzip)] {
-            let bytes = compress(compression, text).unwrap();
+            let bytes = compress(compression, text.as_bytes()).unwrap();
             let path = RelPath::new(format!("{path}{ending}")).unwrap();
             let index = IndexFile {
                 path,
@@ -347,6 +356,28 @@ fn an_index_that_is_only_listed_hides_nothing() {
         add(state, forms);
     });
     assert!(published.codes().contains(&"V-INDEX"), "{:?}", published.codes());
+}
+
+/// Elsewhere is where other things are named: a listed file there would vouch for what it replaces.
+#[test]
+fn a_package_listed_outside_the_pool_is_named() {
+    for filename in ["elsewhere/e.deb", "dists/stable/InRelease", "provenance/sha256/e.deb"] {
+        let published = Published::new();
+        let file = published.store().join("custom").join(filename);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        if !file.exists() {
+            fs::write(&file, b"e").unwrap();
+        }
+        let digest = Digest::of(&fs::read(&file).unwrap());
+        let path = "main/binary-amd64/Packages";
+        let forms = published.stage_file(path, filename, &digest);
+        published.steal(|state| add(state, forms));
+        let report = published.report(&published.store(), published.site.gate_key.public(), &published.policy);
+        let found = report.problems.iter().find(|problem| {
+            problem.code == "V-INDEX" && problem.why.contains(&format!("`{filename}`, which is not in the pool"))
+        });
+        assert!(found.is_some(), "{filename}: {:?}", report.problems);
+    }
 }
 
 #[test]

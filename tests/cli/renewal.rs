@@ -1,0 +1,95 @@
+//! What clients notice of renewals: a later Date and Valid-Until over the same indexes.
+
+use std::fs;
+
+use assay::domain::Timestamp;
+
+use super::made::Made;
+use crate::support::archive::Archive;
+use crate::support::http::Upstream;
+use crate::support::repository::now;
+
+const DAY: i64 = 86_400;
+
+/// What an InRelease says.
+#[derive(Debug)]
+struct Says {
+    date: Timestamp,
+    valid_until: Timestamp,
+    /// The lines of its lists of hashes.
+    hashes: Vec<String>,
+}
+
+/// The InRelease at the head of a suite.
+fn head(made: &Made, archive: &str, suite: &str) -> Says {
+    let path = made
+        .path("store")
+        .join(archive)
+        .join("dists")
+        .join(suite)
+        .join("InRelease");
+    let text = fs::read_to_string(path).unwrap();
+    let date = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        Timestamp::parse_release_date(line.trim()).unwrap()
+    };
+    Says {
+        date: date("Date:"),
+        valid_until: date("Valid-Until:"),
+        hashes: text
+            .lines()
+            .filter(|line| line.starts_with(' '))
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
+/// `verb ARCHIVE` is run at the start, within the first half of ten valid days, and in the second:
+/// only the last changes what clients read, and apt takes it today.
+fn is_renewed_after_half_its_days(made: &Made, start: Timestamp, verb: &str, archive: &str, suite: &str) {
+    made.run_at(start, &[verb, archive]);
+    let first = head(made, archive, suite);
+    assert_eq!((first.date, first.valid_until), (start, start.plus(10 * DAY)));
+    assert!(!first.hashes.is_empty());
+
+    made.run_at(start.plus(4 * DAY), &[verb, archive]);
+    let young = head(made, archive, suite);
+    assert_eq!((young.date, young.valid_until), (first.date, first.valid_until));
+
+    let today = start.plus(6 * DAY);
+    made.run_at(today, &[verb, archive]);
+    let renewed = head(made, archive, suite);
+    assert_eq!((renewed.date, renewed.valid_until), (today, today.plus(10 * DAY)));
+    assert_eq!(renewed.hashes, first.hashes);
+    made.apt(archive, suite).update();
+}
+
+#[test]
+fn a_mirror_whose_upstream_is_silent_does_not_expire() {
+    let start = now().plus(-6 * DAY);
+    let signer = assay::trust::ArchiveKey::generate("Upstream <u@example.org>", start.plus(-400 * DAY)).unwrap();
+    let upstream = Upstream::start();
+    upstream.set(Archive::new(start.plus(-3600)).files(&signer));
+    let made = Made::at(start);
+    fs::write(made.path("upstream.asc"), signer.certificate_armored().unwrap()).unwrap();
+    made.edit("repos/debian.toml", |text| {
+        let (before, rest) = text.split_once("signers = [").unwrap();
+        let (_, after) = rest.split_once(']').unwrap();
+        format!("{before}signers = [\"{}\"]{after}", signer.fingerprint())
+            .replace("\"Debian\"", "\"Foundry\"")
+            .replace("/usr/share/keyrings/debian-archive-keyring.gpg", "upstream.asc")
+            .replace(
+                "# uri = \"http://deb.example.org/debian/\"",
+                &format!("uri = \"{}\"", upstream.url()),
+            )
+    });
+    is_renewed_after_half_its_days(&made, start, "mirror", "debian", "tin");
+}
+
+#[test]
+fn a_custom_archive_that_nothing_enters_does_not_expire() {
+    let start = now().plus(-6 * DAY);
+    let made = Made::at(start);
+    made.commit_custom(start);
+    is_renewed_after_half_its_days(&made, start, "publish", "custom", "stable");
+}
