@@ -1,45 +1,193 @@
-//! The tour in README.md: its marked commands, run as they stand, on real Debian data.
+//! The tour in README.md: every command of it, run as it stands, on real Debian data, with the real
+//! apt, mmdebstrap and Git.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-/// The commands of the blocks that are marked `<!-- tour: … -->`, in order.
-fn commands(readme: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for part in readme.split("<!-- tour: ").skip(1) {
-        let (_, block) = part.split_once("```sh\n").unwrap();
-        let (block, _) = block.split_once("```").unwrap();
-        found.extend(block.lines().map(str::to_owned));
+use assay::host::apt_sources;
+
+/// The shell before the tour: the first failure ends it, and the server with it.
+const START: &str = "set -eu\nserver=\ntrap '[ -z \"$server\" ] || kill \"$server\"' EXIT\n";
+
+/// The server stays while the rest runs, which must find it.
+const WAIT: &str = "server=$!\nuntil grep -qs ^serving ../serve.log; do kill -0 \"$server\"; sleep 0.1; done\n";
+
+/// One block of commands.
+struct Block<'a> {
+    /// What its mark says: `<!-- tour: NAME -->`.
+    name: &'a str,
+    commands: &'a str,
+}
+
+/// The blocks of the tour, in order. There is none without a mark.
+fn blocks(readme: &str) -> Vec<Block<'_>> {
+    let (_, tour) = readme.split_once("\n## A tour\n").unwrap();
+    let (tour, _) = tour.split_once("\n## ").unwrap();
+    let parts: Vec<&str> = tour.split("```").collect();
+    let pairs = parts.chunks_exact(2);
+    pairs
+        .map(|pair| {
+            let mark = pair[0].trim_end().rsplit('\n').next().unwrap();
+            let name = mark
+                .strip_prefix("<!-- tour: ")
+                .and_then(|rest| rest.strip_suffix(" -->"));
+            Block {
+                name: name.unwrap_or_else(|| panic!("a block of the tour without a mark: {}", pair[1])),
+                commands: pair[1].strip_prefix("sh\n").unwrap(),
+            }
+        })
+        .collect()
+}
+
+/// The one script that all blocks make.
+fn script(blocks: &[Block<'_>]) -> String {
+    let mut script = START.to_owned();
+    for block in blocks {
+        let commands = block.commands.trim_end();
+        script.push_str(&match block.name {
+            "server" => format!("{commands} > ../serve.log &\n{WAIT}"),
+            _ => format!("{commands}\n"),
+        });
     }
-    found
+    script
+}
+
+/// Where the tour is run: `sources/` has the developer's repository, `home/` the key that signed its tag.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        // Not below /tmp, which may be memory: chroots are large.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+        let place = Self(folder);
+        let made = Command::new(root().join("tests/demo/make-sources"))
+            .arg(place.0.join("sources"))
+            .arg("assay-greeting")
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        fs::create_dir_all(place.0.join("home/.ssh")).unwrap();
+        // A folder of its own: beside the program lie others that cargo built.
+        fs::create_dir(place.0.join("bin")).unwrap();
+        std::os::unix::fs::symlink(super::ASSAY, place.0.join("bin/assay")).unwrap();
+        fs::copy(
+            place.0.join("sources/keys/signer.pub"),
+            place.0.join("home/.ssh/id_ed25519.pub"),
+        )
+        .unwrap();
+        place
+    }
+
+    fn run(&self, script: &str) -> Output {
+        let path = std::env::var("PATH").unwrap();
+        Command::new("sh")
+            .args(["-c", script])
+            .current_dir(&self.0)
+            .env("PATH", format!("{}:{path}", self.0.join("bin").display()))
+            .env("HOME", self.0.join("home"))
+            .output()
+            .unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // An ordinary user's chroots have files of subordinate ids.
+        if let Err(error) = assay::rebuild::remove_work_folder(&self.0) {
+            eprintln!("{}: {error}", self.0.display());
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The Debian that this machine's apt follows, and `init` therefore mirrors.
+fn codename() -> String {
+    let sources = apt_sources().unwrap();
+    let debian = sources
+        .iter()
+        .find(|s| s.origin == "Debian" && s.label == "Debian" && !s.codename.contains('-'));
+    debian
+        .expect("this machine's apt follows no Debian suite")
+        .codename
+        .clone()
 }
 
 #[test]
 fn the_commands_of_the_readme_work() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).unwrap();
-    let commands = commands(&readme);
-    assert!(commands.len() >= 9, "the tour has lost commands: {commands:?}");
-    let folder = tempfile::tempdir().unwrap();
-    let bin = Path::new(super::ASSAY).parent().unwrap().display().to_string();
-    let script = format!("set -eu\n{}\n", commands.join("\n"));
-    let run = Command::new("sh")
-        .args(["-c", &script])
-        .current_dir(folder.path())
-        .env("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap()))
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mut script = script(&blocks(&readme));
+    let place = Place::new();
+    // What the README cannot know, and all that is not run as it stands there.
+    let repository = place.0.join("sources/assay-greeting").display().to_string();
+    for (written, here) in [
+        ("127.0.0.1:8080", format!("127.0.0.1:{}", free_port())),
+        ("https://git.example.org/assay-greeting.git", repository),
+        (" bookworm ", format!(" {} ", codename())),
+    ] {
+        assert!(script.contains(written), "{written} is no longer in the tour");
+        script = script.replace(written, &here);
+    }
+    for verb in [
+        "init",
+        "mirror",
+        "snapshot",
+        "status",
+        "serve",
+        "sources",
+        "key",
+        "declare",
+        "env lock",
+        "env build",
+        "rebuild",
+        "admit",
+        "why",
+        "verify",
+    ] {
+        let command = format!("assay {verb} ");
+        assert!(
+            format!("{script} ").replace('\n', " ").contains(&command),
+            "{command} is no longer in the tour"
+        );
+    }
+
+    let run = place.run(&script);
+    let (out, err) = (super::text(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{out}\n{err}");
+    for said in [
+        " new\n",
+        "assay-greeting alice/laptop built",
+        "assay-greeting bob/laptop built",
+        "assay-greeting 1.0 admitted in custom@",
+        "verified: 2 snapshots",
+    ] {
+        assert!(out.contains(said), "{said:?} is not in\n{out}\n{err}");
+    }
+    assert!(!out.contains("REFUTED") && !out.contains("unknown  "), "{out}");
+
+    // What a build VM and those who install got.
+    let site = place.0.join("site");
+    let source = fs::read_to_string(site.join("assay.sources")).unwrap();
+    assert!(source.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----"), "{source}");
+    let listed = Command::new("tar")
+        .arg("--list")
+        .arg("--file")
+        .arg(site.join("chroot.tar"))
         .output()
         .unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&run.stdout),
-        String::from_utf8_lossy(&run.stderr),
-    );
-    assert!(run.status.success(), "{out}\n{err}");
-    assert!(out.contains(" new\n"), "{out}");
-    assert!(out.contains("verified: 1 snapshots"), "{out}");
-    let source = fs::read_to_string(folder.path().join("site/assay.sources")).unwrap();
     assert!(
-        source.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----")
-            && source.contains("URIs: http://127.0.0.1:8080/debian/")
+        super::text(&listed.stdout)
+            .lines()
+            .any(|line| line == "./usr/bin/apt-get")
     );
+    let package = site.join("store/custom/pool/main/a/assay-greeting/assay-greeting_1.0_all.deb");
+    assert!(package.is_file(), "{out}");
 }
