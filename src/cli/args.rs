@@ -74,7 +74,9 @@ pub(super) struct InitArgs {
 
 /// Follow upstream: verify, fetch, make the next snapshot and publish it
 ///
-/// Prints one line for each archive: `debian 2026112201 20261122T072000Z new`, or `… unchanged`.
+/// Prints one line for each archive: `debian 2026112201 20261122T072000Z new`, or `… unchanged`. All are
+/// followed at once; what fails with one is named and stops no other, and the exit code is that of the
+/// worst.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay mirror debian\n  assay mirror --json")]
 pub(super) struct MirrorArgs {

@@ -1,7 +1,7 @@
 //! How a verb that failed says so.
 
 use super::output::{printable, say};
-use crate::domain::{Coded, Kind};
+use crate::domain::{ArchiveName, Coded, Kind};
 
 /// Any module's error, on its way to the user.
 #[derive(Debug)]
@@ -38,6 +38,33 @@ impl Failure {
         if let Some(hint) = self.0.hint() {
             say(&format!("  next: {}", printable(&hint)));
         }
+    }
+}
+
+/// What went wrong with one archive of several.
+#[derive(Debug)]
+pub(super) struct OfArchive {
+    pub(super) archive: ArchiveName,
+    pub(super) failure: Failure,
+}
+
+impl std::fmt::Display for OfArchive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.archive, self.failure.0)
+    }
+}
+
+impl std::error::Error for OfArchive {}
+
+impl Coded for OfArchive {
+    fn code(&self) -> &'static str {
+        self.failure.0.code()
+    }
+    fn kind(&self) -> Kind {
+        self.failure.0.kind()
+    }
+    fn hint(&self) -> Option<String> {
+        self.failure.0.hint()
     }
 }
 

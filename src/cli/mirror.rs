@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use super::args::MirrorArgs;
 use super::context::{Context, named_or_all, nonce};
-use super::failure::{Failure, UsageError};
-use crate::domain::ArchiveName;
+use super::failure::{Failure, OfArchive, UsageError};
+use crate::domain::{ArchiveName, Kind};
 use crate::host::apt_sources;
 use crate::publish;
 use crate::site::{ArchiveConfig, PoolMode, Site};
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
 use crate::trust::ArchiveKey;
-use crate::upstream::{self, Client, Follow, Followed};
+use crate::upstream::{self, Client, Connections, Follow, Followed};
 
 #[derive(Serialize)]
 struct Mirrored<'a> {
@@ -24,22 +24,129 @@ struct Mirrored<'a> {
     state: &'static str,
 }
 
+/// What all archives of one run share.
+struct Run<'a> {
+    context: &'a Context,
+    args: &'a MirrorArgs,
+    site: &'a Site,
+    store: &'a dyn Store,
+    connections: Connections,
+}
+
 pub(super) fn run(context: &Context, args: &MirrorArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let store = context.store(&site)?;
-    for archive in named_or_all(&site, &args.archives, |a| matches!(a, ArchiveConfig::Mirror(_)))? {
-        let (record, state) = mirror(context, args, &site, store.as_ref(), &archive)?;
+    let mut archives = named_or_all(&site, &args.archives, |a| matches!(a, ArchiveConfig::Mirror(_)))?;
+    archives.sort();
+    archives.dedup();
+    let run = Run {
+        context,
+        args,
+        site: &site,
+        store: store.as_ref(),
+        connections: Connections::at_most(site.config().connections.get().into()),
+    };
+    if let [only] = archives.as_slice() {
+        run.archive(only)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Each on its own: what is wrong with one upstream is no reason to fall behind another.
+    let codes = std::thread::scope(|scope| {
+        let threads: Vec<_> = archives
+            .iter()
+            .map(|archive| scope.spawn(|| run.one_of_many(archive)))
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, u8>| thread.join().unwrap_or(Kind::Bug.exit_code());
+        threads.into_iter().map(join).collect::<Vec<u8>>()
+    });
+    Ok(ExitCode::from(worst(&codes)))
+}
+
+/// The exit code that says most of several.
+fn worst(codes: &[u8]) -> u8 {
+    let from_the_worst = [
+        Kind::Bug,
+        Kind::Verification,
+        Kind::Refused,
+        Kind::Usage,
+        Kind::Environment,
+        Kind::Conflict,
+        Kind::Unknown,
+    ];
+    let found = from_the_worst
+        .into_iter()
+        .map(Kind::exit_code)
+        .find(|code| codes.contains(code));
+    found.unwrap_or_default()
+}
+
+impl Run<'_> {
+    /// Prints how it ended, and gives the exit code.
+    fn one_of_many(&self, archive: &ArchiveName) -> u8 {
+        let Err(failure) = self.archive(archive) else { return 0 };
+        let failure = Failure::from(OfArchive {
+            archive: archive.clone(),
+            failure,
+        });
+        self.context.progress.around(|| failure.print(self.context.output.json));
+        failure.exit_code()
+    }
+
+    fn archive(&self, archive: &ArchiveName) -> Result<(), Failure> {
+        let (record, state) = self.mirror(archive)?;
         let shown = Mirrored {
-            archive: &archive,
+            archive,
             serial: record.serial.to_string(),
             id: record.id.to_string(),
             state,
         };
-        context
-            .output
-            .record(&shown, &format!("{archive} {} {} {state}", shown.serial, shown.id))?;
+        let text = format!("{archive} {} {} {state}", shown.serial, shown.id);
+        self.context
+            .progress
+            .around(|| self.context.output.record(&shown, &text))
     }
-    Ok(ExitCode::SUCCESS)
+
+    fn mirror(&self, archive: &ArchiveName) -> Result<(Record, &'static str), Failure> {
+        let Self {
+            context, site, store, ..
+        } = *self;
+        let config = site.mirror(archive)?;
+        let keyring = site.upstream_keyring(config)?;
+        let limits = upstream::Limits {
+            connections: site.config().connections.get().into(),
+            ..upstream::Limits::default()
+        };
+        let client = Client::sharing(&upstream_uri(site, archive)?, limits, self.connections.clone())?;
+        let key = site.archive_key(&config.signing_key)?;
+        let chain = publish::load_vouched(store, archive, &site.archive_keyring(&config.signing_key)?)?;
+        let follow = Follow {
+            client: &client,
+            archive,
+            config,
+            keyring: &keyring,
+            previous: chain.latest(),
+            allow_release_info_change: self.args.allow_release_info_change,
+        };
+        let followed = upstream::follow(&follow, store, context.now(), &context.progress)?;
+        let url = &site.config().public_url;
+        let (suites, reason) = match (followed, chain.latest()) {
+            (Followed::Changed(suites), None) => (suites, "first snapshot"),
+            (Followed::Changed(suites), Some(_)) => (suites, "upstream changed"),
+            (Followed::Unchanged, Some(latest)) => {
+                let state = keep_fresh(context, store, &chain, config.valid_days, &key, url)?;
+                return Ok((latest.clone(), state));
+            }
+            (Followed::Unchanged, None) => {
+                return Err(UsageError::Argument(format!("`{archive}` has no snapshot to be unchanged")).into());
+            }
+        };
+        if config.pool == PoolMode::Full {
+            upstream::fill_pool(&client, store, archive, &suites, &context.progress)?;
+        }
+        let record = make(context, store, &chain, suites, config.valid_days, reason, &key)?;
+        publish::publish(store, archive, &key, url)?;
+        Ok((record, "new"))
+    }
 }
 
 /// The base URL of a mirror's upstream.
@@ -51,47 +158,6 @@ pub(super) fn upstream_uri(site: &Site, archive: &ArchiveName) -> Result<String,
         apt_sources()?
     };
     Ok(upstream::mirror_uri(config, &sources)?)
-}
-
-fn mirror(
-    context: &Context,
-    args: &MirrorArgs,
-    site: &Site,
-    store: &dyn Store,
-    archive: &ArchiveName,
-) -> Result<(Record, &'static str), Failure> {
-    let config = site.mirror(archive)?;
-    let keyring = site.upstream_keyring(config)?;
-    let client = Client::new(&upstream_uri(site, archive)?, upstream::Limits::default())?;
-    let key = site.archive_key(&config.signing_key)?;
-    let chain = publish::load_vouched(store, archive, &site.archive_keyring(&config.signing_key)?)?;
-    let follow = Follow {
-        client: &client,
-        archive,
-        config,
-        keyring: &keyring,
-        previous: chain.latest(),
-        allow_release_info_change: args.allow_release_info_change,
-    };
-    let followed = upstream::follow(&follow, store, context.now(), &context.progress)?;
-    let url = &site.config().public_url;
-    let (suites, reason) = match (followed, chain.latest()) {
-        (Followed::Changed(suites), None) => (suites, "first snapshot"),
-        (Followed::Changed(suites), Some(_)) => (suites, "upstream changed"),
-        (Followed::Unchanged, Some(latest)) => {
-            let state = keep_fresh(context, store, &chain, config.valid_days, &key, url)?;
-            return Ok((latest.clone(), state));
-        }
-        (Followed::Unchanged, None) => {
-            return Err(UsageError::Argument(format!("`{archive}` has no snapshot to be unchanged")).into());
-        }
-    };
-    if config.pool == PoolMode::Full {
-        upstream::fill_pool(&client, store, archive, &suites, &context.progress)?;
-    }
-    let record = make(context, store, &chain, suites, config.valid_days, reason, &key)?;
-    publish::publish(store, archive, &key, url)?;
-    Ok((record, "new"))
 }
 
 /// What is left to do for an archive that has not changed: clients refuse what is past its
@@ -147,4 +213,17 @@ fn make(
         return Err(UsageError::Conflict(chain.archive().to_string()).into());
     }
     Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_verification_is_worse_than_a_broken_network() {
+        assert_eq!(worst(&[0, 0]), 0);
+        assert_eq!(worst(&[0, 5]), 5);
+        assert_eq!(worst(&[5, 3, 4]), 3);
+        assert_eq!(worst(&[3, 70]), 70);
+    }
 }

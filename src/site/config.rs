@@ -1,5 +1,6 @@
 //! `assay.toml`.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub struct SiteConfig {
     /// The folder for chroots and build trees, relative to the site; may be deleted at any time.
     #[serde(default = "default_cache")]
     pub cache: PathBuf,
+    /// How many connections to upstreams there are at once, to all of them together.
+    #[serde(default = "default_connections")]
+    pub connections: NonZeroU16,
     /// The Ed25519 key that signs decisions: `policies/keys/ed25519-<hex>.pub`.
     pub gate: Fingerprint,
 }
@@ -30,4 +34,8 @@ fn default_keys() -> PathBuf {
 
 fn default_cache() -> PathBuf {
     "cache".into()
+}
+
+fn default_connections() -> NonZeroU16 {
+    NonZeroU16::new(8).unwrap_or(NonZeroU16::MIN)
 }

@@ -49,11 +49,14 @@ impl Fetch<'_> {
         wanted.sort_by_key(|index| std::cmp::Reverse(index.file.listed.digest.size));
         let size = |index: &Wanted<'_>| index.file.listed.digest.size;
         let total = wanted.iter().map(size).fold(0, u64::saturating_add);
-        let bar = self.bytes("indexes", total);
+        let bar = self
+            .progress
+            .transfer(&self.title("indexes"), wanted.len() as u64, total);
         let absent = Mutex::new(Absent::new());
         let done = in_parallel(self.follow.client.connections(), &wanted, |index| {
-            let path = &index.file.path;
-            self.may_be_absent(index.suite, path, &absent, self.index(index, &bar))
+            let done = self.index(index, &bar);
+            bar.file_done();
+            self.may_be_absent(index.suite, index.file, &absent, done)
         });
         bar.finish();
         done.map(|()| absent.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -62,50 +65,51 @@ impl Fetch<'_> {
     /// Has all of these images in the store; their sizes, by suite and path.
     pub(super) fn images(&self, images: &[Image<'_>]) -> Result<BTreeMap<(SuiteName, RelPath), Digest>, UpstreamError> {
         let bar = self.progress.items(&self.title("images"), images.len() as u64);
-        let (found, absent) = (Mutex::new(BTreeMap::new()), Mutex::new(Absent::new()));
+        let found = Mutex::new(BTreeMap::new());
         let done = in_parallel(self.follow.client.connections(), images, |image| {
             let Some((first, others)) = image.paths.split_first() else {
                 return Ok(());
             };
-            let digest = self.image(image, first, others);
+            let digest = match self.image(image, first, others) {
+                Err(UpstreamError::NotFound { .. }) if self.settled => return Ok(()),
+                other => other?,
+            };
             bar.advance(1);
-            if let Ok(digest) = &digest {
-                let named = image
-                    .paths
-                    .iter()
-                    .map(|path| ((image.suite.clone(), path.clone()), *digest));
-                found.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
-            }
-            self.may_be_absent(image.suite, first, &absent, digest.map(|_| ()))
+            let named = image
+                .paths
+                .iter()
+                .map(|path| ((image.suite.clone(), path.clone()), digest));
+            found.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
+            Ok(())
         });
         bar.finish();
         done.map(|()| found.into_inner().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn bytes(&self, what: &str, total: u64) -> Bar {
-        self.progress.bytes(&self.title(what), total)
     }
 
     fn title(&self, what: &str) -> String {
         format!("{} {what}", self.follow.archive)
     }
 
-    /// Takes down what a settled upstream does not have.
+    /// Takes down what a settled upstream does not have: nothing is there, or, of an index that nobody
+    /// needs, something of another size.
     fn may_be_absent(
         &self,
         suite: &SuiteName,
-        path: &RelPath,
+        file: &Planned,
         absent: &Mutex<Absent>,
         done: Result<(), UpstreamError>,
     ) -> Result<(), UpstreamError> {
-        match done {
-            Err(UpstreamError::NotFound { .. }) if self.settled => {
-                let mut absent = absent.lock().unwrap_or_else(PoisonError::into_inner);
-                absent.insert((suite.clone(), path.clone()));
-                Ok(())
-            }
-            done => done,
+        let is_absent = match &done {
+            Err(UpstreamError::NotFound { .. }) => self.settled,
+            Err(UpstreamError::Size { .. }) => self.settled && !file.needed,
+            _ => false,
+        };
+        if !is_absent {
+            return done;
         }
+        let mut absent = absent.lock().unwrap_or_else(PoisonError::into_inner);
+        absent.insert((suite.clone(), file.path.clone()));
+        Ok(())
     }
 
     fn index(&self, index: &Wanted<'_>, bar: &Bar) -> Result<(), UpstreamError> {

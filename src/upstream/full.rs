@@ -39,7 +39,7 @@ pub fn fill_pool(
         .iter()
         .map(|(_, digest)| digest.size)
         .fold(0, u64::saturating_add);
-    let bar = progress.bytes(&format!("{archive} packages"), total);
+    let bar = progress.transfer(&format!("{archive} packages"), missing.len() as u64, total);
     let pending = Pending {
         store,
         staged: Mutex::default(),
@@ -47,6 +47,7 @@ pub fn fill_pool(
     let fetched = in_parallel(client.connections(), &missing, |(path, digest)| {
         pending.fetch(client, &Key::pool(archive, path), path, digest)?;
         bar.advance(digest.size);
+        bar.file_done();
         Ok(())
     });
     bar.finish();

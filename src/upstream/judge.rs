@@ -142,8 +142,14 @@ fn identity(what: &Follow<'_>, previous: Option<&SuiteState>, signed: &Signed<'_
     };
     must("Origin", &what.config.origin)?;
     must("Label", &what.config.label)?;
+    // As apt: `tin/updates` may call itself `tin`.
     let suite = signed.suite.as_str();
-    if signed.release.field("Suite") != Some(suite) {
+    let parent = suite.rsplit_once('/').map(|(parent, _)| parent);
+    let is = |field| {
+        let found = signed.release.field(field);
+        found == Some(suite) || (parent.is_some() && found == parent)
+    };
+    if !is("Suite") && !is("Codename") {
         must("Codename", suite)?;
     }
     let Some(previous) = previous.filter(|_| !what.allow_release_info_change) else {

@@ -69,6 +69,11 @@ impl Fetch<'_> {
             return Ok(Vec::new());
         }
         let found = self.images(&images)?;
+        let names: usize = images.iter().map(|image| image.paths.len()).sum();
+        if found.len() < names {
+            let (suite, absent) = (&state.suite, names.saturating_sub(found.len()));
+            tracing::warn!(%suite, absent, "upstream does not have all images that its SHA256SUMS name");
+        }
         Ok(found.iter().map(|((_, path), digest)| kept(path, *digest)).collect())
     }
 

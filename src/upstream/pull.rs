@@ -42,10 +42,11 @@ pub fn fetch_all(
     let total = files
         .iter()
         .fold(0u64, |sum, (_, digest)| sum.saturating_add(digest.size));
-    let bar = progress.bytes("packages", total);
+    let bar = progress.transfer(&format!("{archive} packages"), files.len() as u64, total);
     let done = in_parallel(client.connections(), files, |(path, digest)| {
         fetch_pool_file(client, store, archive, path, digest)?;
         bar.advance(digest.size);
+        bar.file_done();
         Ok(())
     });
     bar.finish();

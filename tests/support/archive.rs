@@ -21,9 +21,11 @@ pub(crate) fn noon() -> Timestamp {
     Timestamp::parse_compact("20261122T120000Z").unwrap()
 }
 
-/// An upstream archive of one suite, `tin`, whose parts tests change before it is published.
+/// An upstream archive of one suite, whose parts tests change before it is published.
 #[derive(Debug, Clone)]
 pub(crate) struct Archive {
+    /// `tin`.
+    pub(crate) suite: &'static str,
     /// Fields of its Release before the hashes, in order.
     pub(crate) fields: Vec<(&'static str, String)>,
     pub(crate) date: Timestamp,
@@ -50,6 +52,7 @@ impl Archive {
     pub(crate) fn new(date: Timestamp) -> Self {
         let field = |name, value: &str| (name, value.to_owned());
         Self {
+            suite: "tin",
             fields: vec![
                 field("Origin", "Foundry"),
                 field("Label", "Foundry"),
@@ -167,15 +170,19 @@ impl Archive {
         let listed: BTreeMap<_, _> = listed.collect();
         let mut files: BTreeMap<String, Vec<u8>> = self.pool.clone();
         files.extend(self.source_files.clone());
-        files.insert("dists/tin/InRelease".to_owned(), self.inrelease(&listed, key));
+        files.insert(format!("dists/{}/InRelease", self.suite), self.inrelease(&listed, key));
         for (path, bytes) in indexes {
             let folder = path.rsplit_once('/').unwrap().0;
-            let by_hash = format!("dists/tin/{folder}/by-hash/SHA256/{}", Digest::of(&bytes).sha256);
+            let by_hash = format!(
+                "dists/{}/{folder}/by-hash/SHA256/{}",
+                self.suite,
+                Digest::of(&bytes).sha256
+            );
             files.insert(by_hash, bytes.clone());
-            files.insert(format!("dists/tin/{path}"), bytes);
+            files.insert(format!("dists/{}/{path}", self.suite), bytes);
         }
         let loose = self.loose.iter();
-        files.extend(loose.map(|(path, bytes)| (format!("dists/tin/{path}"), bytes.clone())));
+        files.extend(loose.map(|(path, bytes)| (format!("dists/{}/{path}", self.suite), bytes.clone())));
         files
     }
 

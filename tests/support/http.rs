@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a file is answered.
 #[derive(Debug, Clone)]
@@ -59,6 +59,8 @@ struct State {
     requests: Vec<String>,
     /// The first byte of each range that was asked for.
     ranges: Vec<usize>,
+    /// When answers that come late were waited for.
+    spans: Vec<(Instant, Instant)>,
 }
 
 /// An HTTP server on loopback whose files and manners tests change while it runs.
@@ -125,6 +127,16 @@ impl Upstream {
     }
 }
 
+/// How many answers of these servers were waited for at once, at most: of those that come late.
+pub(crate) fn most_at_once(servers: &[&Upstream]) -> usize {
+    let spans = servers
+        .iter()
+        .flat_map(|server| server.state.lock().unwrap().spans.clone());
+    let spans: Vec<(Instant, Instant)> = spans.collect();
+    let at = |moment: Instant| spans.iter().filter(|(from, to)| (*from..*to).contains(&moment)).count();
+    spans.iter().map(|(from, _)| at(*from)).max().unwrap_or_default()
+}
+
 fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut reader = BufReader::new(stream);
@@ -173,6 +185,12 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             }
             (file, trick)
         };
+        if let Some(Trick::Late(time)) = trick {
+            let began = Instant::now();
+            std::thread::sleep(time);
+            // Before the first byte: whoever asked cannot have begun anything else.
+            state.lock().unwrap().spans.push((began, Instant::now()));
+        }
         if !answer(stream, file, from, trick)? {
             return Ok(());
         }
@@ -214,7 +232,6 @@ fn answer(
     match &trick {
         Some(Trick::Announced(other)) => length = *other,
         Some(Trick::Flipped) => bytes.iter_mut().for_each(|b| *b ^= 1),
-        Some(Trick::Late(time)) => std::thread::sleep(*time),
         _ => {}
     }
     if matches!(trick, Some(Trick::Endless)) {

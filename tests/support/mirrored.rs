@@ -56,6 +56,19 @@ impl Mirrored {
         made
     }
 
+    /// Follows another upstream, whose archives the same key signs, as `name`.
+    pub(crate) fn follows(&self, name: &str, upstream: &Upstream) {
+        let repos = self.site().join("repos");
+        let text = fs::read_to_string(repos.join("foundry.toml")).unwrap();
+        let text = text.replace(&self.upstream.url(), &upstream.url());
+        fs::write(repos.join(format!("{name}.toml")), text).unwrap();
+    }
+
+    /// The files of an archive as its own upstream signs them.
+    pub(crate) fn files(&self, archive: &Archive) -> std::collections::BTreeMap<String, Vec<u8>> {
+        archive.files(&self.key)
+    }
+
     pub(crate) fn site(&self) -> PathBuf {
         self.folder.path().to_owned()
     }

@@ -209,6 +209,14 @@ fn what_upstream_names_and_does_not_have_is_left_out_when_it_may_be() {
     }
     assert_eq!(mirror.follow(&upstream.url(), hours(1)).unwrap(), Followed::Unchanged);
     assert_eq!(problems(&mirror, &signer), []);
+    // Nor is one taken that somebody put there instead, of an index that nobody needs.
+    let mut files = full().files(&signer);
+    let contents = Digest::of(&files["dists/tin/main/Contents-amd64.gz"]).sha256.hex();
+    files.retain(|path, _| !path.ends_with(&contents));
+    files.insert("dists/tin/main/Contents-amd64.gz".to_owned(), b"older".to_vec());
+    upstream.set(files);
+    let record = Mirror::of(&signer).accept(&upstream.url(), noon());
+    assert!(!kept(&record.suites[0]).contains(&"main/Contents-amd64.gz"));
     // Packages in no form at all is no archive.
     let mut files = full().files(&signer);
     files.retain(|path, _| !path.contains("main/binary-amd64/"));

@@ -4,6 +4,8 @@ mod hostile;
 mod indexes;
 mod pool;
 mod resume;
+mod several;
+mod suites;
 
 use assay::domain::{Coded as _, Timestamp};
 use assay::upstream::Followed;

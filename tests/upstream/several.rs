@@ -1,0 +1,71 @@
+//! Several upstreams in one run.
+
+use std::time::Duration;
+
+use super::hours;
+use crate::support::archive::{Archive, noon};
+use crate::support::http::{Trick, Upstream};
+use crate::support::mirrored::Mirrored;
+
+/// A site that follows three upstreams, all honest.
+fn three() -> (Mirrored, Upstream, Upstream) {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let (second, third) = (Upstream::start(), Upstream::start());
+    for (name, upstream) in [("bronze", &second), ("copper", &third)] {
+        site.follows(name, upstream);
+    }
+    for upstream in [&site.upstream, &second, &third] {
+        upstream.set(site.files(&Archive::new(hours(-1))));
+    }
+    (site, second, third)
+}
+
+#[test]
+fn what_fails_with_one_archive_is_named_and_stops_no_other() {
+    let (site, second, third) = three();
+    second.trick("InRelease", Trick::Status(403));
+    third.trick("alloy_1_amd64.deb", Trick::Flipped);
+    let run = site.output(noon(), &["mirror"]);
+    let (out, err) = (
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr),
+    );
+    assert_eq!(out.lines().count(), 1, "{out}");
+    assert!(
+        out.starts_with("foundry 2026112201 ") && out.ends_with("new\n"),
+        "{out}"
+    );
+    assert!(err.contains("error[E-UP-003]: bronze: cannot fetch"), "{err}");
+    assert!(err.contains("error[E-UP-008]: copper: "), "{err}");
+    assert_eq!(run.status.code(), Some(3), "the worst of 0, 5 and 3");
+
+    second.honest();
+    third.honest();
+    let mut lines: Vec<String> = site
+        .run(noon().plus(60), &["mirror"])
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    let ends: Vec<&str> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    assert_eq!(ends, ["new", "new", "unchanged"], "{lines:?}");
+}
+
+#[test]
+fn no_more_connections_than_the_site_allows() {
+    let (site, second, third) = three();
+    let toml = site.site().join("assay.toml");
+    let text = std::fs::read_to_string(&toml).unwrap();
+    assert!(text.contains("connections = 8"));
+    std::fs::write(&toml, text.replace("connections = 8", "connections = 2")).unwrap();
+    // Every file takes a while: what is fetched at once overlaps.
+    let all = [&site.upstream, &second, &third];
+    for upstream in all {
+        upstream.trick("", Trick::Late(Duration::from_millis(30)));
+    }
+    site.run(noon(), &["mirror"]);
+    let busy = crate::support::http::most_at_once(&all);
+    assert!(busy == 2, "{busy} at once");
+    std::fs::write(&toml, text.replace("connections = 8", "connections = 0")).unwrap();
+    assert_eq!(site.output(noon(), &["mirror"]).status.code(), Some(2));
+}
