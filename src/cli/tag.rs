@@ -10,12 +10,12 @@ use super::context::{Context, nonce};
 use super::failure::{Failure, UsageError};
 use super::mirror::{made, upstream_uri};
 use super::sources::references;
-use crate::domain::{ArchiveName, Kind, SnapshotName, SnapshotRef};
+use crate::domain::{ArchiveName, Kind, SnapshotName};
 use crate::environment::Lock;
 use crate::format::json;
 use crate::format::manifest::{self, Manifest};
 use crate::host::files;
-use crate::publish::{self, Part, Tagging, load_vouched, select_packages};
+use crate::publish::{self, Part, Tagging, is_new_tag, load_vouched, select_packages};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Record, SuiteState};
 use crate::store::{Key, Store};
@@ -56,25 +56,14 @@ pub(super) fn run(context: &Context, args: &TagArgs) -> Result<ExitCode, Failure
     if !args.manifests.is_empty() {
         return partial(context, &site, store.as_ref(), args);
     }
+    let mut states = Vec::new();
     for reference in references(context, &site, store.as_ref(), &args.snapshots)? {
-        whole(context, &site, store.as_ref(), args, &reference)?;
+        let signing_key = site.archive(&reference.archive)?.signing_key();
+        let chain = load_vouched(store.as_ref(), &reference.archive, &site.archive_keyring(signing_key)?)?;
+        let record = chain.resolve(store.as_ref(), &reference.name)?;
+        states.push((record.suites.clone(), record));
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Tags the whole of one snapshot.
-fn whole(
-    context: &Context,
-    site: &Site,
-    store: &dyn Store,
-    args: &TagArgs,
-    reference: &SnapshotRef,
-) -> Result<(), Failure> {
-    let signing_key = site.archive(&reference.archive)?.signing_key();
-    let chain = load_vouched(store, &reference.archive, &site.archive_keyring(signing_key)?)?;
-    let record = chain.resolve(store, &reference.name)?;
-    let suites = record.suites.clone();
-    make(context, site, store, args, &record, suites, false)
+    make_all(context, &site, store.as_ref(), args, &states)
 }
 
 /// Tags what manifests name.
@@ -104,16 +93,13 @@ fn partial(context: &Context, site: &Site, store: &dyn Store, args: &TagArgs) ->
         ));
         return Ok(ExitCode::from(Kind::Refused.exit_code()));
     }
-    let mut staged = Vec::new();
-    for part in &selection.parts {
+    let mut states = Vec::new();
+    for part in selection.parts {
         let suites = part.stage(store)?;
-        fetch(context, site, store, part, &suites)?;
-        staged.push(suites);
+        fetch(context, site, store, &part, &suites)?;
+        states.push((suites, part.of));
     }
-    for (part, suites) in selection.parts.iter().zip(staged) {
-        make(context, site, store, args, &part.of, suites, true)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    make_all(context, site, store, args, &states)
 }
 
 /// The snapshot of each archive: what the manifests say, else what the command line says, else the latest.
@@ -180,32 +166,42 @@ fn fetch(context: &Context, site: &Site, store: &dyn Store, part: &Part, suites:
     Ok(())
 }
 
-fn make(
+/// Makes the tag of every archive, or of none when one has it with other content.
+fn make_all(
     context: &Context,
     site: &Site,
     store: &dyn Store,
     args: &TagArgs,
-    record: &Record,
-    suites: Vec<SuiteState>,
-    partial: bool,
-) -> Result<(), Failure> {
-    let tagging = Tagging {
+    states: &[(Vec<SuiteState>, Record)],
+) -> Result<ExitCode, Failure> {
+    for (suites, of) in states {
+        is_new_tag(store, &tagging_of(args, suites, of))?;
+    }
+    for (suites, of) in states {
+        let nonce = nonce();
+        let made = made(context, None, "tagged", &nonce);
+        let key = site.archive_key(site.archive(&of.archive)?.signing_key())?;
+        let tagging = tagging_of(args, suites, of);
+        let partial = tagging.partial;
+        let (_, new) = publish::tag(store, tagging, made, &key, &site.config().public_url)?;
+        let tagged = Tagged {
+            tag: args.tag.as_str(),
+            archive: &of.archive,
+            serial: of.serial.as_str(),
+            partial,
+            state: if new { "new" } else { "unchanged" },
+        };
+        let text = format!("{} {} {} {}", tagged.archive, args.tag, tagged.serial, tagged.state);
+        context.output.record(&tagged, &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tagging_of<'a>(args: &'a TagArgs, suites: &[SuiteState], of: &'a Record) -> Tagging<'a> {
+    Tagging {
         tag: &args.tag,
-        of: record,
-        suites,
-        partial,
-    };
-    let nonce = nonce();
-    let made = made(context, None, "tagged", &nonce);
-    let key = site.archive_key(site.archive(&record.archive)?.signing_key())?;
-    let (_, new) = publish::tag(store, tagging, made, &key, &site.config().public_url)?;
-    let tagged = Tagged {
-        tag: args.tag.as_str(),
-        archive: &record.archive,
-        serial: record.serial.as_str(),
-        partial,
-        state: if new { "new" } else { "unchanged" },
-    };
-    let text = format!("{} {} {} {}", tagged.archive, args.tag, tagged.serial, tagged.state);
-    context.output.record(&tagged, &text)
+        of,
+        suites: suites.to_vec(),
+        partial: !args.manifests.is_empty(),
+    }
 }

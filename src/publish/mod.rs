@@ -34,7 +34,7 @@ pub use partial::{Missing, Part, Selection, select_packages};
 pub use plan::{How, Release, Step, plan};
 pub use project::{Published, PublishedSuite, is_published, publish, publish_record, publish_tag};
 pub use propose::{Proposal, gather, inspect, propose};
-pub use renew::{Tagging, renew, tag};
+pub use renew::{Tagging, is_new_tag, renew, tag};
 pub use sign::{ReleaseSigner, Signed};
 pub use stage::{DECISIONS, Decisions, parse_decisions, read_decisions};
 pub use vouch::{check_vouched, commit, load_vouched};

@@ -62,6 +62,22 @@ pub struct Tagging<'a> {
     pub partial: bool,
 }
 
+/// Whether a tag would be new; it is not when it is there with the same content.
+///
+/// # Errors
+/// `TagTaken` when it is there with other content.
+pub fn is_new_tag(store: &dyn Store, what: &Tagging<'_>) -> Result<bool, PublishError> {
+    match TagRecord::find(store, &what.of.archive, what.tag)? {
+        None => Ok(true),
+        Some(found)
+            if found.partial == what.partial && content_digest(&found.suites) == content_digest(&what.suites) =>
+        {
+            Ok(false)
+        }
+        Some(_) => Err(PublishError::TagTaken(what.tag.clone())),
+    }
+}
+
 /// Tags a state of an archive and publishes it, without a Valid-Until. Whether the tag is new: one
 /// that is there with the same content is published again, which changes nothing.
 ///
@@ -76,18 +92,10 @@ pub fn tag(
 ) -> Result<(Published, bool), PublishError> {
     check_vouched(store, what.of, &signer.keyring()?)?;
     let (archive, name) = (what.of.archive.clone(), what.tag.clone());
-    let wanted = content_digest(&what.suites);
-    let new = match TagRecord::find(store, &archive, &name)? {
-        Some(found) if found.partial == what.partial && content_digest(&found.suites) == wanted => false,
-        Some(_) => return Err(PublishError::TagTaken(name)),
-        None => {
-            let record = tag_record(what, made)?;
-            if commit(store, &record, signer)? == Committed::Conflict {
-                return Err(PublishError::TagTaken(name));
-            }
-            true
-        }
-    };
+    let new = is_new_tag(store, &what)?;
+    if new && commit(store, &tag_record(what, made)?, signer)? == Committed::Conflict {
+        return Err(PublishError::TagTaken(name));
+    }
     Ok((publish_tag(store, &archive, &name, signer, public_url)?, new))
 }
 

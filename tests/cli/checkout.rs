@@ -184,6 +184,58 @@ fn apt_takes_the_sources_of_a_checkout() {
 }
 
 #[test]
+fn a_release_is_built_from_its_tag_whatever_came_later() {
+    let built = Built::new();
+    built.write("config/APT_overlays.d/.placeholder", "");
+    fs::remove_file(built.checkout().join("config/APT_overlays.d/feature-foo")).unwrap();
+    built.git(&["add", "--all", "--force", "."]);
+    built.git(&["commit", "-q", "-m", "overlays are merged"]);
+    built.git(&["tag", "0.11"]);
+    built.git(&["checkout", "-q", "0.11"]);
+    let asked = ["sources", "--tails-checkout", "CHECKOUT"];
+    let early = built.run(&built.named(&asked));
+    assert!(
+        text(&early.stderr).contains("has no snapshot `0.11`"),
+        "{}",
+        text(&early.stderr)
+    );
+    let made = built.prints(&[
+        "tag",
+        "0.11",
+        "--snapshot",
+        "debian",
+        "--snapshot",
+        "debian-security",
+        "--snapshot",
+        "torproject",
+    ]);
+    assert_eq!(made.matches(" new\n").count(), 3);
+    let unknown = built.run(&built.named(&asked));
+    assert!(
+        text(&unknown.stderr).contains("`custom` has no suite `0.11`"),
+        "{}",
+        text(&unknown.stderr)
+    );
+    built.snapshot("custom", &["0.11", "feature-foo", "stable"], "9.0");
+    built.snapshot("debian", &["trixie"], "10.0");
+
+    let running = built.serve();
+    let url = running.url();
+    let sources = built.prints(&[&asked[..], &["--url", &url]].concat());
+    assert!(
+        sources.contains(&format!("URIs: {url}/0.11/debian-security/\n")),
+        "{sources}"
+    );
+    assert!(sources.contains("Suites: 0.11\n"), "{sources}");
+    let apt = Apt::new(&sources);
+    apt.update();
+    let mut versions = apt.versions("hello");
+    versions.sort();
+    versions.dedup();
+    assert_eq!(versions, ["2.0", "3.0", "9.0"], "no 10.0");
+}
+
+#[test]
 fn a_checkout_that_may_not_be_built_is_refused_with_the_rule() {
     let built = Built::new();
     built.write("config/APT_snapshots.d/debian/serial", "latest\n");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use assay::format::compress::{Compression, decompress};
@@ -13,6 +13,7 @@ use crate::support::apt::{Apt, source};
 use crate::support::archive::{Archive, key};
 use crate::support::http::Upstream;
 use crate::support::repository::now;
+use crate::support::web::Web;
 
 /// Two upstreams and a site that mirrors both. Both have `alloy` 1; each has packages of its own.
 struct Built {
@@ -235,11 +236,11 @@ fn a_manifest_makes_a_tag_that_apt_installs_from_and_that_verifies() {
         .map(|e| e.path())
         .find(|p| p.extension().is_some_and(|e| e == "asc"))
         .unwrap();
-    let folder = built.site().join("store/main").display().to_string();
+    let fixed = Web::serve(&built.site().join("store"));
     for (uri, suite) in [
         (format!("{url}/5.15.1/main/"), "tin"),
         (format!("{url}/main/5.15.1/"), "stable"),
-        (format!("file://{folder}/"), "tin/5.15.1"),
+        (format!("{}/main/", fixed.url), "tin/5.15.1"),
     ] {
         let apt = Apt::new(&source(&uri, suite, &certificate));
         apt.update();
@@ -254,9 +255,29 @@ fn a_manifest_makes_a_tag_that_apt_installs_from_and_that_verifies() {
             assert!(done.unwrap().success());
         }
         assert_eq!(fs::read_to_string(target.path().join("opt/brass")).unwrap(), "2+b1");
+        mmdebstrap(&uri, suite, &certificate);
     }
     server.kill().unwrap();
     server.wait().unwrap();
+}
+
+/// A chroot of `alloy` alone, which needs nothing else.
+fn mmdebstrap(uri: &str, suite: &str, certificate: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("root.tar");
+    let source = format!(
+        "deb [arch=amd64 signed-by={}] {uri} {suite} main",
+        certificate.display()
+    );
+    let made = Command::new("mmdebstrap")
+        .args(["--variant=extract", "--include=alloy", "--format=tar", suite])
+        .arg(&target)
+        .arg(source)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{uri}: {}", text(&made.stderr));
+    let listed = Command::new("tar").arg("-tf").arg(&target).output().unwrap();
+    assert!(text(&listed.stdout).contains("opt/alloy"), "{}", text(&listed.stdout));
 }
 
 #[test]
@@ -281,8 +302,73 @@ fn a_tag_is_made_once_and_again_only_with_the_same_content() {
         fs::read(built.site().join("store/main/dists/tin/5.15.1/InRelease")).unwrap(),
         before
     );
+    // One archive has the name with other content: none gets it.
+    built.prints(&["tag", "half", "--snapshot", "security"]);
+    assert_eq!(built.run(&["tag", "half", "--manifest", "m"]).status.code(), Some(4));
+    assert!(!built.site().join("store/state/main/tags/half.json").exists());
     let archive = built.run(&["tag", "main", "--manifest", "m"]);
     assert_eq!(archive.status.code(), Some(2));
+}
+
+#[test]
+fn every_form_of_a_list_names_the_same_packages() {
+    let built = Built::new();
+    let digest = |bytes: &[u8]| assay::domain::Digest::of(bytes);
+    let brass = digest(&deb("brass", "2+b1"));
+    let serial = built
+        .prints(&["snapshot", "list", "main"])
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    let id = built
+        .prints(&["snapshot", "list", "main"])
+        .split(' ')
+        .nth(2)
+        .unwrap()
+        .to_owned();
+    let buildinfo = format!(
+        "Format: 1.0\nSource: tiny\nBinary: tiny\nArchitecture: all\nVersion: 1.0-1\nChecksums-Sha256:\n {} 0 tiny_1.0-1_all.deb\n\
+         Build-Origin: Debian\nBuild-Architecture: amd64\nInstalled-Build-Depends:\n brass (= 2+b1)\nEnvironment:\n LANG=\"C\"\n",
+        digest(b"").sha256
+    );
+    let signed = built.signer.clearsign(buildinfo.as_bytes(), now()).unwrap();
+    let lock = serde_json::json!({
+        "format": 1, "architecture": "amd64", "wanted": "brass",
+        "snapshots": [{"archive": "main", "suite": "tin", "components": ["main"], "id": id, "serial": serial,
+            "inrelease-sha256": null, "release-date": null, "packages-sha256": []}],
+        "packages": [{"package": "brass", "version": "2+b1", "architecture": "amd64", "sha256": brass.sha256, "size": brass.size,
+            "filename": pool("brass", "2+b1"), "archive": "main", "suite": "tin", "source": "metals", "source-version": "2"}],
+        "chroot": {"tar-sha256": brass.sha256, "tool": "mmdebstrap", "tool-version": "1", "source-date-epoch": 0},
+    });
+    let forms = [
+        ("list", "brass\t2+b1\n".to_owned()),
+        ("columns", "brass:amd64 2+b1 amd64\n".to_owned()),
+        ("include", "brass=2+b1\n".to_owned()),
+        (
+            "status",
+            "Package: brass\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2+b1\n".to_owned(),
+        ),
+        ("buildinfo", buildinfo),
+        ("signed", text(&signed)),
+        ("lock", lock.to_string()),
+    ];
+    for (form, content) in &forms {
+        built.write(form, content);
+        let tag = format!("form-{form}");
+        built.prints(&["tag", &tag, "--manifest", form]);
+        assert_eq!(
+            built.listed("main", &tag, "binary-amd64/Packages").0,
+            ["brass"],
+            "{form}"
+        );
+        assert_eq!(built.listed("main", &tag, "source/Sources").0, ["metals"], "{form}");
+    }
+    built.write("none", "{\"format\": 1}");
+    assert_eq!(
+        built.run(&["tag", "form-none", "--manifest", "none"]).status.code(),
+        Some(3)
+    );
 }
 
 #[test]

@@ -34,7 +34,12 @@ fn answer(client: TcpStream, folder: &Path) -> Option<()> {
     loop {
         let request = lines.next()?;
         let headers: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
-        let path = request.split(' ').nth(1)?.trim_start_matches('/').replace("%7e", "~");
+        let path = request
+            .split(' ')
+            .nth(1)?
+            .trim_start_matches('/')
+            .replace("%7e", "~")
+            .replace("%2b", "+");
         let since = headers
             .iter()
             .find(|line| line.to_ascii_lowercase().starts_with("if-modified-since:"))
