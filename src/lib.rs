@@ -22,6 +22,7 @@ pub mod environment;
 pub mod rebuild;
 pub mod admission;
 pub mod publish;
+pub mod collect;
 pub mod verify;
 pub mod serve;
 pub mod cli;

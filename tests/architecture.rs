@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The flow. A module may import only what stands before it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "domain",
     "host",
     "format",
@@ -19,6 +19,7 @@ const ORDER: [&str; 17] = [
     "rebuild",
     "admission",
     "publish",
+    "collect",
     "verify",
     "serve",
     "cli",

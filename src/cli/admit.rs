@@ -21,6 +21,7 @@ const LARGEST_PACKAGE: u64 = 2 << 30;
 
 pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failure> {
     let work = Work::open(context, args.archive.as_ref())?;
+    let _working = context.writing(&work.store, &work.archive, "admit")?;
     let mut all = true;
     for candidate in &args.candidates {
         let upload = candidate

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::domain::{ArchiveName, BuilderId, Component, GitRef, PackageName, SnapshotRef, SuiteName, TagName};
+use crate::domain::{
+    ArchiveName, BuilderId, Component, GitRef, PackageName, SnapshotRef, SuiteName, TagName, Timestamp,
+};
 
 /// An APT repository manager that proves where every package came from.
 #[derive(Debug, Parser)]
@@ -103,16 +105,55 @@ pub(super) enum SnapshotVerb {
         /// The archives [default: all]
         #[arg(value_name = "ARCHIVE")]
         archives: Vec<ArchiveName>,
+        /// Also those that were let go and are gone
+        #[arg(long)]
+        all: bool,
     },
     Diff(DiffArgs),
+    /// Keep an edition whatever its age
+    #[command(
+        after_help = "Example:\n  assay snapshot keep debian@2026112201\n  assay snapshot keep debian@2026112201 --until 2027-06-01"
+    )]
+    Keep {
+        /// `ARCHIVE@ID`: an id, a serial, a tag, `latest` or any timestamp
+        #[arg(value_name = "REF", required = true)]
+        references: Vec<SnapshotRef>,
+        /// Until this day or instant (UTC) [default: until it is dropped]
+        #[arg(long, value_name = "DATE")]
+        until: Option<Until>,
+    },
+    /// Let an edition go: the next `assay gc` removes it, unless a lock or a serial file needs it
+    #[command(after_help = "Example:\n  assay snapshot drop debian@2026112201\n  assay snapshot drop debian@5.15.1")]
+    Drop {
+        /// `ARCHIVE@ID`: an id, a serial, a tag or any timestamp
+        #[arg(value_name = "REF", required = true)]
+        references: Vec<SnapshotRef>,
+    },
     Renew(RenewArgs),
-    /// Show one snapshot: its suites, dates, sizes and what upstream signed
+    /// Show one edition: its suites, dates, sizes, what upstream signed, and why it is kept
     #[command(after_help = "Example:\n  assay snapshot show debian@2026112201\n  assay snapshot show debian")]
     Show {
         /// `ARCHIVE@ID`: an id, a serial, `latest` or any timestamp
         #[arg(value_name = "REF")]
         reference: SnapshotRef,
+        /// Also how many of its pool files are in the store: reads its indexes
+        #[arg(long)]
+        pool: bool,
     },
+}
+
+/// An instant, or the start of a day in UTC.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Until(pub(super) Timestamp);
+
+impl std::str::FromStr for Until {
+    type Err = crate::domain::DomainError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let day = format!("{text}T00:00:00Z");
+        Timestamp::parse_rfc3339(&day)
+            .or_else(|_| Timestamp::parse_rfc3339(text))
+            .map(Self)
+    }
 }
 
 /// Compare two editions of an archive: what was added, removed, or changed
@@ -150,7 +191,7 @@ pub(super) enum DiffBy {
 
 /// Give snapshots a new Date and Valid-Until; nothing else changes
 ///
-/// With `--all`, every snapshot whose time is more than half over: run it from a timer, at least twice
+/// With `--all`, every kept snapshot whose time is more than half over: run it from a timer, at least twice
 /// in `valid-days`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay snapshot renew debian@2026112201 --for 183d\n  assay snapshot renew --all")]
@@ -158,7 +199,7 @@ pub(super) struct RenewArgs {
     /// The snapshots
     #[arg(value_name = "REF", conflicts_with = "all")]
     pub(super) references: Vec<SnapshotRef>,
-    /// Every snapshot of every archive that is due
+    /// Every kept snapshot of every archive that is due
     #[arg(long)]
     pub(super) all: bool,
     /// For how many days [default: the archive's `valid-days`]

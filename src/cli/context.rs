@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::args::Arguments;
 use super::failure::{Failure, UsageError};
 use super::output::Output;
+use crate::collect::{self, Work, Working};
 use crate::domain::{ArchiveName, Timestamp};
 use crate::host::{Clock, Environment, Progress};
 use crate::site::{ArchiveConfig, Site};
 use crate::store::{Store, open_store};
+
+/// How long writers wait for garbage collection.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The state of one run.
 #[derive(Debug)]
@@ -51,6 +56,37 @@ impl Context {
             Some(folder) => Ok(Site::load(folder)?),
             None => Ok(Site::find(&self.environment.current_folder()?)?),
         }
+    }
+
+    /// Says in the store that a verb writes to an archive, as long as the value lives: garbage collection
+    /// waits for its end, and it waits for the end of garbage collection.
+    pub(super) fn writing(
+        &self,
+        store: &Arc<dyn Store>,
+        archive: &ArchiveName,
+        verb: &str,
+    ) -> Result<Working, Failure> {
+        self.working(store, archive, Work::Writing, verb, PATIENCE)
+    }
+
+    /// The same for any kind of work, waiting for at most this long.
+    pub(super) fn working(
+        &self,
+        store: &Arc<dyn Store>,
+        archive: &ArchiveName,
+        work: Work,
+        verb: &str,
+        patience: Duration,
+    ) -> Result<Working, Failure> {
+        let mut told = String::new();
+        let mut waiting = |other: &str| {
+            if other != told {
+                self.output
+                    .note(&format!("waiting for {other}, which works on {archive}"));
+                other.clone_into(&mut told);
+            }
+        };
+        Ok(collect::work(store, archive, work, verb, patience, &mut waiting)?)
     }
 
     /// The site's store.

@@ -34,6 +34,11 @@ fn lock(context: &Context, args: &Declared, snapshots: &[SnapshotRef]) -> Result
             work.archive
         ))
     })?;
+    // The snapshots must not go before the lock that keeps them is written.
+    let mut working = Vec::new();
+    for source in &work.custom.environment {
+        working.push(context.writing(&work.store, &source.archive, "env lock")?);
+    }
     let inputs = inputs(&work, snapshots, architecture)?;
     for name in &args.names {
         let declared = work.declared(name)?;
@@ -64,6 +69,7 @@ fn lock(context: &Context, args: &Declared, snapshots: &[SnapshotRef]) -> Result
             path.display()
         ));
     }
+    drop(working);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,7 @@
 //! `assay mirror`: follow upstream.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -29,7 +30,7 @@ struct Run<'a> {
     context: &'a Context,
     args: &'a MirrorArgs,
     site: &'a Site,
-    store: &'a dyn Store,
+    store: &'a Arc<dyn Store>,
     connections: Connections,
 }
 
@@ -43,7 +44,7 @@ pub(super) fn run(context: &Context, args: &MirrorArgs) -> Result<ExitCode, Fail
         context,
         args,
         site: &site,
-        store: store.as_ref(),
+        store: &store,
         connections: Connections::at_most(site.config().connections.get().into()),
     };
     if let [only] = archives.as_slice() {
@@ -93,6 +94,7 @@ impl Run<'_> {
     }
 
     fn archive(&self, archive: &ArchiveName) -> Result<(), Failure> {
+        let _working = self.context.writing(self.store, archive, "mirror")?;
         let (record, state) = self.mirror(archive)?;
         let shown = Mirrored {
             archive,
@@ -110,6 +112,7 @@ impl Run<'_> {
         let Self {
             context, site, store, ..
         } = *self;
+        let store = store.as_ref();
         let config = site.mirror(archive)?;
         let keyring = site.upstream_keyring(config)?;
         let limits = upstream::Limits {

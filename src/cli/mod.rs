@@ -15,6 +15,7 @@ mod diff;
 mod env;
 mod generate;
 mod init;
+mod keep;
 mod key;
 mod mirror;
 mod publish;

@@ -13,6 +13,7 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
     let site = context.site()?;
     let store = context.store(&site)?;
     for archive in named_or_all(&site, &args.archives, |_| true)? {
+        let _working = context.writing(&store, &archive, "publish")?;
         let signing_key = site.archive(&archive)?.signing_key();
         let chain = load_vouched(store.as_ref(), &archive, &site.archive_keyring(signing_key)?)?;
         if chain.is_empty() {

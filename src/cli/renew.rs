@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::args::RenewArgs;
 use super::context::{Context, named_or_all, nonce};
 use super::failure::{Failure, UsageError};
+use super::keep::Keeping;
 use super::mirror::made;
+use crate::collect::{self, Pinned};
 use crate::domain::{ArchiveName, Timestamp};
 use crate::publish::{self, load_vouched};
 use crate::site::{ArchiveConfig, Site};
-use crate::snapshot::{Chain, Edition, Record, Renewal};
+use crate::snapshot::{Chain, Edition, Record, Renewal, Verdict};
 use crate::store::Store;
 use crate::trust::ArchiveKey;
 
@@ -40,8 +42,16 @@ pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failu
         store: store.as_ref(),
     };
     if args.all {
+        // A repository that cannot be reached must not let snapshots expire that it names.
+        let pinned = collect::pinned(&site);
+        if let Err(error) = &pinned {
+            context.output.note(&format!(
+                "all snapshots are renewed, not only those that are kept: {error}"
+            ));
+        }
         for archive in named_or_all(&site, &[], |_| true)? {
-            renewing.all(&archive)?;
+            let _working = context.writing(&store, &archive, "snapshot renew")?;
+            renewing.all(&archive, pinned.as_ref().ok())?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -49,6 +59,7 @@ pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failu
         return Err(UsageError::Argument("name snapshots to renew, or give `--all`".to_owned()).into());
     }
     for reference in &args.references {
+        let _working = context.writing(&store, &reference.archive, "snapshot renew")?;
         let (chain, key) = renewing.open(&reference.archive)?;
         let record = chain.resolve(store.as_ref(), &reference.name)?;
         renewing.one(&chain, &record, &key)?;
@@ -63,14 +74,31 @@ impl Renewing<'_> {
         Ok((chain, self.site.archive_key(signing_key)?))
     }
 
-    /// Every snapshot whose time is more than half over. The newest comes last: what `serve` and
+    /// Every kept snapshot whose time is more than half over. The newest comes last: what `serve` and
     /// static clients use most is touched when all else is done.
-    fn all(&self, archive: &ArchiveName) -> Result<(), Failure> {
+    fn all(&self, archive: &ArchiveName, pinned: Option<&Pinned>) -> Result<(), Failure> {
         let (chain, key) = self.open(archive)?;
+        let keeping = Keeping::of(
+            self.context,
+            self.site,
+            self.store,
+            &chain,
+            pinned.unwrap_or(&Pinned::default()),
+        )?;
         let bar = self.context.progress.items("snapshots", chain.len());
         for record in chain.records(self.store) {
             let record = record?;
             bar.advance(1);
+            let verdict = keeping.retention().snapshot(record.n, &record.id, &record.serial);
+            let goes = match verdict {
+                Verdict::Gone(_) => true,
+                Verdict::Kept(_) => false,
+                // Who needs it is not known.
+                Verdict::Expired(_) => pinned.is_some(),
+            };
+            if goes {
+                continue;
+            }
             let edition = Edition::of_record(&record, Renewal::newest(self.store, &record)?.as_ref());
             if edition.renewal_due(self.context.now()) {
                 self.one(&chain, &record, &key)?;

@@ -1,15 +1,22 @@
 //! `assay snapshot`: look at snapshots.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::args::{SnapshotArgs, SnapshotVerb};
 use super::context::{Context, named_or_all};
-use super::diff;
 use super::failure::Failure;
-use crate::domain::{SnapshotRef, Timestamp};
-use crate::snapshot::{Chain, SuiteState, content_digest};
+use super::keep::{Keeping, pinned_or_note};
+use super::{diff, keep};
+use crate::domain::{ArchiveName, SnapshotRef, Timestamp};
+use crate::format::packages::pool_files;
+use crate::site::Site;
+use crate::snapshot::{
+    Chain, Edition, Renewal, SnapshotError, SuiteState, Verdict, content_digest, each_chunk, package_indexes,
+};
+use crate::store::{Key, Store};
 
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -17,6 +24,9 @@ struct Listed<'a> {
     serial: &'a str,
     id: &'a str,
     reason: &'a str,
+    valid_until: Option<Timestamp>,
+    kept: bool,
+    why: String,
 }
 
 #[derive(Serialize)]
@@ -24,71 +34,130 @@ struct Shown<'a> {
     archive: &'a str,
     name: &'a str,
     id: &'a str,
+    age_seconds: i64,
     reason: &'a str,
     suites: &'a [SuiteState],
     content: String,
     valid_until: Option<Timestamp>,
+    kept: bool,
+    why: String,
     index_files: usize,
     index_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<PoolCounts>,
+}
+
+/// Pool files that an edition names.
+#[derive(Debug, Default, Serialize)]
+struct PoolCounts {
+    files: u64,
+    bytes: u64,
+    files_in_store: u64,
+    bytes_in_store: u64,
 }
 
 pub(super) fn run(context: &Context, args: &SnapshotArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let store = context.store(&site)?;
+    let store = store.as_ref();
     match &args.verb {
-        SnapshotVerb::List { archives } => {
+        SnapshotVerb::List { archives, all } => {
             for archive in named_or_all(&site, archives, |_| true)? {
-                let chain = Chain::load(store.as_ref(), &archive)?;
-                for record in chain.records(store.as_ref()) {
-                    let record = record?;
-                    let listed = Listed {
-                        archive: record.archive.as_str(),
-                        serial: record.serial.as_str(),
-                        id: record.id.as_str(),
-                        reason: &record.reason,
-                    };
-                    let text = format!("{archive} {} {} {}", listed.serial, listed.id, listed.reason);
-                    context.output.record(&listed, &text)?;
-                }
+                list(context, &site, store, &archive, *all)?;
             }
         }
-        SnapshotVerb::Diff(args) => diff::run(context, store.as_ref(), args)?,
+        SnapshotVerb::Diff(args) => diff::run(context, store, args)?,
+        SnapshotVerb::Keep { references, until } => keep::keep(context, &site, store, references, *until)?,
+        SnapshotVerb::Drop { references } => keep::drop(context, &site, store, references)?,
         SnapshotVerb::Renew(args) => return super::renew::run(context, args),
-        SnapshotVerb::Show { reference } => show(context, store.as_ref(), reference)?,
+        SnapshotVerb::Show { reference, pool } => show(context, &site, store, reference, *pool)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(context: &Context, store: &dyn crate::store::Store, reference: &SnapshotRef) -> Result<(), Failure> {
+fn list(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName, all: bool) -> Result<(), Failure> {
+    let chain = Chain::load(store, archive)?;
+    let keeping = Keeping::of(context, site, store, &chain, &pinned_or_note(context, site))?;
+    for record in chain.records(store) {
+        let record = record?;
+        let verdict = keeping.retention().snapshot(record.n, &record.id, &record.serial);
+        if !all && matches!(verdict, Verdict::Gone(_)) {
+            continue;
+        }
+        let renewal = Renewal::newest(store, &record)?;
+        let listed = Listed {
+            archive: record.archive.as_str(),
+            serial: record.serial.as_str(),
+            id: record.id.as_str(),
+            reason: &record.reason,
+            valid_until: Edition::of_record(&record, renewal.as_ref()).valid_until(),
+            kept: verdict.is_kept(),
+            why: verdict.why(),
+        };
+        let text = format!("{archive} {} {} {}", listed.serial, listed.id, listed.reason);
+        context.output.record(&listed, &text)?;
+    }
+    Ok(())
+}
+
+fn show(
+    context: &Context,
+    site: &Site,
+    store: &dyn Store,
+    reference: &SnapshotRef,
+    with_pool: bool,
+) -> Result<(), Failure> {
     let chain = Chain::load(store, &reference.archive)?;
     let edition = chain.edition(store, &reference.name)?;
+    let keeping = Keeping::of(context, site, store, &chain, &pinned_or_note(context, site))?;
+    let verdict = keeping.verdict(&edition);
     let kept = || {
-        edition
-            .suites
-            .iter()
-            .flat_map(|suite| suite.indexes.iter().filter(|index| index.kept))
+        let suites = edition.suites.iter();
+        suites.flat_map(|suite| suite.indexes.iter().filter(|index| index.kept))
     };
-    let expiry = |date: Timestamp| edition.valid_days.map(|days| date.plus_days(days));
     let shown = Shown {
         archive: edition.archive.as_str(),
         name: edition.name.as_str(),
         id: edition.id.as_str(),
+        age_seconds: context.now().since(edition.id.timestamp()),
         reason: &edition.reason,
         suites: &edition.suites,
         content: content_digest(&edition.suites).hex(),
         valid_until: edition.valid_until(),
+        kept: verdict.is_kept(),
+        why: verdict.why(),
         index_files: kept().count(),
         index_bytes: kept().map(|index| index.digest.size).sum(),
+        pool: if with_pool { Some(pool(store, &edition)?) } else { None },
     };
+    context.output.record(&shown, &text(&shown, &edition))
+}
+
+fn text(shown: &Shown<'_>, edition: &Edition) -> String {
     let mut lines = vec![
-        format!("{} {} {}", edition.archive, edition.name, edition.id),
+        format!("{} {} {}", shown.archive, shown.name, shown.id),
+        format!("age          {}", super::status::duration(shown.age_seconds)),
         format!("reason       {}", shown.reason),
         format!("content      {}", shown.content),
         format!("indexes      {} files, {} bytes", shown.index_files, shown.index_bytes),
     ];
+    if let Some(pool) = &shown.pool {
+        let PoolCounts {
+            files,
+            bytes,
+            files_in_store,
+            bytes_in_store,
+        } = pool;
+        lines.push(format!(
+            "pool         {files} files, {bytes} bytes; {files_in_store} files, {bytes_in_store} bytes of them are here"
+        ));
+    }
+    let kept = if shown.kept { "kept        " } else { "expired     " };
+    lines.push(format!("{kept} {}", shown.why));
     for suite in &edition.suites {
         lines.push(format!("suite        {}", suite.suite));
-        let valid = expiry(suite.date).map_or_else(|| "for ever".to_owned(), |at| at.to_string());
+        let expiry = edition.valid_days.map(|days| suite.date.plus_days(days));
+        let valid = expiry.map_or_else(|| "for ever".to_owned(), |at| at.to_string());
         lines.push(format!("  date       {} valid until {valid}", suite.date));
         if let Some(upstream) = &suite.upstream {
             let signers: Vec<&str> = upstream.signers.iter().map(|s| s.as_str()).collect();
@@ -100,5 +169,30 @@ fn show(context: &Context, store: &dyn crate::store::Store, reference: &Snapshot
             lines.push(format!("  verified   {} from {}", upstream.verified_at, upstream.uri));
         }
     }
-    context.output.record(&shown, &lines.join("\n"))
+    lines.join("\n")
+}
+
+/// The pool files that an edition's indexes name, each once.
+fn pool(store: &dyn Store, edition: &Edition) -> Result<PoolCounts, Failure> {
+    let listing = store.list(&format!("{}/pool", edition.archive))?;
+    let there: BTreeSet<Key> = listing.into_iter().map(|meta| meta.key).collect();
+    let (mut seen, mut counts) = (BTreeSet::new(), PoolCounts::default());
+    for state in &edition.suites {
+        for index in package_indexes(state).into_values() {
+            each_chunk(store, &edition.archive, &state.suite, index, &mut |stanzas| {
+                for (path, digest) in pool_files(stanzas).filter_map(Result::ok) {
+                    let key = Key::pool(&edition.archive, &path);
+                    let here = there.contains(&key);
+                    if seen.insert(key) {
+                        counts.files += 1;
+                        counts.bytes = counts.bytes.saturating_add(digest.size);
+                        counts.files_in_store += u64::from(here);
+                        counts.bytes_in_store += if here { digest.size } else { 0 };
+                    }
+                }
+                Ok::<_, SnapshotError>(())
+            })?;
+        }
+    }
+    Ok(counts)
 }

@@ -53,6 +53,9 @@ pub(super) fn run(context: &Context, args: &TagArgs) -> Result<ExitCode, Failure
         );
         return Err(UsageError::Argument(why).into());
     }
+    let archives = site.archives().keys();
+    let writing = archives.map(|archive| context.writing(&store, archive, "tag"));
+    let _working = writing.collect::<Result<Vec<_>, _>>()?;
     if !args.manifests.is_empty() {
         return partial(context, &site, store.as_ref(), args);
     }

@@ -264,6 +264,14 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).map_err(failed("find", path))
 }
 
+/// What a symbolic link says.
+///
+/// # Errors
+/// When it is no link, or cannot be read.
+pub fn link_target(path: &Path) -> Result<PathBuf> {
+    fs::read_link(path).map_err(failed("read the link", path))
+}
+
 /// Sets the rights of a file or folder.
 ///
 /// # Errors

@@ -7,12 +7,14 @@
 mod apt;
 mod clock;
 pub mod files;
+mod process;
 mod program;
 mod progress;
 
 pub use apt::{AptSource, apt_sources};
 pub use clock::Clock;
 pub use files::TempFolder;
+pub use process::{Life, Process};
 pub use program::{Environment, Output, Program};
 pub use progress::{Bar, Progress};
 

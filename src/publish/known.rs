@@ -50,7 +50,7 @@ pub fn load_known<'a>(
     for (locked, architectures) in wanted.into_values() {
         let chain = Chain::load(store, &locked.archive)?;
         let record = match chain.resolve(store, &SnapshotName::At(locked.id.clone())) {
-            Err(SnapshotError::NotFound { .. }) => None,
+            Err(SnapshotError::NotFound { .. } | SnapshotError::LetGo { .. }) => None,
             found => Some(found?).filter(|record| record.id == locked.id),
         };
         let state = record.as_ref();

@@ -9,7 +9,7 @@ use super::plan::{How, INRELEASE, constant};
 use super::{PublishError, Release, ReleaseSigner, Step, check_vouched, load_vouched, plan};
 use crate::domain::{ArchiveName, Digest, Sha256, SnapshotId, SuiteName, TagName};
 use crate::index::release::release_text;
-use crate::snapshot::{Chain, Edition, EditionName, Record, Renewal, SuiteState, TagRecord};
+use crate::snapshot::{Chain, Edition, EditionName, Marks, Record, Renewal, SuiteState, TagRecord};
 use crate::store::{Created, Key, Store, StoreError};
 
 /// apt's `Acquire::MaxReleaseFileSize`.
@@ -239,11 +239,14 @@ fn snapshots_url(archive: &ArchiveName, public_url: &str) -> Option<String> {
 /// The records before the latest that nobody finished publishing, newest first. Everyone finishes
 /// what he finds, so that the first finished one ends the search.
 fn cut_short(store: &dyn Store, chain: &Chain) -> Result<Vec<Record>, PublishError> {
+    let marks = Marks::load(store, chain.archive())?;
     let mut found = Vec::new();
     let mut next = chain.latest().cloned();
     while let Some(record) = next {
         next = chain.before(store, &record)?;
         match &next {
+            // It was public, or nobody needs it.
+            Some(before) if marks.gone(&EditionName::Serial(before.serial.clone())).is_some() => break,
             Some(before) if !is_public(store, before)? => found.push(before.clone()),
             _ => break,
         }

@@ -5,8 +5,8 @@ use super::project::{publish_record, publish_tag};
 use super::{PublishError, Published, ReleaseSigner, check_vouched, commit};
 use crate::domain::TagName;
 use crate::snapshot::{
-    Chain, Committed, Edition, Entry as _, Made, Record, Renewal, SnapshotError, SuiteState, TagRecord, TaggedRecord,
-    content_digest,
+    Chain, Committed, Edition, EditionName, Entry as _, Made, Marks, Record, Renewal, SnapshotError, SuiteState,
+    TagRecord, TaggedRecord, content_digest,
 };
 use crate::store::Store;
 
@@ -65,9 +65,13 @@ pub struct Tagging<'a> {
 /// Whether a tag would be new; it is not when it is there with the same content.
 ///
 /// # Errors
-/// `TagTaken` when it is there with other content.
+/// `TagTaken` when it is there with other content; `LetGo` when it was: it does not come again.
 pub fn is_new_tag(store: &dyn Store, what: &Tagging<'_>) -> Result<bool, PublishError> {
-    match TagRecord::find(store, &what.of.archive, what.tag)? {
+    let (archive, edition) = (&what.of.archive, EditionName::Tag(what.tag.clone()));
+    if let Some(at) = Marks::load(store, archive)?.gone(&edition) {
+        return Err(SnapshotError::let_go(archive, &edition, at).into());
+    }
+    match TagRecord::find(store, archive, what.tag)? {
         None => Ok(true),
         Some(found)
             if found.partial == what.partial && content_digest(&found.suites) == content_digest(&what.suites) =>

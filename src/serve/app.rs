@@ -157,6 +157,7 @@ impl App {
         let edition = match chain.edition(self.store.as_ref(), name) {
             Ok(edition) => edition,
             Err(SnapshotError::NotFound { .. }) => return Err(not_found(NO_SNAPSHOT)),
+            Err(error @ SnapshotError::LetGo { .. }) => return Err(not_found(error.to_string())),
             Err(error) => return Err(snapshot_failed(error)),
         };
         let meant = Arc::new(Meant::of(&edition));

@@ -17,6 +17,15 @@ pub enum ArchiveConfig {
 }
 
 impl ArchiveConfig {
+    /// How long its snapshots are kept.
+    #[must_use]
+    pub fn keep(&self) -> Option<Keep> {
+        match self {
+            Self::Mirror(mirror) => mirror.keep,
+            Self::Custom(custom) => custom.keep,
+        }
+    }
+
     /// The OpenPGP key that signs its Release files.
     #[must_use]
     pub fn signing_key(&self) -> &Fingerprint {
@@ -78,12 +87,14 @@ impl IndexKind {
     ];
 }
 
-/// How long snapshots are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How long snapshots are kept: each rule keeps what the other would not. Without any: for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Keep {
-    /// Days from the snapshot's id.
-    pub days: u32,
+    /// This many days from the snapshot's id.
+    pub days: Option<u32>,
+    /// This many of the newest.
+    pub count: Option<u32>,
 }
 
 /// `kind = "mirror"`.

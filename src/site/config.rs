@@ -26,6 +26,10 @@ pub struct SiteConfig {
     pub connections: NonZeroU16,
     /// The Ed25519 key that signs decisions: `policies/keys/ed25519-<hex>.pub`.
     pub gate: Fingerprint,
+    /// Git repositories, as folders relative to the site or URLs: every snapshot that a serial file on
+    /// one of their branches names is kept.
+    #[serde(default)]
+    pub serials: Vec<String>,
 }
 
 fn default_keys() -> PathBuf {

@@ -179,6 +179,16 @@ impl Site {
             .collect()
     }
 
+    /// Every environment lock of an archive, whether its source is still declared or not.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn locks(&self, archive: &ArchiveName) -> Result<Vec<PathBuf>, SiteError> {
+        let mut paths = files::list(&self.root.join("repos").join(archive.as_str()))?;
+        paths.retain(|path| path.extension().is_some_and(|e| e == "lock"));
+        Ok(paths)
+    }
+
     /// The folder for chroots and build trees.
     #[must_use]
     pub fn cache(&self) -> PathBuf {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::check::check_suites;
 use super::entry::{self, Entry};
-use super::{Edition, Record, Renewal, SnapshotError, SuiteState, TagRecord};
+use super::{Edition, EditionName, Marks, Record, Renewal, SnapshotError, SuiteState, TagRecord};
 use crate::domain::{ArchiveName, Serial, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
 use crate::store::{Key, Store};
 
@@ -146,16 +146,18 @@ impl Chain {
     /// the record that it is the whole of.
     ///
     /// # Errors
-    /// `NotFound`; what is wrong with records on the way to it.
+    /// `NotFound`, `LetGo`; what is wrong with records on the way to it.
     pub fn resolve(&self, store: &dyn Store, name: &SnapshotName) -> Result<Record, SnapshotError> {
         let found = match name {
-            SnapshotName::Latest => self.latest().cloned(),
+            // The newest is never let go.
+            SnapshotName::Latest => return self.latest().cloned().ok_or_else(|| self.not_found(name)),
             SnapshotName::At(id) => self.last_until(store, |record| record.id.cmp(id))?,
             SnapshotName::Serial(serial) => {
                 let found = self.last_until(store, |record| record.serial.cmp(serial))?;
                 found.filter(|record| record.serial == *serial)
             }
             SnapshotName::Tag(tag) => {
+                self.is_there(store, name, &EditionName::Tag(tag.clone()))?;
                 let tag = TagRecord::load(store, &self.archive, tag)?;
                 if tag.partial {
                     return Err(SnapshotError::Partial {
@@ -166,10 +168,29 @@ impl Chain {
                 Some(self.record(store, tag.of.n)?)
             }
         };
-        found.ok_or_else(|| SnapshotError::NotFound {
+        let found = found.ok_or_else(|| self.not_found(name))?;
+        self.is_there(store, name, &EditionName::Serial(found.serial.clone()))?;
+        Ok(found)
+    }
+
+    fn not_found(&self, name: &SnapshotName) -> SnapshotError {
+        SnapshotError::NotFound {
             archive: self.archive.clone(),
             name: Box::new(name.clone()),
-        })
+        }
+    }
+
+    /// Refuses an edition that is gone. Of an instant, too: another snapshot would be another state.
+    fn is_there(&self, store: &dyn Store, name: &SnapshotName, edition: &EditionName) -> Result<(), SnapshotError> {
+        match Marks::load(store, &self.archive)?.gone(edition) {
+            None => Ok(()),
+            Some(at) => Err(SnapshotError::LetGo {
+                archive: self.archive.clone(),
+                name: Box::new(name.clone()),
+                edition: edition.to_string(),
+                at,
+            }),
+        }
     }
 
     /// What clients see under a name: a snapshot as its newest renewal has it, or a tag.
@@ -178,6 +199,7 @@ impl Chain {
     /// As `resolve`.
     pub fn edition(&self, store: &dyn Store, name: &SnapshotName) -> Result<Edition, SnapshotError> {
         if let SnapshotName::Tag(tag) = name {
+            self.is_there(store, name, &EditionName::Tag(tag.clone()))?;
             return Ok(Edition::of_tag(&TagRecord::load(store, &self.archive, tag)?));
         }
         let record = self.resolve(store, name)?;

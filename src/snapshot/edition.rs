@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Record, Renewal, SuiteState, TagRecord};
-use crate::domain::{ArchiveName, Serial, SnapshotId, TagName, Timestamp};
+use crate::domain::{ArchiveName, DomainError, Serial, SnapshotId, TagName, Timestamp};
 
 /// The name of an edition, and of its folder below `dists/<suite>/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum EditionName {
     /// A snapshot's serial.
     Serial(Serial),
@@ -22,6 +25,22 @@ impl EditionName {
             Self::Serial(serial) => serial.as_str(),
             Self::Tag(tag) => tag.as_str(),
         }
+    }
+}
+
+impl TryFrom<String> for EditionName {
+    type Error = DomainError;
+    fn try_from(text: String) -> Result<Self, DomainError> {
+        match Serial::new(text.as_str()) {
+            Ok(serial) => Ok(Self::Serial(serial)),
+            Err(_) => TagName::new(text).map(Self::Tag),
+        }
+    }
+}
+
+impl From<EditionName> for String {
+    fn from(name: EditionName) -> Self {
+        name.to_string()
     }
 }
 

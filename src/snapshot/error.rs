@@ -1,6 +1,9 @@
 //! What is wrong with a snapshot, a chain of them, or a name for one.
 
-use crate::domain::{ArchiveName, Coded, DomainError, Kind, RelPath, SnapshotName, SuiteName, TagName, escape};
+use super::EditionName;
+use crate::domain::{
+    ArchiveName, Coded, DomainError, Kind, RelPath, SnapshotName, SuiteName, TagName, Timestamp, escape,
+};
 use crate::format::FormatError;
 use crate::store::{Key, StoreError};
 
@@ -50,6 +53,18 @@ pub enum SnapshotError {
         /// What was asked for.
         name: Box<SnapshotName>,
     },
+    /// An edition that was let go and is gone.
+    #[error("`{archive}@{name}` means `{edition}`, which was let go and is gone since {at}")]
+    LetGo {
+        /// Which archive.
+        archive: ArchiveName,
+        /// What was asked for.
+        name: Box<SnapshotName>,
+        /// What it means.
+        edition: String,
+        /// When it was removed.
+        at: Timestamp,
+    },
     /// A tag that has only some of a snapshot's packages, where a whole snapshot is meant.
     #[error("the tag `{tag}` of `{archive}` has only some of a snapshot's packages")]
     Partial {
@@ -84,6 +99,19 @@ impl SnapshotError {
         }
     }
 
+    pub(crate) fn let_go(archive: &ArchiveName, edition: &EditionName, at: Timestamp) -> Self {
+        let name = match edition {
+            EditionName::Serial(serial) => SnapshotName::Serial(serial.clone()),
+            EditionName::Tag(tag) => SnapshotName::Tag(tag.clone()),
+        };
+        Self::LetGo {
+            archive: archive.clone(),
+            name: Box::new(name),
+            edition: edition.to_string(),
+            at,
+        }
+    }
+
     pub(super) fn chain(key: &Key, why: impl Into<String>) -> Self {
         Self::Chain {
             key: key.clone(),
@@ -111,6 +139,7 @@ impl Coded for SnapshotError {
             Self::NotKept { .. } => "E-SNAPSHOT-006",
             Self::Damaged { .. } => "E-SNAPSHOT-007",
             Self::Partial { .. } => "E-SNAPSHOT-008",
+            Self::LetGo { .. } => "E-SNAPSHOT-009",
         }
     }
     fn kind(&self) -> Kind {
@@ -118,14 +147,14 @@ impl Coded for SnapshotError {
             Self::Store(error) => error.kind(),
             Self::Record { .. } | Self::Chain { .. } | Self::Suite { .. } | Self::Damaged { .. } => Kind::Verification,
             Self::Full { .. } => Kind::Conflict,
-            Self::NotFound { .. } | Self::NotKept { .. } | Self::Partial { .. } => Kind::Usage,
+            Self::NotFound { .. } | Self::NotKept { .. } | Self::Partial { .. } | Self::LetGo { .. } => Kind::Usage,
         }
     }
     fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
             Self::Full { .. } => Some("wait for the next day (UTC)".to_owned()),
-            Self::NotFound { archive, .. } => {
+            Self::NotFound { archive, .. } | Self::LetGo { archive, .. } => {
                 Some(format!("`assay snapshot list {archive}` prints the ones there are"))
             }
             Self::Partial { .. } => Some("name a snapshot by its id or serial".to_owned()),

@@ -1,8 +1,8 @@
 //! Snapshots: records, renewals, tags, ids, names, the chain (DESIGN §4, §5).
 //!
 //! Owns what a snapshot is and which name means which. Record `n` is created if absent: that is the
-//! only commit point of an archive and the lock between writers; renewals and tags are made in the
-//! same way. After a crash there is an entry, whole, or none. Publishes nothing, signs nothing.
+//! only commit point of an archive and the lock between writers; renewals, tags and
+//! marks are made in the same way. After a crash there is an entry, whole, or none. Publishes nothing, signs nothing.
 
 mod chain;
 mod check;
@@ -11,8 +11,10 @@ mod diff;
 mod edition;
 mod entry;
 mod error;
+mod mark;
 mod record;
 mod renewal;
+mod retention;
 mod stanzas;
 mod tag;
 
@@ -23,7 +25,9 @@ pub use diff::{Change, IndexChange, PackageChange, Place, diff_indexes, diff_pac
 pub use edition::{Edition, EditionName};
 pub use entry::{Committed, Entry, commit};
 pub use error::SnapshotError;
+pub use mark::{Mark, Marks, Says};
 pub use record::{IndexFile, Record, SuiteState, UpstreamRelease};
 pub use renewal::Renewal;
+pub use retention::{Pins, Retention, Verdict};
 pub use stanzas::{each_chunk, package_indexes};
 pub use tag::{TagRecord, TaggedRecord};

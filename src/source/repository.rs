@@ -82,7 +82,78 @@ pub fn open(url: &str, cache: &Path) -> Result<Repository, SourceError> {
     Ok(repository)
 }
 
+/// The newest commit of every branch of `url`, in a repository below `cache` that holds no history.
+/// Of a clone, also the branches that it knows of others.
+///
+/// # Errors
+/// When the address is refused, or Git fails or takes too much time or space.
+pub(super) fn fetch_tips(url: &str, cache: &Path) -> Result<Repository, SourceError> {
+    let address = Address::parse(url)?;
+    let settings = cache.join("git-settings");
+    keep(&settings, git::SETTINGS)?;
+    let output = git::remote(&address, None, &settings)
+        .args(["ls-remote", "--quiet", "--refs", "--"])
+        .arg(address.as_str())
+        .args(BRANCHES)
+        .timeout(120)
+        .run()
+        .map_err(fetching(&address))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let first = text.split('\t').next().and_then(|id| GitOid::new(id).ok());
+    let format = first.map_or(ObjectFormat::Sha1, |id| ObjectFormat::of(&id));
+    let repository = Repository {
+        folder: folder(&address, format, cache),
+        format,
+        remote: None,
+    };
+    repository.prepare()?;
+    git::remote(&address, Some(&repository.folder), &settings)
+        .args([
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--refmap=",
+            "--depth=1",
+        ])
+        .args(["--prune", "--no-recurse-submodules", "--no-auto-maintenance", "--"])
+        .arg(address.as_str())
+        .args(BRANCHES.map(|branches| format!("+{branches}:{branches}")))
+        .run()
+        .map_err(fetching(&address))?;
+    Ok(repository)
+}
+
+const BRANCHES: [&str; 2] = ["refs/heads/*", "refs/remotes/*"];
+
 impl Repository {
+    /// All refs that are here, by name.
+    pub(super) fn references(&self) -> Result<Vec<String>, SourceError> {
+        let output = git::local(&self.folder)
+            .args(["for-each-ref", "--format=%(refname)"])
+            .run()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// The regular files of a ref's tree below some folders, with the blob of each.
+    pub(super) fn files_below(&self, reference: &str, folders: &[&str]) -> Result<Vec<(String, GitOid)>, SourceError> {
+        let output = git::local(&self.folder)
+            .args(["ls-tree", "-r", "-z", "--full-tree", reference, "--"])
+            .args(folders)
+            .run()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        // `100644 blob <id>\t<path>`
+        let file = |entry: &str| {
+            let (head, path) = entry.split_once('\t')?;
+            let id = head
+                .strip_prefix("100644 blob ")
+                .or_else(|| head.strip_prefix("100755 blob "))?;
+            Some((path.to_owned(), GitOid::new(id).ok()?))
+        };
+        Ok(text.split('\0').filter_map(file).collect())
+    }
+
     /// Where it is.
     #[must_use]
     pub fn folder(&self) -> &Path {

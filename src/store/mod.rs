@@ -124,6 +124,18 @@ impl Key {
         Self::joined(&["state", archive.as_str(), "tags", &format!("{tag}.json")])
     }
 
+    /// Mark `k` of an archive.
+    #[must_use]
+    pub fn mark(archive: &ArchiveName, k: u64) -> Self {
+        Self::joined(&["state", archive.as_str(), "marks", &format!("{k}.json")])
+    }
+
+    /// The prefix of what is being done to an archive, for listing.
+    #[must_use]
+    pub fn working_on(archive: &ArchiveName) -> String {
+        format!("state/{archive}/working")
+    }
+
     /// The archive key's signature on an entry of its state, by the entry's hash.
     #[must_use]
     pub fn signature(archive: &ArchiveName, entry: &Sha256) -> Self {

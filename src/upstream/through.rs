@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::pull::bug;
 use super::{Client, PoolIndex, UpstreamError, fetch_pool_file};
 use crate::domain::{ArchiveName, Digest, PoolPath};
-use crate::snapshot::Chain;
+use crate::snapshot::{Chain, EditionName, Marks};
 use crate::store::{Key, Store};
 
 /// The pool of a lazy mirror. Share it: it makes many who wait for one file wait for one download.
@@ -86,6 +86,7 @@ impl PullThrough {
         }
         let chain = Chain::load(self.store.as_ref(), &self.archive)?;
         self.read_newer(&mut known, &chain)?;
+        let marks = Marks::load(self.store.as_ref(), &self.archive)?;
         loop {
             if let Some(digest) = known.index.get(path) {
                 return Ok(Some(digest));
@@ -97,7 +98,10 @@ impl PullThrough {
             if newest > oldest {
                 known.older.push((newest - 1, oldest));
             }
-            known.index.add_older(self.store.as_ref(), &self.archive, &record)?;
+            // What was let go has no indexes any more, and nobody may ask for its files.
+            if marks.gone(&EditionName::Serial(record.serial.clone())).is_none() {
+                known.index.add_older(self.store.as_ref(), &self.archive, &record)?;
+            }
         }
     }
 

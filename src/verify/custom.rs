@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::editions::editions;
+use super::editions::{History, editions};
 use super::evidence::decision;
 use super::objects::{Damaged, intact, package_indexes, stem};
 use super::selected::differing_forms;
@@ -13,7 +13,7 @@ use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
 use crate::index::{binary_stanza, source_stanza};
 use crate::publish::{DECISIONS, parse_decisions};
-use crate::snapshot::{Chain, SuiteState, index_key, kept_index, read_plain_index};
+use crate::snapshot::{SuiteState, index_key, kept_index, read_plain_index};
 use crate::store::{Key, Store};
 
 /// The largest .dsc that is read, in bytes.
@@ -34,7 +34,7 @@ pub(super) fn check(
     store: &dyn Store,
     anchors: &Anchors,
     anchor: &Anchor,
-    chain: &Chain,
+    history: &History,
     damaged: &Damaged,
     report: &mut Report,
 ) {
@@ -46,7 +46,7 @@ pub(super) fn check(
         decided: BTreeMap::new(),
         derived: BTreeSet::new(),
     };
-    for state in editions(store, chain).flat_map(|edition| edition.suites) {
+    for state in editions(store, history).flat_map(|edition| edition.suites) {
         check.suite(&state, report);
     }
     report.packages += check.derived.len() as u64;

@@ -3,24 +3,52 @@
 use super::{Anchor, AnchorKind, Anchors, Problem, Report};
 use crate::domain::ArchiveName;
 use crate::publish::{PublishError, check_vouched};
-use crate::snapshot::{Chain, Edition, Entry, Renewal, SnapshotError, TagRecord};
+use crate::snapshot::{Chain, Edition, Entry, Marks, Renewal, SnapshotError, TagRecord};
 use crate::store::{Key, Store};
 
-/// The chains of all archives; one that is broken is reported and left out.
-pub(super) fn chains<'a>(store: &dyn Store, anchors: &'a Anchors, report: &mut Report) -> Vec<(&'a Anchor, Chain)> {
-    let mut chains = Vec::new();
+/// All that an archive ever had, and which of it is gone.
+#[derive(Debug)]
+pub(super) struct History {
+    pub(super) chain: Chain,
+    marks: Marks,
+}
+
+/// The histories of all archives; one that is broken is reported and left out.
+pub(super) fn histories<'a>(
+    store: &dyn Store,
+    anchors: &'a Anchors,
+    report: &mut Report,
+) -> Vec<(&'a Anchor, History)> {
+    let mut histories = Vec::new();
     for anchor in &anchors.archives {
         let read = Chain::load(store, &anchor.name).and_then(|chain| {
             report.snapshots += chain.len();
             vouched(store, anchor, &chain, report)?;
-            Ok(chain)
+            let marks = marks(store, anchor, report)?;
+            Ok(History { chain, marks })
         });
         match read {
-            Ok(chain) => chains.push((anchor, chain)),
+            Ok(history) => histories.push((anchor, history)),
             Err(error) => report.problem(Problem::RECORD, entry_of(&error, &anchor.name), error),
         }
     }
-    chains
+    histories
+}
+
+/// What was said about editions. Marks that the archive's key does not vouch for say nothing: whoever
+/// planted them could hide what he removed.
+fn marks(store: &dyn Store, anchor: &Anchor, report: &mut Report) -> Result<Marks, SnapshotError> {
+    let marks = Marks::load(store, &anchor.name)?;
+    let Some(newest) = marks.newest() else {
+        return Ok(marks);
+    };
+    match check_vouched(store, newest, &anchor.keyring) {
+        Ok(()) => Ok(marks),
+        Err(error) => {
+            report.problem(Problem::RECORD, newest.key(), error);
+            Ok(Marks::default())
+        }
+    }
 }
 
 /// The chains of all mirrors, whose entries nobody vouches for: upstream's own signature has to prove
@@ -29,10 +57,10 @@ pub(super) fn unvouched_mirrors<'a>(
     store: &dyn Store,
     anchors: &'a Anchors,
     report: &mut Report,
-) -> Vec<(&'a Anchor, Chain)> {
+) -> Vec<(&'a Anchor, History)> {
     let mirrors = anchors.archives.iter();
     let mirrors = mirrors.filter(|anchor| matches!(anchor.kind, AnchorKind::Mirror { .. }));
-    let mut chains = Vec::new();
+    let mut histories = Vec::new();
     for anchor in mirrors {
         let read = Chain::load(store, &anchor.name).and_then(|chain| {
             for record in chain.records(store) {
@@ -40,14 +68,16 @@ pub(super) fn unvouched_mirrors<'a>(
                 report.snapshots += 1;
             }
             report.tags += TagRecord::all(store, &anchor.name)?.len() as u64;
-            Ok(chain)
+            // What is said to be gone proves nothing, and is served to nobody.
+            let marks = Marks::load(store, &anchor.name)?;
+            Ok(History { chain, marks })
         });
         match read {
-            Ok(chain) => chains.push((anchor, chain)),
+            Ok(history) => histories.push((anchor, history)),
             Err(error) => report.problem(Problem::RECORD, entry_of(&error, &anchor.name), error),
         }
     }
-    chains
+    histories
 }
 
 /// Reads the whole chain, and checks the signature on each entry.
@@ -80,18 +110,28 @@ fn entry_of(error: &SnapshotError, archive: &ArchiveName) -> String {
 
 /// Everything that is published under a name, oldest snapshot first, then the tags. What cannot be
 /// read was reported where the chain was read.
-pub(super) fn editions<'a>(store: &'a dyn Store, chain: &'a Chain) -> impl Iterator<Item = Edition> + 'a {
-    let records = chain.records(store).map_while(Result::ok).map(|record| {
+pub(super) fn editions<'a>(store: &'a dyn Store, history: &'a History) -> impl Iterator<Item = Edition> + 'a {
+    let there = |(edition, gone)| if gone { None } else { Some(edition) };
+    all(store, history).filter_map(there)
+}
+
+/// The same with those that are gone; whether each is.
+pub(super) fn all<'a>(store: &'a dyn Store, history: &'a History) -> impl Iterator<Item = (Edition, bool)> + 'a {
+    let records = history.chain.records(store).map_while(Result::ok).map(|record| {
         let renewal = Renewal::newest(store, &record).ok().flatten();
         Edition::of_record(&record, renewal.as_ref())
     });
-    let tags = TagRecord::all(store, chain.archive()).unwrap_or_default();
-    records.chain(tags.into_iter().map(|tag| Edition::of_tag(&tag)))
+    let tags = TagRecord::all(store, history.chain.archive()).unwrap_or_default();
+    let editions = records.chain(tags.into_iter().map(|tag| Edition::of_tag(&tag)));
+    editions.map(|edition| {
+        let gone = history.marks.gone(&edition.name).is_some();
+        (edition, gone)
+    })
 }
 
 /// Whether it is what `dists/<suite>/` shows.
-pub(super) fn is_newest(chain: &Chain, edition: &Edition) -> bool {
-    edition.number.is_some_and(|(n, _)| n == chain.len())
+pub(super) fn is_newest(history: &History, edition: &Edition) -> bool {
+    edition.number.is_some_and(|(n, _)| n == history.chain.len())
 }
 
 /// The entry that an edition comes from.

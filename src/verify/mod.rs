@@ -35,12 +35,12 @@ pub fn verify(
     progress: &Progress,
 ) -> Result<Report, VerifyError> {
     let mut report = Report::default();
-    let chains = editions::chains(store, anchors, &mut report);
-    let damaged = objects::check(store, anchors, &chains, progress, &mut report)?;
-    for (anchor, chain) in &chains {
-        releases::check(store, anchor, chain, &damaged, now, &mut report);
+    let histories = editions::histories(store, anchors, &mut report);
+    let damaged = objects::check(store, anchors, &histories, progress, &mut report)?;
+    for (anchor, history) in &histories {
+        releases::check(store, anchor, history, &damaged, now, &mut report);
         if let AnchorKind::Custom { .. } = anchor.kind {
-            custom::check(store, anchors, anchor, chain, &damaged, &mut report);
+            custom::check(store, anchors, anchor, history, &damaged, &mut report);
         }
     }
     report.sort();
@@ -59,10 +59,10 @@ pub fn verify_against_upstream(
     progress: &Progress,
 ) -> Result<Report, VerifyError> {
     let mut report = Report::default();
-    let chains = editions::unvouched_mirrors(store, anchors, &mut report);
-    let damaged = objects::check_indexes(store, &chains, progress, &mut report)?;
-    for (anchor, chain) in &chains {
-        upstream::check(store, anchor, chain, &damaged, &mut report);
+    let histories = editions::unvouched_mirrors(store, anchors, &mut report);
+    let damaged = objects::check_indexes(store, &histories, progress, &mut report)?;
+    for (anchor, history) in &histories {
+        upstream::check(store, anchor, history, &damaged, &mut report);
     }
     report.sort();
     Ok(report)

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
-use super::editions::editions;
+use super::editions::{History, all, is_newest};
 use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
-use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
+use crate::domain::{ArchiveName, Digest, PoolPath, RelPath, Sha256, SuiteName};
 use crate::format::packages::pool_files;
 use crate::host::Progress;
-use crate::snapshot::{Chain, Edition, IndexFile, SuiteState, index_key, read_plain_index, upstream_files};
+use crate::snapshot::{Edition, IndexFile, SuiteState, index_key, read_plain_index, upstream_files};
 use crate::store::{Key, Meta, Store, hash_stream};
 
 /// What the bytes of an object must be. Content-addressed names say no size.
@@ -47,7 +47,7 @@ impl Damaged {
 pub(super) fn check(
     store: &dyn Store,
     anchors: &Anchors,
-    chains: &[(&Anchor, Chain)],
+    histories: &[(&Anchor, History)],
     progress: &Progress,
     report: &mut Report,
 ) -> Result<Damaged, VerifyError> {
@@ -56,24 +56,18 @@ pub(super) fn check(
     let mut required: BTreeSet<String> = BTreeSet::new();
     let mut places: BTreeSet<String> = BTreeSet::new();
     // An archive without a whole chain of records names nothing that could be relied on.
-    let whole = |anchor: &&Anchor| chains.iter().any(|(known, _)| known.name == anchor.name);
+    let whole = |anchor: &&Anchor| histories.iter().any(|(known, _)| known.name == anchor.name);
     let mut unreadable: BTreeSet<&str> = anchors
         .archives
         .iter()
         .filter(|anchor| !whole(anchor))
         .map(|anchor| anchor.name.as_str())
         .collect();
-    for (anchor, chain) in chains {
-        for edition in editions(store, chain) {
-            expect_indexes(&edition, &mut expected);
-        }
-        // All of these must be there: a published snapshot is whole.
-        required.extend(expected.keys().cloned());
-        places.extend(signed_places(store, chain));
-        let pool = expect_pool(store, anchor, chain, &listing, report);
-        if matches!(anchor.kind, AnchorKind::Custom { .. }) {
-            required.extend(pool.files.keys().cloned());
-        }
+    for (anchor, history) in histories {
+        expect_indexes(store, history, &mut expected, &mut required);
+        places.extend(signed_places(store, history));
+        let pool = expect_pool(store, anchor, history, &listing, report);
+        required.extend(pool.required);
         if pool.unreadable {
             unreadable.insert(anchor.name.as_str());
         }
@@ -100,18 +94,37 @@ pub(super) fn check(
 /// Hashes every index that these snapshots name, and what upstream signed.
 pub(super) fn check_indexes(
     store: &dyn Store,
-    chains: &[(&Anchor, Chain)],
+    histories: &[(&Anchor, History)],
     progress: &Progress,
     report: &mut Report,
 ) -> Result<Damaged, VerifyError> {
     let listing = store.list("")?;
-    let mut expected = BTreeMap::new();
-    for edition in chains.iter().flat_map(|(_, chain)| editions(store, chain)) {
-        expect_indexes(&edition, &mut expected);
+    let (mut expected, mut required) = (BTreeMap::new(), BTreeSet::new());
+    for (_, history) in histories {
+        expect_indexes(store, history, &mut expected, &mut required);
     }
     let mut damaged = hash(store, &listing, &expected, progress, report);
-    absent(&listing, expected.keys(), &mut damaged, report);
+    absent(&listing, required.iter(), &mut damaged, report);
     Ok(damaged)
+}
+
+/// The index files of an archive. A published snapshot is whole; but what is gone may be there, since
+/// its removal was interrupted, and so may names at the head that the newest no longer has.
+fn expect_indexes(
+    store: &dyn Store,
+    history: &History,
+    expected: &mut BTreeMap<String, Expected>,
+    required: &mut BTreeSet<String>,
+) {
+    for (edition, gone) in all(store, history) {
+        let newest = is_newest(history, &edition);
+        for (key, digest, head) in indexes(&edition) {
+            if !gone && (newest || !head) {
+                required.insert(key.clone());
+            }
+            expected.insert(key, digest.into());
+        }
+    }
 }
 
 /// Reports what must be in the store and is not.
@@ -144,42 +157,49 @@ fn named_by_hash(name: &str) -> Option<Sha256> {
     }
 }
 
-/// The index files of one edition, under all their names. A file at the head that a newer snapshot no
-/// longer has keeps the bytes of the last one that had it: so the newest comes last.
-fn expect_indexes(edition: &Edition, expected: &mut BTreeMap<String, Expected>) {
+/// The index files of one edition, under all their names; whether each name is one at the head. A file
+/// at the head that a newer snapshot no longer has keeps the bytes of the last one that had it: so the
+/// newest comes last.
+fn indexes(edition: &Edition) -> Vec<(String, Digest, bool)> {
     let (archive, name, head) = (&edition.archive, edition.name.as_str(), edition.number.is_some());
+    let mut found = Vec::new();
     for state in &edition.suites {
         let suite = &state.suite;
-        let mut expect = |key: Key, digest: Digest| expected.insert(key.as_str().to_owned(), digest.into());
+        let mut add = |key: Key, digest: Digest, head: bool| found.push((key.as_str().to_owned(), digest, head));
         for index in state.indexes.iter().filter(|index| index.kept) {
             let (path, digest) = (&index.path, index.digest);
-            expect(index_key(archive, suite, index), digest);
-            expect(Key::by_hash_named(archive, suite, name, path, &digest.sha256), digest);
-            expect(Key::dists_named(archive, suite, name, path), digest);
+            add(index_key(archive, suite, index), digest, false);
+            add(
+                Key::by_hash_named(archive, suite, name, path, &digest.sha256),
+                digest,
+                false,
+            );
+            add(Key::dists_named(archive, suite, name, path), digest, false);
             if head {
-                expect(Key::dists(archive, suite, path), digest);
+                add(Key::dists(archive, suite, path), digest, true);
             }
         }
         let Some(upstream) = &state.upstream else { continue };
         for file in upstream_files(archive, suite, upstream) {
-            expect(Key::dists_named(archive, suite, name, &file.path), file.digest);
+            add(Key::dists_named(archive, suite, name, &file.path), file.digest, false);
             if head {
-                expect(Key::dists(archive, suite, &file.path), file.digest);
+                add(Key::dists(archive, suite, &file.path), file.digest, true);
             }
-            expect(file.key, file.digest);
+            add(file.key, file.digest, false);
         }
         for index in &upstream.indexes {
-            expect(index_key(archive, suite, index), index.digest);
+            add(index_key(archive, suite, index), index.digest, false);
         }
     }
+    found
 }
 
 /// The signed files of every snapshot, and the trace: `releases` judges what they say.
-fn signed_places(store: &dyn Store, chain: &Chain) -> BTreeSet<String> {
-    let archive = chain.archive();
+fn signed_places(store: &dyn Store, history: &History) -> BTreeSet<String> {
+    let archive = history.chain.archive();
     let mut places = BTreeSet::from([Key::trace(archive).to_string()]);
     let files = ["InRelease", "Release", "Release.gpg"].map(RelPath::new);
-    for edition in editions(store, chain) {
+    for (edition, _) in all(store, history) {
         for (state, path) in edition
             .suites
             .iter()
@@ -198,62 +218,83 @@ fn signed_places(store: &dyn Store, chain: &Chain) -> BTreeSet<String> {
 #[derive(Debug, Default)]
 struct Pool {
     files: BTreeMap<String, Expected>,
+    /// Those that must be there.
+    required: BTreeSet<String>,
     /// An index could not be read in any form: what it names is not known.
     unreadable: bool,
 }
 
-/// The pool files that the archive's Packages and Sources name. Of a mirror only those that are
-/// there: it fetches on demand.
-fn expect_pool(store: &dyn Store, anchor: &Anchor, chain: &Chain, listing: &[Meta], report: &mut Report) -> Pool {
-    let archive = &anchor.name;
-    let prefix = format!("{archive}/");
+/// The pool files that the archive's Packages and Sources name. Of a mirror, and of what is gone, only
+/// those that are there.
+fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &[Meta], report: &mut Report) -> Pool {
+    let prefix = format!("{}/", anchor.name);
     let there: BTreeSet<&str> = listing
         .iter()
         .filter_map(|meta| meta.key.as_str().strip_prefix(&prefix))
         .filter(|p| is_pool(p))
         .collect();
-    let all = matches!(anchor.kind, AnchorKind::Custom { .. });
     let mut pool = Pool::default();
     let mut read = BTreeSet::new();
-    for state in editions(store, chain).flat_map(|edition| edition.suites) {
-        let (suite, state) = (&state.suite, &state);
-        for forms in package_indexes(state) {
-            let new = forms.first().is_some_and(|index| read.insert(index.digest.sha256));
-            if !new || (there.is_empty() && !all) {
-                continue;
-            }
-            let Some((key, text)) = intact(store, archive, suite, &forms) else {
-                pool.unreadable = true;
-                continue;
-            };
-            for file in pool_files(&text) {
-                let (path, digest) = match file {
-                    Ok(file) => file,
-                    Err(error) => {
-                        report.problem(Problem::INDEX, &key, error);
-                        break;
-                    }
-                };
-                if all && !path.as_str().starts_with("pool/") {
-                    report.problem(
-                        Problem::INDEX,
-                        &key,
-                        format!("it lists `{path}`, which is not in the pool"),
-                    );
+    // What is there comes first: what is gone only explains files that are left.
+    for turn in [false, true] {
+        let whole = matches!(anchor.kind, AnchorKind::Custom { .. }) && !turn;
+        let editions = all(store, history).filter(|(_, gone)| *gone == turn);
+        for state in editions.flat_map(|(edition, _)| edition.suites) {
+            for forms in package_indexes(&state) {
+                let new = forms.first().is_some_and(|index| read.insert(index.digest.sha256));
+                if !new || (there.is_empty() && !whole) {
                     continue;
                 }
-                if !all && !there.contains(path.as_str()) {
-                    continue;
-                }
-                let name = Key::pool(archive, &path);
-                let before = pool.files.insert(name.as_str().to_owned(), digest.into());
-                if before.is_some_and(|before| before != digest.into()) {
-                    report.problem(Problem::INDEX, &name, "two indexes give it different digests");
+                match intact(store, &anchor.name, &state.suite, &forms) {
+                    Some((key, text)) if turn => left_over(&mut pool, &key, &text, &there),
+                    Some((key, text)) => listed(&mut pool, &key, &text, &there, whole, report),
+                    None => pool.unreadable |= !turn,
                 }
             }
         }
     }
     pool
+}
+
+/// The pool files of one index. With `whole` all must be there, and in the pool.
+fn listed(pool: &mut Pool, key: &Key, text: &[u8], there: &BTreeSet<&str>, whole: bool, report: &mut Report) {
+    for file in pool_files(text) {
+        let (path, digest) = match file {
+            Ok(file) => file,
+            Err(error) => return report.problem(Problem::INDEX, key, error),
+        };
+        if whole && !path.as_str().starts_with("pool/") {
+            let why = format!("it lists `{path}`, which is not in the pool");
+            report.problem(Problem::INDEX, key, why);
+            continue;
+        }
+        if !whole && !there.contains(path.as_str()) {
+            continue;
+        }
+        let name = pool_name(key, &path);
+        if whole {
+            pool.required.insert(name.clone());
+        }
+        let before = pool.files.insert(name.clone(), digest.into());
+        if before.is_some_and(|before| before != digest.into()) {
+            report.problem(Problem::INDEX, name, "two indexes give it different digests");
+        }
+    }
+}
+
+/// The pool files of an index that is gone: those that are still there, and that no other names.
+fn left_over(pool: &mut Pool, key: &Key, text: &[u8], there: &BTreeSet<&str>) {
+    for (path, digest) in pool_files(text).map_while(Result::ok) {
+        if there.contains(path.as_str()) {
+            pool.files.entry(pool_name(key, &path)).or_insert(digest.into());
+        }
+    }
+}
+
+/// The pool of the archive that an index is of.
+fn pool_name(index: &Key, path: &PoolPath) -> String {
+    let archive = index.as_str().split('/').next().unwrap_or_default();
+    format!("{archive}/{path}")
 }
 
 /// The path of an index without the ending of its compression. A component may have dots of its own.

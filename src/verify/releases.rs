@@ -1,14 +1,14 @@
 //! Release files: signed by the archive's key, saying what the record says, not expired; and for
 //! mirrors, every index covered by upstream's own signature.
 
-use super::editions::{editions, is_newest};
+use super::editions::{History, editions, is_newest};
 use super::objects::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{RelPath, Timestamp};
 use crate::index::release::release_text;
 use crate::publish;
-use crate::snapshot::{Chain, SuiteState};
+use crate::snapshot::SuiteState;
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
 
@@ -36,12 +36,12 @@ impl Place<'_> {
 pub(super) fn check(
     store: &dyn Store,
     anchor: &Anchor,
-    chain: &Chain,
+    history: &History,
     damaged: &Damaged,
     now: Timestamp,
     report: &mut Report,
 ) {
-    if let Some(latest) = chain.latest_edition()
+    if let Some(latest) = history.chain.latest_edition()
         && !publish::is_published(store, &latest).unwrap_or(false)
     {
         let why = format!(
@@ -50,8 +50,8 @@ pub(super) fn check(
         );
         report.problem(Problem::RELEASE, Key::trace(&anchor.name), why);
     }
-    for edition in editions(store, chain) {
-        let newest = is_newest(chain, &edition);
+    for edition in editions(store, history) {
+        let newest = is_newest(history, &edition);
         for state in &edition.suites {
             let name = Some(edition.name.as_str());
             for name in if newest { vec![name, None] } else { vec![name] } {

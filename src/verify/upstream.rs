@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::editions::{editions, entry_key};
+use super::editions::{History, editions, entry_key};
 use super::objects::Damaged;
 use super::releases::get;
 use super::selected::{is_selected, selected_problems};
@@ -11,13 +11,13 @@ use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::RelPath;
 use crate::format::chained::{Chained, LARGEST_LIST, chained, list_kind};
 use crate::format::release::Release;
-use crate::snapshot::{Chain, Edition, IndexFile, SuiteState, UpstreamRelease, index_key, read_index, upstream_files};
+use crate::snapshot::{Edition, IndexFile, SuiteState, UpstreamRelease, index_key, read_index, upstream_files};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
 
 /// Every suite of every edition of a mirror.
-pub(super) fn check(store: &dyn Store, anchor: &Anchor, chain: &Chain, damaged: &Damaged, report: &mut Report) {
-    for edition in editions(store, chain) {
+pub(super) fn check(store: &dyn Store, anchor: &Anchor, history: &History, damaged: &Damaged, report: &mut Report) {
+    for edition in editions(store, history) {
         check_edition(store, anchor, &edition, damaged, report);
     }
 }

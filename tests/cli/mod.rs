@@ -5,6 +5,7 @@ mod made;
 mod partial;
 mod pipes;
 mod renewal;
+mod retention;
 mod snapshots;
 mod tour;
 mod upload;

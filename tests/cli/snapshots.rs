@@ -8,7 +8,7 @@ fn deb(name: &str, version: &str) -> (String, Vec<u8>) {
     (path, format!("{name} {version}").into_bytes())
 }
 
-fn archive(days: u32, packages: &[(&str, &str)]) -> Archive {
+pub(super) fn archive(days: u32, packages: &[(&str, &str)]) -> Archive {
     let mut archive = Archive::new(noon().plus_days(days));
     archive.pool = packages.iter().map(|(name, version)| deb(name, version)).collect();
     archive

@@ -1,13 +1,16 @@
 //! The checkout of an image that is built from snapshots, kept as Tails keeps its own: which snapshots
 //! it may be built from, and its serial files.
 //!
-//! Files are read without following a link, and Git is only asked which refs there are, by its own
-//! program, which reads no setting of the checkout that could run something.
+//! Files of a checkout are read without following a link, and Git is only asked which refs there are, by its own
+//! program, which reads no setting of the checkout that could run something. Serial files of all branches of
+//! a repository are read from objects that were fetched into a repository of ours.
 
+mod branches;
 mod facts;
 mod resolve;
 mod serials;
 
+pub use branches::{BranchSerial, BranchSerials, branch_serials};
 pub use facts::Checkout;
 pub use resolve::{Origin, Resolved, suite_of_branch};
 pub use serials::{Frozen, SerialChange, change_serials, read_serials};

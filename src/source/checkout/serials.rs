@@ -88,7 +88,7 @@ fn file_of(tree: &Path, archive: &ArchiveName) -> PathBuf {
     tree.join(archive.as_str()).join("serial")
 }
 
-fn parse(file: &Path, bytes: &[u8]) -> Result<Frozen, SourceError> {
+pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Frozen, SourceError> {
     let text = String::from_utf8_lossy(bytes);
     let line = text.strip_suffix('\n').unwrap_or(&text);
     if line == "latest" {

@@ -1,0 +1,80 @@
+//! Who needs which snapshots: environment locks of the site, and serial files of Git repositories.
+
+use std::collections::BTreeMap;
+
+use super::CollectError;
+use crate::domain::ArchiveName;
+use crate::environment::Lock;
+use crate::format::json;
+use crate::host::files;
+use crate::site::Site;
+use crate::snapshot::Pins;
+use crate::source::checkout::branch_serials;
+
+/// The largest lock that is read, in bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// Who needs what.
+#[derive(Debug, Clone, Default)]
+pub struct Pinned {
+    /// By archive.
+    archives: BTreeMap<ArchiveName, Pins>,
+    /// What pins nothing because it is malformed, for people.
+    pub notes: Vec<String>,
+}
+
+impl Pinned {
+    /// Who needs which snapshots of an archive.
+    #[must_use]
+    pub fn of(&self, archive: &ArchiveName) -> Pins {
+        self.archives.get(archive).cloned().unwrap_or_default()
+    }
+}
+
+/// Reads everything that pins snapshots of a site. Repositories are fetched into the site's cache.
+///
+/// # Errors
+/// When a lock or a repository cannot be read: what it pins is not known then.
+pub fn pinned(site: &Site) -> Result<Pinned, CollectError> {
+    let mut pinned = Pinned::default();
+    for archive in site.archives().keys() {
+        for path in site.locks(archive)? {
+            let lock: Lock = json::strict("environment lock", &files::read(&path, LARGEST)?).map_err(|source| {
+                CollectError::Lock {
+                    path: path.clone(),
+                    source,
+                }
+            })?;
+            let name = path.strip_prefix(site.root()).unwrap_or(&path).display().to_string();
+            for locked in lock.snapshots {
+                let pins = pinned.archives.entry(locked.archive).or_default();
+                pins.entry(locked.serial)
+                    .or_default()
+                    .insert(format!("locked by {name}"));
+            }
+        }
+    }
+    for repository in &site.config().serials {
+        let folder = site.root().join(repository);
+        let address = if files::is_folder(&folder) {
+            folder.display().to_string()
+        } else {
+            repository.clone()
+        };
+        let failed = |source| CollectError::Serials {
+            repository: repository.clone(),
+            source: Box::new(source),
+        };
+        let found = branch_serials(&address, &site.cache().join("serials")).map_err(failed)?;
+        for pin in found.pins {
+            let pins = pinned.archives.entry(pin.archive).or_default();
+            let why = format!("named by {repository}, branch {}, {}", pin.branch, pin.file);
+            pins.entry(pin.serial).or_default().insert(why);
+        }
+        let malformed = found.malformed.into_iter();
+        pinned
+            .notes
+            .extend(malformed.map(|why| format!("{repository}: {why}: it keeps nothing")));
+    }
+    Ok(pinned)
+}

@@ -1,0 +1,136 @@
+//! Which snapshots are kept, and what people are told about it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use assay::environment::Lock;
+use serde_json::{Value, json};
+
+use super::snapshots::archive;
+use crate::support::archive::noon;
+use crate::support::mirrored::Mirrored;
+
+/// Snapshots of three days, and the serial of each.
+pub(crate) fn three_days(site: &Mirrored) -> [String; 3] {
+    let day = |n: u32| site.follow(&archive(n, &[("alloy", &n.to_string()), ("brass", "1")]));
+    [day(0), day(1), day(2)]
+}
+
+/// Serial, and whether it is kept and why, of every snapshot.
+fn kept(site: &Mirrored, days: u32) -> Vec<(String, bool, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let listed = site.json(noon().plus_days(days), &["snapshot", "list", "foundry"]);
+    let entry = |record: &Value| {
+        (
+            text(&record["serial"]),
+            record["kept"].as_bool().unwrap(),
+            text(&record["why"]),
+        )
+    };
+    listed.iter().map(entry).collect()
+}
+
+fn git(folder: &Path, args: &[&str]) {
+    let output = Command::new("git")
+        .args([
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "init.defaultBranch=stable",
+        ])
+        .args(args)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+}
+
+#[test]
+fn age_and_count_decide_and_people_overrule_them() {
+    let site = Mirrored::new("http://127.0.0.1:1", "{ days = 5, count = 2 }");
+    let [first, second, third] = three_days(&site);
+    assert!(kept(&site, 3).iter().all(|(_, kept, _)| *kept));
+    let at = noon().plus_days(10);
+    let all = kept(&site, 10);
+    assert_eq!(
+        all[0],
+        (
+            first.clone(),
+            false,
+            "older than 5 days, not one of the newest 2".to_owned()
+        )
+    );
+    assert_eq!(all[1].2, "one of the newest 2");
+    assert!(all[2].2.starts_with("it is the newest"), "{all:?}");
+
+    let reference = |serial: &str| format!("foundry@{serial}");
+    let said = site.run(at, &["snapshot", "keep", &reference(&first), "--until", "2026-12-24"]);
+    assert!(
+        said.contains("stays: marked to be kept until 2026-12-24T00:00:00Z"),
+        "{said}"
+    );
+    assert!(kept(&site, 10)[0].1);
+    assert!(!kept(&site, 40)[0].1, "the day has passed");
+    let said = site.run(at, &["snapshot", "drop", &reference(&second)]);
+    assert!(said.contains("goes with the next `assay gc`: it was dropped"), "{said}");
+    assert!(!kept(&site, 3)[1].1, "whatever its age");
+    let refused = site.output(at, &["snapshot", "drop", &reference(&third)]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    site.run(at, &["snapshot", "keep", &reference(&second)]);
+    let shown = site.run(at, &["snapshot", "show", &reference(&second)]);
+    assert!(shown.contains("kept         marked to be kept"), "{shown}");
+    assert!(shown.contains("age          8 days"), "{shown}");
+    let verified = site.run(noon().plus_days(3), &["verify"]);
+    assert!(verified.contains("verified"), "{verified}");
+}
+
+#[test]
+fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
+    let site = Mirrored::new("http://127.0.0.1:1", "{ count = 1 }");
+    let [first, second, _] = three_days(&site);
+    assert_eq!(kept(&site, 2).iter().filter(|(_, kept, _)| *kept).count(), 1);
+
+    let snapshot = json!({
+        "archive": "foundry", "suite": "tin", "components": ["main"], "id": "20261122T120100Z", "serial": first,
+        "inrelease-sha256": null, "release-date": null, "packages-sha256": [],
+    });
+    let lock = json!({
+        "format": 1, "architecture": "amd64", "snapshots": [snapshot], "wanted": "", "packages": [],
+        "chroot": {"tar-sha256": "00".repeat(32), "tool": "mmdebstrap", "tool-version": "1", "source-date-epoch": 0},
+    });
+    let _: Lock = serde_json::from_value(lock.clone()).unwrap_or_else(|error| panic!("{error}"));
+    let path = site.site().join("repos/foundry/alloy.lock");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, lock.to_string()).unwrap();
+    assert_eq!(
+        kept(&site, 2)[0],
+        (first, true, "locked by repos/foundry/alloy.lock".to_owned())
+    );
+
+    // The serial of the builder, on a branch that is not checked out.
+    let images = site.site().join("images");
+    let file = "vagrant/definitions/tails-builder/config/APT_snapshots.d/foundry/serial";
+    fs::create_dir_all(images.join(file).parent().unwrap()).unwrap();
+    git(&images, &["init", "-q", "."]);
+    fs::write(images.join(file), format!("{second}\n")).unwrap();
+    git(&images, &["checkout", "-q", "-b", "feature/x"]);
+    git(&images, &["add", "."]);
+    git(&images, &["commit", "-q", "-m", "x"]);
+    git(&images, &["checkout", "-q", "-b", "devel"]);
+    fs::write(images.join(file), "latest\n").unwrap();
+    git(&images, &["commit", "-q", "-a", "-m", "y"]);
+    let config = site.site().join("assay.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}serials = [\"images\"]\n")).unwrap();
+    let all = kept(&site, 2);
+    assert_eq!(
+        all[1],
+        (second, true, format!("named by images, branch feature/x, {file}"))
+    );
+    git(&images, &["branch", "-D", "-q", "feature/x"]);
+    assert!(!kept(&site, 2)[1].1, "the branch is gone");
+}
