@@ -136,6 +136,9 @@ impl Run<'_> {
             (Followed::Changed(suites), None) => (suites, "first snapshot"),
             (Followed::Changed(suites), Some(_)) => (suites, "upstream changed"),
             (Followed::Unchanged, Some(latest)) => {
+                if config.pool == PoolMode::Full && !upstream::is_pool_full(store, archive, &latest.suites)? {
+                    upstream::fill_pool(&client, store, archive, &latest.suites, &context.progress)?;
+                }
                 let state = keep_fresh(context, store, &chain, config.valid_days, &key, url)?;
                 return Ok((latest.clone(), state));
             }

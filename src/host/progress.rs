@@ -1,6 +1,6 @@
 //! Progress on long work, on standard error: bars when it is a terminal, else a line every some seconds.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -116,7 +116,8 @@ impl Bar {
     pub fn advance(&self, by: u64) {
         self.bar.inc(by);
         if self.line_is_due() {
-            eprintln!("{}", self.line());
+            // That nobody reads it is no failure.
+            let _ = writeln!(std::io::stderr(), "{}", self.line());
         }
     }
 

@@ -69,6 +69,12 @@ impl Root {
         &self.path
     }
 
+    /// What the file system has left for us.
+    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+        let found = rustix::fs::fstatvfs(&self.fd)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     /// The folder that `key` is in; none when it is not there.
     pub(super) fn folder_of(&self, key: &str) -> io::Result<Option<OwnedFd>> {
         match key.rsplit_once('/') {

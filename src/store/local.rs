@@ -210,6 +210,15 @@ impl Store for LocalStore {
         self.root.sync().map_err(failed("sync", &first.key))
     }
 
+    fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        let free = self.root.free_bytes();
+        free.map(Some).map_err(|source| StoreError::Backend {
+            act: "look for room in",
+            key: self.root.path().display().to_string(),
+            source: source.into(),
+        })
+    }
+
     fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
         self.try_replace(key, bytes).map_err(failed("replace", key))
     }

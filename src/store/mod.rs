@@ -148,6 +148,12 @@ impl Key {
         Self::joined(&["state", archive.as_str(), "held", "sha256", &sha256.hex()])
     }
 
+    /// Says that every pool file which this content names is in the store (see `content_digest`).
+    #[must_use]
+    pub fn filled(archive: &ArchiveName, content: &Sha256) -> Self {
+        Self::joined(&["state", archive.as_str(), "filled", &content.hex()])
+    }
+
     /// A signed rebuild record, listed below the declaration it is about.
     #[must_use]
     pub fn evidence(archive: &ArchiveName, declaration: &Sha256, record: &Sha256) -> Self {
@@ -278,6 +284,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The backend's failure: some of them may be there, each whole.
     fn settle(&self, _staged: Vec<Staged>) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// How many bytes there is room for; none where nobody can say.
+    ///
+    /// # Errors
+    /// The backend's failure.
+    fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 
     /// Replaces a pointer (`InRelease`, a plain index name) atomically.

@@ -188,6 +188,14 @@ pub enum UpstreamError {
         /// The limit.
         limit: u64,
     },
+    /// The store has no room for what is to be fetched.
+    #[error("{needed} bytes are to be fetched, and the store has room for {free}")]
+    NoRoom {
+        /// Bytes to fetch.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// The machine's apt follows no such archive.
     #[error("no `uri` is configured, and this machine's apt follows no {origin}/{label} with `{suites}`")]
     NoMirror {
@@ -304,6 +312,7 @@ impl Coded for UpstreamError {
             Self::OtherHash { .. } => "E-UP-022",
             Self::Bug => "E-UP-023",
             Self::OutsidePool { .. } => "E-UP-025",
+            Self::NoRoom { .. } => "E-UP-026",
             Self::Shared { code, .. } => code,
             Self::Store(source) => source.code(),
             Self::Snapshot(source) => source.code(),
@@ -319,6 +328,7 @@ impl Coded for UpstreamError {
             | Self::NotFound { .. }
             | Self::TimedOut { .. }
             | Self::NotInSnapshots(_)
+            | Self::NoRoom { .. }
             | Self::Client(_) => Kind::Environment,
             Self::Size { .. }
             | Self::Redirect { .. }
@@ -370,6 +380,9 @@ impl Coded for UpstreamError {
                 "files outside of `pool/` would stand where other things are: ask upstream, or leave out this component"
             }
             Self::NotListed { .. } => "take it out of `components` or `architectures`",
+            Self::NoRoom { .. } => {
+                "nothing was changed; make room, follow fewer architectures or indexes, or use `pool = \"lazy\"`"
+            }
             Self::NoMirror { .. } => "set `uri` in this archive's file, or run `apt-get update` and look at it",
             Self::Store(source) => return source.hint(),
             Self::Snapshot(source) => return source.hint(),

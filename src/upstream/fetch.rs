@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::inspect::{inspect, split};
-use super::pull::{bug, in_parallel, in_pieces_or_one, is_there, outcome};
+use super::pull::{bug, check_room, in_parallel, in_pieces_or_one, is_there, outcome};
 use super::{Body, Expect, Follow, Planned, UpstreamError};
 use crate::domain::{Digest, RelPath, Sha256, SuiteName};
 use crate::host::{Bar, Progress};
@@ -49,6 +49,7 @@ impl Fetch<'_> {
         wanted.sort_by_key(|index| std::cmp::Reverse(index.file.listed.digest.size));
         let size = |index: &Wanted<'_>| index.file.listed.digest.size;
         let total = wanted.iter().map(size).fold(0, u64::saturating_add);
+        check_room(self.store, self.missing(&wanted)?)?;
         let bar = self
             .progress
             .transfer(&self.title("indexes"), wanted.len() as u64, total);
@@ -60,6 +61,18 @@ impl Fetch<'_> {
         });
         bar.finish();
         done.map(|()| absent.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many bytes of these the store lacks.
+    fn missing(&self, wanted: &[Wanted<'_>]) -> Result<u64, UpstreamError> {
+        let mut missing = 0u64;
+        for index in wanted {
+            let digest = index.file.listed.digest;
+            if !is_there(self.store, &self.key(index.suite, &index.file.path, digest), &digest)? {
+                missing = missing.saturating_add(digest.size);
+            }
+        }
+        Ok(missing)
     }
 
     /// Has all of these images in the store; their sizes, by suite and path.
@@ -212,6 +225,7 @@ impl Fetch<'_> {
                 url: body.url().to_owned(),
                 why: "the server does not say how large it is".to_owned(),
             })?;
+            check_room(self.store, size)?;
             let stored = self.store.put_stream(&key, &of_size(size), body);
             outcome(stored, body)?;
             Ok(of_size(size))

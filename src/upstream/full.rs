@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::index::each_file;
-use super::pull::{in_parallel, in_pieces_or_one, is_there, outcome};
+use super::pull::{check_room, in_parallel, in_pieces_or_one, is_there, outcome};
 use super::{Client, Expect, UpstreamError};
 use crate::domain::{ArchiveName, Digest, PoolPath};
 use crate::host::Progress;
-use crate::snapshot::SuiteState;
+use crate::snapshot::{SuiteState, content_digest};
 use crate::store::{Key, Staged, Store};
 
 /// How many files, and how many bytes, are brought to the disk together.
@@ -39,6 +39,7 @@ pub fn fill_pool(
         .iter()
         .map(|(_, digest)| digest.size)
         .fold(0, u64::saturating_add);
+    check_room(store, total)?;
     let bar = progress.transfer(&format!("{archive} packages"), missing.len() as u64, total);
     let pending = Pending {
         store,
@@ -54,7 +55,18 @@ pub fn fill_pool(
     // Also after a failure: what has come need not come again.
     let (rest, _) = pending.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
     store.settle(rest)?;
-    fetched
+    fetched?;
+    store.create(&Key::filled(archive, &content_digest(suites)), b"")?;
+    Ok(())
+}
+
+/// Whether every pool file that these suites name was brought into the store once. A mirror whose
+/// pool was lazy has such a state, and nothing that is new upstream.
+///
+/// # Errors
+/// The store's failure.
+pub fn is_pool_full(store: &dyn Store, archive: &ArchiveName, suites: &[SuiteState]) -> Result<bool, UpstreamError> {
+    Ok(store.head(&Key::filled(archive, &content_digest(suites)))?.is_some())
 }
 
 /// The files that the store lacks, each once.

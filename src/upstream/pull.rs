@@ -53,6 +53,14 @@ pub fn fetch_all(
     done
 }
 
+/// Checks that there is room, before the first byte of a large fetch comes.
+pub(super) fn check_room(store: &dyn Store, needed: u64) -> Result<(), UpstreamError> {
+    match store.free_bytes()? {
+        Some(free) if free < needed => Err(UpstreamError::NoRoom { needed, free }),
+        _ => Ok(()),
+    }
+}
+
 /// Whether the store has this object, as far as its size tells: it was verified when it was written.
 pub(super) fn is_there(store: &dyn Store, key: &Key, digest: &Digest) -> Result<bool, UpstreamError> {
     Ok(store.head(key)?.is_some_and(|meta| meta.size == digest.size))

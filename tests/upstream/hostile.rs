@@ -166,6 +166,28 @@ fn f8_endless_short_slow() {
 }
 
 #[test]
+fn f8_more_than_there_is_room_for() {
+    let site = crate::support::mirrored::Mirrored::new("http://127.0.0.1:1", "");
+    let mut archive = Archive::new(hours(-1));
+    let digest = "0".repeat(64);
+    archive.more = format!(
+        "Package: huge\nVersion: 1\nArchitecture: all\nFilename: pool/main/h/huge/huge_1_all.deb\n\
+         Size: {}\nSHA256: {digest}\n\n",
+        1u64 << 60
+    );
+    site.upstream.set(site.files(&archive));
+    let run = site.output(noon(), &["mirror"]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(5), "{said}");
+    assert!(
+        said.contains("E-UP-026") && said.contains("bytes are to be fetched"),
+        "{said}"
+    );
+    let asked = site.upstream.requests();
+    assert!(!asked.iter().any(|path| path.starts_with("pool/")), "{asked:?}");
+}
+
+#[test]
 fn f9_redirects() {
     let victim = Victim::new();
     victim.publish(&newer());

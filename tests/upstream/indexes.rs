@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::sync::Arc;
 
 use assay::domain::{Coded as _, Digest, Timestamp};
 use assay::format::compress::{Compression, compress};
 use assay::host::{Clock, Progress};
+use assay::serve::{Overlays, ServeConfig, ServedArchive, Server};
 use assay::site::IndexKind;
 use assay::snapshot::{Record, SuiteState};
 use assay::trust::{ArchiveKey, Ed25519Key, Keyring};
@@ -15,7 +17,7 @@ use assay::verify::{Anchor, AnchorKind, Anchors, verify};
 use super::hours;
 use crate::support::apt::{Apt, source};
 use crate::support::archive::{Archive, Mirror, key, noon};
-use crate::support::http::{Trick, Upstream};
+use crate::support::http::{Trick, Upstream, get};
 
 const IMAGES: &str = "main/installer-amd64/20260101/images";
 const CURRENT: &str = "main/installer-amd64/current/images";
@@ -127,6 +129,39 @@ fn every_kind_is_kept_byte_for_byte_and_proven() {
     assert_eq!(images.count(), 1, "one image under two names comes once");
     assert_eq!(mirror.follow(&upstream.url(), hours(1)).unwrap(), Followed::Unchanged);
     assert_eq!(problems(&mirror, &signer), []);
+}
+
+#[test]
+fn every_kind_is_served_at_the_head_and_below_a_snapshot() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    let files = full().files(&signer);
+    upstream.set(files.clone());
+    let mirror = Mirror::of(&signer);
+    let record = mirror.accept(&upstream.url(), noon());
+    let running = Server::start(ServeConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        store: Arc::clone(&mirror.store),
+        archives: vec![ServedArchive {
+            name: mirror.name.clone(),
+            upstream: None,
+        }],
+        overlays: Overlays::default(),
+        now: hours(1),
+    })
+    .unwrap();
+    let [head, serial, id] = [
+        "dists/tin".to_owned(),
+        format!("dists/tin/{}", record.serial),
+        format!("{}/dists/tin", record.id),
+    ];
+    for folder in [head, serial, id] {
+        for path in kept(&record.suites[0]) {
+            let answer = get(running.address(), &format!("/foundry/{folder}/{path}"));
+            assert_eq!(answer.status, 200, "{folder}/{path}");
+            assert!(answer.body == files[&format!("dists/tin/{path}")], "{folder}/{path}");
+        }
+    }
 }
 
 #[test]

@@ -69,3 +69,21 @@ fn no_more_connections_than_the_site_allows() {
     std::fs::write(&toml, text.replace("connections = 8", "connections = 0")).unwrap();
     assert_eq!(site.output(noon(), &["mirror"]).status.code(), Some(2));
 }
+
+#[test]
+fn a_pool_that_was_lazy_is_filled_without_anything_new_upstream() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let repo = site.site().join("repos/foundry.toml");
+    let full = std::fs::read_to_string(&repo).unwrap();
+    std::fs::write(&repo, full.replace("pool = \"full\"", "pool = \"lazy\"")).unwrap();
+    site.upstream.set(site.files(&Archive::new(hours(-1))));
+    site.run(noon(), &["mirror"]);
+    let pool = |asked: Vec<String>| asked.iter().filter(|path| path.starts_with("pool/")).count();
+    assert_eq!(pool(site.upstream.requests()), 0);
+    std::fs::write(&repo, full).unwrap();
+    for fetched in [1, 0] {
+        let said = site.run(noon().plus(60), &["mirror"]);
+        assert!(said.ends_with("unchanged\n"), "{said}");
+        assert_eq!(pool(site.upstream.requests()), fetched);
+    }
+}
