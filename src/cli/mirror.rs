@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::args::MirrorArgs;
 use super::context::{Context, named_or_all, nonce};
 use super::failure::{Failure, OfArchive, UsageError};
+use super::taking::Taking;
 use crate::domain::{ArchiveName, Kind};
 use crate::host::apt_sources;
 use crate::publish;
-use crate::site::{ArchiveConfig, PoolMode, Site};
+use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
 use crate::trust::ArchiveKey;
@@ -122,23 +123,33 @@ impl Run<'_> {
         let client = Client::sharing(&upstream_uri(site, archive)?, limits, self.connections.clone())?;
         let key = site.archive_key(&config.signing_key)?;
         let chain = publish::load_vouched(store, archive, &site.archive_keyring(&config.signing_key)?)?;
+        // Upstream is followed as it is; what the site selects of it is our own.
+        let previous = chain.latest().map(Record::as_upstream_has_it);
         let follow = Follow {
             client: &client,
             archive,
             config,
             keyring: &keyring,
-            previous: chain.latest(),
+            previous: previous.as_ref(),
             allow_release_info_change: self.args.allow_release_info_change,
         };
         let followed = upstream::follow(&follow, store, context.now(), &context.progress)?;
+        let taking = Taking {
+            context,
+            store,
+            client: &client,
+            archive,
+            config,
+        };
         let url = &site.config().public_url;
         let (suites, reason) = match (followed, chain.latest()) {
             (Followed::Changed(suites), None) => (suites, "first snapshot"),
             (Followed::Changed(suites), Some(_)) => (suites, "upstream changed"),
+            (Followed::Unchanged, Some(latest)) if !taking.is_selection_of(latest)? => {
+                (latest.as_upstream_has_it().suites, "another selection")
+            }
             (Followed::Unchanged, Some(latest)) => {
-                if config.pool == PoolMode::Full && !upstream::is_pool_full(store, archive, &latest.suites)? {
-                    upstream::fill_pool(&client, store, archive, &latest.suites, &context.progress)?;
-                }
+                taking.catch_up(latest)?;
                 let state = keep_fresh(context, store, &chain, config.valid_days, &key, url)?;
                 return Ok((latest.clone(), state));
             }
@@ -146,9 +157,8 @@ impl Run<'_> {
                 return Err(UsageError::Argument(format!("`{archive}` has no snapshot to be unchanged")).into());
             }
         };
-        if config.pool == PoolMode::Full {
-            upstream::fill_pool(&client, store, archive, &suites, &context.progress)?;
-        }
+        let suites = taking.selected(suites)?;
+        taking.fill(&suites)?;
         let record = make(context, store, &chain, suites, config.valid_days, reason, &key)?;
         publish::publish(store, archive, &key, url)?;
         Ok((record, "new"))

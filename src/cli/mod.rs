@@ -27,6 +27,7 @@ mod source;
 mod sources;
 mod status;
 mod tag;
+mod taking;
 mod verify;
 mod why;
 mod work;

@@ -5,6 +5,7 @@
 //! writes none: `snapshot` stages what comes out of here.
 
 mod catalog;
+mod closure;
 mod error;
 mod packages;
 pub mod release;
@@ -12,6 +13,7 @@ mod select;
 mod sources;
 
 pub use catalog::{Catalog, index_forms, suite_indexes};
+pub use closure::{Chosen, Closure};
 pub use error::IndexError;
 pub use packages::{INDEX_FIELDS, binary_stanza};
 pub use select::{Search, select};

@@ -12,6 +12,7 @@
 mod admit;
 mod error;
 mod evidence;
+mod filtered;
 mod gate_error;
 mod known;
 mod ledger;
@@ -27,6 +28,7 @@ mod vouch;
 pub use admit::{Admission, Gate, admit};
 pub use error::PublishError;
 pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document};
+pub use filtered::{Filtered, filter, selection_digest};
 pub use gate_error::GateError;
 pub use known::{Known, load_known};
 pub use ledger::{append_ledger, load_ledger};

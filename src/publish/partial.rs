@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Architecture, Digest, PackageName, PoolPath, SuiteName, Version};
+use crate::domain::{Architecture, ArchiveName, Digest, PackageName, PoolPath, SuiteName, Version};
 use crate::format::FormatError;
 use crate::format::manifest::{Manifest, Wanted, WantedArchitecture};
 use crate::format::packages::pool_files;
@@ -207,39 +207,51 @@ impl Part {
         self.of
             .suites
             .iter()
-            .map(|state| self.stage_suite(store, state))
+            .map(|state| {
+                let of_suite = self.texts.iter().filter(|((suite, _), _)| *suite == state.suite);
+                let texts: Texts<'_> = of_suite
+                    .map(|((_, path), text)| (path.as_str(), text.as_slice()))
+                    .collect();
+                stage_selected(store, &self.of.archive, state, &texts)
+            })
             .collect()
-    }
-
-    fn stage_suite(&self, store: &dyn Store, state: &SuiteState) -> Result<SuiteState, GateError> {
-        let archive = &self.of.archive;
-        let mut indexes: Vec<IndexFile> = state.indexes.iter().filter(|index| is_whole(index)).cloned().collect();
-        let mut texts = Vec::new();
-        for ((_, path), text) in self.texts.iter().filter(|((suite, _), _)| *suite == state.suite) {
-            texts.push(text);
-            for (path, bytes) in index_forms(path, text.clone())? {
-                indexes.push(stage(store, archive, &state.suite, path, &bytes)?);
-            }
-        }
-        if state.indexes.iter().any(|index| index.path.as_str() == DECISIONS) {
-            let mut decisions = read_decisions(store, archive, state)?;
-            let listed: Result<BTreeMap<_, _>, _> = texts.iter().flat_map(|text| pool_files(text)).collect();
-            let listed = listed.map_err(GateError::document("Packages"))?;
-            decisions.retain(|path, _| listed.contains_key(path));
-            let text = decisions_text(&decisions);
-            indexes.push(stage(store, archive, &state.suite, rel_path(DECISIONS)?, &text)?);
-        }
-        indexes.sort_by(|a, b| a.path.cmp(&b.path));
-        let upstream = state.upstream.as_ref().map(|upstream| proven(state, upstream));
-        Ok(SuiteState {
-            indexes,
-            upstream,
-            ..state.clone()
-        })
     }
 }
 
-fn is_called(path: &str, name: &str) -> bool {
+/// The texts of a suite's Packages and Sources files, by path.
+pub(super) type Texts<'a> = BTreeMap<&'a str, &'a [u8]>;
+
+/// Stages selected indexes of a suite, and gives the suite that has them, and upstream's own as proof.
+pub(super) fn stage_selected(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    state: &SuiteState,
+    texts: &Texts<'_>,
+) -> Result<SuiteState, GateError> {
+    let mut indexes: Vec<IndexFile> = state.indexes.iter().filter(|index| is_whole(index)).cloned().collect();
+    for (path, text) in texts {
+        for (path, bytes) in index_forms(path, text.to_vec())? {
+            indexes.push(stage(store, archive, &state.suite, path, &bytes)?);
+        }
+    }
+    if state.indexes.iter().any(|index| index.path.as_str() == DECISIONS) {
+        let mut decisions = read_decisions(store, archive, state)?;
+        let listed: Result<BTreeMap<_, _>, _> = texts.values().flat_map(|text| pool_files(text)).collect();
+        let listed = listed.map_err(GateError::document("Packages"))?;
+        decisions.retain(|path, _| listed.contains_key(path));
+        let text = decisions_text(&decisions);
+        indexes.push(stage(store, archive, &state.suite, rel_path(DECISIONS)?, &text)?);
+    }
+    indexes.sort_by(|a, b| a.path.cmp(&b.path));
+    let upstream = state.upstream.as_ref().map(|upstream| proven(state, upstream));
+    Ok(SuiteState {
+        indexes,
+        upstream,
+        ..state.clone()
+    })
+}
+
+pub(super) fn is_called(path: &str, name: &str) -> bool {
     path.rsplit('/').next() == Some(name)
 }
 

@@ -131,6 +131,7 @@ fn staged(edition: &Edition, state: &SuiteState, known: &BTreeSet<Sha256>) -> Ve
         Step::Check { key, digest, how }
     };
     let proofs = state.upstream.iter().flat_map(|upstream| &upstream.indexes);
+    let proofs = proofs.filter(|index| index.kept);
     let mut steps: Vec<Step> = kept(state)
         .chain(proofs)
         .map(|index| check(index_key(archive, &state.suite, index), index.digest))
@@ -255,6 +256,7 @@ mod tests {
                 verified_at: Timestamp::from_unix(2),
                 uri: "u".to_owned(),
                 indexes: Vec::new(),
+                selection: None,
             }),
         };
         Edition {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Select;
+
 use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, PolicyName, SuiteName};
 
 /// One archive of the site. The file's name is the archive's.
@@ -55,6 +57,8 @@ pub enum PoolMode {
     Lazy,
     /// All that the indexes name, before a snapshot is made.
     Full,
+    /// What `[select]` names and all that it needs, before a snapshot is made.
+    Closure,
 }
 
 /// A kind of index that a mirror follows beside Packages, Sources and Translation.
@@ -134,6 +138,8 @@ pub struct MirrorArchive {
     pub sources: bool,
     /// How pool files are kept.
     pub pool: PoolMode,
+    /// Which packages are followed; absent: all.
+    pub select: Option<Select>,
     /// How long snapshots are kept; absent: for ever.
     pub keep: Option<Keep>,
     /// `Valid-Until` of our Release files, in days from our Date.

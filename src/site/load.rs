@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::{ArchiveConfig, ArchiveKind, BranchPolicy, CustomArchive, MirrorArchive, Policy, SiteConfig, branches};
+use super::{
+    ArchiveConfig, ArchiveKind, BranchPolicy, CustomArchive, MirrorArchive, Policy, PoolMode, SiteConfig, branches,
+};
 use crate::domain::{ArchiveName, Coded, DomainError, Fingerprint, Kind, PackageName, PolicyName};
 use crate::host::{HostError, files};
 
@@ -233,6 +235,12 @@ impl Site {
                         return refuse(
                             name,
                             "`signers` and `threshold` must not be empty: nothing would be verified".into(),
+                        );
+                    }
+                    if mirror.pool == PoolMode::Closure && mirror.select.is_none() {
+                        return refuse(
+                            name,
+                            "`pool = \"closure\"` needs a `[select]`: the closure of what?".into(),
                         );
                     }
                     if mirror.signers.len() < mirror.threshold as usize {

@@ -9,6 +9,7 @@ mod config;
 mod keys;
 mod load;
 mod policy;
+mod select;
 
 pub use archive::{
     ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexKind, Keep, MirrorArchive, PoolMode,
@@ -17,3 +18,4 @@ pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use config::SiteConfig;
 pub use load::{Site, SiteError};
 pub use policy::{Builder, BuilderGroup, Policy, Relaxation, SignerKey, SignerScheme};
+pub use select::{PackagePattern, Select};

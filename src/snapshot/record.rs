@@ -114,4 +114,31 @@ pub struct UpstreamRelease {
     /// one of theirs, byte for byte. Empty when the suite's indexes are upstream's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<IndexFile>,
+    /// SHA-256 of the selection that a filtered mirror made: another one makes another snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Sha256>,
+}
+
+impl Record {
+    /// The snapshot as upstream has it: of a filtered mirror, with upstream's own indexes.
+    #[must_use]
+    pub fn as_upstream_has_it(&self) -> Self {
+        Self {
+            suites: self.suites.iter().map(SuiteState::as_upstream_has_it).collect(),
+            ..self.clone()
+        }
+    }
+}
+
+impl SuiteState {
+    /// The suite as upstream has it: of a filtered one, with upstream's own indexes.
+    #[must_use]
+    pub fn as_upstream_has_it(&self) -> Self {
+        let mut state = self.clone();
+        if let Some(upstream) = state.upstream.as_mut().filter(|upstream| upstream.selection.is_some()) {
+            state.indexes = std::mem::take(&mut upstream.indexes);
+            upstream.selection = None;
+        }
+        state
+    }
 }

@@ -114,6 +114,7 @@ fn freshness(
         verified_at: now,
         uri: uri.to_owned(),
         indexes: Vec::new(),
+        selection: None,
     })
 }
 

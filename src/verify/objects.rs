@@ -187,7 +187,7 @@ fn indexes(edition: &Edition) -> Vec<(String, Digest, bool)> {
             }
             add(file.key, file.digest, false);
         }
-        for index in &upstream.indexes {
+        for index in upstream.indexes.iter().filter(|index| index.kept) {
             add(index_key(archive, suite, index), index.digest, false);
         }
     }

@@ -65,7 +65,14 @@ fn unsigned(
         let name = stanza.field("Package").unwrap_or_default().to_owned();
         ours.insert(Sha256::of(stanza.bytes()), name);
     }
-    for index in upstream.indexes.iter().filter(|index| stem(index) == path) {
+    for index in upstream
+        .indexes
+        .iter()
+        .filter(|index| index.kept && stem(index) == path)
+    {
+        if ours.is_empty() {
+            break;
+        }
         let malformed = |source| SnapshotError::Record {
             key: index_key(&anchor.name, &state.suite, index),
             source,

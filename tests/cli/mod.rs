@@ -7,6 +7,7 @@ mod pipes;
 mod renewal;
 mod retention;
 mod snapshots;
+mod mirrors;
 mod tour;
 mod upload;
 

@@ -265,6 +265,7 @@ impl Mirror {
             indexes: assay::site::IndexKind::ALL.into(),
             sources: true,
             pool: PoolMode::Lazy,
+            select: None,
             keep: None,
             valid_days: 10,
             signing_key: ours.fingerprint().clone(),

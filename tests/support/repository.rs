@@ -78,6 +78,7 @@ impl Repository {
             verified_at: now(),
             uri: "http://upstream.example/debian/".to_owned(),
             indexes: Vec::new(),
+            selection: None,
         };
         let [file] = &upstream_files(&self.archive, &self.suite, &upstream)[..] else {
             panic!("one file");

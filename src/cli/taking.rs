@@ -1,0 +1,77 @@
+//! What a mirror takes of its upstream: which packages, and which of their files at once.
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::domain::ArchiveName;
+use crate::publish;
+use crate::site::{MirrorArchive, PoolMode};
+use crate::snapshot::{Record, SuiteState};
+use crate::store::Store;
+use crate::upstream::{self, Client};
+
+/// One mirror, being followed.
+pub(super) struct Taking<'a> {
+    pub(super) context: &'a Context,
+    pub(super) store: &'a dyn Store,
+    pub(super) client: &'a Client,
+    pub(super) archive: &'a ArchiveName,
+    pub(super) config: &'a MirrorArchive,
+}
+
+impl Taking<'_> {
+    /// What the site selects of an upstream's suites. What it names in vain is said, and is no
+    /// failure: packages that upstream drops must not keep the others from being updated.
+    pub(super) fn selected(&self, suites: Vec<SuiteState>) -> Result<Vec<SuiteState>, Failure> {
+        let Some(select) = &self.config.select else {
+            return Ok(suites);
+        };
+        let filtered = publish::filter(self.store, self.archive, select, self.follows(), suites)?;
+        let chosen = &filtered.chosen;
+        for name in &chosen.absent {
+            self.note(&format!("no package `{name}`"));
+        }
+        for need in &chosen.unmet {
+            self.note(&format!("nothing satisfies {need}"));
+        }
+        self.note(&format!("{} packages selected", chosen.len()));
+        Ok(filtered.suites)
+    }
+
+    /// Whether a snapshot was made with the selection that the site has now.
+    pub(super) fn is_selection_of(&self, record: &Record) -> Result<bool, Failure> {
+        let select = self.config.select.as_ref();
+        let wanted = select.map(|select| publish::selection_digest(select, self.follows()));
+        let wanted = wanted.transpose()?;
+        let made = |state: &SuiteState| state.upstream.as_ref().and_then(|upstream| upstream.selection);
+        Ok(record.suites.iter().all(|state| made(state) == wanted))
+    }
+
+    /// Fetches what is to be in the store before a snapshot names it.
+    pub(super) fn fill(&self, suites: &[SuiteState]) -> Result<(), Failure> {
+        if self.is_filled() {
+            upstream::fill_pool(self.client, self.store, self.archive, suites, &self.context.progress)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches the files of a snapshot from before the site asked for them.
+    pub(super) fn catch_up(&self, record: &Record) -> Result<(), Failure> {
+        if self.is_filled() && !upstream::is_pool_full(self.store, self.archive, &record.suites)? {
+            self.fill(&record.suites)?;
+        }
+        Ok(())
+    }
+
+    fn is_filled(&self) -> bool {
+        matches!(self.config.pool, PoolMode::Full | PoolMode::Closure)
+    }
+
+    fn follows(&self) -> bool {
+        self.config.pool == PoolMode::Closure
+    }
+
+    fn note(&self, text: &str) {
+        let note = format!("{}: {text}", self.archive);
+        self.context.progress.around(|| self.context.output.note(&note));
+    }
+}

@@ -1,0 +1,443 @@
+//! Which packages of an archive a selection means: those that its lists name and, on request, all
+//! that they need. Pure.
+//!
+//! What a package needs: `Pre-Depends` and `Depends`; `Recommends` and the build dependencies of its
+//! source when the selection says so. Of alternatives the first that there is; of a name that only
+//! others provide, every provider, since which one a client takes is its own choice.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::IndexError;
+use crate::domain::{Architecture, Version};
+use crate::format::deb822::{Stanza, Stanzas};
+use crate::format::relation::{Architectures, Relation, Relations};
+use crate::site::Select;
+
+/// The packages of an archive, being looked through.
+#[derive(Debug)]
+pub struct Closure<'s> {
+    select: &'s Select,
+    /// Whether what is chosen brings along what it needs.
+    follow: bool,
+    packages: Vec<Package>,
+    by_name: HashMap<String, Vec<usize>>,
+    providers: HashMap<String, Vec<usize>>,
+    /// Build dependencies, by name and version of the source.
+    builds: HashMap<(String, String), String>,
+}
+
+/// What is remembered of a binary package: its relations as text, since few are ever read.
+#[derive(Debug)]
+struct Package {
+    name: String,
+    version: String,
+    architecture: String,
+    source: (String, String),
+    needs: String,
+    named: bool,
+}
+
+/// What was chosen.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    binaries: HashSet<(String, String, String)>,
+    sources: HashSet<(String, String)>,
+    /// Names of the selection that no package has.
+    pub absent: BTreeSet<String>,
+    /// What chosen packages need and no package satisfies.
+    pub unmet: BTreeSet<String>,
+}
+
+const DEPENDS: [&str; 2] = ["Pre-Depends", "Depends"];
+const BUILD_DEPENDS: [&str; 3] = ["Build-Depends", "Build-Depends-Indep", "Build-Depends-Arch"];
+
+impl<'s> Closure<'s> {
+    /// Nothing looked through yet. With `follow` what is chosen brings along what it needs.
+    #[must_use]
+    pub fn new(select: &'s Select, follow: bool) -> Self {
+        Self {
+            select,
+            follow,
+            packages: Vec::new(),
+            by_name: HashMap::new(),
+            providers: HashMap::new(),
+            builds: HashMap::new(),
+        }
+    }
+
+    /// Looks through a Packages file.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn add_packages(&mut self, text: &[u8]) -> Result<(), IndexError> {
+        for stanza in Stanzas::new(text) {
+            self.add(&stanza?)?;
+        }
+        Ok(())
+    }
+
+    /// Looks through a Sources file, for what packages are built with.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn add_sources(&mut self, text: &[u8]) -> Result<(), IndexError> {
+        if !(self.follow && self.select.build_dependencies) {
+            return Ok(());
+        }
+        for stanza in Stanzas::new(text) {
+            let stanza = stanza?;
+            self.builds.insert(identity(&stanza), joined(&stanza, &BUILD_DEPENDS));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, stanza: &Stanza<'_>) -> Result<(), IndexError> {
+        let (name, version) = identity(stanza);
+        let mut fields = DEPENDS.to_vec();
+        if self.select.recommends {
+            fields.push("Recommends");
+        }
+        let at = self.packages.len();
+        self.by_name.entry(name.clone()).or_default().push(at);
+        if let Some(provides) = stanza.field("Provides").filter(|_| self.follow) {
+            for relation in relations("Provides", provides)?.0.into_iter().flatten() {
+                self.providers.entry(relation.package.to_string()).or_default().push(at);
+            }
+        }
+        let source = stanza.field("Source").unwrap_or(&name);
+        let (source, source_version) = match source.split_once(" (") {
+            Some((source, rest)) => (source, rest.trim_end_matches(')')),
+            None => (source, version.as_str()),
+        };
+        self.packages.push(Package {
+            named: self.is_named(&name, stanza),
+            source: (source.to_owned(), source_version.to_owned()),
+            needs: if self.follow {
+                joined(stanza, &fields)
+            } else {
+                String::new()
+            },
+            architecture: stanza.field("Architecture").unwrap_or_default().to_owned(),
+            name,
+            version,
+        });
+        Ok(())
+    }
+
+    fn is_named(&self, name: &str, stanza: &Stanza<'_>) -> bool {
+        let has = |list: &BTreeSet<String>, field| stanza.field(field).is_some_and(|value| list.contains(value));
+        self.select.packages.iter().any(|pattern| pattern.matches(name))
+            || has(&self.select.sections, "Section")
+            || has(&self.select.priorities, "Priority")
+    }
+
+    /// What the selection means in all that was looked through.
+    ///
+    /// # Errors
+    /// When a relation of a chosen package is malformed.
+    pub fn resolve(self) -> Result<Chosen, IndexError> {
+        let mut chosen = Chosen::default();
+        let literal = self.select.packages.iter().filter(|pattern| !pattern.is_pattern());
+        let absent = literal
+            .map(ToString::to_string)
+            .filter(|name| !self.by_name.contains_key(name));
+        chosen.absent = absent.collect();
+        let mut todo: Vec<usize> = Vec::new();
+        let mut seen = vec![false; self.packages.len()];
+        for (at, package) in self.packages.iter().enumerate() {
+            if package.named {
+                visit(at, &mut seen, &mut todo);
+            }
+        }
+        while let Some(package) = todo.pop().and_then(|at| self.packages.get(at)) {
+            chosen.take(package);
+            for (field, text) in self.needs(package) {
+                for group in relations(field, text)?.0 {
+                    if !self.satisfy(package, &group, &mut seen, &mut todo) {
+                        let wanted = Relations(vec![group]);
+                        chosen.unmet.insert(format!("{}: {field}: {wanted}", package.name));
+                    }
+                }
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn needs<'a>(&'a self, package: &'a Package) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let builds = self
+            .builds
+            .get(&package.source)
+            .map(|text| ("Build-Depends", text.as_str()));
+        let needs = [("Depends", package.needs.as_str())];
+        needs.into_iter().chain(builds).filter(|(_, text)| !text.is_empty())
+    }
+
+    /// Takes the first alternative that there is. Whether there is one.
+    fn satisfy(&self, of: &Package, group: &[Relation], seen: &mut [bool], todo: &mut Vec<usize>) -> bool {
+        let counts = |relation: &&Relation| {
+            let profiles = &relation.profiles;
+            (profiles.is_empty() || profiles.iter().any(|all| all.iter().all(|profile| profile.negated)))
+                && relation
+                    .architectures
+                    .as_ref()
+                    .is_none_or(|names| is_for(names, &of.architecture))
+        };
+        let mut relevant = group.iter().filter(counts).peekable();
+        if relevant.peek().is_none() {
+            return true;
+        }
+        for relation in relevant {
+            let found = self.candidates(of, relation);
+            if !found.is_empty() {
+                found.into_iter().for_each(|at| visit(at, seen, todo));
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The packages that satisfy a relation: those of the name, else all that provide it.
+    fn candidates(&self, of: &Package, relation: &Relation) -> Vec<usize> {
+        let fits = |at: &usize| {
+            self.packages.get(*at).is_some_and(|package| {
+                let architectures = [of.architecture.as_str(), package.architecture.as_str()];
+                let same = architectures.contains(&"all") || of.architecture == package.architecture;
+                same.then(|| Version::new(&package.version))
+                    .is_some_and(|version| version.is_ok_and(|v| relation.admits(&v)))
+            })
+        };
+        let of_name = |names: &HashMap<String, Vec<usize>>| -> Vec<usize> {
+            names
+                .get(relation.package.as_str())
+                .into_iter()
+                .flatten()
+                .copied()
+                .collect()
+        };
+        let mut real = of_name(&self.by_name);
+        real.retain(|at| fits(at));
+        // A provided version is rarely given, and one that is not fits no constraint: be generous.
+        if real.is_empty() {
+            of_name(&self.providers)
+        } else {
+            real
+        }
+    }
+}
+
+impl Chosen {
+    fn take(&mut self, package: &Package) {
+        let Package {
+            name,
+            version,
+            architecture,
+            ..
+        } = package;
+        self.binaries
+            .insert((name.clone(), version.clone(), architecture.clone()));
+        self.sources.insert(package.source.clone());
+    }
+
+    /// Whether a stanza of Packages was chosen.
+    #[must_use]
+    pub fn has_binary(&self, stanza: &Stanza<'_>) -> bool {
+        let (name, version) = identity(stanza);
+        let architecture = stanza.field("Architecture").unwrap_or_default().to_owned();
+        self.binaries.contains(&(name, version, architecture))
+    }
+
+    /// Whether a stanza of Sources is the source of a chosen package.
+    #[must_use]
+    pub fn has_source(&self, stanza: &Stanza<'_>) -> bool {
+        self.sources.contains(&identity(stanza))
+    }
+
+    /// How many binary packages were chosen.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.binaries.len()
+    }
+
+    /// Whether none was.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.binaries.is_empty()
+    }
+}
+
+fn visit(at: usize, seen: &mut [bool], todo: &mut Vec<usize>) {
+    if let Some(seen) = seen.get_mut(at).filter(|seen| !**seen) {
+        *seen = true;
+        todo.push(at);
+    }
+}
+
+/// Whether a relation counts on an architecture; for a package of all of them any may be meant.
+fn is_for(names: &Architectures, architecture: &str) -> bool {
+    let is = |name: &Architecture| matches!(name.as_str(), "any" | "linux-any") || name.as_str() == architecture;
+    architecture == "all" || names.names.iter().any(is) != names.negated
+}
+
+fn identity(stanza: &Stanza<'_>) -> (String, String) {
+    let field = |name| stanza.field(name).unwrap_or_default().to_owned();
+    (field("Package"), field("Version"))
+}
+
+fn joined(stanza: &Stanza<'_>, fields: &[&str]) -> String {
+    let value = |field: &&str| {
+        let first = stanza.field(field)?;
+        let lines: Vec<&str> = std::iter::once(first).chain(stanza.lines(field)).collect();
+        Some(lines.join(" "))
+    };
+    let values: Vec<String> = fields.iter().filter_map(value).collect();
+    values.join(", ")
+}
+
+fn relations(field: &'static str, text: &str) -> Result<Relations, IndexError> {
+    Ok(Relations::parse(field, text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::PackagePattern;
+
+    const PACKAGES: &str = "\
+Package: hello
+Version: 2
+Architecture: amd64
+Section: devel
+Depends: libc (>= 2), editor | nosuch,
+ data (= 2)
+Recommends: manual
+Source: hello-src (1)
+
+Package: libc
+Version: 2
+Architecture: amd64
+
+Package: libc
+Version: 1
+Architecture: amd64
+
+Package: data
+Version: 2
+Architecture: all
+Depends: nothing-has-this | nor-this
+
+Package: vim
+Version: 9
+Architecture: amd64
+Provides: editor (= 1), vi
+
+Package: nano
+Version: 7
+Architecture: amd64
+Provides: editor
+
+Package: manual
+Version: 1
+Architecture: all
+
+Package: gcc
+Version: 12
+Architecture: amd64
+
+Package: i386-only
+Version: 1
+Architecture: amd64
+
+Package: other
+Version: 1
+Architecture: amd64
+Section: games
+Priority: required
+";
+    const SOURCES: &str = "\
+Package: hello-src
+Version: 1
+Build-Depends: gcc, i386-only [i386], vim <stage1>,
+ libc
+
+Package: other
+Version: 1
+";
+
+    fn chosen(select: &Select, follow: bool) -> Result<(Vec<String>, Chosen), IndexError> {
+        let mut closure = Closure::new(select, follow);
+        closure.add_packages(PACKAGES.as_bytes())?;
+        closure.add_sources(SOURCES.as_bytes())?;
+        let chosen = closure.resolve()?;
+        let mut names = Vec::new();
+        for stanza in Stanzas::new(PACKAGES.as_bytes()) {
+            let stanza = stanza?;
+            if chosen.has_binary(&stanza) {
+                names.push(format!(
+                    "{} {}",
+                    stanza.field("Package").unwrap_or("-"),
+                    stanza.field("Version").unwrap_or("-")
+                ));
+            }
+        }
+        Ok((names, chosen))
+    }
+
+    fn select(packages: &[&str]) -> Result<Select, crate::domain::DomainError> {
+        Ok(Select {
+            packages: packages
+                .iter()
+                .map(|name| PackagePattern::new(*name))
+                .collect::<Result<_, _>>()?,
+            ..Select::default()
+        })
+    }
+
+    type Tested = Result<(), Box<dyn std::error::Error>>;
+
+    #[test]
+    fn what_is_needed_comes_along() -> Tested {
+        let (names, found) = chosen(&select(&["hello"])?, true)?;
+        assert_eq!(names, ["hello 2", "libc 2", "data 2", "vim 9", "nano 7"]);
+        assert_eq!(
+            found.unmet,
+            BTreeSet::from(["data: Depends: nothing-has-this | nor-this".to_owned()])
+        );
+        let sources: Vec<bool> = Stanzas::new(SOURCES.as_bytes())
+            .map(|s| s.map(|s| found.has_source(&s)))
+            .collect::<Result<_, _>>()?;
+        assert_eq!(sources, [true, false]);
+
+        let (names, _) = chosen(&select(&["hello"])?, false)?;
+        assert_eq!(names, ["hello 2"], "a filter alone brings nothing along");
+        Ok(())
+    }
+
+    #[test]
+    fn recommended_and_built_with_on_request() -> Tested {
+        let wanted = Select {
+            recommends: true,
+            build_dependencies: true,
+            ..select(&["hel*", "absent"])?
+        };
+        let (names, found) = chosen(&wanted, true)?;
+        assert_eq!(
+            names,
+            [
+                "hello 2", "libc 2", "libc 1", "data 2", "vim 9", "nano 7", "manual 1", "gcc 12"
+            ]
+        );
+        assert_eq!(found.absent, BTreeSet::from(["absent".to_owned()]));
+        Ok(())
+    }
+
+    #[test]
+    fn whole_sections_and_priorities() -> Tested {
+        let wanted = Select {
+            sections: BTreeSet::from(["games".to_owned()]),
+            priorities: BTreeSet::from(["required".to_owned()]),
+            ..Select::default()
+        };
+        assert_eq!(chosen(&wanted, true)?.0, ["other 1"]);
+        Ok(())
+    }
+}

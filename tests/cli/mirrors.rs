@@ -1,0 +1,205 @@
+//! Mirrors as their owner sets them up: selections and pools.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assay::host::Clock;
+use assay::trust::ArchiveKey;
+
+use super::{assay, text};
+use crate::support::apt::{Apt, source};
+use crate::support::archive::{Archive, key};
+use crate::support::http::Upstream;
+
+/// A site that mirrors an upstream of four metals.
+struct Metals {
+    folder: tempfile::TempDir,
+    upstream: Upstream,
+    signer: ArchiveKey,
+}
+
+impl Metals {
+    fn new(settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        assay(folder.path(), &["init", "site"]);
+        let metals = Self {
+            folder,
+            upstream: Upstream::start(),
+            signer: key("upstream"),
+        };
+        let repos = metals.site().join("repos");
+        let signing_key = fs::read_to_string(repos.join("debian.toml")).unwrap();
+        let signing_key = signing_key
+            .lines()
+            .find(|line| line.starts_with("signing-key"))
+            .unwrap()
+            .to_owned();
+        for name in ["debian.toml", "custom.toml"] {
+            fs::remove_file(repos.join(name)).unwrap();
+        }
+        let keyring = metals.folder.path().join("upstream.asc");
+        fs::write(&keyring, metals.signer.certificate_armored().unwrap()).unwrap();
+        let config = format!(
+            "kind = \"mirror\"\nuri = \"{}\"\norigin = \"Foundry\"\nlabel = \"Foundry\"\nkeyring = \"{}\"\nsigners = [\"{}\"]\n\
+             suites = [\"tin\"]\ncomponents = [\"main\"]\narchitectures = [\"amd64\"]\n{signing_key}\n",
+            metals.upstream.url(),
+            keyring.display(),
+            metals.signer.fingerprint(),
+        );
+        fs::write(repos.join("foundry.base"), config).unwrap();
+        metals.set(settings);
+        metals.offer("1", -3600);
+        metals
+    }
+
+    fn site(&self) -> PathBuf {
+        self.folder.path().join("site")
+    }
+
+    /// What the mirror's file says beside its upstream.
+    fn set(&self, settings: &str) {
+        let repos = self.site().join("repos");
+        let base = fs::read_to_string(repos.join("foundry.base")).unwrap();
+        fs::write(repos.join("foundry.toml"), base + settings).unwrap();
+    }
+
+    /// Upstream has this version of alloy now.
+    fn offer(&self, version: &str, seconds: i64) {
+        let deb = |name: &str, version: &str| format!("pool/main/{}/{name}/{name}_{version}_amd64.deb", &name[..1]);
+        let alloy = deb("alloy", version);
+        let mut archive = Archive::new(Clock::System.now().plus(seconds))
+            .with(&alloy, format!("alloy {version}").as_bytes())
+            .extra(&alloy, "Depends: copper, nosuch | metal\nRecommends: zinc\n")
+            .with(&deb("copper", "1"), b"copper")
+            .with(&deb("lead", "1"), b"lead")
+            .extra(&deb("lead", "1"), "Provides: metal\n")
+            .with(&deb("zinc", "1"), b"zinc")
+            .source("alloy", version)
+            .source("zinc", "1");
+        if version != "1" {
+            archive.pool.remove(&deb("alloy", "1"));
+        }
+        self.upstream.set(archive.files(&self.signer));
+    }
+
+    fn mirror(&self) -> String {
+        let done = assay(&self.site(), &["mirror"]);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        text(&done.stdout).split_whitespace().last().unwrap().to_owned()
+    }
+
+    fn verify(&self) {
+        let done = assay(&self.site(), &["verify"]);
+        assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+    }
+
+    /// The names of pool files, without versions.
+    fn pool(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        collect(&self.site().join("store/foundry/pool"), &mut found);
+        found
+    }
+
+    fn packages(&self) -> BTreeSet<String> {
+        let apt = Apt::new(&source(
+            &format!("file:{}", self.site().join("store/foundry").display()),
+            "tin",
+            &{
+                let certificate = self.folder.path().join("ours.asc");
+                let keys = self.site().join("policies/keys");
+                let ours = fs::read_dir(keys).unwrap().map(|entry| entry.unwrap().path());
+                let ours = ours
+                    .into_iter()
+                    .find(|path| path.extension().is_some_and(|e| e == "asc"))
+                    .unwrap();
+                fs::copy(ours, &certificate).unwrap();
+                certificate
+            },
+        ));
+        apt.update();
+        ["alloy", "copper", "lead", "zinc"]
+            .into_iter()
+            .filter(|name| !apt.versions(name).is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+fn collect(folder: &Path, found: &mut BTreeSet<String>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() {
+            collect(&entry.path(), found);
+        } else {
+            found.insert(name);
+        }
+    }
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn a_closure_has_what_is_named_and_what_that_needs() {
+    let metals = Metals::new("pool = \"closure\"\n[select]\npackages = [\"alloy\"]\n");
+    assert_eq!(metals.mirror(), "new");
+    assert_eq!(metals.packages(), set(&["alloy", "copper", "lead"]));
+    let debs = [
+        "alloy_1_amd64.deb",
+        "copper_1_amd64.deb",
+        "lead_1_amd64.deb",
+        "alloy_1.dsc",
+    ];
+    assert_eq!(metals.pool(), set(&debs), "the pool is filled, sources too");
+    metals.verify();
+    assert_eq!(metals.mirror(), "unchanged");
+
+    // Another selection makes another snapshot, of the same upstream.
+    metals.set("pool = \"closure\"\n[select]\npackages = [\"al*\"]\nrecommends = true\n");
+    assert_eq!(metals.mirror(), "new");
+    assert_eq!(metals.packages(), set(&["alloy", "copper", "lead", "zinc"]));
+    assert_eq!(metals.mirror(), "unchanged");
+    metals.verify();
+
+    metals.offer("2", -60);
+    assert_eq!(metals.mirror(), "new");
+    assert!(metals.pool().contains("alloy_2_amd64.deb"));
+    assert_eq!(metals.mirror(), "unchanged");
+    metals.verify();
+}
+
+#[test]
+fn a_filter_alone_brings_nothing_along_and_says_what_it_misses() {
+    let metals = Metals::new("pool = \"lazy\"\n[select]\npackages = [\"zinc\", \"gold\"]\n");
+    let done = assay(&metals.site(), &["mirror"]);
+    assert!(
+        text(&done.stderr).contains("no package `gold`"),
+        "{}",
+        text(&done.stderr)
+    );
+    assert_eq!(metals.packages(), set(&["zinc"]));
+    assert!(metals.pool().is_empty());
+    metals.verify();
+}
+
+#[test]
+fn a_pool_becomes_full_without_a_new_snapshot() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    assert_eq!(metals.mirror(), "new");
+    assert!(metals.pool().is_empty());
+    metals.set("pool = \"full\"\n");
+    assert_eq!(metals.mirror(), "unchanged");
+    assert_eq!(metals.pool().len(), 6, "{:?}", metals.pool());
+    metals.verify();
+}
+
+#[test]
+fn a_closure_of_nothing_is_refused_when_the_site_is_read() {
+    let metals = Metals::new("pool = \"closure\"\n");
+    let done = assay(&metals.site(), &["mirror"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(text(&done.stderr).contains("[select]"), "{}", text(&done.stderr));
+}
