@@ -224,8 +224,8 @@ struct Pool {
     unreadable: bool,
 }
 
-/// The pool files that the archive's Packages and Sources name. Of a mirror, and of what is gone, only
-/// those that are there.
+/// The pool files that the archive's Packages and Sources name. Of a mirror's snapshots, and of what is
+/// gone, only those that are there; a partial tag has all of its own.
 fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &[Meta], report: &mut Report) -> Pool {
     let prefix = format!("{}/", anchor.name);
     let there: BTreeSet<&str> = listing
@@ -237,17 +237,27 @@ fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &
     let mut read = BTreeSet::new();
     // What is there comes first: what is gone only explains files that are left.
     for turn in [false, true] {
-        let whole = matches!(anchor.kind, AnchorKind::Custom { .. }) && !turn;
         let editions = all(store, history).filter(|(_, gone)| *gone == turn);
-        for state in editions.flat_map(|(edition, _)| edition.suites) {
+        let states = editions.flat_map(|(edition, _)| {
+            let tag = edition.number.is_none();
+            edition.suites.into_iter().map(move |state| (tag, state))
+        });
+        for (tag, state) in states {
+            let promise = if turn {
+                Promise::Some
+            } else {
+                Promise::of(anchor, tag, &state)
+            };
             for forms in package_indexes(&state) {
-                let new = forms.first().is_some_and(|index| read.insert(index.digest.sha256));
-                if !new || (there.is_empty() && !whole) {
+                let new = forms
+                    .first()
+                    .is_some_and(|index| read.insert((index.digest.sha256, promise)));
+                if !new || (there.is_empty() && promise == Promise::Some) {
                     continue;
                 }
                 match intact(store, &anchor.name, &state.suite, &forms) {
                     Some((key, text)) if turn => left_over(&mut pool, &key, &text, &there),
-                    Some((key, text)) => listed(&mut pool, &key, &text, &there, whole, report),
+                    Some((key, text)) => listed(&mut pool, &key, &text, &there, promise, report),
                     None => pool.unreadable |= !turn,
                 }
             }
@@ -256,23 +266,45 @@ fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &
     pool
 }
 
-/// The pool files of one index. With `whole` all must be there, and in the pool.
-fn listed(pool: &mut Pool, key: &Key, text: &[u8], there: &BTreeSet<&str>, whole: bool, report: &mut Report) {
+/// Which of its pool files an archive has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Promise {
+    /// A mirror fetches on demand.
+    Some,
+    /// A partial tag keeps what it names.
+    All,
+    /// A custom archive keeps all, and nowhere but in its pool.
+    AllInPool,
+}
+
+impl Promise {
+    fn of(anchor: &Anchor, tag: bool, state: &SuiteState) -> Self {
+        let mut upstream = state.upstream.iter();
+        match anchor.kind {
+            AnchorKind::Custom { .. } => Self::AllInPool,
+            AnchorKind::Mirror { .. } if tag && upstream.any(|upstream| !upstream.indexes.is_empty()) => Self::All,
+            AnchorKind::Mirror { .. } => Self::Some,
+        }
+    }
+}
+
+/// The pool files of one index.
+fn listed(pool: &mut Pool, key: &Key, text: &[u8], there: &BTreeSet<&str>, promise: Promise, report: &mut Report) {
     for file in pool_files(text) {
         let (path, digest) = match file {
             Ok(file) => file,
             Err(error) => return report.problem(Problem::INDEX, key, error),
         };
-        if whole && !path.as_str().starts_with("pool/") {
+        if promise == Promise::AllInPool && !path.as_str().starts_with("pool/") {
             let why = format!("it lists `{path}`, which is not in the pool");
             report.problem(Problem::INDEX, key, why);
             continue;
         }
-        if !whole && !there.contains(path.as_str()) {
+        if promise == Promise::Some && !there.contains(path.as_str()) {
             continue;
         }
         let name = pool_name(key, &path);
-        if whole {
+        if promise != Promise::Some {
             pool.required.insert(name.clone());
         }
         let before = pool.files.insert(name.clone(), digest.into());
