@@ -15,6 +15,7 @@
 mod admission;
 mod architecture;
 mod cli;
+mod collect;
 mod domain;
 mod environment;
 mod format;

@@ -51,6 +51,7 @@ pub(super) enum Verb {
     Thaw(FreezeArgs),
     Why(WhyArgs),
     Verify(VerifyArgs),
+    Gc(GcArgs),
     Status(StatusArgs),
     Serve(ServeArgs),
     Key(KeyArgs),
@@ -474,6 +475,28 @@ pub(super) struct VerifyArgs {
 pub(super) enum Against {
     /// That of the archives that the mirrors follow
     Upstream,
+}
+
+/// Remove what nobody needs: expired and dropped snapshots, then the files that only they had
+///
+/// Prints one line for each thing that goes, and why; with `-v` also for each that stays. Snapshots stay
+/// by the archive's `keep`, and whatever that says when a tag, an environment lock, a serial file or
+/// `assay snapshot keep` needs them. Can be killed at any time: the next run finishes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay gc --dry-run\n  assay gc debian -v")]
+pub(super) struct GcArgs {
+    /// The archives [default: all]
+    #[arg(value_name = "ARCHIVE")]
+    pub(super) archives: Vec<ArchiveName>,
+    /// Only say what would go
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Build outputs go that are held for so many days and wait for nothing
+    #[arg(long, value_name = "DAYS", default_value = "30")]
+    pub(super) held: Days,
+    /// How many seconds to wait for others who work on an archive
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub(super) wait: u64,
 }
 
 /// Ages, expiries, and what fails

@@ -24,6 +24,8 @@ pub(super) struct Context {
     pub(super) environment: Environment,
     pub(super) output: Output,
     pub(super) progress: Progress,
+    /// Whether more than the usual is said.
+    pub(super) verbose: bool,
 }
 
 impl Context {
@@ -34,6 +36,7 @@ impl Context {
             site: arguments.site.clone(),
             clock: Clock::from_environment(environment),
             environment,
+            verbose: arguments.verbose > 0,
             output: Output {
                 json: arguments.json,
                 quiet: arguments.quiet,

@@ -45,6 +45,9 @@ pub enum CollectError {
         /// What is wrong with it.
         source: FormatError,
     },
+    /// A declaration that cannot be read: what waits for it is not known.
+    #[error(transparent)]
+    Declaration(Box<SourceError>),
     /// Somebody works on the archive who must end first.
     #[error("{other} works on `{archive}`")]
     Busy {
@@ -71,6 +74,7 @@ impl Coded for CollectError {
             Self::Publish(error) => error.code(),
             Self::Site(error) => error.code(),
             Self::Host(error) => error.code(),
+            Self::Declaration(error) => error.code(),
             Self::Serials { .. } => "E-COLLECT-001",
             Self::Lock { .. } => "E-COLLECT-002",
             Self::Busy { .. } => "E-COLLECT-003",
@@ -84,7 +88,7 @@ impl Coded for CollectError {
             Self::Publish(error) => error.kind(),
             Self::Site(error) => error.kind(),
             Self::Host(error) => error.kind(),
-            Self::Serials { source, .. } => source.kind(),
+            Self::Declaration(source) | Self::Serials { source, .. } => source.kind(),
             Self::Lock { .. } => Kind::Usage,
             Self::Busy { .. } => Kind::Conflict,
             Self::Note { .. } => Kind::Verification,
@@ -97,6 +101,7 @@ impl Coded for CollectError {
             Self::Publish(error) => error.hint(),
             Self::Site(error) => error.hint(),
             Self::Host(error) => error.hint(),
+            Self::Declaration(error) => error.hint(),
             Self::Serials { .. } => Some(
                 "make it reachable, or take it out of `serials` in assay.toml: until then nothing is let go".to_owned(),
             ),

@@ -5,11 +5,17 @@
 //! serial files on the branches of Git repositories. Writes marks, and removes objects; makes none.
 
 mod error;
+mod gc;
+mod held;
 mod marking;
 mod pins;
+mod scan;
+mod standing;
 mod working;
 
 pub use error::CollectError;
+pub use gc::{Collected, Collection, Finding, collect};
+pub use held::waiting;
 pub use marking::{load_marks, mark};
 pub use pins::{Pinned, pinned};
 pub use working::{Work, Working, work};

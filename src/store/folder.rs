@@ -133,6 +133,15 @@ impl Root {
         }
     }
 
+    /// Removes empty folders below `path`, and itself.
+    pub(super) fn prune(&self, path: &str) -> io::Result<()> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        match self.folder(above)? {
+            Some(above) => prune(&above, name),
+            None => Ok(()),
+        }
+    }
+
     /// A file that nobody sees yet.
     pub(super) fn temp(&self) -> io::Result<Temp<'_>> {
         let temp = TempName {
@@ -289,7 +298,7 @@ pub(super) fn remove(folder: &OwnedFd, name: &str) -> io::Result<()> {
 }
 
 /// Everything below `folder`: paths relative to it, in no order. Links and other oddities are left out.
-pub(super) fn walk(folder: &OwnedFd, above: &str, out: &mut Vec<(String, Found)>) -> io::Result<()> {
+pub(super) fn walk(folder: &OwnedFd, above: &str, out: &mut dyn FnMut(String, Found)) -> io::Result<()> {
     for (name, kind) in names(folder)? {
         if name.starts_with('.') {
             continue;
@@ -307,13 +316,30 @@ pub(super) fn walk(folder: &OwnedFd, above: &str, out: &mut Vec<(String, Found)>
             }
             FileType::RegularFile => {
                 if let Some(found) = look(folder, &name)? {
-                    out.push((path, found));
+                    out(path, found);
                 }
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Removes the folder `name` when nothing but empty folders is in it. What a crash brings back is
+/// removed the next time.
+fn prune(above: &OwnedFd, name: &str) -> io::Result<()> {
+    let Some(folder) = enter(above, name)? else {
+        return Ok(());
+    };
+    for (name, kind) in names(&folder)? {
+        if kind == FileType::Directory {
+            prune(&folder, &name)?;
+        }
+    }
+    match rustix::fs::unlinkat(above, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 const FOLDER: OFlags = OFlags::RDONLY

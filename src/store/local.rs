@@ -139,10 +139,22 @@ impl Store for LocalStore {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Meta>, StoreError> {
+        let mut metas = Vec::new();
+        self.visit(prefix, &mut |meta| metas.push(meta))?;
+        metas.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(metas)
+    }
+
+    fn visit(&self, prefix: &str, take: &mut dyn FnMut(Meta)) -> Result<(), StoreError> {
         if !prefix.is_empty() {
             Key::new(prefix)?;
         }
-        let mut found = Vec::new();
+        // Files that somebody else put there under a name that is no key are none of ours.
+        let mut found = |path: String, found: Found| {
+            if let Ok(key) = Key::new(path) {
+                take(meta(key, found));
+            }
+        };
         let walked = self.root.folder(prefix).and_then(|folder| match folder {
             Some(folder) => folder::walk(&folder, prefix, &mut found),
             None => Ok(()),
@@ -151,14 +163,12 @@ impl Store for LocalStore {
             act: "list",
             key: prefix.to_owned(),
             source: source.into(),
-        })?;
-        // Files that somebody else put there under a name that is no key are none of ours.
-        let mut metas: Vec<Meta> = found
-            .into_iter()
-            .filter_map(|(path, found)| Key::new(path).ok().map(|key| meta(key, found)))
-            .collect();
-        metas.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(metas)
+        })
+    }
+
+    fn prune(&self, prefix: &str) -> Result<(), StoreError> {
+        let key = Key::new(prefix)?;
+        self.root.prune(key.as_str()).map_err(failed("remove the folder", &key))
     }
 
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<Created, StoreError> {

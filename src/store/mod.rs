@@ -154,6 +154,12 @@ impl Key {
         Self::joined(&["state", archive.as_str(), "filled", &content.hex()])
     }
 
+    /// The prefix of those, for listing.
+    #[must_use]
+    pub fn all_filled(archive: &ArchiveName) -> String {
+        format!("state/{archive}/filled")
+    }
+
     /// A signed rebuild record, listed below the declaration it is about.
     #[must_use]
     pub fn evidence(archive: &ArchiveName, declaration: &Sha256, record: &Sha256) -> Self {
@@ -250,6 +256,25 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The backend's failure.
     fn list(&self, prefix: &str) -> Result<Vec<Meta>, StoreError>;
+
+    /// Gives every object below `prefix` to `take`, in no order: what `list` gives, without having all of
+    /// it in memory where the store can do that.
+    ///
+    /// # Errors
+    /// The backend's failure.
+    fn visit(&self, prefix: &str, take: &mut dyn FnMut(Meta)) -> Result<(), StoreError> {
+        self.list(prefix)?.into_iter().for_each(take);
+        Ok(())
+    }
+
+    /// Removes folders below `prefix`, and that itself, in which nothing is left, where the store has
+    /// folders. Nobody may write there meanwhile.
+    ///
+    /// # Errors
+    /// The backend's failure.
+    fn prune(&self, _prefix: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Creates the object if there is none: one winner ever. An object with the very same bytes
     /// counts as ours (`Yes`), which makes a retry after an unknown outcome safe: callers put a

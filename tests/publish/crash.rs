@@ -15,7 +15,7 @@ use crate::support::repository::{Repository, now};
 
 /// When the failing operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(crate) enum Mode {
     /// It did nothing.
     Before,
     /// It did its work, and its answer was lost.
@@ -24,11 +24,11 @@ enum Mode {
 
 /// A store whose operation number `fails_at` fails, and every one after it, as after a crash.
 #[derive(Debug)]
-struct Faulty<'a> {
-    store: &'a dyn Store,
-    count: AtomicU64,
-    fails_at: u64,
-    mode: Mode,
+pub(crate) struct Faulty<'a> {
+    pub(crate) store: &'a dyn Store,
+    pub(crate) count: AtomicU64,
+    pub(crate) fails_at: u64,
+    pub(crate) mode: Mode,
 }
 
 impl Faulty<'_> {
@@ -126,7 +126,7 @@ fn a_crash_at_any_step_leaves_the_old_or_the_new_and_the_next_run_finishes() {
     }
 }
 
-fn restored(objects: &BTreeMap<String, Vec<u8>>) -> ObjectStore {
+pub(crate) fn restored(objects: &BTreeMap<String, Vec<u8>>) -> ObjectStore {
     let store = ObjectStore::memory().unwrap();
     for (key, bytes) in objects {
         store.create(&Key::new(key).unwrap(), bytes).unwrap();
@@ -134,7 +134,7 @@ fn restored(objects: &BTreeMap<String, Vec<u8>>) -> ObjectStore {
     store
 }
 
-fn everything(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn everything(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
     let read = |meta: Meta| (meta.key.to_string(), store.get(&meta.key, 1 << 20).unwrap());
     store.list("").unwrap().into_iter().map(read).collect()
 }

@@ -1,6 +1,6 @@
 //! Tests of `publish`: real apt and gpgv read what comes out, and crashes at every step.
 
 mod client;
-mod crash;
+pub(crate) mod crash;
 mod renew;
 mod writers;

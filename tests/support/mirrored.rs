@@ -22,13 +22,18 @@ pub(crate) struct Mirrored {
 impl Mirrored {
     /// A site that follows `foundry` with a full pool; `keep` is the value in its configuration.
     pub(crate) fn new(public_url: &str, keep: &str) -> Self {
+        Self::since(noon(), public_url, keep)
+    }
+
+    /// The same, made at an instant: for real clients, which have a clock of their own.
+    pub(crate) fn since(start: Timestamp, public_url: &str, keep: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = Self {
             folder,
             upstream: Upstream::start(),
             key: key("upstream"),
         };
-        made.run(noon(), &["init", ".", "--public-url", public_url, "--codename", "tin"]);
+        made.run(start, &["init", ".", "--public-url", public_url, "--codename", "tin"]);
         let repos = made.site().join("repos");
         let example = fs::read_to_string(repos.join("debian.toml")).unwrap();
         let signing = example.lines().find(|line| line.starts_with("signing-key")).unwrap();
@@ -99,9 +104,14 @@ impl Mirrored {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The upstream becomes this.
+    pub(crate) fn serve(&self, archive: &Archive) {
+        self.upstream.set(archive.files(&self.key));
+    }
+
     /// The upstream becomes this; the mirror follows. Gives the serial of the snapshot.
     pub(crate) fn follow(&self, archive: &Archive) -> String {
-        self.upstream.set(archive.files(&self.key));
+        self.serve(archive);
         let said = self.run(archive.date.plus(60), &["mirror", "foundry"]);
         assert!(said.ends_with("new\n"), "{said}");
         said.split(' ').nth(1).unwrap().to_owned()

@@ -24,9 +24,9 @@ use crate::admission::site::Site;
 use crate::support::repository::{made, now};
 
 /// A custom archive with one package, and what its verifier trusts.
-struct Published {
-    site: Site,
-    policy: Policy,
+pub(crate) struct Published {
+    pub(crate) site: Site,
+    pub(crate) policy: Policy,
 }
 
 impl Published {

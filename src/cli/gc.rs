@@ -1,0 +1,116 @@
+//! `assay gc`: what nobody needs goes.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::args::GcArgs;
+use super::context::{Context, named_or_all, nonce};
+use super::failure::Failure;
+use super::mirror::made;
+use crate::collect::{self, Collected, Collection, Finding, Work, collect, waiting};
+use crate::domain::ArchiveName;
+use crate::site::{ArchiveConfig, Site};
+use crate::snapshot::Chain;
+use crate::store::{Key, Store};
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    archive: &'a ArchiveName,
+    dry_run: bool,
+    #[serde(flatten)]
+    collected: Collected,
+}
+
+pub(super) fn run(context: &Context, args: &GcArgs) -> Result<ExitCode, Failure> {
+    let site = context.site()?;
+    let store = context.store(&site)?;
+    for archive in named_or_all(&site, &args.archives, |_| true)? {
+        if Chain::load(store.as_ref(), &archive)?.is_empty() {
+            continue;
+        }
+        let collected = archive_of(context, args, &site, &store, &archive)?;
+        let summary = Summary {
+            archive: &archive,
+            dry_run: args.dry_run,
+            collected,
+        };
+        let Collected {
+            kept,
+            editions,
+            objects,
+            bytes,
+        } = collected;
+        let would = if args.dry_run { "would go" } else { "went" };
+        let text =
+            format!("{archive}: {editions} editions, {objects} objects, {bytes} bytes {would}; {kept} editions stay");
+        context.output.record(&summary, &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn archive_of(
+    context: &Context,
+    args: &GcArgs,
+    site: &Site,
+    store: &Arc<dyn Store>,
+    archive: &ArchiveName,
+) -> Result<Collected, Failure> {
+    let patience = Duration::from_secs(args.wait);
+    let _working = match args.dry_run {
+        true => None,
+        false => Some(context.working(store, archive, Work::Collecting, "gc", patience)?),
+    };
+    // What pins snapshots must be known, or nothing goes. Read only now: whoever was waited for may have
+    // written a lock.
+    let pinned = collect::pinned(site)?;
+    pinned.notes.iter().for_each(|note| context.output.note(note));
+    let config = site.archive(archive)?;
+    let (key, pins, nonce) = (site.archive_key(config.signing_key())?, pinned.of(archive), nonce());
+    let waiting = match config {
+        ArchiveConfig::Custom(_) => waiting(site, store.as_ref(), archive)?,
+        ArchiveConfig::Mirror(_) => None,
+    };
+    let what = Collection {
+        store: store.as_ref(),
+        archive,
+        keep: config.keep(),
+        pins: &pins,
+        waiting,
+        held_days: args.held.0,
+        made: made(context, None, "collected", &nonce),
+        signer: &key,
+        copies: store.local_path(&Key::record(archive, 1)).is_none(),
+        dry_run: args.dry_run,
+        progress: &context.progress,
+    };
+    let mut failed = None;
+    let collected = collect(&what, &mut |finding| {
+        if finding.goes || context.verbose {
+            failed = failed.take().or(tell(context, &finding).err());
+        }
+    })?;
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(collected),
+    }
+}
+
+fn tell(context: &Context, finding: &Finding) -> Result<(), Failure> {
+    let Finding {
+        archive,
+        kind,
+        name,
+        why,
+        objects,
+        bytes,
+        ..
+    } = finding;
+    let text = match finding.goes {
+        true => format!("{archive} {kind} {name} goes: {why}; {objects} objects, {bytes} bytes"),
+        false => format!("{archive} {kind} {name} stays: {why}"),
+    };
+    context.output.record(finding, &text)
+}

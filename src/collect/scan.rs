@@ -1,0 +1,179 @@
+//! What is in the store of an archive, and what of it nothing needs.
+
+use std::collections::BTreeMap;
+
+use super::standing::{Keys, SIGNED, Standing};
+use super::{CollectError, Collection};
+use crate::domain::{Serial, SuiteName, TagName};
+use crate::format::packages::pool_files;
+use crate::snapshot::{EditionName, each_chunk};
+use crate::store::{Key, Meta};
+
+/// Some objects.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Amount {
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+}
+
+impl Amount {
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.objects = self.objects.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// A pool file, and which index names it.
+#[derive(Debug)]
+pub(super) struct PoolFile {
+    pub(super) key: Key,
+    pub(super) size: u64,
+    pub(super) named_by: Option<String>,
+}
+
+/// What goes of an archive, besides what is in its state.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// Trees of editions that go or went.
+    pub(super) trees: BTreeMap<(EditionName, SuiteName), Amount>,
+    /// Names at the head that the newest snapshot does not have.
+    pub(super) stale: Vec<Key>,
+    /// Objects by hash that nothing names, by suite.
+    pub(super) objects: BTreeMap<SuiteName, Vec<Meta>>,
+    /// All pool files.
+    pub(super) pool: Vec<PoolFile>,
+}
+
+/// Where an object below `dists/` is.
+enum Place<'a> {
+    /// In the tree of an edition; its path there.
+    Tree(EditionName, &'a str),
+    /// An object by hash.
+    Object,
+    /// A name at the head.
+    Head,
+}
+
+impl Scan {
+    pub(super) fn of(what: &Collection<'_>, standing: &Standing) -> Result<Self, CollectError> {
+        let mut scan = Self::default();
+        // Every InRelease that was signed for a snapshot is kept by hash with the snapshot's tree; at the
+        // head it stays as long as that.
+        let mut pinned = Keys::default();
+        let prefix = format!("{}/", what.archive);
+        what.store.visit(what.archive.as_str(), &mut |meta| {
+            let Some(path) = meta.key.as_str().strip_prefix(&prefix) else {
+                return;
+            };
+            match path.split_once('/') {
+                Some(("dists", below)) => scan.dists(what, standing, &mut pinned, below, &meta),
+                Some(("provenance" | "project", _)) => {}
+                _ => scan.pool.push(PoolFile {
+                    key: meta.key.clone(),
+                    size: meta.size,
+                    named_by: None,
+                }),
+            }
+        })?;
+        for (suite, objects) in &mut scan.objects {
+            objects.retain(|meta| !pinned.has(&pin(suite, hex(meta.key.as_str()))));
+        }
+        scan.objects.retain(|_, objects| !objects.is_empty());
+        scan.pool.sort_by(|a, b| a.key.cmp(&b.key));
+        scan.name_pool(what, standing)?;
+        Ok(scan)
+    }
+
+    fn dists(&mut self, what: &Collection<'_>, standing: &Standing, pinned: &mut Keys, below: &str, meta: &Meta) {
+        // The longest that fits: `tin/updates` is no part of `tin`.
+        let suites = standing.suites.iter().rev();
+        let fits = |suite: &&SuiteName| {
+            below
+                .strip_prefix(suite.as_str())
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let Some(suite) = suites.filter(fits).max_by_key(|suite| suite.as_str().len()) else {
+            return;
+        };
+        let path = below.get(suite.as_str().len() + 1..).unwrap_or_default();
+        match place(standing, path) {
+            Place::Tree(name, path) if standing.is_doomed(&name) => {
+                // On a disk all but the signed files are links to objects by hash.
+                let own = what.copies || SIGNED.contains(&path) || path.starts_with("by-hash/");
+                let amount = self.trees.entry((name, suite.clone())).or_default();
+                amount.add(if own { meta.size } else { 0 });
+            }
+            Place::Tree(_, path) => {
+                if let Some(hex) = path.strip_prefix("by-hash/SHA256/") {
+                    pinned.add(&pin(suite, hex));
+                }
+            }
+            Place::Object if standing.objects.has(meta.key.as_str()) => {}
+            Place::Object => {
+                self.objects.entry(suite.clone()).or_default().push(meta.clone());
+            }
+            Place::Head if standing.head.has(meta.key.as_str()) => {}
+            Place::Head => self.stale.push(meta.key.clone()),
+        }
+    }
+
+    /// Finds out which pool files are named, newest indexes first, until all are.
+    fn name_pool(&mut self, what: &Collection<'_>, standing: &Standing) -> Result<(), CollectError> {
+        let mut unnamed = self.pool.len();
+        let mut listings: Vec<_> = standing.listings.values().collect();
+        listings.sort_by(|a, b| b.edition.cmp(&a.edition));
+        let bar = what.progress.items("indexes", listings.len() as u64);
+        for listing in listings {
+            if unnamed == 0 {
+                break;
+            }
+            let by = format!("{} {} {}", listing.edition, listing.suite, listing.index.path);
+            each_chunk(
+                what.store,
+                what.archive,
+                &listing.suite,
+                &listing.index,
+                &mut |stanzas| {
+                    // A stanza that cannot be read names no file that was ever fetched.
+                    for (path, _) in pool_files(stanzas).filter_map(Result::ok) {
+                        let key = Key::pool(what.archive, &path);
+                        let found = self.pool.binary_search_by(|file| file.key.cmp(&key)).ok();
+                        let file = found.and_then(|at| self.pool.get_mut(at));
+                        if let Some(file) = file.filter(|file| file.named_by.is_none()) {
+                            file.named_by = Some(by.clone());
+                            unnamed = unnamed.saturating_sub(1);
+                        }
+                    }
+                    Ok::<_, CollectError>(())
+                },
+            )?;
+            bar.advance(1);
+        }
+        bar.finish();
+        Ok(())
+    }
+}
+
+fn place<'a>(standing: &Standing, path: &'a str) -> Place<'a> {
+    if let Some((first, rest)) = path.split_once('/') {
+        let serial = Serial::new(first).map(EditionName::Serial);
+        let tag = || TagName::new(first).map(EditionName::Tag);
+        let known = |name: &EditionName| standing.kept.contains(name) || standing.is_doomed(name);
+        if let Some(name) = serial.or_else(|_| tag()).ok().filter(known) {
+            return Place::Tree(name, rest);
+        }
+    }
+    match path.rsplit_once('/') {
+        Some((folder, _)) if folder == "by-hash/SHA256" || folder.ends_with("/by-hash/SHA256") => Place::Object,
+        _ => Place::Head,
+    }
+}
+
+fn pin(suite: &SuiteName, hex: &str) -> String {
+    format!("{suite} {hex}")
+}
+
+/// The hash in the name of an object.
+fn hex(key: &str) -> &str {
+    key.rsplit_once("/by-hash/SHA256/").map_or("", |(_, hex)| hex)
+}

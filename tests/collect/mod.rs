@@ -1,0 +1,6 @@
+//! Tests of `collect`: what goes, what stays, and that nothing else ever happens.
+
+mod faults;
+mod killed;
+mod program;
+mod working;
