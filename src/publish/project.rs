@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use sha2::Digest as _;
-
 use super::plan::{How, INRELEASE, constant};
 use super::{PublishError, Release, ReleaseSigner, Step, check_vouched, load_vouched, plan};
 use crate::domain::{ArchiveName, Digest, Sha256, SnapshotId, SuiteName, TagName};
 use crate::index::release::release_text;
 use crate::snapshot::{Chain, Edition, EditionName, Marks, Record, Renewal, SuiteState, TagRecord};
-use crate::store::{Created, Key, Store, StoreError};
+use crate::store::{Created, Key, Store, StoreError, hash_stream};
 
 /// apt's `Acquire::MaxReleaseFileSize`.
 const LARGEST_INRELEASE: u64 = 10_000_000;
@@ -340,16 +338,5 @@ fn found(store: &dyn Store, key: &Key, size: u64) -> Result<Option<Digest>, Stor
         Err(StoreError::Missing(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let failed = |source: std::io::Error| StoreError::Backend {
-        act: "read",
-        key: key.to_string(),
-        source: source.into(),
-    };
-    let mut limited = stream.take(size.saturating_add(1));
-    let mut hasher = sha2::Sha256::new();
-    let size = std::io::copy(&mut limited, &mut hasher).map_err(failed)?;
-    Ok(Some(Digest {
-        sha256: Sha256::from_bytes(hasher.finalize().into()),
-        size,
-    }))
+    hash_stream(key, stream.take(size.saturating_add(1))).map(Some)
 }

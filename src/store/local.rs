@@ -268,6 +268,7 @@ fn meta(key: Key, found: Found) -> Meta {
         key,
         size: found.size,
         modified: found.modified,
+        object: Some(found.inode),
     }
 }
 

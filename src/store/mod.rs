@@ -191,6 +191,9 @@ pub struct Meta {
     pub size: u64,
     /// When it was last written.
     pub modified: Timestamp,
+    /// Tells objects with several names (`link`) apart, where the store can: what is the same here is
+    /// one object, and need be read once only.
+    pub object: Option<(u64, u64)>,
 }
 
 /// Whether `create` won.
@@ -354,19 +357,34 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 ///
 /// # Errors
 /// When the stream breaks.
-pub fn hash_stream(key: &Key, mut stream: Box<dyn Read + Send>) -> Result<Digest, StoreError> {
+pub fn hash_stream(key: &Key, mut stream: impl Read) -> Result<Digest, StoreError> {
     use sha2::Digest as _;
-    let mut hasher = sha2::Sha256::new();
-    let size = std::io::copy(&mut stream, &mut hasher).map_err(|source| StoreError::Backend {
+    let failed = |source: std::io::Error| StoreError::Backend {
         act: "read",
         key: key.to_string(),
-        source: Box::new(source),
-    })?;
+        source: source.into(),
+    };
+    let mut hasher = sha2::Sha256::new();
+    let (mut buffer, mut size) = (vec![0; HASHED], 0_u64);
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                hasher.update(buffer.get(..count).unwrap_or_default());
+                size = size.saturating_add(count as u64);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
     Ok(Digest {
         sha256: Sha256::from_bytes(hasher.finalize().into()),
         size,
     })
 }
+
+/// Bytes that are read at once: many for large objects, and no burden for small ones.
+const HASHED: usize = 32 << 10;
 
 /// What the store could not do.
 #[derive(Debug, thiserror::Error)]

@@ -376,6 +376,7 @@ fn meta(found: &ObjectMeta) -> Option<Meta> {
         key: Key::new(found.location.as_ref()).ok()?,
         size: found.size,
         modified: Timestamp::from_unix(found.last_modified.timestamp()),
+        object: None,
     })
 }
 

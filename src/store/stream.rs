@@ -38,7 +38,7 @@ pub(super) fn copy_checked(
 ) -> Result<(), StoreError> {
     let mut hasher = sha2::Sha256::new();
     let mut size = 0_u64;
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = buffer(digest.size);
     let mut limited = stream.take(digest.size.saturating_add(1));
     loop {
         let count = match limited.read(&mut buffer) {
@@ -64,6 +64,11 @@ pub(super) fn copy_checked(
         expected: *digest,
         found,
     })
+}
+
+/// Room for one piece of an object: small objects are many, and need no more than their size.
+pub(super) fn buffer(size: u64) -> Vec<u8> {
+    vec![0; usize::try_from(size.saturating_add(1)).map_or(CHUNK, |size| size.min(CHUNK))]
 }
 
 /// What becomes of an immutable object that is there already.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::editions::{History, editions};
 use super::evidence::decision;
-use super::objects::{Damaged, intact, package_indexes, stem};
+use super::hashing::Damaged;
+use super::objects::{intact, package_indexes, stem};
 use super::selected::differing_forms;
 use super::{Anchor, Anchors, Problem, Report};
 use crate::domain::{PoolPath, Sha256, SuiteName};

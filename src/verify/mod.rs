@@ -9,6 +9,7 @@ mod anchors;
 mod custom;
 mod editions;
 mod evidence;
+mod hashing;
 mod objects;
 mod releases;
 mod report;

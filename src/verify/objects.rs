@@ -2,45 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rayon::prelude::*;
-
 use super::editions::{History, all, is_newest};
+use super::hashing::{Damaged, Expected, hash};
 use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, PoolPath, RelPath, Sha256, SuiteName};
 use crate::format::packages::pool_files;
 use crate::host::Progress;
 use crate::snapshot::{Edition, IndexFile, SuiteState, index_key, read_plain_index, upstream_files};
-use crate::store::{Key, Meta, Store, hash_stream};
-
-/// What the bytes of an object must be. Content-addressed names say no size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Expected {
-    sha256: Sha256,
-    size: Option<u64>,
-}
-
-impl From<Digest> for Expected {
-    fn from(digest: Digest) -> Self {
-        Self {
-            sha256: digest.sha256,
-            size: Some(digest.size),
-        }
-    }
-}
-
-/// The names of objects that are damaged or missing: what depends on them is not judged.
-#[derive(Debug, Default)]
-pub(super) struct Damaged(BTreeSet<String>);
-
-impl Damaged {
-    pub(super) fn has(&self, key: &Key) -> bool {
-        self.names(key.as_str())
-    }
-
-    pub(super) fn names(&self, object: &str) -> bool {
-        self.0.contains(object)
-    }
-}
+use crate::store::{Key, Meta, Store};
 
 /// Hashes every object that something names; reports those that differ, are missing, or that
 /// nothing names.
@@ -138,7 +107,7 @@ fn absent<'a>(
     for name in required.filter(|name| !there.contains(name.as_str())) {
         let why = "a snapshot names it, and it is not in the store";
         report.problem(Problem::MISSING, name, why);
-        damaged.0.insert(name.clone());
+        damaged.add(name);
     }
 }
 
@@ -368,56 +337,6 @@ pub(super) fn intact(
 
 fn is_pool(path: &str) -> bool {
     !path.starts_with("dists/") && !path.starts_with("provenance/") && !path.starts_with("project/")
-}
-
-/// Hashes what is expected, in parallel, and groups names of one damaged object.
-fn hash(
-    store: &dyn Store,
-    listing: &[Meta],
-    expected: &BTreeMap<String, Expected>,
-    progress: &Progress,
-    report: &mut Report,
-) -> Damaged {
-    let todo: Vec<(&Meta, Expected)> = listing
-        .iter()
-        .filter_map(|meta| Some((meta, *expected.get(meta.key.as_str())?)))
-        .collect();
-    report.objects = todo.len() as u64;
-    report.bytes = todo.iter().map(|(meta, _)| meta.size).sum();
-    let bar = progress.bytes("hashing", report.bytes);
-    let found: Vec<(&Meta, Expected, Result<Digest, String>)> = todo
-        .into_par_iter()
-        .map(|(meta, expected)| {
-            let digest = store.open(&meta.key).and_then(|stream| hash_stream(&meta.key, stream));
-            bar.advance(meta.size);
-            (meta, expected, digest.map_err(|error| error.to_string()))
-        })
-        .collect();
-    bar.finish();
-    let mut damaged = Damaged::default();
-    let mut groups: BTreeMap<(Sha256, String), Vec<String>> = BTreeMap::new();
-    for (meta, expected, digest) in found {
-        let why = match digest {
-            Ok(digest) if digest.sha256 == expected.sha256 && expected.size.is_none_or(|s| s == digest.size) => {
-                continue;
-            }
-            Ok(digest) => format!("its SHA-256 is {}, not {}", digest.sha256, expected.sha256),
-            Err(error) => error,
-        };
-        damaged.0.insert(meta.key.as_str().to_owned());
-        groups
-            .entry((expected.sha256, why))
-            .or_default()
-            .push(meta.key.as_str().to_owned());
-    }
-    for ((_, why), mut names) in groups {
-        // The shortest name is the one that clients fetch; the others are links to it.
-        names.sort_by_key(|name| (name.len(), name.clone()));
-        let mut problem = Problem::new(Problem::DAMAGED, names.remove(0), why);
-        problem.also = names;
-        report.problems.push(problem);
-    }
-    damaged
 }
 
 /// Objects of an archive that no signed thing names, and whole archives that the site does not know.

@@ -2,7 +2,7 @@
 //! mirrors, every index covered by upstream's own signature.
 
 use super::editions::{History, editions, is_newest};
-use super::objects::Damaged;
+use super::hashing::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{RelPath, Timestamp};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::editions::{History, editions, entry_key};
-use super::objects::Damaged;
+use super::hashing::Damaged;
 use super::releases::get;
 use super::selected::{is_selected, selected_problems};
 use super::{Anchor, AnchorKind, Problem, Report};
