@@ -392,11 +392,14 @@ pub(super) struct SourcesArgs {
     /// The snapshots [default: the latest of every archive]
     #[arg(long = "snapshot", value_name = "REF")]
     pub(super) snapshots: Vec<SnapshotRef>,
+    /// Every archive that has this tag, at this tag
+    #[arg(long, value_name = "NAME", conflicts_with = "snapshots")]
+    pub(super) tag: Option<TagName>,
     /// The base URL to write [default: the site's public URL]
     #[arg(long)]
     pub(super) url: Option<String>,
     /// The checkout of an image that is built as Tails is
-    #[arg(long, value_name = "DIR", conflicts_with = "snapshots")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["snapshots", "tag"])]
     pub(super) tails_checkout: Option<PathBuf>,
     /// Only print the serials, `latest` resolved: `ARCHIVE: SERIAL` lines, or one JSON object with --json
     #[arg(long, requires = "tails_checkout")]

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::args::SourcesArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
-use crate::domain::{ArchiveName, SnapshotName, SnapshotRef};
+use crate::domain::{ArchiveName, SnapshotName, SnapshotRef, TagName};
 use crate::site::Site;
-use crate::snapshot::{Chain, Edition, EditionName, SuiteState};
+use crate::snapshot::{Chain, Edition, EditionName, SuiteState, TagRecord};
 use crate::store::Store;
 
 /// One source of APT.
@@ -34,12 +34,33 @@ pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Fai
         .as_deref()
         .unwrap_or(&site.config().public_url)
         .trim_end_matches('/');
-    for reference in references(context, &site, store.as_ref(), &args.snapshots)? {
+    let references = match &args.tag {
+        Some(tag) => tagged(&site, store.as_ref(), tag)?,
+        None => references(context, &site, store.as_ref(), &args.snapshots)?,
+    };
+    for reference in references {
         let chain = Chain::load(store.as_ref(), &reference.archive)?;
         let source = source(&site, url, &chain.edition(store.as_ref(), &reference.name)?)?;
         context.output.record(&source, &stanza(&source))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every archive that has a tag, at that tag.
+fn tagged(site: &Site, store: &dyn Store, tag: &TagName) -> Result<Vec<SnapshotRef>, Failure> {
+    let mut found = Vec::new();
+    for archive in site.archives().keys() {
+        if TagRecord::find(store, archive, tag)?.is_some() {
+            found.push(SnapshotRef {
+                archive: archive.clone(),
+                name: SnapshotName::Tag(tag.clone()),
+            });
+        }
+    }
+    if found.is_empty() {
+        return Err(UsageError::NotFound(format!("no archive has a tag `{tag}`")).into());
+    }
+    Ok(found)
 }
 
 /// The snapshots that were named, or the latest of every archive that has one.

@@ -203,3 +203,28 @@ fn a_closure_of_nothing_is_refused_when_the_site_is_read() {
     assert_eq!(done.status.code(), Some(2));
     assert!(text(&done.stderr).contains("[select]"), "{}", text(&done.stderr));
 }
+
+#[test]
+fn a_tag_gives_the_sources_of_every_archive_that_has_it() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    metals.mirror();
+    let run = |args: &[&str]| assay(&metals.site(), args);
+    assert!(run(&["tag", "5.15.1"]).status.success());
+    metals.offer("2", -60);
+    assert_eq!(metals.mirror(), "new");
+    let sources = run(&["sources", "--tag", "5.15.1"]);
+    let sources = text(&sources.stdout);
+    assert!(
+        sources.contains("URIs: http://127.0.0.1:8080/foundry/5.15.1/\n"),
+        "{sources}"
+    );
+    let unknown = run(&["sources", "--tag", "5.15.2"]);
+    assert_eq!(unknown.status.code(), Some(6), "{}", text(&unknown.stderr));
+    let all = run(&["snapshot", "renew", "--all"]);
+    assert!(all.status.success(), "{}", text(&all.stderr));
+    let one = run(&["snapshot", "renew", "foundry", "--for", "183d"]);
+    assert!(text(&one.stdout).contains("renewed until"), "{}", text(&one.stderr));
+    let shorter = run(&["snapshot", "renew", "foundry", "--for", "5d"]);
+    assert_eq!(shorter.status.code(), Some(2), "{}", text(&shorter.stderr));
+    metals.verify();
+}
