@@ -1,6 +1,5 @@
 //! `assay sources --tails-checkout`, `assay freeze` and `assay thaw`: an image's checkout.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -13,11 +12,8 @@ use crate::domain::{ArchiveName, Serial, SnapshotName, SuiteName};
 use crate::format::json;
 use crate::site::Site;
 use crate::snapshot::Chain;
-use crate::source::checkout::{Checkout, Frozen, Origin, SerialChange, change_serials, read_serials};
+use crate::source::checkout::{Checkout, Frozen, Origin, SerialChange, Serials, change_serials, read_serials};
 use crate::store::Store;
-
-/// Serials by archive, as Tails exports them.
-type Serials = BTreeMap<ArchiveName, Serial>;
 
 /// `assay sources --tails-checkout`.
 pub(super) fn sources(context: &Context, args: &SourcesArgs, folder: &std::path::Path) -> Result<ExitCode, Failure> {
@@ -32,7 +28,8 @@ pub(super) fn sources(context: &Context, args: &SourcesArgs, folder: &std::path:
     let replayed: Option<Serials> = replayed.transpose()?;
     let mut serials = Serials::new();
     for (archive, frozen) in &checkout.serials {
-        let serial = settle(store.as_ref(), archive, frozen, replayed.as_ref())?;
+        let settled = frozen.settle(archive, replayed.as_ref())?;
+        let serial = settled.map_or_else(|| newest(store.as_ref(), archive), Ok)?;
         serials.insert(archive.clone(), serial);
     }
     if args.print_serials_only {
@@ -57,29 +54,6 @@ pub(super) fn sources(context: &Context, args: &SourcesArgs, folder: &std::path:
         context.output.record(source, &stanza(source))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What a serial file means in this run.
-fn settle(
-    store: &dyn Store,
-    archive: &ArchiveName,
-    frozen: &Frozen,
-    replayed: Option<&Serials>,
-) -> Result<Serial, Failure> {
-    let Some(replayed) = replayed else {
-        return match frozen {
-            Frozen::At(serial) => Ok(serial.clone()),
-            Frozen::Latest => newest(store, archive),
-        };
-    };
-    match (replayed.get(archive), frozen) {
-        (None, _) => Err(UsageError::Argument(format!("`--serials` has no serial for `{archive}`")).into()),
-        (Some(other), Frozen::At(serial)) if other != serial => {
-            let why = format!("`--serials` says {other} for `{archive}`, and its serial file {serial}");
-            Err(UsageError::Argument(why).into())
-        }
-        (Some(serial), _) => Ok(serial.clone()),
-    }
 }
 
 fn newest(store: &dyn Store, archive: &ArchiveName) -> Result<Serial, Failure> {

@@ -91,7 +91,7 @@ impl Tagged {
                 .map(|problem| (problem.code, problem.why))
                 .collect()
         };
-        let mut all = problems(verify(store, &anchors, noon(), &Progress::hidden()).unwrap());
+        let mut all = problems(verify(store, &anchors, noon().plus(120), &Progress::hidden()).unwrap());
         // Nothing was fetched.
         all.retain(|(code, _)| *code != "V-MISSING");
         let proven = problems(verify_against_upstream(store, &anchors, &Progress::hidden()).unwrap());
@@ -143,6 +143,22 @@ fn an_honest_tag_is_proven_by_what_upstream_signed() {
     assert!(record.partial);
     let evidence = &record.suites[0].upstream.as_ref().unwrap().indexes;
     assert_eq!(evidence.len(), 2, "the Packages and the Sources that it was taken from");
+}
+
+/// A mirror that keeps only some packages has such suites in its snapshots: a tag of it has their proof.
+#[test]
+fn a_selection_from_a_selection_is_proven_by_the_same_evidence() {
+    let tagged = Tagged::new(|_, _| ());
+    let mirror = &tagged.mirror;
+    let (store, name) = (mirror.store.as_ref(), "5.15.1".parse().unwrap());
+    let first = TagRecord::load(store, &mirror.name, &name).unwrap();
+    let filtered = mirror.publish(first.suites.clone(), noon().plus(60));
+    let manifest = Manifest::parse(b"alloy 1 amd64\n").unwrap();
+    let selection = select_packages(store, vec![filtered], &manifest).unwrap();
+    let suites = selection.parts[0].stage(store).unwrap();
+    assert_eq!(suites[0].upstream, first.suites[0].upstream);
+    assert_eq!(suites[0].indexes, first.suites[0].indexes);
+    assert_eq!(tagged.problems(), []);
 }
 
 #[test]

@@ -13,4 +13,4 @@ mod serials;
 pub use branches::{BranchSerial, BranchSerials, branch_serials};
 pub use facts::Checkout;
 pub use resolve::{Origin, Resolved, suite_of_branch};
-pub use serials::{Frozen, SerialChange, change_serials, read_serials};
+pub use serials::{Frozen, SerialChange, Serials, change_serials, read_serials};

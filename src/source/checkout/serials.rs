@@ -29,6 +29,39 @@ pub struct SerialChange {
     pub new: Frozen,
 }
 
+/// Serials by archive, as Tails exports them from one build to another.
+pub type Serials = BTreeMap<ArchiveName, Serial>;
+
+impl Frozen {
+    /// The serial that a build takes: that of the build it replays, or its own; none when it is to take
+    /// the newest.
+    ///
+    /// # Errors
+    /// When the replayed build has none for the archive, or another one than the serial file.
+    pub fn settle(&self, archive: &ArchiveName, replayed: Option<&Serials>) -> Result<Option<Serial>, SourceError> {
+        let own = match self {
+            Self::At(serial) => Some(serial),
+            Self::Latest => None,
+        };
+        let Some(replayed) = replayed else {
+            return Ok(own.cloned());
+        };
+        let fix = "give the serials of a build of this very checkout";
+        let Some(theirs) = replayed.get(archive) else {
+            let why = format!("the build that is replayed has no serial of `{archive}`");
+            return Err(SourceError::checkout("replay", &why, fix));
+        };
+        match own {
+            Some(own) if own != theirs => {
+                let why =
+                    format!("the build that is replayed had {theirs} of `{archive}`, and the serial file has {own}");
+                Err(SourceError::checkout("replay", &why, fix))
+            }
+            _ => Ok(Some(theirs.clone())),
+        }
+    }
+}
+
 impl std::fmt::Display for Frozen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
