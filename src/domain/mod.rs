@@ -16,6 +16,6 @@ pub use digest::{Digest, Fingerprint, GitOid, Sha256};
 pub use error::{Coded, DomainError, Kind, escape};
 pub use instant::Timestamp;
 pub use name::{Architecture, ArchiveName, BuilderId, Component, GitRef, PackageName, PolicyName, SuiteName};
-pub use path::{FileName, ObjectName, PoolPath, RelPath};
+pub use path::{FileName, FlatFolder, ObjectName, PoolPath, RelPath};
 pub use snapshot_id::{Serial, SnapshotId, SnapshotName, SnapshotRef, TagName};
 pub use version::Version;

@@ -17,11 +17,31 @@ text_type!(
     RelPath, "index path", path
 );
 text_type!(
+    /// Where a flat repository is below its base: `./`, or a folder with its slash.
+    FlatFolder, "folder of a flat repository", flat_folder
+);
+text_type!(
     /// The name of an object in the store. Longer than any path that it may have to hold.
     ObjectName, "object name", object_name
 );
 
+impl FlatFolder {
+    /// What stands before the names of its files; empty at the base.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        if self.as_str() == "./" { "" } else { self.as_str() }
+    }
+}
+
 impl PoolPath {
+    /// A path as an index has it: flat repositories start theirs with `./`.
+    ///
+    /// # Errors
+    /// When the rest does not follow the grammar.
+    pub fn from_index(text: &str) -> Result<Self, super::DomainError> {
+        Self::new(text.strip_prefix("./").unwrap_or(text))
+    }
+
     /// Debian's own place for a file of source package `source`.
     ///
     /// # Errors
@@ -81,6 +101,14 @@ fn path(text: &str) -> Result<(), &'static str> {
         return Err("it is longer than 600 bytes");
     }
     text.split('/').try_for_each(segment)
+}
+
+fn flat_folder(text: &str) -> Result<(), &'static str> {
+    match text.strip_suffix('/') {
+        Some(".") => Ok(()),
+        Some(folder) => path(folder),
+        None => Err("it does not end with a slash"),
+    }
 }
 
 fn object_name(text: &str) -> Result<(), &'static str> {

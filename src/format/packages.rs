@@ -60,7 +60,10 @@ impl Binary {
         };
         Ok(Self {
             architecture: value(PACKAGES, "Architecture", field("Architecture")?)?,
-            filename: value(PACKAGES, "Filename", field("Filename")?)?,
+            filename: PoolPath::from_index(field("Filename")?).map_err(|source| FormatError::Value {
+                what: format!("{PACKAGES}: Filename"),
+                source,
+            })?,
             digest: Digest {
                 sha256: lower_hex(PACKAGES, "SHA256", field("SHA256")?)?,
                 size: number(PACKAGES, "Size", field("Size")?)?,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Digest, RelPath, Sha256, Timestamp, escape};
+use crate::domain::{Architecture, Component, Digest, RelPath, Sha256, Timestamp, escape};
 
 use super::FormatError;
 use super::checksums::{number, value, words};
@@ -99,6 +99,29 @@ impl Release {
         self.field("Valid-Until")
             .map(|text| date("Valid-Until", text))
             .transpose()
+    }
+
+    /// This Release of a flat repository as that of a suite: what it lists is in one component.
+    #[must_use]
+    pub fn unfolded(mut self, component: &Component, architectures: &[Architecture]) -> Self {
+        let mut entries = BTreeMap::new();
+        for (path, listed) in std::mem::take(&mut self.entries) {
+            let kind = path.as_str().split('.').next().unwrap_or_default();
+            let folders: Vec<String> = match kind {
+                "Packages" => architectures
+                    .iter()
+                    .map(|a| format!("{component}/binary-{a}"))
+                    .collect(),
+                "Sources" => vec![format!("{component}/source")],
+                _ => Vec::new(),
+            };
+            let places = folders
+                .into_iter()
+                .filter_map(|folder| RelPath::new(format!("{folder}/{path}")).ok());
+            entries.extend(places.map(|place| (place, listed.clone())));
+        }
+        self.entries = entries;
+        self
     }
 
     /// The index files that it lists with a SHA-256.

@@ -250,6 +250,7 @@ mod tests {
             upstream: Some(UpstreamRelease {
                 inrelease: Digest::of(b"upstream"),
                 release_gpg: None,
+                flat: false,
                 date: Timestamp::from_unix(1),
                 valid_until: None,
                 signers: Vec::new(),

@@ -111,6 +111,12 @@ impl App {
                 self.object(&key, "text/plain; charset=utf-8", Caching::Check)
             }
             Target::Overlay(digest, path) => self.overlay(&digest, &path),
+            Target::Flat(archive, name, path) => {
+                if let Some(name) = name {
+                    self.meant(&archive, &name)?;
+                }
+                self.flat(&archive, &path)
+            }
             Target::OverlayPool(digest, archive, path) => {
                 if !self.overlays.has(&digest) {
                     return Err(no_overlay());
@@ -227,6 +233,16 @@ impl App {
             pool.ensure(path).map_err(fetch_failed)?;
         }
         self.object(&key, media, Caching::Immutable)
+    }
+
+    /// A file of a flat repository: one that an index names, and nothing else.
+    fn flat(&self, archive: &ArchiveName, path: &PoolPath) -> Result<Found> {
+        let pool = self.archive(archive)?.pool.as_ref();
+        let named = pool.map(|pool| pool.find(path)).transpose().map_err(fetch_failed)?;
+        match named.flatten() {
+            Some(_) => self.pool(archive, path),
+            None => Err(not_found(NO_SNAPSHOT)),
+        }
     }
 
     fn overlay(&self, digest: &crate::domain::Sha256, path: &str) -> Result<Found> {

@@ -15,6 +15,9 @@ pub(super) enum Target {
     SnapshotDists(ArchiveName, SnapshotName, RelPath),
     /// A pool file; with the snapshot that it is asked for under.
     Pool(ArchiveName, Option<SnapshotName>, PoolPath),
+    /// A file that is in no `pool/`; with the snapshot that it is asked for under. Only an index of a
+    /// flat repository can have named it.
+    Flat(ArchiveName, Option<SnapshotName>, PoolPath),
     /// A public document by hash.
     Provenance(ArchiveName, Sha256),
     /// `project/trace/<archive>`.
@@ -31,6 +34,8 @@ pub(super) enum Target {
 /// Why nothing can be there, in one line.
 pub(super) fn route(path: &str, served: &dyn Fn(&ArchiveName) -> bool) -> Result<Target, &'static str> {
     let decoded = decode(path)?;
+    // apt writes the path of an index behind the base as it is, and flat repositories start theirs so.
+    let decoded = decoded.replace("/./", "/");
     let rest = decoded
         .strip_prefix('/')
         .ok_or("the path does not start with a slash")?;
@@ -46,11 +51,14 @@ pub(super) fn route(path: &str, served: &dyn Fn(&ArchiveName) -> bool) -> Result
         return overlay(rest);
     }
     let archive = |name: &str| name.parse().ok().filter(served).ok_or(NO_ARCHIVE);
-    let (second, below) = split(rest)?;
     let Ok(archive) = archive(first) else {
+        let (second, below) = split(rest)?;
         // `/TAG/ARCHIVE/…`, as the tagged snapshots of Tails are laid out. A tag's name is no archive's.
         let tag = first.parse().map_err(|_| NO_ARCHIVE)?;
         return snapshot(archive(second)?, SnapshotName::Tag(tag), below);
+    };
+    let Some((second, below)) = rest.split_once('/') else {
+        return Ok(Target::Flat(archive, None, pool(rest)?));
     };
     match second {
         "dists" => match of_snapshot(below) {
@@ -61,7 +69,11 @@ pub(super) fn route(path: &str, served: &dyn Fn(&ArchiveName) -> bool) -> Result
         "provenance" => Ok(Target::Provenance(archive, digest(below.strip_prefix("sha256/"))?)),
         "project" if below == format!("trace/{archive}") => Ok(Target::Trace(archive)),
         "project" => Err("an archive has only its own trace file"),
-        name => snapshot(archive, name.parse().map_err(|_| NO_SNAPSHOT)?, below),
+        name => match (name.parse().map_err(|_| NO_SNAPSHOT)?, below.split_once('/')) {
+            (name, Some(("dists" | "pool", _))) => snapshot(archive, name, below),
+            (SnapshotName::Tag(_), _) => Ok(Target::Flat(archive, None, pool(rest)?)),
+            (name, _) => Ok(Target::Flat(archive, Some(name), pool(below)?)),
+        },
     }
 }
 
@@ -221,7 +233,6 @@ mod tests {
             "/state/debian/1.json",
             "/debian",
             "/debian/",
-            "/debian/state/1.json",
             "/debian/dists/",
             "/debian/dists/../../state/debian/1.json",
             "/debian/dists/%2e%2e/%2e%2e/state/debian/1.json",
@@ -236,7 +247,6 @@ mod tests {
             "/debian/project/trace/other",
             "/debian/provenance/sha256/abc",
             "/debian/yes/dists/x/InRelease",
-            "/debian/20261122T072000Z/provenance/sha256/x",
             "/env/abc/x",
             "/api/v2/snapshots",
             "/other/dists/trixie/InRelease",
@@ -248,5 +258,27 @@ mod tests {
         ] {
             assert!(route(bad).is_err(), "{bad:?} {:?}", route(bad));
         }
+    }
+
+    #[test]
+    fn other_paths_can_only_be_of_a_flat_repository() {
+        let archive = || "debian".parse().unwrap();
+        let id = || "20261122T072000Z".parse().unwrap();
+        for (path, name, file) in [
+            ("/debian/./x_1.deb", None, "x_1.deb"),
+            ("/debian/amd64/x_1.deb", None, "amd64/x_1.deb"),
+            ("/debian/20261122T072000Z/x_1.deb", Some(id()), "x_1.deb"),
+            ("/debian/20261122T072000Z/./amd64/x_1.deb", Some(id()), "amd64/x_1.deb"),
+            ("/debian/state/1.json", None, "state/1.json"),
+            (
+                "/debian/20261122T072000Z/provenance/sha256/x",
+                Some(id()),
+                "provenance/sha256/x",
+            ),
+        ] {
+            let target = Target::Flat(archive(), name, file.parse().unwrap());
+            assert_eq!(route(path), Ok(target), "{path}");
+        }
+        assert!(route("/debian/./../x").is_err() && route("/debian/x/./.hidden").is_err());
     }
 }

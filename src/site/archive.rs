@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Select;
 
-use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, PolicyName, SuiteName};
+use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, FlatFolder, PolicyName, SuiteName};
 
 /// One archive of the site. The file's name is the archive's.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a site has a few of them")]
 pub enum ArchiveConfig {
     /// Follows an upstream archive.
     Mirror(MirrorArchive),
@@ -121,6 +122,9 @@ pub struct MirrorArchive {
     /// How many of them must have signed.
     #[serde(default = "one")]
     pub threshold: u32,
+    /// Upstream is a flat repository in this folder below `uri`: `./`, or one with its slash. The one
+    /// suite and component that are configured are then names of ours.
+    pub flat: Option<FlatFolder>,
     /// Suites or codenames to follow.
     pub suites: Vec<SuiteName>,
     /// Components to follow.

@@ -246,6 +246,12 @@ impl Site {
                     if mirror.signers.len() < mirror.threshold as usize {
                         return refuse(name, "`threshold` is larger than the number of `signers`".into());
                     }
+                    if mirror.flat.is_some() && (mirror.suites.len() != 1 || mirror.components.len() != 1) {
+                        return refuse(
+                            name,
+                            "a flat repository is one suite with one component: name one of each".into(),
+                        );
+                    }
                     if mirror.suites.is_empty() || mirror.components.is_empty() || mirror.architectures.is_empty() {
                         return refuse(
                             name,

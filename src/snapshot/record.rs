@@ -100,6 +100,9 @@ pub struct UpstreamRelease {
     /// `upstream/Release.gpg`, of an upstream that has no InRelease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_gpg: Option<Digest>,
+    /// Upstream is a flat repository: what is `main/binary-amd64/Packages` here is its `Packages`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flat: bool,
     /// Its `Date`.
     pub date: Timestamp,
     /// Its `Valid-Until`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use super::inspect::{inspect, split};
+use super::inspect::{Inspected, inspect, split};
 use super::pull::{bug, check_room, in_parallel, in_pieces_or_one, is_there, outcome};
 use super::{Body, Expect, Follow, Planned, UpstreamError};
 use crate::domain::{Digest, RelPath, Sha256, SuiteName};
@@ -130,25 +130,22 @@ impl Fetch<'_> {
         let key = self.key(index.suite, &index.file.path, digest);
         if is_there(self.store, &key, &digest)? {
             if !self.was_checked(index) {
-                inspect(index.suite, index.file, self.store.open(&key)?)?;
+                inspect(&self.inspected(index), self.store.open(&key)?)?;
             }
             bar.advance(digest.size);
             return Ok(());
         }
         let path = &index.file.path;
         if index.by_hash {
-            let by_hash = format!(
-                "dists/{}/{}by-hash/SHA256/{}",
-                index.suite,
-                path.folder(),
-                digest.sha256
-            );
+            let name = format!("by-hash/SHA256/{}", digest.sha256);
+            let by_hash = self.follow.location(index.suite, path.folder(), &name);
             match self.fetch(&by_hash, index, &key, bar) {
                 Err(UpstreamError::NotFound { .. }) => {}
                 done => return done,
             }
         }
-        self.fetch(&format!("dists/{}/{path}", index.suite), index, &key, bar)
+        let plain = self.follow.location(index.suite, path.folder(), path.file_name());
+        self.fetch(&plain, index, &key, bar)
     }
 
     fn key(&self, suite: &SuiteName, path: &RelPath, digest: Digest) -> Key {
@@ -158,6 +155,14 @@ impl Fetch<'_> {
             kept: true,
         };
         index_key(self.follow.archive, suite, &index)
+    }
+
+    fn inspected<'b>(&self, index: &'b Wanted<'_>) -> Inspected<'b> {
+        Inspected {
+            suite: index.suite,
+            file: index.file,
+            flat: self.follow.config.flat.is_some(),
+        }
     }
 
     /// Whether the newest snapshot has it: then it passed every check before.
@@ -182,7 +187,7 @@ impl Fetch<'_> {
             bar,
         });
         let (stored, inspected) = std::thread::scope(|scope| {
-            let inspector = scope.spawn(|| inspect(index.suite, index.file, follower));
+            let inspector = scope.spawn(|| inspect(&self.inspected(index), follower));
             let mut stored = self.store.put_stream(key, &digest, &mut tee);
             if stored.is_ok() {
                 // Another run may have been faster, and the store did not read to the end.
@@ -219,7 +224,7 @@ impl Fetch<'_> {
         if let Some(there) = self.store.head(&key)? {
             return Ok(of_size(there.size));
         }
-        let name = format!("dists/{}/{path}", image.suite);
+        let name = self.follow.location(image.suite, path.folder(), path.file_name());
         in_pieces_or_one(self.follow.client, &name, Expect::AtMost(LARGEST_IMAGE), |body| {
             let size = body.size().ok_or_else(|| UpstreamError::Transport {
                 url: body.url().to_owned(),

@@ -85,6 +85,15 @@ impl Follow<'_> {
         heads
     }
 
+    /// Where upstream has a file of a suite, below its base: `folder` is empty, or ends with a slash. A
+    /// flat repository has no folders.
+    pub(super) fn location(&self, suite: &SuiteName, folder: &str, name: &str) -> String {
+        match &self.config.flat {
+            Some(flat) => format!("{}{name}", flat.prefix()),
+            None => format!("dists/{suite}/{folder}{name}"),
+        }
+    }
+
     pub(super) fn before(&self, suite: &SuiteName) -> Option<&SuiteState> {
         self.previous?.suites.iter().find(|state| state.suite == *suite)
     }

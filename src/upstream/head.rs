@@ -44,7 +44,10 @@ impl Head {
             requirement,
         };
         let Text { files, text, signers } = asking.signed()?;
-        let release = Release::parse(&text).map_err(in_release(suite))?;
+        let mut release = Release::parse(&text).map_err(in_release(suite))?;
+        if let (Some(_), Some(component)) = (&follow.config.flat, follow.config.components.first()) {
+            release = release.unfolded(component, &follow.config.architectures);
+        }
         let mut digests = files.iter().map(|bytes| Digest::of(bytes));
         let signed = Signed {
             suite,
@@ -119,7 +122,7 @@ impl Asking<'_> {
     }
 
     fn get(&self, name: &str, limit: u64) -> Result<Vec<u8>, UpstreamError> {
-        let path = format!("dists/{}/{name}", self.suite);
+        let path = self.follow.location(self.suite, "", name);
         self.follow.client.get(&path, Expect::AtMost(limit))
     }
 

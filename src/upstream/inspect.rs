@@ -16,10 +16,19 @@ const LARGEST: u64 = 4 << 30;
 /// Chunks between the one who fetches and the one who checks.
 const AHEAD: usize = 16;
 
+/// What is inspected.
+pub(super) struct Inspected<'a> {
+    pub(super) suite: &'a SuiteName,
+    pub(super) file: &'a Planned,
+    /// Of a flat repository, whose files are in no `pool/`.
+    pub(super) flat: bool,
+}
+
 /// Reads an index to its end, and checks it.
-pub(super) fn inspect(suite: &SuiteName, file: &Planned, bytes: impl Read + Send) -> Result<(), UpstreamError> {
+pub(super) fn inspect(what: &Inspected<'_>, bytes: impl Read + Send) -> Result<(), UpstreamError> {
+    let Inspected { suite, file, flat } = *what;
     let mut hashing = Hashing::new(bytes, file);
-    let mut paths = PathCheck::of(suite, &file.path);
+    let mut paths = PathCheck::of(suite, &file.path, flat);
     let compression = Compression::of_name(file.path.file_name());
     // bzip2 is not looked into: what it holds is in another form, too.
     let read = !file.path.as_str().ends_with(".bz2");
@@ -222,7 +231,12 @@ mod tests {
     }
 
     fn verdict(file: &Planned, bytes: &[u8]) -> Result<(), &'static str> {
-        inspect(&"trixie".parse().unwrap(), file, bytes).map_err(|error| error.code())
+        let what = Inspected {
+            suite: &"trixie".parse().unwrap(),
+            file,
+            flat: false,
+        };
+        inspect(&what, bytes).map_err(|error| error.code())
     }
 
     #[test]

@@ -45,16 +45,20 @@ pub(super) fn judge(
     signed: &Signed<'_>,
     now: Timestamp,
 ) -> Result<(SuiteState, Plan), UpstreamError> {
-    let upstream = freshness(previous, signed, now, what.client.base_uri())?;
+    let mut upstream = freshness(previous, signed, now, what.client.base_uri())?;
+    upstream.flat = what.config.flat.is_some();
     identity(what, previous, signed)?;
-    let listed = listed_architectures(what, signed)?;
-    components(what, signed)?;
-    let architectures = architectures(&what.config.architectures, &listed);
+    let architectures = if what.config.flat.is_some() {
+        what.config.architectures.clone()
+    } else {
+        components(what, signed)?;
+        architectures(&what.config.architectures, &listed_architectures(what, signed)?)
+    };
     let wanted = Wanted {
         components: &what.config.components,
         architectures: &architectures,
         languages: &what.config.languages,
-        sources: what.config.sources,
+        sources: what.config.sources && (what.config.flat.is_none() || has_sources(signed.release)),
         indexes: &what.config.indexes,
     };
     let plan = plan(signed.release.entries(), wanted);
@@ -63,13 +67,19 @@ pub(super) fn judge(
         suite: signed.suite.clone(),
         // Not ours to say: the snapshot gives it.
         date: now,
-        fields: fields(signed.release),
+        fields: fields(what, signed),
         architectures,
         components: what.config.components.clone(),
         indexes: plan.files.iter().map(super::Planned::index).collect(),
         upstream: Some(upstream),
     };
     Ok((state, plan))
+}
+
+/// Few flat repositories have sources, and one that has none is no less whole.
+fn has_sources(release: &Release) -> bool {
+    let mut paths = release.entries().keys();
+    paths.any(|path| path.folder().ends_with("/source/"))
 }
 
 fn freshness(
@@ -108,6 +118,7 @@ fn freshness(
     Ok(UpstreamRelease {
         inrelease: signed.inrelease,
         release_gpg: signed.release_gpg,
+        flat: false,
         date,
         valid_until,
         signers: signed.signers.clone(),
@@ -136,13 +147,17 @@ fn is_another(previous: Option<&SuiteState>, accepted: &UpstreamRelease, signed:
 fn identity(what: &Follow<'_>, previous: Option<&SuiteState>, signed: &Signed<'_>) -> Result<(), UpstreamError> {
     let must = |field, expected: &str| {
         let found = signed.release.field(field);
-        if found == Some(expected) {
+        if found.unwrap_or_default() == expected {
             return Ok(());
         }
         Err(mismatch(signed.suite, field, found, expected))
     };
     must("Origin", &what.config.origin)?;
     must("Label", &what.config.label)?;
+    if what.config.flat.is_some() {
+        // Its suite is a name of ours.
+        return Ok(());
+    }
     // As apt: `tin/updates` may call itself `tin`.
     let suite = signed.suite.as_str();
     let parent = suite.rsplit_once('/').map(|(parent, _)| parent);
@@ -226,8 +241,17 @@ fn check_plan(suite: &SuiteName, plan: &Plan) -> Result<(), UpstreamError> {
     Ok(())
 }
 
-fn fields(release: &Release) -> Vec<(String, String)> {
-    let value = |name: &str| release.field(name).map(|value| (name.to_owned(), value.to_owned()));
+fn fields(what: &Follow<'_>, signed: &Signed<'_>) -> Vec<(String, String)> {
+    let flat = what.config.flat.is_some();
+    let value = |name: &str| match name {
+        // apt compares it with what it asked for.
+        "Codename" if flat => Some((name.to_owned(), signed.suite.to_string())),
+        "Suite" if flat => None,
+        _ => {
+            let value = signed.release.field(name).filter(|value| !value.is_empty());
+            value.map(|value| (name.to_owned(), value.to_owned()))
+        }
+    };
     FIELDS.into_iter().filter_map(value).collect()
 }
 

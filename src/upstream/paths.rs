@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use super::UpstreamError;
-use crate::domain::{FileName, PoolPath, RelPath, SuiteName, escape};
+use crate::domain::{FileName, PoolPath, RelPath, SnapshotName, SuiteName, escape};
 
 /// The most bytes of a line that is looked at. A path has 600.
 const LONGEST: usize = 1000;
@@ -15,6 +15,7 @@ const LONGEST: usize = 1000;
 pub(super) struct PathCheck<'a> {
     suite: &'a SuiteName,
     index: &'a RelPath,
+    flat: bool,
     /// The line so far, when it may be one that matters.
     line: Vec<u8>,
     skipping: bool,
@@ -27,12 +28,13 @@ pub(super) struct PathCheck<'a> {
 
 impl<'a> PathCheck<'a> {
     /// For an index; none for one that names no files.
-    pub(super) fn of(suite: &'a SuiteName, index: &'a RelPath) -> Option<Self> {
+    pub(super) fn of(suite: &'a SuiteName, index: &'a RelPath, flat: bool) -> Option<Self> {
         let name = index.file_name();
         let plain = name.split_once('.').map_or(name, |(plain, _)| plain);
         matches!(plain, "Packages" | "Sources").then(|| Self {
             suite,
             index,
+            flat,
             line: Vec::new(),
             skipping: false,
             package: String::new(),
@@ -78,10 +80,28 @@ impl<'a> PathCheck<'a> {
         let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
         match name.as_str() {
             "package" => value.clone_into(&mut self.package),
-            "filename" | "directory" if !is_in_pool(value) => self.refuse(value),
+            "filename" | "directory" if !self.is_right(value) => self.refuse(value),
             "files" | "checksums-sha1" | "checksums-sha256" | "checksums-sha512" => self.in_files = true,
             _ => {}
         }
+    }
+
+    /// Whether a file may be there: in the pool, or, of a flat repository, anywhere but where the archive
+    /// and its server have other things.
+    fn is_right(&self, path: &str) -> bool {
+        if !self.flat {
+            return path.starts_with("pool/") && PoolPath::new(path).is_ok();
+        }
+        let Ok(path) = PoolPath::from_index(path) else {
+            return false;
+        };
+        let first = path.as_str().split('/').next().unwrap_or_default();
+        let taken = ["dists", "provenance", "project"].contains(&first);
+        let snapshot = matches!(
+            first.parse(),
+            Ok(SnapshotName::At(_) | SnapshotName::Serial(_) | SnapshotName::Latest)
+        );
+        !taken && !snapshot
     }
 
     fn refuse(&mut self, path: &str) {
@@ -123,10 +143,6 @@ impl<'a> PathCheck<'a> {
     }
 }
 
-fn is_in_pool(path: &str) -> bool {
-    path.starts_with("pool/") && PoolPath::new(path).is_ok()
-}
-
 impl Write for PathCheck<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
@@ -151,7 +167,7 @@ mod tests {
 
     fn refused(index: &str, text: &str, at_once: usize) -> Option<String> {
         let (suite, index) = ("tin".parse().unwrap(), index.parse().unwrap());
-        let mut check = PathCheck::of(&suite, &index)?;
+        let mut check = PathCheck::of(&suite, &index, false)?;
         for part in text.as_bytes().chunks(at_once) {
             check.write_all(part).unwrap();
         }

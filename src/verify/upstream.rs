@@ -95,7 +95,12 @@ fn check_listed(
     let at = |error| Problem::new(Problem::UPSTREAM, &state.suite, error);
     let release = Release::parse(&verified.text).map_err(at)?;
     let listed = |index: &IndexFile| {
-        let found = release.entries().get(&index.path);
+        // A flat repository has its indexes in no folder.
+        let place = match upstream.flat {
+            true => RelPath::new(index.path.file_name()).ok(),
+            false => Some(index.path.clone()),
+        };
+        let found = place.and_then(|place| release.entries().get(&place));
         found.is_some_and(|found| found.digest == index.digest)
     };
     let ours = state.indexes.iter().filter(|index| !is_selected(upstream, index));

@@ -127,3 +127,17 @@ fn a_key_file_with_another_key_is_refused() {
     let anchors = Anchors::from_site(&site).unwrap();
     assert_eq!(anchors.gate.fingerprint(), site.config().gate);
 }
+
+#[test]
+fn a_flat_repository_is_one_suite_with_one_component() {
+    let flat = |folder: &str| format!("flat = \"{folder}\"\nuri = \"http://upstream.example/\"\n{MIRROR}");
+    assert!(site_with("repos/debian.toml", |_| flat("./")).is_ok());
+    assert!(site_with("repos/debian.toml", |_| flat("deb/x/")).is_ok());
+    for bad in ["", "/", "deb", "../", "deb/../x/", ".//"] {
+        let error = site_with("repos/debian.toml", |_| flat(bad)).unwrap_err();
+        assert_eq!(error.code(), "E-SITE-002", "{bad}: {error}");
+    }
+    let two = flat("./").replace("components = [\"main\"]", "components = [\"main\", \"contrib\"]");
+    let error = site_with("repos/debian.toml", |_| two.clone()).unwrap_err();
+    assert_eq!(error.code(), "E-SITE-006");
+}

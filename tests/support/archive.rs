@@ -258,6 +258,7 @@ impl Mirror {
             keyring: "unused".into(),
             signers: vec![upstream.fingerprint().clone()],
             threshold: 1,
+            flat: None,
             suites: vec!["tin".parse().unwrap()],
             components: vec!["main".parse().unwrap()],
             architectures: vec!["amd64".parse().unwrap()],

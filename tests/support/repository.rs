@@ -72,6 +72,7 @@ impl Repository {
         let upstream = UpstreamRelease {
             inrelease: Digest::of(inrelease.as_bytes()),
             release_gpg: None,
+            flat: false,
             date: now(),
             valid_until: None,
             signers: vec![Fingerprint::new("4D64FEC119C2029067D6E791F8D2585B8783D481").unwrap()],

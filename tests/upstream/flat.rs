@@ -1,0 +1,126 @@
+//! Flat repositories: mirrored as a suite with one component, whose indexes are upstream's bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay::domain::{Coded as _, Digest, Timestamp};
+use assay::format::compress::{Compression, compress};
+use assay::host::Clock;
+use assay::serve::{Overlays, ServeConfig, ServedArchive, Server};
+use assay::trust::ArchiveKey;
+use assay::upstream::Followed;
+
+use super::indexes::problems;
+use crate::support::apt::{Apt, source};
+use crate::support::archive::{Mirror, key};
+use crate::support::http::{Upstream, get};
+
+fn ago(hours: i64) -> Timestamp {
+    Clock::System.now().plus(-3600 * hours)
+}
+
+/// What `dpkg-scanpackages` and `apt-ftparchive release` make of a folder with one package.
+fn flat(folder: &str, filename: &str, key: &ArchiveKey) -> BTreeMap<String, Vec<u8>> {
+    let deb = Digest::of(b"alloy 1");
+    let packages = format!(
+        "Package: alloy\nVersion: 1\nArchitecture: amd64\nMaintainer: T <t@example.org>\nFilename: {filename}\n\
+         Size: {}\nSHA256: {}\nDescription: test\n\n",
+        deb.size, deb.sha256
+    );
+    let plain = packages.into_bytes();
+    let packed = compress(Compression::Gzip, &plain).unwrap();
+    let mut text = format!(
+        "Origin: Foundry\nLabel: Foundry\nDate: {}\nSHA256:\n",
+        ago(3).release_date()
+    );
+    for (name, bytes) in [("Packages", &plain), ("Packages.gz", &packed)] {
+        text.push_str(&format!(" {} {} {name}\n", Digest::of(bytes).sha256, bytes.len()));
+    }
+    let path = filename.strip_prefix("./").unwrap_or(filename);
+    BTreeMap::from([
+        (
+            format!("{folder}InRelease"),
+            key.clearsign(text.as_bytes(), ago(3)).unwrap(),
+        ),
+        (format!("{folder}Packages.gz"), packed),
+        (path.to_owned(), b"alloy 1".to_vec()),
+    ])
+}
+
+#[test]
+fn a_flat_repository_becomes_a_suite_that_real_apt_reads_and_upstream_proves() {
+    for (folder, prefix, filename) in [
+        ("./", "", "./alloy_1_amd64.deb"),
+        ("deb/", "deb/", "deb/amd64/alloy_1_amd64.deb"),
+    ] {
+        let signer = key("upstream");
+        let upstream = Upstream::start();
+        let files = flat(prefix, filename, &signer);
+        upstream.set(files.clone());
+        let mut mirror = Mirror::of(&signer);
+        mirror.config.flat = Some(folder.parse().unwrap());
+        let record = mirror.accept(&upstream.url(), ago(2));
+        let indexes: Vec<&str> = record.suites[0]
+            .indexes
+            .iter()
+            .map(|index| index.path.as_str())
+            .collect();
+        assert_eq!(indexes, ["main/binary-amd64/Packages", "main/binary-amd64/Packages.gz"]);
+        let ours = &mirror.visible()["foundry/dists/tin/main/binary-amd64/Packages.gz"];
+        assert_eq!(ours, &files[&format!("{prefix}Packages.gz")]);
+        assert_eq!(mirror.follow(&upstream.url(), ago(1)).unwrap(), Followed::Unchanged);
+        assert_eq!(problems(&mirror, &signer), []);
+
+        let running = Server::start(ServeConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            store: Arc::clone(&mirror.store),
+            archives: vec![ServedArchive {
+                name: mirror.name.clone(),
+                upstream: Some(upstream.url()),
+            }],
+            overlays: Overlays::default(),
+            now: ago(1),
+        })
+        .unwrap();
+        let certificate = tempfile::NamedTempFile::with_suffix(".asc").unwrap();
+        std::fs::write(certificate.path(), mirror.ours.certificate_armored().unwrap()).unwrap();
+        let base = format!("{}/foundry", running.url());
+        for (uri, suite) in [
+            (base.clone(), "tin".to_owned()),
+            (base.clone(), format!("tin/{}", record.serial)),
+            (format!("{base}/{}", record.id), "tin".to_owned()),
+        ] {
+            let apt = Apt::new(&source(&uri, &suite, certificate.path()));
+            apt.update();
+            let said = apt.get(&["download", "alloy"]);
+            assert!(said.ok, "{uri} {suite}: {}", said.text);
+            assert_eq!(
+                std::fs::read(apt.folder().join("alloy_1_amd64.deb")).unwrap(),
+                b"alloy 1"
+            );
+        }
+        assert_eq!(problems(&mirror, &signer), []);
+        for other in ["/foundry/other.deb", "/foundry/state/1.json", "/foundry/InRelease"] {
+            assert_eq!(get(running.address(), other).status, 404, "{other}");
+        }
+    }
+}
+
+#[test]
+fn a_flat_repository_cannot_put_files_where_other_things_are() {
+    for filename in [
+        "dists/tin/InRelease",
+        "./provenance/x",
+        "../x",
+        "2026112201/x.deb",
+        "20261122T000000Z/x.deb",
+    ] {
+        let signer = key("upstream");
+        let upstream = Upstream::start();
+        upstream.set(flat("", filename, &signer));
+        let mut mirror = Mirror::of(&signer);
+        mirror.config.flat = Some("./".parse().unwrap());
+        let error = mirror.follow(&upstream.url(), ago(2)).unwrap_err();
+        assert_eq!(error.code(), "E-UP-025", "{filename}: {error}");
+    }
+}
