@@ -1,6 +1,8 @@
 //! Tests of `collect`: what goes, what stays, and that nothing else ever happens.
 
+mod custom;
 mod faults;
 mod killed;
+mod many;
 mod program;
 mod working;

@@ -156,6 +156,17 @@ fn listings_are_sorted_and_bounded_by_a_folder(store: &dyn Store) {
     for bad in ["..", "/", "a/", "/a", "a/../b"] {
         assert!(store.list(bad).is_err(), "{bad}");
     }
+    for prefix in ["", "a", "nothing/here"] {
+        let mut visited = Vec::new();
+        store.visit(prefix, &mut |meta| visited.push(meta)).unwrap();
+        visited.sort_by(|x, y| x.key.cmp(&y.key));
+        assert_eq!(visited, store.list(prefix).unwrap());
+    }
+    // Only what is empty is pruned.
+    store.delete(&key("a/b.c/d")).unwrap();
+    store.prune("a").unwrap();
+    store.prune("nothing/here").unwrap();
+    assert_eq!(names(""), ["a-b/x", "a/b", "a0", "ab/c", "b"]);
 }
 
 fn streams_are_checked_before_anything_appears(store: &dyn Store) {

@@ -78,6 +78,11 @@ impl Mirrored {
         self.folder.path().to_owned()
     }
 
+    /// Stays when the test has ended.
+    pub(crate) fn leave(self) -> PathBuf {
+        self.folder.keep()
+    }
+
     /// The program with these arguments, on a machine whose clock says `at`.
     pub(crate) fn command(&self, at: Timestamp, args: &[&str]) -> Command {
         let mut command = Command::new(ASSAY);

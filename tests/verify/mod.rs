@@ -30,7 +30,7 @@ pub(crate) struct Published {
 }
 
 impl Published {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let site = Site::new();
         let built = site.build("1.0", "first");
         let policy = built.scenario.policy.clone();
@@ -58,7 +58,7 @@ impl Published {
     }
 
     /// The report on a store, without what the fixture's unpublished mirror gives.
-    fn report(&self, store: &Path, gate: Ed25519Public, policy: &Policy) -> Report {
+    pub(crate) fn report(&self, store: &Path, gate: Ed25519Public, policy: &Policy) -> Report {
         let store = LocalStore::open(store).unwrap();
         let anchors = self.anchors(gate, policy);
         let mut report = verify(&store, &anchors, now(), &Progress::hidden()).unwrap();
@@ -66,7 +66,7 @@ impl Published {
         report
     }
 
-    fn problems(&self, store: &Path) -> Vec<(String, &'static str)> {
+    pub(crate) fn problems(&self, store: &Path) -> Vec<(String, &'static str)> {
         let report = self.report(store, self.site.gate_key.public(), &self.policy);
         report
             .problems
@@ -75,7 +75,7 @@ impl Published {
             .collect()
     }
 
-    fn store(&self) -> std::path::PathBuf {
+    pub(crate) fn store(&self) -> std::path::PathBuf {
         self.site.folder.path().join("store")
     }
 }
