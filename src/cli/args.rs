@@ -51,6 +51,7 @@ pub(super) enum Verb {
     Thaw(FreezeArgs),
     Why(WhyArgs),
     Verify(VerifyArgs),
+    Fsck(FsckArgs),
     Gc(GcArgs),
     Status(StatusArgs),
     Serve(ServeArgs),
@@ -478,6 +479,18 @@ pub(super) struct VerifyArgs {
 pub(super) enum Against {
     /// That of the archives that the mirrors follow
     Upstream,
+}
+
+/// Look for damage: hash every object again, on all processors
+///
+/// Names each object that is damaged or missing, once, with its other names; exit 3 when there is one.
+/// What is whole but not proven, too old, or not needed is no damage: `assay verify` and `assay gc` see to that.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay fsck\n  assay fsck debian --json")]
+pub(super) struct FsckArgs {
+    /// The archives [default: all]
+    #[arg(value_name = "ARCHIVE")]
+    pub(super) archives: Vec<ArchiveName>,
 }
 
 /// Remove what nobody needs: expired and dropped snapshots, then the files that only they had

@@ -13,6 +13,7 @@ mod checkout;
 mod declare;
 mod diff;
 mod env;
+mod fsck;
 mod gc;
 mod generate;
 mod init;
@@ -82,6 +83,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Thaw(args) => checkout::thaw(&context, &args),
         Verb::Why(args) => why::run(&context, &args),
         Verb::Verify(args) => verify::run(&context, &args),
+        Verb::Fsck(args) => fsck::run(&context, &args),
         Verb::Gc(args) => gc::run(&context, &args),
         Verb::Status(args) => status::run(&context, &args),
         Verb::Serve(args) => serve::run(&context, &args),

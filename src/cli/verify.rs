@@ -25,15 +25,7 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     if args.git {
         report.problems.extend(sources(context, &site)?);
     }
-    for problem in &report.problems {
-        let mut text = format!("{} {}: {}", problem.code, problem.object, problem.why);
-        if !problem.also.is_empty() {
-            text.push_str(&format!(" (the same object as {})", problem.also.join(", ")));
-        }
-        if !context.output.json {
-            context.output.record(problem, &text)?;
-        }
-    }
+    problems(context, &report.problems)?;
     let text = format!(
         "{}: {} snapshots, {} tags, {} partial suites, {} signed Release files, {} packages and sources, {} objects, {} bytes",
         if report.problems.is_empty() {
@@ -56,6 +48,18 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         Kind::Verification.exit_code()
     };
     Ok(ExitCode::from(code))
+}
+
+/// One line for each problem; as JSON they are part of the report.
+pub(super) fn problems(context: &Context, problems: &[Problem]) -> Result<(), Failure> {
+    for problem in problems.iter().filter(|_| !context.output.json) {
+        let mut text = format!("{} {}: {}", problem.code, problem.object, problem.why);
+        if !problem.also.is_empty() {
+            text.push_str(&format!(" (the same object as {})", problem.also.join(", ")));
+        }
+        context.output.record(problem, &text)?;
+    }
+    Ok(())
 }
 
 /// Derives every declared source from its Git repository again.

@@ -6,6 +6,8 @@
 //! indexes that named them are still there; then the trees, names at the head that are out of date, and
 //! objects by hash.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::CollectError;
@@ -16,7 +18,7 @@ use crate::domain::{ArchiveName, RelPath, Sha256};
 use crate::host::Progress;
 use crate::publish::{PublishError, ReleaseSigner, commit};
 use crate::site::Keep;
-use crate::snapshot::{Committed, Made, Pins, Says};
+use crate::snapshot::{Committed, EditionName, Made, Pins, Says};
 use crate::store::{Key, Meta, Store};
 
 /// How often a collection starts over because somebody said something about editions meanwhile.
@@ -35,7 +37,7 @@ pub struct Collection<'a> {
     /// Who needs which snapshots.
     pub pins: &'a Pins,
     /// Outputs that wait for a decision, by hash: none when that is not known.
-    pub waiting: Option<std::collections::BTreeSet<Sha256>>,
+    pub waiting: Option<BTreeSet<Sha256>>,
     /// Held files go when they are older than this many days and wait for nothing.
     pub held_days: u32,
     /// How the mark comes about, and when all this happens.
@@ -181,15 +183,13 @@ fn judged(what: &Collection<'_>, take: &mut dyn FnMut(Finding)) -> Result<(Stand
 }
 
 fn tell_editions(what: &Collection<'_>, standing: &Standing, scan: &Scan, tell: &mut dyn FnMut(Finding)) {
-    let amount_of = |wanted: &crate::snapshot::EditionName| {
-        let mut all = Amount::default();
-        let of_this = scan.trees.iter().filter(|((name, _), _)| name == wanted);
-        for (_, amount) in of_this {
-            all.objects = all.objects.saturating_add(amount.objects);
-            all.bytes = all.bytes.saturating_add(amount.bytes);
-        }
-        all
-    };
+    let mut amounts: BTreeMap<&EditionName, Amount> = BTreeMap::new();
+    for ((name, _), amount) in &scan.trees {
+        let all = amounts.entry(name).or_default();
+        all.objects = all.objects.saturating_add(amount.objects);
+        all.bytes = all.bytes.saturating_add(amount.bytes);
+    }
+    let amount_of = |name| amounts.get(name).copied().unwrap_or_default();
     for (name, why) in &standing.going {
         tell(Finding::goes(what, "edition", name.as_str(), why, amount_of(name)));
     }

@@ -1,10 +1,10 @@
 //! What is in the store of an archive, and what of it nothing needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::standing::{Keys, SIGNED, Standing};
 use super::{CollectError, Collection};
-use crate::domain::{Serial, SuiteName, TagName};
+use crate::domain::SuiteName;
 use crate::format::packages::pool_files;
 use crate::snapshot::{EditionName, each_chunk};
 use crate::store::{Key, Meta};
@@ -44,10 +44,13 @@ pub(super) struct Scan {
     pub(super) pool: Vec<PoolFile>,
 }
 
+/// Editions by the names of their trees, and whether each goes.
+type Names<'a> = HashMap<&'a str, (&'a EditionName, bool)>;
+
 /// Where an object below `dists/` is.
 enum Place<'a> {
-    /// In the tree of an edition; its path there.
-    Tree(EditionName, &'a str),
+    /// In the tree of an edition; whether that goes, and the path there.
+    Tree(&'a EditionName, bool, &'a str),
     /// An object by hash.
     Object,
     /// A name at the head.
@@ -61,12 +64,16 @@ impl Scan {
         // head it stays as long as that.
         let mut pinned = Keys::default();
         let prefix = format!("{}/", what.archive);
+        let kept = standing.kept.iter().map(|name| (name.as_str(), (name, false)));
+        let going = standing.going.keys().chain(&standing.gone);
+        let doomed = going.map(|name| (name.as_str(), (name, true)));
+        let names: Names<'_> = kept.chain(doomed).collect();
         what.store.visit(what.archive.as_str(), &mut |meta| {
             let Some(path) = meta.key.as_str().strip_prefix(&prefix) else {
                 return;
             };
             match path.split_once('/') {
-                Some(("dists", below)) => scan.dists(what, standing, &mut pinned, below, &meta),
+                Some(("dists", below)) => scan.dists(what, standing, &names, &mut pinned, below, &meta),
                 Some(("provenance" | "project", _)) => {}
                 _ => scan.pool.push(PoolFile {
                     key: meta.key.clone(),
@@ -84,9 +91,17 @@ impl Scan {
         Ok(scan)
     }
 
-    fn dists(&mut self, what: &Collection<'_>, standing: &Standing, pinned: &mut Keys, below: &str, meta: &Meta) {
+    fn dists(
+        &mut self,
+        what: &Collection<'_>,
+        standing: &Standing,
+        names: &Names<'_>,
+        pinned: &mut Keys,
+        below: &str,
+        meta: &Meta,
+    ) {
         // The longest that fits: `tin/updates` is no part of `tin`.
-        let suites = standing.suites.iter().rev();
+        let suites = standing.suites.iter();
         let fits = |suite: &&SuiteName| {
             below
                 .strip_prefix(suite.as_str())
@@ -96,14 +111,14 @@ impl Scan {
             return;
         };
         let path = below.get(suite.as_str().len() + 1..).unwrap_or_default();
-        match place(standing, path) {
-            Place::Tree(name, path) if standing.is_doomed(&name) => {
+        match place(names, path) {
+            Place::Tree(name, true, path) => {
                 // On a disk all but the signed files are links to objects by hash.
                 let own = what.copies || SIGNED.contains(&path) || path.starts_with("by-hash/");
-                let amount = self.trees.entry((name, suite.clone())).or_default();
+                let amount = self.trees.entry((name.clone(), suite.clone())).or_default();
                 amount.add(if own { meta.size } else { 0 });
             }
-            Place::Tree(_, path) => {
+            Place::Tree(_, false, path) => {
                 if let Some(hex) = path.strip_prefix("by-hash/SHA256/") {
                     pinned.add(&pin(suite, hex));
                 }
@@ -154,14 +169,11 @@ impl Scan {
     }
 }
 
-fn place<'a>(standing: &Standing, path: &'a str) -> Place<'a> {
-    if let Some((first, rest)) = path.split_once('/') {
-        let serial = Serial::new(first).map(EditionName::Serial);
-        let tag = || TagName::new(first).map(EditionName::Tag);
-        let known = |name: &EditionName| standing.kept.contains(name) || standing.is_doomed(name);
-        if let Some(name) = serial.or_else(|_| tag()).ok().filter(known) {
-            return Place::Tree(name, rest);
-        }
+fn place<'a>(names: &'a Names<'_>, path: &'a str) -> Place<'a> {
+    if let Some((first, rest)) = path.split_once('/')
+        && let Some((name, doomed)) = names.get(first)
+    {
+        return Place::Tree(name, *doomed, rest);
     }
     match path.rsplit_once('/') {
         Some((folder, _)) if folder == "by-hash/SHA256" || folder.ends_with("/by-hash/SHA256") => Place::Object,

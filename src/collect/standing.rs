@@ -171,9 +171,4 @@ impl Standing {
             signed.for_each(|path| add(&path));
         }
     }
-
-    /// Whether what an edition consists of goes.
-    pub(super) fn is_doomed(&self, name: &EditionName) -> bool {
-        self.going.contains_key(name) || self.gone.contains(name)
-    }
 }

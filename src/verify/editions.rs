@@ -1,6 +1,6 @@
 //! Everything that an archive has under a name: records, renewals and tags, as they are vouched for.
 
-use super::{Anchor, AnchorKind, Anchors, Problem, Report};
+use super::{Anchor, Anchors, Problem, Report};
 use crate::domain::ArchiveName;
 use crate::publish::{PublishError, check_vouched};
 use crate::snapshot::{Chain, Edition, Entry, Marks, Renewal, SnapshotError, TagRecord};
@@ -51,17 +51,15 @@ fn marks(store: &dyn Store, anchor: &Anchor, report: &mut Report) -> Result<Mark
     }
 }
 
-/// The chains of all mirrors, whose entries nobody vouches for: upstream's own signature has to prove
-/// what they say.
-pub(super) fn unvouched_mirrors<'a>(
+/// The histories of some archives, whose entries nobody vouches for: something else has to prove what
+/// they say, or nothing is believed.
+pub(super) fn unvouched<'a>(
     store: &dyn Store,
-    anchors: &'a Anchors,
+    anchors: impl Iterator<Item = &'a Anchor>,
     report: &mut Report,
 ) -> Vec<(&'a Anchor, History)> {
-    let mirrors = anchors.archives.iter();
-    let mirrors = mirrors.filter(|anchor| matches!(anchor.kind, AnchorKind::Mirror { .. }));
     let mut histories = Vec::new();
-    for anchor in mirrors {
+    for anchor in anchors {
         let read = Chain::load(store, &anchor.name).and_then(|chain| {
             for record in chain.records(store) {
                 record?;

@@ -15,12 +15,12 @@ use crate::store::{Key, Meta, Store};
 /// nothing names.
 pub(super) fn check(
     store: &dyn Store,
+    listing: &[Meta],
     anchors: &Anchors,
     histories: &[(&Anchor, History)],
     progress: &Progress,
     report: &mut Report,
 ) -> Result<Damaged, VerifyError> {
-    let listing = store.list("")?;
     let mut expected: BTreeMap<String, Expected> = BTreeMap::new();
     let mut required: BTreeSet<String> = BTreeSet::new();
     let mut places: BTreeSet<String> = BTreeSet::new();
@@ -35,28 +35,28 @@ pub(super) fn check(
     for (anchor, history) in histories {
         expect_indexes(store, history, &mut expected, &mut required);
         places.extend(signed_places(store, history));
-        let pool = expect_pool(store, anchor, history, &listing, report);
+        let pool = expect_pool(store, anchor, history, listing, report);
         required.extend(pool.required);
         if pool.unreadable {
             unreadable.insert(anchor.name.as_str());
         }
         expected.extend(pool.files);
     }
-    for meta in &listing {
+    for meta in listing {
         if let Some(sha256) = named_by_hash(meta.key.as_str()) {
             expected
                 .entry(meta.key.as_str().to_owned())
                 .or_insert(Expected { sha256, size: None });
         }
     }
-    let mut damaged = hash(store, &listing, &expected, progress, report);
-    absent(&listing, required.iter(), &mut damaged, report);
+    let mut damaged = hash(store, listing, &expected, progress, report);
+    absent(listing, required.iter(), &mut damaged, report);
     let known = Known {
         expected: &expected,
         places: &places,
         unreadable: &unreadable,
     };
-    unnamed(anchors, &listing, &known, report);
+    unnamed(anchors, listing, &known, report);
     Ok(damaged)
 }
 

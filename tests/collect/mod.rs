@@ -1,6 +1,7 @@
 //! Tests of `collect`: what goes, what stays, and that nothing else ever happens.
 
 mod custom;
+mod damage;
 mod faults;
 mod killed;
 mod many;

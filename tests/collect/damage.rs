@@ -1,0 +1,86 @@
+//! `assay fsck`: whatever happens to an object, it is named, and nothing else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::support::archive::{Archive, noon};
+use crate::support::mirrored::Mirrored;
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Gives one name other bytes; other links of the same object keep theirs.
+fn replace(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn a_flip_a_cut_a_swap_and_a_loss_are_each_named() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    site.follow(&Archive::new(noon()));
+    let at = noon().plus(600);
+    let whole = site.run(at, &["fsck"]);
+    assert!(whole.starts_with("whole: "), "{whole}");
+    let store = site.site().join("store");
+    let objects = files(&store.join("foundry"));
+    assert!(objects.len() > 20);
+    for path in &objects {
+        let name = path.strip_prefix(&store).unwrap().to_str().unwrap();
+        if name == "foundry/project/trace/foundry" {
+            continue;
+        }
+        let bytes = fs::read(path).unwrap();
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 1;
+        for other in [
+            Some(flipped),
+            Some(bytes[1..].to_vec()),
+            Some(vec![b'x'; bytes.len()]),
+            None,
+        ] {
+            match &other {
+                Some(other) => replace(path, other),
+                None => fs::remove_file(path).unwrap(),
+            }
+            let said = site.output(at, &["fsck", "foundry"]);
+            let text = String::from_utf8(said.stdout).unwrap();
+            // A full pool may lack files as a lazy one does; InRelease files by hash are there for who pins them.
+            let optional = other.is_none()
+                && (name.contains("/pool/")
+                    || is_inrelease(&bytes) && name.contains("by-hash") && !name.contains("upstream"));
+            let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("V-")).collect();
+            if optional {
+                assert!(lines.is_empty(), "{name}: {text}");
+            } else {
+                assert_eq!(said.status.code(), Some(3), "{name}: {text}");
+                assert!(
+                    lines.iter().all(|line| line.contains(name)) && lines.len() == 1,
+                    "{name}: {text}"
+                );
+            }
+            if other.is_some() {
+                fs::remove_file(path).unwrap();
+            }
+            fs::write(path, &bytes).unwrap();
+        }
+    }
+    assert!(site.run(at, &["fsck"]).starts_with("whole: "));
+}
+
+fn is_inrelease(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----")
+}
