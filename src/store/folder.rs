@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use crate::domain::Timestamp;
@@ -85,6 +85,9 @@ impl Root {
 
     /// A folder by its path; the root itself when that is empty.
     pub(super) fn folder(&self, path: &str) -> io::Result<Option<OwnedFd>> {
+        if let Some(known) = self.enter_all(path) {
+            return Ok(known);
+        }
         let mut at = self.fd.try_clone()?;
         for part in path.split('/').filter(|part| !part.is_empty()) {
             match enter(&at, part)? {
@@ -95,14 +98,29 @@ impl Root {
         Ok(Some(at))
     }
 
+    /// A folder by its path, or that there is none, in one call. None where the kernel cannot do that
+    /// (before Linux 5.6), or something else is in the way: part by part it comes out what.
+    fn enter_all(&self, path: &str) -> Option<Option<OwnedFd>> {
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let path = if path.is_empty() { "." } else { path };
+        match rustix::fs::openat2(&self.fd, path, FOLDER, Mode::empty(), beneath) {
+            Ok(found) => Some(Some(found)),
+            Err(Errno::NOENT) => Some(None),
+            Err(_) => None,
+        }
+    }
+
     /// The folder that `key` is in, made durably where it is not there.
     pub(super) fn make_folder_of(&self, key: &str) -> io::Result<OwnedFd> {
         self.make_folder(key, |above| Ok(rustix::fs::fsync(above)?))
     }
 
     fn make_folder(&self, key: &str, made_in: impl Fn(&OwnedFd) -> io::Result<()>) -> io::Result<OwnedFd> {
-        let mut at = self.fd.try_clone()?;
         let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if let Some(Some(found)) = self.enter_all(folder) {
+            return Ok(found);
+        }
+        let mut at = self.fd.try_clone()?;
         for part in folder.split('/').filter(|part| !part.is_empty()) {
             let (inner, made) = enter_or_make(&at, part)?;
             if made {
@@ -126,9 +144,15 @@ impl Root {
             name: temp.to_owned(),
         };
         let folder = self.make_folder(key, |_| Ok(()))?;
-        match rustix::fs::linkat(temp.folder, &temp.name, &folder, name, AtFlags::empty()) {
-            Ok(()) => Ok(true),
+        let moved = rustix::fs::renameat_with(temp.folder, &temp.name, &folder, name, RenameFlags::NOREPLACE);
+        match moved {
+            Ok(()) => {
+                temp.leave();
+                Ok(true)
+            }
             Err(Errno::EXIST) => Ok(false),
+            // The file system cannot do that.
+            Err(Errno::INVAL | Errno::NOSYS) => temp.link(&folder, name),
             Err(error) => Err(error.into()),
         }
     }
@@ -239,13 +263,17 @@ impl TempName<'_> {
         std::mem::take(&mut self.name)
     }
 
+    fn link(&self, folder: &OwnedFd, name: &str) -> io::Result<bool> {
+        match rustix::fs::linkat(self.folder, &self.name, folder, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Makes it `name` in `folder`, unless there is one: then `false`. Durable on return.
     pub(super) fn create(self, folder: &OwnedFd, name: &str) -> io::Result<bool> {
-        let made = match rustix::fs::linkat(self.folder, &self.name, folder, name, AtFlags::empty()) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            Err(error) => return Err(error.into()),
-        };
+        let made = self.link(folder, name)?;
         // Also when another writer made it: it may not have come to this line yet.
         rustix::fs::fsync(folder)?;
         Ok(made)
