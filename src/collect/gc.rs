@@ -267,11 +267,8 @@ fn sweep_trees(what: &Collection<'_>, scan: &Scan) -> Result<(), CollectError> {
     }
     let bar = what.progress.items("trees", scan.trees.len() as u64);
     for (name, suite) in scan.trees.keys() {
-        let tree = format!("{}/dists/{suite}/{name}", what.archive);
-        for meta in what.store.list(&tree)? {
-            what.store.delete(&meta.key)?;
-        }
-        what.store.prune(&tree)?;
+        what.store
+            .delete_all(&format!("{}/dists/{suite}/{name}", what.archive))?;
         bar.advance(1);
     }
     bar.finish();

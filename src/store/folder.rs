@@ -157,11 +157,14 @@ impl Root {
         }
     }
 
-    /// Removes empty folders below `path`, and itself.
-    pub(super) fn prune(&self, path: &str) -> io::Result<()> {
+    /// Removes the folder `path` with all that is in it.
+    pub(super) fn remove_all(&self, path: &str) -> io::Result<()> {
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         match self.folder(above)? {
-            Some(above) => prune(&above, name),
+            Some(above) => {
+                remove_all(&above, name)?;
+                Ok(rustix::fs::fsync(&above)?)
+            }
             None => Ok(()),
         }
     }
@@ -353,18 +356,24 @@ pub(super) fn walk(folder: &OwnedFd, above: &str, out: &mut dyn FnMut(String, Fo
     Ok(())
 }
 
-/// Removes the folder `name` when nothing but empty folders is in it. What a crash brings back is
-/// removed the next time.
-fn prune(above: &OwnedFd, name: &str) -> io::Result<()> {
+/// Removes the folder `name` with all that is in it; links are removed, not followed.
+fn remove_all(above: &OwnedFd, name: &str) -> io::Result<()> {
     let Some(folder) = enter(above, name)? else {
         return Ok(());
     };
     for (name, kind) in names(&folder)? {
         if kind == FileType::Directory {
-            prune(&folder, &name)?;
+            remove_all(&folder, &name)?;
+        } else {
+            unless_gone(rustix::fs::unlinkat(&folder, name.as_str(), AtFlags::empty()))?;
         }
     }
-    match rustix::fs::unlinkat(above, name, AtFlags::REMOVEDIR) {
+    unless_gone(rustix::fs::unlinkat(above, name, AtFlags::REMOVEDIR))
+}
+
+/// A folder in which somebody else put something stays.
+fn unless_gone(removed: Result<(), Errno>) -> io::Result<()> {
+    match removed {
         Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -166,9 +166,9 @@ impl Store for LocalStore {
         })
     }
 
-    fn prune(&self, prefix: &str) -> Result<(), StoreError> {
+    fn delete_all(&self, prefix: &str) -> Result<(), StoreError> {
         let key = Key::new(prefix)?;
-        self.root.prune(key.as_str()).map_err(failed("remove the folder", &key))
+        self.root.remove_all(key.as_str()).map_err(failed("remove", &key))
     }
 
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<Created, StoreError> {

@@ -270,13 +270,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
-    /// Removes folders below `prefix`, and that itself, in which nothing is left, where the store has
-    /// folders. Nobody may write there meanwhile.
+    /// Removes every object below `prefix`, and the folders, where the store has folders. Nobody may write
+    /// there meanwhile. After a power loss some objects may be there again.
     ///
     /// # Errors
     /// The backend's failure.
-    fn prune(&self, _prefix: &str) -> Result<(), StoreError> {
-        Ok(())
+    fn delete_all(&self, prefix: &str) -> Result<(), StoreError> {
+        self.list(prefix)?.iter().try_for_each(|meta| self.delete(&meta.key))
     }
 
     /// Creates the object if there is none: one winner ever. An object with the very same bytes

@@ -222,3 +222,34 @@ fn a_planted_mark_lets_nothing_go() {
         "{found:?}"
     );
 }
+
+/// A lazy pool looks through older snapshots for a file; those that are gone have no indexes any more.
+#[test]
+fn pull_through_passes_over_what_is_gone() {
+    let (mirror, serials) = mirrored();
+    let find = |name: &str| {
+        let client = assay::upstream::Client::new("http://127.0.0.1:1/", Mirror::limits()).unwrap();
+        let pool = assay::upstream::PullThrough::new(mirror.name.clone(), mirror.store.clone(), client.into());
+        pool.find(&PoolPath::new(format!("pool/main/a/alloy/{name}")).unwrap())
+            .unwrap()
+    };
+    assert!(find("alloy_0_amd64.deb").is_some());
+    let name = EditionName::try_from(serials[1].clone()).unwrap();
+    let says = assay::snapshot::Says::Keep {
+        name: name.clone(),
+        until: None,
+    };
+    assay::collect::mark(
+        mirror.store.as_ref(),
+        &mirror.name,
+        &name,
+        &says,
+        made("keep", now()),
+        &mirror.ours,
+    )
+    .unwrap();
+    run(&mirror, mirror.store.as_ref(), false).unwrap();
+    assert!(find("alloy_1_amd64.deb").is_some());
+    assert_eq!(find("alloy_0_amd64.deb"), None);
+    assert_eq!(find("alloy_9_amd64.deb"), None);
+}

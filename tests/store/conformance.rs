@@ -162,11 +162,12 @@ fn listings_are_sorted_and_bounded_by_a_folder(store: &dyn Store) {
         visited.sort_by(|x, y| x.key.cmp(&y.key));
         assert_eq!(visited, store.list(prefix).unwrap());
     }
-    // Only what is empty is pruned.
-    store.delete(&key("a/b.c/d")).unwrap();
-    store.prune("a").unwrap();
-    store.prune("nothing/here").unwrap();
-    assert_eq!(names(""), ["a-b/x", "a/b", "a0", "ab/c", "b"]);
+    // Nothing but what is below a folder goes with it.
+    for folder in ["a", "a0", "nothing/here"] {
+        store.delete_all(folder).unwrap();
+    }
+    assert!(store.delete_all("../b").is_err());
+    assert_eq!(names(""), ["a-b/x", "a0", "ab/c", "b"]);
 }
 
 fn streams_are_checked_before_anything_appears(store: &dyn Store) {
