@@ -125,12 +125,17 @@ impl Run<'_> {
         let chain = publish::load_vouched(store, archive, &site.archive_keyring(&config.signing_key)?)?;
         // Upstream is followed as it is; what the site selects of it is our own.
         let previous = chain.latest().map(Record::as_upstream_has_it);
+        let mut earlier = Vec::new();
+        for suite in &config.suites {
+            earlier.extend(chain.last_with(store, suite)?.map(|(_, state)| state));
+        }
         let follow = Follow {
             client: &client,
             archive,
             config,
             keyring: &keyring,
             previous: previous.as_ref(),
+            earlier: &earlier,
             allow_release_info_change: self.args.allow_release_info_change,
         };
         let followed = upstream::follow(&follow, store, context.now(), &context.progress)?;

@@ -235,16 +235,26 @@ impl Chain {
 
     /// The newest Date that clients may have seen of a suite, over gaps too: apt refuses to go back.
     fn last_date(&self, store: &dyn Store, suite: &SuiteName) -> Result<Option<Timestamp>, SnapshotError> {
+        let Some((record, state)) = self.last_with(store, suite)? else {
+            return Ok(None);
+        };
+        let renewed = Renewal::newest(store, &record)?.map(|renewal| renewal.date);
+        Ok(Some(state.date).max(renewed))
+    }
+
+    /// The newest record that has a suite, and the suite as it was there.
+    ///
+    /// # Errors
+    /// What is wrong with records on the way to it.
+    pub fn last_with(
+        &self,
+        store: &dyn Store,
+        suite: &SuiteName,
+    ) -> Result<Option<(Record, SuiteState)>, SnapshotError> {
         let mut next = self.latest().cloned();
         while let Some(record) = next {
-            let date = record
-                .suites
-                .iter()
-                .find(|state| state.suite == *suite)
-                .map(|state| state.date);
-            if date.is_some() {
-                let renewed = Renewal::newest(store, &record)?.map(|renewal| renewal.date);
-                return Ok(date.max(renewed));
+            if let Some(state) = record.suites.iter().find(|state| state.suite == *suite).cloned() {
+                return Ok(Some((record, state)));
             }
             next = self.before(store, &record)?;
         }

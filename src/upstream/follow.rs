@@ -24,6 +24,9 @@ pub struct Follow<'a> {
     pub keyring: &'a Keyring,
     /// The newest snapshot.
     pub previous: Option<&'a Record>,
+    /// Suites that the newest snapshot does not have and an earlier one had, as they were then: a suite
+    /// that was let go and is followed again must not be older than it was.
+    pub earlier: &'a [SuiteState],
     /// Takes a `Suite` or `Codename` other than the newest snapshot's, once: Debian renames `stable`
     /// to `oldstable` at a release. As apt's option of this name, it is for a person to give.
     pub allow_release_info_change: bool,

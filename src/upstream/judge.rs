@@ -45,7 +45,8 @@ pub(super) fn judge(
     signed: &Signed<'_>,
     now: Timestamp,
 ) -> Result<(SuiteState, Plan), UpstreamError> {
-    let mut upstream = freshness(previous, signed, now, what.client.base_uri())?;
+    let earlier = || what.earlier.iter().find(|state| state.suite == *signed.suite);
+    let mut upstream = freshness(previous.or_else(earlier), signed, now, what.client.base_uri())?;
     upstream.flat = what.config.flat.is_some();
     identity(what, previous, signed)?;
     let architectures = if what.config.flat.is_some() {

@@ -45,6 +45,7 @@ fn debian_is_mirrored_and_apt_takes_every_form_of_it() {
         config: &mirror.config,
         keyring: &mirror.keyring,
         previous: None,
+        earlier: &[],
         allow_release_info_change: false,
     };
     let followed = follow(&what, mirror.store.as_ref(), now, &Progress::hidden()).unwrap();

@@ -308,6 +308,7 @@ impl Mirror {
             config: &self.config,
             keyring: &self.keyring,
             previous: previous.as_ref(),
+            earlier: &[],
             allow_release_info_change: false,
         };
         follow(&what, self.store.as_ref(), now, &Progress::hidden())

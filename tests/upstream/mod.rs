@@ -163,12 +163,45 @@ fn a_renamed_suite_needs_a_persons_word() {
         config: &mirror.config,
         keyring: &mirror.keyring,
         previous: Some(&previous),
+        earlier: &[],
         allow_release_info_change: true,
     };
     let hidden = assay::host::Progress::hidden();
     let followed = assay::upstream::follow(&what, mirror.store.as_ref(), hours(2), &hidden).unwrap();
     let Followed::Changed(states) = followed else { panic!() };
     assert!(states[0].fields.contains(&("Suite".to_owned(), "oldstable".to_owned())));
+}
+
+#[test]
+fn a_suite_that_was_let_go_and_is_followed_again_is_not_older() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    upstream.set(Archive::new(hours(-1)).files(&signer));
+    let mirror = Mirror::of(&signer);
+    let tin = mirror.accept(&upstream.url(), noon());
+    // The next snapshot is without it.
+    mirror.publish(Vec::new(), hours(1));
+    let chain = assay::snapshot::Chain::load(mirror.store.as_ref(), &mirror.name).unwrap();
+    let (record, state) = chain
+        .last_with(mirror.store.as_ref(), &tin.suites[0].suite)
+        .unwrap()
+        .unwrap();
+    assert_eq!((record.n, &state), (1, &tin.suites[0]));
+
+    upstream.set(Archive::new(hours(-2)).files(&signer));
+    let client = assay::upstream::Client::new(&upstream.url(), Mirror::limits()).unwrap();
+    let what = assay::upstream::Follow {
+        client: &client,
+        archive: &mirror.name,
+        config: &mirror.config,
+        keyring: &mirror.keyring,
+        previous: chain.latest(),
+        earlier: &[state],
+        allow_release_info_change: false,
+    };
+    let hidden = assay::host::Progress::hidden();
+    let said = assay::upstream::follow(&what, mirror.store.as_ref(), hours(2), &hidden).unwrap_err();
+    assert_eq!(said.code(), "E-UP-010", "{said}");
 }
 
 /// The same files with Release and Release.gpg in the place of InRelease.
