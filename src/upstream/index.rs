@@ -10,7 +10,7 @@ use crate::store::Store;
 
 /// Pool path → digest, from the Packages and Sources of snapshots. Lean: 56 bytes for each file.
 #[derive(Debug, Clone, Default)]
-pub struct PoolIndex {
+pub(super) struct PoolIndex {
     /// The first half of the path's SHA-256, and the file's digest; sorted.
     files: Vec<([u8; 16], Digest)>,
     /// Indexes that were read.
@@ -18,22 +18,9 @@ pub struct PoolIndex {
 }
 
 impl PoolIndex {
-    /// Reads the Packages and Sources of these snapshots, which are in the order of their chain. Of
-    /// a path that two of them give with different digests, the newest counts.
-    ///
-    /// # Errors
-    /// When an index is not in the store, or is damaged.
-    pub fn of(store: &dyn Store, archive: &ArchiveName, records: &[Record]) -> Result<Self, UpstreamError> {
-        let mut index = Self::default();
-        for record in records.iter().rev() {
-            index.add_older(store, archive, record)?;
-        }
-        Ok(index)
-    }
-
     /// The digest of a pool file.
     #[must_use]
-    pub fn get(&self, path: &PoolPath) -> Option<Digest> {
+    pub(super) fn get(&self, path: &PoolPath) -> Option<Digest> {
         let wanted = short(path);
         let at = self.files.binary_search_by(|(path, _)| path.cmp(&wanted)).ok()?;
         self.files.get(at).map(|(_, digest)| *digest)

@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Body, Client, Expect, UpstreamError};
 use crate::domain::{ArchiveName, Digest, PoolPath};
-use crate::host::Progress;
 use crate::store::{Key, Store, StoreError};
 
 /// Fetches one pool file, unless the store has it. Nothing appears in the store unless size and
@@ -26,31 +25,6 @@ pub fn fetch_pool_file(
         return Ok(());
     }
     fetch_object(client, store, path.as_str(), &key, digest)
-}
-
-/// Fetches many pool files at once.
-///
-/// # Errors
-/// The first failure; what was fetched before it stays.
-pub fn fetch_all(
-    client: &Client,
-    store: &dyn Store,
-    archive: &ArchiveName,
-    files: &[(PoolPath, Digest)],
-    progress: &Progress,
-) -> Result<(), UpstreamError> {
-    let total = files
-        .iter()
-        .fold(0u64, |sum, (_, digest)| sum.saturating_add(digest.size));
-    let bar = progress.transfer(&format!("{archive} packages"), files.len() as u64, total);
-    let done = in_parallel(client.connections(), files, |(path, digest)| {
-        fetch_pool_file(client, store, archive, path, digest)?;
-        bar.advance(digest.size);
-        bar.file_done();
-        Ok(())
-    });
-    bar.finish();
-    done
 }
 
 /// Checks that there is room, before the first byte of a large fetch comes.

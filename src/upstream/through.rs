@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use super::index::PoolIndex;
 use super::pull::bug;
-use super::{Client, PoolIndex, UpstreamError, fetch_pool_file};
+use super::{Client, UpstreamError, fetch_pool_file};
 use crate::domain::{ArchiveName, Digest, PoolPath};
 use crate::snapshot::{Chain, EditionName, Marks};
 use crate::store::{Key, Store};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::domain::{Coded as _, Digest, PoolPath};
+use assay::domain::{Coded as _, PoolPath};
 use assay::host::Progress;
 use assay::store::Key;
-use assay::upstream::{Client, PoolIndex, PullThrough, fetch_all, fill_pool};
+use assay::upstream::{Client, PullThrough, fill_pool};
 
 use super::hours;
 use crate::support::archive::{Archive, Mirror, key, noon};
@@ -104,30 +104,4 @@ fn nothing_wrong_gets_into_the_pool() {
     assert_eq!(unknown.code(), "E-UP-018");
     assert_eq!(upstream.requests(), Vec::<String>::new());
     pool.ensure(&path(SECOND)).unwrap();
-}
-
-#[test]
-fn a_list_is_fetched_at_once() {
-    let (upstream, mirror, _) = mirrored();
-    let chain = assay::snapshot::Chain::load(mirror.store.as_ref(), &mirror.name).unwrap();
-    let records: Vec<_> = chain.records(mirror.store.as_ref()).map(Result::unwrap).collect();
-    let index = PoolIndex::of(mirror.store.as_ref(), &mirror.name, &records).unwrap();
-    assert_eq!(index.get(&path(FIRST)), Some(Digest::of(b"alloy 1")));
-    let files: Vec<_> = [FIRST, SECOND]
-        .map(|name| (path(name), index.get(&path(name)).unwrap()))
-        .into();
-    let client = Client::new(&upstream.url(), Mirror::limits()).unwrap();
-    for _ in 0..2 {
-        fetch_all(
-            &client,
-            mirror.store.as_ref(),
-            &mirror.name,
-            &files,
-            &Progress::hidden(),
-        )
-        .unwrap();
-    }
-    let mut asked = upstream.requests();
-    asked.sort();
-    assert_eq!(asked, [FIRST, SECOND]);
 }
