@@ -4,7 +4,9 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 4
 SITE ?= demo-site
 
-.PHONY: demo test setup build check fuzz clean
+RUNS ?= 1
+
+.PHONY: demo test setup build check fuzz bench clean
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -26,6 +28,11 @@ build: setup
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+
+# Mirrors and snapshots side by side with aptly, debmirror and reprepro on the same upstream; 4 GB below target/bench.
+bench: setup
+	$(CARGO) build --release --locked
+	tests/bench/run $(RUNS)
 
 fuzz: setup
 	tests/fuzz/run $(FUZZ_SECONDS)
