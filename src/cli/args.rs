@@ -101,7 +101,7 @@ pub(super) struct SnapshotArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SnapshotVerb {
-    /// List snapshots, oldest first: archive, serial, id, reason
+    /// List snapshots, oldest first, then tags: archive, serial or tag, id, reason
     #[command(after_help = "Example:\n  assay snapshot list debian")]
     List {
         /// The archives [default: all]

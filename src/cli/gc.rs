@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::mirror::made;
 use crate::collect::{self, Collected, Collection, Finding, Work, collect, waiting};
 use crate::domain::ArchiveName;
+use crate::publish;
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::Chain;
 use crate::store::{Key, Store};
@@ -69,6 +70,13 @@ fn archive_of(
     pinned.notes.iter().for_each(|note| context.output.note(note));
     let config = site.archive(archive)?;
     let (key, pins, nonce) = (site.archive_key(config.signing_key())?, pinned.of(archive), nonce());
+    // The newest record is what stays; clients must see it before what they see now goes.
+    if !args.dry_run
+        && let Some(newest) = Chain::load(store.as_ref(), archive)?.latest_edition()
+        && !publish::is_published(store.as_ref(), &newest)?
+    {
+        publish::publish(store.as_ref(), archive, &key, &site.config().public_url)?;
+    }
     let waiting = match config {
         ArchiveConfig::Custom(_) => waiting(site, store.as_ref(), archive)?,
         ArchiveConfig::Mirror(_) => None,

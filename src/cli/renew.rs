@@ -10,7 +10,7 @@ use super::failure::{Failure, UsageError};
 use super::keep::Keeping;
 use super::mirror::made;
 use crate::collect::{self, Pinned};
-use crate::domain::{ArchiveName, Timestamp};
+use crate::domain::{ArchiveName, SnapshotName, Timestamp};
 use crate::publish::{self, load_vouched};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Chain, Edition, Record, Renewal, Verdict};
@@ -61,6 +61,11 @@ pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failu
     for reference in &args.references {
         let _working = context.writing(&store, &reference.archive, "snapshot renew")?;
         let (chain, key) = renewing.open(&reference.archive)?;
+        if let SnapshotName::Tag(tag) = &reference.name {
+            return Err(
+                UsageError::Argument(format!("the tag `{tag}` never expires: there is nothing to renew")).into(),
+            );
+        }
         let record = chain.resolve(store.as_ref(), &reference.name)?;
         renewing.one(&chain, &record, &key)?;
     }

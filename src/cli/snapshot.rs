@@ -14,7 +14,7 @@ use crate::domain::{ArchiveName, SnapshotRef, Timestamp};
 use crate::format::packages::pool_files;
 use crate::site::Site;
 use crate::snapshot::{
-    Chain, Edition, Renewal, SnapshotError, SuiteState, Verdict, content_digest, each_chunk, package_indexes,
+    Chain, Edition, Renewal, SnapshotError, SuiteState, TagRecord, Verdict, content_digest, each_chunk, package_indexes,
 };
 use crate::store::{Key, Store};
 
@@ -25,6 +25,18 @@ struct Listed<'a> {
     id: &'a str,
     reason: &'a str,
     valid_until: Option<Timestamp>,
+    kept: bool,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct ListedTag<'a> {
+    archive: &'a str,
+    tag: &'a str,
+    id: &'a str,
+    of: &'a str,
+    partial: bool,
+    reason: &'a str,
     kept: bool,
     why: String,
 }
@@ -97,7 +109,32 @@ fn list(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName
         let text = format!("{archive} {} {} {}", listed.serial, listed.id, listed.reason);
         context.output.record(&listed, &text)?;
     }
+    for tag in TagRecord::all(store, archive)? {
+        let verdict = keeping.retention().tag(&tag.tag);
+        if !all && matches!(verdict, Verdict::Gone(_)) {
+            continue;
+        }
+        let (listed, name) = (listed_tag(&tag, &verdict), &tag.tag);
+        let text = format!(
+            "{archive} {name} {} tag of {}: {}",
+            listed.id, tag.of.serial, listed.reason
+        );
+        context.output.record(&listed, &text)?;
+    }
     Ok(())
+}
+
+fn listed_tag<'a>(tag: &'a TagRecord, verdict: &Verdict) -> ListedTag<'a> {
+    ListedTag {
+        archive: tag.archive.as_str(),
+        tag: tag.tag.as_str(),
+        id: tag.id.as_str(),
+        of: tag.of.serial.as_str(),
+        partial: tag.partial,
+        reason: &tag.reason,
+        kept: verdict.is_kept(),
+        why: verdict.why(),
+    }
 }
 
 fn show(

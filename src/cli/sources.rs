@@ -84,6 +84,10 @@ pub(super) fn references(
             name: SnapshotName::Latest,
         });
     }
+    if references.is_empty() {
+        let why = "no archive has a snapshot yet: make one with `assay mirror` or `assay admit`";
+        return Err(UsageError::NotFound(why.to_owned()).into());
+    }
     Ok(references)
 }
 

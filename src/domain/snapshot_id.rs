@@ -162,8 +162,11 @@ fn tag_name(text: &str) -> Result<(), &'static str> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return Err("apt could read it as a boolean, and we as a serial: add a letter, a dot or a dash");
     }
+    if text.starts_with("0x") {
+        return Err("apt could read it as a number, and so as a boolean");
+    }
     match text {
-        "latest" | "upstream" | "by-hash" | "provenance" | "snapshots" | "pool" | "dists" => {
+        "env" | "api" | "latest" | "upstream" | "by-hash" | "provenance" | "snapshots" | "pool" | "dists" => {
             Err("it is a word that Assay uses itself")
         }
         "main" | "contrib" | "non-free" | "non-free-firmware" | "restricted" | "universe" | "multiverse"
@@ -197,7 +200,7 @@ mod tests {
         assert!(matches!("2026112201".parse()?, SnapshotName::Serial(_)));
         assert!(matches!("5.15.1".parse()?, SnapshotName::Tag(_)));
         for bad in [
-            "1", "yes", "on", "true", "enable", "", "A", "a..b", "x?", "latest/", "2026", "main",
+            "1", "yes", "on", "true", "enable", "", "A", "a..b", "x?", "latest/", "2026", "main", "0x1", "env",
         ] {
             assert!(TagName::new(bad).is_err(), "{bad:?}");
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::domain::{ArchiveName, Serial, SnapshotId, SuiteName};
+use crate::domain::{ArchiveName, Serial, SnapshotId, SuiteName, TagName};
 use crate::format::json;
-use crate::snapshot::{Chain, Record, SnapshotError};
+use crate::snapshot::{Chain, EditionName, Marks, Record, SnapshotError, SuiteState, TagRecord};
 use crate::store::Store;
 
 /// How many snapshots of an archive the page shows.
@@ -22,15 +22,28 @@ pub(super) fn home(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<String, S
         let archive = chain.archive();
         // Writing to a string cannot fail.
         let _ = writeln!(page, "<h2>{archive}</h2>\n<ul>");
-        for n in (1..=chain.len()).rev().take(SHOWN) {
+        let marks = Marks::load(store, archive)?;
+        let mut shown = 0;
+        for n in (1..=chain.len()).rev() {
             let record = chain.record(store, n)?;
+            if is_gone(&marks, &record) {
+                continue;
+            }
+            if shown == SHOWN {
+                break;
+            }
+            shown += 1;
             let _ = writeln!(
                 page,
                 "<li>{} {}: {}</li>",
                 record.serial,
                 record.id,
-                links(archive, &record)
+                links(archive, record.id.as_str(), &record.suites)
             );
+        }
+        for tag in kept_tags(store, &marks, archive)? {
+            let links = links(archive, tag.tag.as_str(), &tag.suites);
+            let _ = writeln!(page, "<li>{} of {}: {links}</li>", tag.tag, tag.of.serial);
         }
         page.push_str("</ul>\n");
         if chain.len() > SHOWN as u64 {
@@ -40,13 +53,22 @@ pub(super) fn home(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<String, S
     Ok(page)
 }
 
-fn links(archive: &ArchiveName, record: &Record) -> String {
+fn is_gone(marks: &Marks, record: &Record) -> bool {
+    marks.gone(&EditionName::Serial(record.serial.clone())).is_some()
+}
+
+fn kept_tags(store: &dyn Store, marks: &Marks, archive: &ArchiveName) -> Result<Vec<TagRecord>, SnapshotError> {
+    let mut tags = TagRecord::all(store, archive)?;
+    tags.retain(|tag| marks.gone(&EditionName::Tag(tag.tag.clone())).is_none());
+    Ok(tags)
+}
+
+fn links(archive: &ArchiveName, name: &str, suites: &[SuiteState]) -> String {
     let link = |suite: &SuiteName| {
-        let url = format!("/{archive}/{}/dists/{suite}/InRelease", record.id);
+        let url = format!("/{archive}/{name}/dists/{suite}/InRelease");
         format!("<a href=\"{url}\">{suite}</a>")
     };
-    record
-        .suites
+    suites
         .iter()
         .map(|state| link(&state.suite))
         .collect::<Vec<_>>()
@@ -63,6 +85,8 @@ struct ArchiveListing<'a> {
     name: &'a ArchiveName,
     /// Oldest first.
     snapshots: Vec<SnapshotListing>,
+    /// By name.
+    tags: Vec<TagListing>,
 }
 
 #[derive(Serialize)]
@@ -73,14 +97,28 @@ struct SnapshotListing {
     suites: Vec<SuiteName>,
 }
 
+#[derive(Serialize)]
+struct TagListing {
+    tag: TagName,
+    serial: Serial,
+    partial: bool,
+    suites: Vec<SuiteName>,
+}
+
 /// The document at `/api/v1/snapshots`.
 pub(super) fn snapshots(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<Vec<u8>, SnapshotError> {
     let mut archives = Vec::new();
     for chain in chains {
-        let snapshots: Result<_, SnapshotError> = chain.records(store).map(|record| record.map(listing)).collect();
+        let marks = Marks::load(store, chain.archive())?;
+        let kept =
+            |record: &Result<Record, SnapshotError>| !record.as_ref().is_ok_and(|record| is_gone(&marks, record));
+        let records = chain.records(store).filter(kept);
+        let snapshots: Result<_, SnapshotError> = records.map(|record| record.map(listing)).collect();
+        let tags = kept_tags(store, &marks, chain.archive())?;
         archives.push(ArchiveListing {
             name: chain.archive(),
             snapshots: snapshots?,
+            tags: tags.into_iter().map(tag_listing).collect(),
         });
     }
     #[expect(
@@ -88,6 +126,15 @@ pub(super) fn snapshots(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<Vec<
         reason = "lists and structs of strings and numbers are always JSON"
     )]
     Ok(json::canonical("snapshots", &Listing { archives }).expect("plain values"))
+}
+
+fn tag_listing(tag: TagRecord) -> TagListing {
+    TagListing {
+        tag: tag.tag,
+        serial: tag.of.serial,
+        partial: tag.partial,
+        suites: tag.suites.into_iter().map(|state| state.suite).collect(),
+    }
 }
 
 fn listing(record: Record) -> SnapshotListing {

@@ -212,6 +212,9 @@ pub enum UpstreamError {
     /// Two indexes that upstream signed name one file with different bytes.
     #[error("two indexes of upstream give `{0}` different digests")]
     Ambiguous(PoolPath),
+    /// Upstream gives a file that the newest snapshot has other bytes.
+    #[error("upstream's indexes now give `{0}` other bytes than those of the newest snapshot")]
+    OtherBytes(PoolPath),
     /// Another request was fetching the same file, and failed.
     #[error("{why}")]
     Shared {
@@ -306,6 +309,7 @@ impl Coded for UpstreamError {
             Self::NoMirror { .. } => "E-UP-017",
             Self::NotInSnapshots(_) => "E-UP-018",
             Self::Ambiguous(_) => "E-UP-030",
+            Self::OtherBytes(_) => "E-UP-031",
             Self::Format { .. } => "E-UP-019",
             Self::Client(_) => "E-UP-020",
             Self::TooLarge { .. } => "E-UP-021",
@@ -337,6 +341,7 @@ impl Coded for UpstreamError {
             | Self::Rollback { .. }
             | Self::Equivocation { .. }
             | Self::Ambiguous(_)
+            | Self::OtherBytes(_)
             | Self::Expired { .. }
             | Self::Future { .. }
             | Self::Identity { .. }

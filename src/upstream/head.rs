@@ -94,7 +94,9 @@ impl Asking<'_> {
     /// form is not looked for in the other (threat S8).
     fn signed(&self) -> Result<Text, UpstreamError> {
         let inrelease = match self.get("InRelease", LARGEST_RELEASE) {
-            Err(UpstreamError::NotFound { url, status }) => return self.detached(url, status),
+            Err(UpstreamError::NotFound { url, status }) if !self.had_inrelease() => {
+                return self.detached(url, status);
+            }
             other => other?,
         };
         let verified = verify_inrelease(&inrelease, &self.requirement).map_err(|error| self.refused(error))?;
@@ -103,6 +105,12 @@ impl Asking<'_> {
             text: verified.text,
             signers: verified.signers,
         })
+    }
+
+    /// Whether the newest snapshot came from an InRelease: an upstream that had one keeps to that form.
+    fn had_inrelease(&self) -> bool {
+        let before = self.follow.before(self.suite).and_then(|state| state.upstream.as_ref());
+        before.is_some_and(|upstream| upstream.release_gpg.is_none())
     }
 
     /// `url` and `status` are of the InRelease that is not there.

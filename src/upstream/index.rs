@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::UpstreamError;
 use crate::domain::{ArchiveName, Digest, PoolPath, Sha256, SuiteName};
 use crate::format::packages::pool_files;
-use crate::snapshot::{IndexFile, Record, SuiteState, each_chunk, package_indexes};
+use crate::snapshot::{IndexFile, SuiteState, each_chunk, package_indexes};
 use crate::store::Store;
 
 /// Pool path → digest, from the Packages and Sources of snapshots. Lean: 56 bytes for each file.
@@ -31,9 +31,9 @@ impl PoolIndex {
         &mut self,
         store: &dyn Store,
         archive: &ArchiveName,
-        record: &Record,
+        suites: &[SuiteState],
     ) -> Result<(), UpstreamError> {
-        self.add(store, archive, record, false)
+        self.add(store, archive, suites, false)
     }
 
     /// Adds the files of a newer snapshot than those before. What it says counts.
@@ -41,16 +41,16 @@ impl PoolIndex {
         &mut self,
         store: &dyn Store,
         archive: &ArchiveName,
-        record: &Record,
+        suites: &[SuiteState],
     ) -> Result<(), UpstreamError> {
-        self.add(store, archive, record, true)
+        self.add(store, archive, suites, true)
     }
 
     fn add(
         &mut self,
         store: &dyn Store,
         archive: &ArchiveName,
-        record: &Record,
+        suites: &[SuiteState],
         newer: bool,
     ) -> Result<(), UpstreamError> {
         let mut found = Vec::new();
@@ -58,7 +58,7 @@ impl PoolIndex {
             found.extend(files.iter().map(|(path, digest)| (short(path), *digest)));
             Ok(())
         };
-        for state in &record.suites {
+        for state in suites {
             for index in package_indexes(state).into_values() {
                 if self.read.insert(index.digest.sha256) {
                     read(store, archive, &state.suite, index, &mut take)?;
@@ -79,6 +79,32 @@ impl PoolIndex {
         self.files.dedup_by_key(|(path, _)| *path);
         self.files.shrink_to_fit();
         Ok(())
+    }
+
+    /// The first file that these suites give other bytes than is known of it (threat F7). Only indexes
+    /// that were not read for this are looked into: what has not changed contradicts nothing.
+    pub(super) fn contradicted(
+        &self,
+        store: &dyn Store,
+        archive: &ArchiveName,
+        suites: &[SuiteState],
+    ) -> Result<Option<PoolPath>, UpstreamError> {
+        let mut found = None;
+        let mut compare = |files: Vec<(PoolPath, Digest)>| {
+            let other = |(path, digest): &(PoolPath, Digest)| self.get(path).is_some_and(|known| known != *digest);
+            found = found
+                .take()
+                .or_else(|| files.into_iter().find(other).map(|(path, _)| path));
+            Ok(())
+        };
+        for state in suites {
+            for index in package_indexes(state).into_values() {
+                if !self.read.contains(&index.digest.sha256) {
+                    read(store, archive, &state.suite, index, &mut compare)?;
+                }
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -1,13 +1,13 @@
 //! Pull-through: a pool file that the store lacks is fetched when somebody asks for it, once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::index::PoolIndex;
 use super::pull::bug;
 use super::{Client, UpstreamError, fetch_pool_file};
-use crate::domain::{ArchiveName, Digest, PoolPath};
-use crate::snapshot::{Chain, EditionName, Marks};
+use crate::domain::{ArchiveName, Digest, PoolPath, TagName};
+use crate::snapshot::{Chain, EditionName, Marks, TagRecord};
 use crate::store::{Key, Store};
 
 /// The pool of a lazy mirror. Share it: it makes many who wait for one file wait for one download.
@@ -28,6 +28,8 @@ struct Known {
     newest: u64,
     /// Records not looked into yet, from their newest down to their oldest; ranges with the newest last.
     older: Vec<(u64, u64)>,
+    /// Tags that were looked into.
+    tags: BTreeSet<TagName>,
 }
 
 /// One download that others may wait for.
@@ -93,7 +95,7 @@ impl PullThrough {
                 return Ok(Some(digest));
             }
             let Some((newest, oldest)) = known.older.pop() else {
-                return Ok(None);
+                return self.find_in_tags(&mut known, &marks, path);
             };
             let record = chain.record(self.store.as_ref(), newest)?;
             if newest > oldest {
@@ -101,16 +103,32 @@ impl PullThrough {
             }
             // What was let go has no indexes any more, and nobody may ask for its files.
             if marks.gone(&EditionName::Serial(record.serial.clone())).is_none() {
-                known.index.add_older(self.store.as_ref(), &self.archive, &record)?;
+                known
+                    .index
+                    .add_older(self.store.as_ref(), &self.archive, &record.suites)?;
             }
         }
+    }
+
+    /// A tag outlives the snapshot that it was made from.
+    fn find_in_tags(&self, known: &mut Known, marks: &Marks, path: &PoolPath) -> Result<Option<Digest>, UpstreamError> {
+        for tag in TagRecord::all(self.store.as_ref(), &self.archive)? {
+            let gone = marks.gone(&EditionName::Tag(tag.tag.clone())).is_some();
+            if !gone && known.tags.insert(tag.tag.clone()) {
+                let (store, archive) = (self.store.as_ref(), &self.archive);
+                known.index.add_older(store, archive, &tag.suites)?;
+            }
+        }
+        Ok(known.index.get(path))
     }
 
     fn read_newer(&self, known: &mut Known, chain: &Chain) -> Result<(), UpstreamError> {
         let Some(newest) = chain.latest().filter(|latest| latest.n > known.newest) else {
             return Ok(());
         };
-        known.index.add_newer(self.store.as_ref(), &self.archive, newest)?;
+        known
+            .index
+            .add_newer(self.store.as_ref(), &self.archive, &newest.suites)?;
         let between = (newest.n.saturating_sub(1), known.newest.saturating_add(1));
         if between.0 >= between.1 {
             known.older.push(between);

@@ -66,6 +66,7 @@ pub fn verify_against_upstream(
     let damaged = objects::check_indexes(store, &histories, progress, &mut report)?;
     for (anchor, history) in &histories {
         upstream::check(store, anchor, history, &damaged, &mut report);
+        upstream::check_published(store, history, &mut report);
     }
     report.sort();
     Ok(report)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::editions::{History, editions, entry_key};
+use super::editions::{History, editions, entry_key, is_newest};
 use super::hashing::Damaged;
 use super::releases::get;
 use super::selected::{is_selected, selected_problems};
@@ -13,12 +13,55 @@ use crate::format::chained::{Chained, LARGEST_LIST, chained, list_kind};
 use crate::format::release::Release;
 use crate::snapshot::{Edition, IndexFile, SuiteState, UpstreamRelease, index_key, read_index, upstream_files};
 use crate::store::{Key, Store};
-use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
+use crate::trust::{Requirement, Verified, unverified_text, verify_detached, verify_inrelease};
 
 /// Every suite of every edition of a mirror.
 pub(super) fn check(store: &dyn Store, anchor: &Anchor, history: &History, damaged: &Damaged, report: &mut Report) {
     for edition in editions(store, history) {
         check_edition(store, anchor, &edition, damaged, report);
+    }
+}
+
+/// What clients read lists nothing but what the records have, and upstream's keys so prove. Our own
+/// signature is not asked for: it is the site's word.
+pub(super) fn check_published(store: &dyn Store, history: &History, report: &mut Report) {
+    for edition in editions(store, history) {
+        let newest = is_newest(history, &edition);
+        for state in &edition.suites {
+            for name in [Some(edition.name.as_str()), None]
+                .into_iter()
+                .take(1 + usize::from(newest))
+            {
+                report.problems.extend(published(store, &edition, state, name).err());
+            }
+        }
+    }
+}
+
+fn published(store: &dyn Store, edition: &Edition, state: &SuiteState, name: Option<&str>) -> Result<(), Problem> {
+    let path = RelPath::new("InRelease").map_err(|error| Problem::new(Problem::RECORD, "InRelease", error))?;
+    let key = match name {
+        Some(name) => Key::dists_named(&edition.archive, &state.suite, name, &path),
+        None => Key::dists(&edition.archive, &state.suite, &path),
+    };
+    let bad = |error: &dyn std::fmt::Display| Problem::new(Problem::RELEASE, &key, error);
+    let text = unverified_text(&get(store, &key)?).map_err(|error| bad(&error))?;
+    let release = Release::parse(&text).map_err(|error| bad(&error))?;
+    let has = |path: &RelPath, digest| {
+        state
+            .indexes
+            .iter()
+            .any(|index| index.path == *path && index.digest == digest)
+    };
+    match release
+        .entries()
+        .iter()
+        .find(|(path, listed)| !has(path, listed.digest))
+    {
+        Some((path, _)) => Err(bad(&format!(
+            "it lists `{path}` with a digest that the snapshot does not have"
+        ))),
+        None => Ok(()),
     }
 }
 

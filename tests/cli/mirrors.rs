@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use assay::host::Clock;
+use assay::store::{LocalStore, Store};
 use assay::trust::ArchiveKey;
+use assay::upstream::{Client, PullThrough};
 
 use super::{assay, text};
 use crate::support::apt::{Apt, source};
-use crate::support::archive::{Archive, key};
+use crate::support::archive::{Archive, Mirror, key};
 use crate::support::http::Upstream;
 
 /// A site that mirrors an upstream of four metals.
@@ -227,4 +230,115 @@ fn a_tag_gives_the_sources_of_every_archive_that_has_it() {
     let shorter = run(&["snapshot", "renew", "foundry", "--for", "5d"]);
     assert_eq!(shorter.status.code(), Some(2), "{}", text(&shorter.stderr));
     metals.verify();
+}
+
+#[test]
+fn a_tag_of_a_lazy_mirror_keeps_its_packages_when_its_snapshot_goes() {
+    let metals = Metals::new("pool = \"lazy\"\nkeep = { count = 1 }\n");
+    metals.mirror();
+    let run = |args: &[&str]| assay(&metals.site(), args);
+    assert!(run(&["tag", "v1"]).status.success());
+    metals.offer("2", -60);
+    assert_eq!(metals.mirror(), "new");
+    let collected = run(&["gc"]);
+    assert!(collected.status.success(), "{}", text(&collected.stderr));
+    let listed = text(&run(&["snapshot", "list"]).stdout);
+    assert!(
+        listed.contains("foundry v1 ") && listed.lines().count() == 2,
+        "{listed}"
+    );
+    // Upstream still has the file, and the tag still names it.
+    let old = "pool/main/a/alloy/alloy_1_amd64.deb";
+    metals.upstream.add(old, b"alloy 1");
+    let store: Arc<dyn Store> = Arc::new(LocalStore::open(&metals.site().join("store")).unwrap());
+    let client = Arc::new(Client::new(&metals.upstream.url(), Mirror::limits()).unwrap());
+    let pool = PullThrough::new("foundry".parse().unwrap(), store, client);
+    pool.ensure(&old.parse().unwrap()).unwrap();
+    assert!(metals.pool().contains("alloy_1_amd64.deb"));
+    metals.verify();
+    let tag = run(&["snapshot", "renew", "foundry@v1"]);
+    assert_eq!(tag.status.code(), Some(2), "{}", text(&tag.stderr));
+}
+
+/// Threat F7: the pool has room for one file of a name.
+#[test]
+fn other_bytes_under_a_name_that_a_snapshot_has_are_refused() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    metals.mirror();
+    let deb = "pool/main/c/copper/copper_1_amd64.deb";
+    let other = Archive::new(Clock::System.now().plus(-60)).with(deb, b"other bytes");
+    metals.upstream.set(other.files(&metals.signer));
+    let refused = assay(&metals.site(), &["mirror"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("E-UP-031") && text(&refused.stderr).contains(deb));
+    metals.verify();
+}
+
+#[test]
+fn an_upstream_that_had_an_inrelease_keeps_to_it() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    metals.mirror();
+    metals.upstream.remove("dists/tin/InRelease");
+    let refused = assay(&metals.site(), &["mirror"]);
+    assert_eq!(refused.status.code(), Some(5), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("InRelease"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn nothing_to_tag_or_to_build_from_is_said() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    for args in [&["tag", "v1"][..], &["sources"]] {
+        let done = assay(&metals.site(), args);
+        assert_eq!(done.status.code(), Some(6), "{args:?}: {}", text(&done.stderr));
+        assert!(done.stdout.is_empty());
+    }
+}
+
+/// A killed mirror leaves a record that nobody published: what clients still read must not go.
+#[test]
+fn gc_publishes_what_a_killed_mirror_left_before_it_takes_the_old_away() {
+    let metals = Metals::new("pool = \"lazy\"\nkeep = { count = 1 }\n");
+    metals.mirror();
+    metals.offer("2", -60);
+    let dists = metals.site().join("store/foundry/dists/tin");
+    let old: Vec<_> = ["InRelease", "Release", "Release.gpg"]
+        .map(|name| (dists.join(name), fs::read(dists.join(name)).unwrap()))
+        .into();
+    let trace = metals.site().join("store/foundry/project/trace/foundry");
+    let old_trace = fs::read(&trace).unwrap();
+    metals.mirror();
+    // As if it had been killed before the head moved.
+    for (path, bytes) in old.into_iter().chain([(trace, old_trace)]) {
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, bytes).unwrap();
+    }
+    let collected = assay(&metals.site(), &["gc"]);
+    assert!(collected.status.success(), "{}", text(&collected.stderr));
+    assert_eq!(metals.packages(), set(&["alloy", "copper", "lead", "zinc"]));
+    metals.verify();
+}
+
+/// The records may be honest and what apt reads not: upstream's keys prove both or neither.
+#[test]
+fn a_published_release_that_lists_something_else_is_not_upstreams() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    metals.mirror();
+    let check = || assay(&metals.site(), &["verify", "--against", "upstream"]);
+    assert!(check().status.success());
+    let inrelease = metals.site().join("store/foundry/dists/tin/InRelease");
+    let honest = fs::read_to_string(&inrelease).unwrap();
+    let line = honest
+        .lines()
+        .find(|line| line.ends_with("main/binary-amd64/Packages.gz"))
+        .unwrap();
+    let evil = honest.replace(line, &line.replacen(|c: char| c.is_ascii_hexdigit(), "0", 64));
+    fs::remove_file(&inrelease).unwrap();
+    fs::write(&inrelease, evil).unwrap();
+    let refused = check();
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stdout));
+    assert!(
+        text(&refused.stdout).contains("V-RELEASE foundry/dists/tin/InRelease"),
+        "{}",
+        text(&refused.stdout)
+    );
 }

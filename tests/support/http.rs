@@ -107,6 +107,11 @@ impl Upstream {
         self.state.lock().unwrap().files.remove(path);
     }
 
+    /// Has one more file.
+    pub(crate) fn add(&self, path: &str, bytes: &[u8]) {
+        self.state.lock().unwrap().files.insert(path.to_owned(), bytes.to_vec());
+    }
+
     /// Answers every path that ends so with a trick.
     pub(crate) fn trick(&self, suffix: &str, trick: Trick) {
         self.state.lock().unwrap().tricks.insert(suffix.to_owned(), trick);

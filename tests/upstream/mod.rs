@@ -244,7 +244,7 @@ fn an_upstream_without_inrelease_is_followed_by_its_detached_signature() {
 fn hiding_inrelease_brings_nothing_old_nor_unsigned() {
     let signer = key("upstream");
     let upstream = Upstream::start();
-    upstream.set(Archive::new(hours(-1)).files(&signer));
+    upstream.set(detached(&Archive::new(hours(-1)), &signer));
     let mirror = Mirror::of(&signer);
     mirror.accept(&upstream.url(), noon());
     let code = |files| {
