@@ -371,7 +371,13 @@ impl Coded for UpstreamError {
                  or set another `uri`; when it stays, somebody changes the files on their way"
             }
             Self::Redirect { .. } => "set `uri` to the address that the files really come from",
-            Self::Signature { .. } => "compare `keyring`, `signers` and `threshold` with what upstream publishes",
+            Self::Signature { .. } => {
+                "compare `keyring`, `signers` and `threshold` with what upstream publishes: `signers` has the fingerprints of \
+                 primary keys, and a key of the keyring that is not among them, or whose primary key is not, counts as absent"
+            }
+            Self::OtherBytes(_) => {
+                "a version never comes back with other bytes: ask upstream; nothing was changed, and clients keep the old state"
+            }
             Self::Rollback { .. } => "this mirror is behind or replays old files; set another `uri`",
             Self::Equivocation { .. } => {
                 "the signer has signed two states for one instant: compare both Release files, and ask upstream"
