@@ -40,6 +40,39 @@ const IMPURE: [&str; 9] = [
 ];
 /// The files that may call what clippy.toml disallows, each for the reason that it gives itself.
 const EDGES: [&str; 3] = ["host/clock.rs", "host/files.rs", "host/program.rs"];
+/// What leads out of the process, and where below src/ it may be named. The first entry that fits counts.
+const PLACES: [(&str, &[&str]); 17] = [
+    ("reqwest", &["upstream/"]),
+    ("axum", &["serve/"]),
+    ("hyper", &["serve/"]),
+    ("tokio", &["upstream/", "serve/", "store/object.rs"]),
+    ("tokio_util", &["serve/"]),
+    ("object_store", &["store/object.rs"]),
+    ("rustix::process", &["environment/namespace.rs", "rebuild/base.rs"]),
+    ("rustix", &["host/files.rs", "store/folder.rs"]),
+    ("tempfile", &["host/files.rs"]),
+    ("std::process::ExitCode", &["cli/", "main.rs"]),
+    ("std::process::id", &["host/", "store/folder.rs"]),
+    ("std::process", &["host/process.rs", "host/program.rs"]),
+    // An address alone opens nothing.
+    ("std::net::SocketAddr", &["cli/", "serve/", "upstream/"]),
+    ("std::net", &["upstream/resolve.rs"]),
+    (
+        "std::fs",
+        &["host/files.rs", "serve/object.rs", "store/folder.rs", "store/local.rs"],
+    ),
+    ("std::os", &["host/files.rs", "store/folder.rs"]),
+    ("std::env", &["host/program.rs"]),
+];
+/// Who may write to the terminal. What scripts read goes through one file.
+const TERMINAL: [&str; 3] = ["cli/mod.rs", "cli/output.rs", "host/progress.rs"];
+/// Where a value that is known to be good is taken without a way out, each with its reason.
+const EXPECTING: [&str; 4] = [
+    "publish/plan.rs",
+    "serve/pages.rs",
+    "snapshot/content.rs",
+    "store/mod.rs",
+];
 const LONGEST: usize = 800;
 
 struct Source {
@@ -132,6 +165,41 @@ fn expand(tree: &str) -> Vec<String> {
     full.map(|part| format!("{}{part}", prefix.trim())).collect()
 }
 
+/// Whether a path is `name` or something in it.
+fn is_under(path: &str, name: &str) -> bool {
+    path.strip_prefix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// What a file names that has its place elsewhere.
+fn misplaced(source: &Source) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (line, path) in source.paths(false) {
+        let terminal = ["std::io::stdout", "std::io::stderr", "std::io::stdin"];
+        let places = if terminal.iter().any(|name| is_under(&path, name)) {
+            Some(&TERMINAL[..])
+        } else {
+            let entry = PLACES.iter().find(|(name, _)| is_under(&path, name));
+            entry.map(|(_, places)| *places)
+        };
+        if places.is_some_and(|places| !places.iter().any(|place| source.name.starts_with(place))) {
+            problems.push(format!(
+                "src/{}:{line} names {path}, which has its place elsewhere",
+                source.name
+            ));
+        }
+    }
+    for (line, text) in source.code(false) {
+        if ["println!", "print!", "eprintln!", "eprint!"]
+            .iter()
+            .any(|name| text.contains(name))
+        {
+            problems.push(format!("src/{}:{line} prints; cli::output does", source.name));
+        }
+    }
+    problems
+}
+
 fn sources() -> Vec<Source> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -202,11 +270,7 @@ fn pure_modules_do_no_io() {
             continue;
         }
         for (line, path) in source.paths(false) {
-            let under = |name: &str| {
-                path.strip_prefix(name)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-            };
-            if IMPURE.iter().any(|name| under(name)) {
+            if IMPURE.iter().any(|name| is_under(&path, name)) {
                 problems.push(format!("src/{}:{line} names {path}, and is pure", source.name));
             }
         }
@@ -241,6 +305,40 @@ fn io_has_its_places() {
     }
     assert_none(&problems);
     assert_eq!(edges, EDGES);
+}
+
+#[test]
+fn what_leads_outside_is_named_only_in_its_place() {
+    let problems: Vec<String> = sources().iter().flat_map(misplaced).collect();
+    assert_none(&problems);
+    for (name, line) in [
+        ("snapshot/chain.rs", "use reqwest::Client;"),
+        ("snapshot/chain.rs", "let body = reqwest::get(url);"),
+        ("publish/plan.rs", "use std::{collections::BTreeMap, fs};"),
+        ("verify/custom.rs", "let all = std::fs::read(path);"),
+        ("store/local.rs", "use tokio::fs;"),
+        ("cli/gc.rs", "use std::process::{Command, ExitCode};"),
+        ("serve/app.rs", "let found = std::net::TcpStream::connect(a);"),
+        ("index/select.rs", "println!(\"{found}\");"),
+        ("index/select.rs", "let mut out = std::io::stdout();"),
+    ] {
+        let source = Source {
+            name: name.to_owned(),
+            text: format!("{line}\n"),
+        };
+        assert_eq!(misplaced(&source).len(), 1, "{name}: {line}");
+    }
+}
+
+#[test]
+fn only_a_few_files_expect() {
+    let mut expecting = Vec::new();
+    for source in sources() {
+        if source.code(false).any(|(_, line)| line.contains("clippy::expect_used")) {
+            expecting.push(source.name);
+        }
+    }
+    assert_eq!(expecting, EXPECTING);
 }
 
 #[test]
