@@ -391,9 +391,9 @@ impl Walk {
         }
         for state in &record.suites {
             if self.dates.get(&state.suite).is_some_and(|last| state.date <= *last) {
-                return Err(SnapshotError::suite(
-                    &state.suite,
-                    "its Date is not later than that of the record before it",
+                return broken(&format!(
+                    "the Date of suite `{}` is not later than that of the record before it",
+                    state.suite
                 ));
             }
         }
@@ -413,6 +413,7 @@ fn load(store: &dyn Store, archive: &ArchiveName, n: u64) -> Result<(Record, Sha
             "it has a format that this program does not know",
         ));
     }
-    check_suites(&record.suites)?;
+    // Of which record: a suite alone would not say what to look at.
+    check_suites(&record.suites).map_err(|error| SnapshotError::chain(&key, error.to_string()))?;
     Ok((record, sha256))
 }
