@@ -14,7 +14,7 @@ demo: build
 
 # Unit, property and end-to-end tests with real apt, dpkg, gpgv, git and mmdebstrap; then the fuzz targets.
 test: build
-	$(CARGO) clippy --quiet --all-targets -- -D warnings
+	$(CARGO) clippy --locked --quiet --all-targets -- -D warnings
 	$(CARGO) test --locked --lib --test it
 	tests/fuzz/run $(FUZZ_SECONDS)
 
@@ -27,7 +27,7 @@ build: setup
 
 check:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 # Mirrors and snapshots side by side with aptly, debmirror and reprepro on the same upstream; 4 GB below target/bench.
 bench: setup
