@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::domain::{
-    ArchiveName, BuilderId, Component, GitRef, PackageName, SnapshotRef, SuiteName, TagName, Timestamp,
+    ArchiveName, BuilderId, Component, GitRef, PackageName, PublicUrl, SnapshotRef, SuiteName, TagName, Timestamp,
 };
 
 /// An APT repository manager that proves where every package came from.
@@ -69,8 +69,8 @@ pub(super) struct InitArgs {
     #[arg(value_name = "DIR")]
     pub(super) folder: PathBuf,
     /// The base URL under which clients will reach the archives
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    pub(super) public_url: String,
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(super) public_url: PublicUrl,
     /// The Debian codename to mirror [default: that of this machine]
     #[arg(long)]
     pub(super) codename: Option<SuiteName>,

@@ -11,7 +11,7 @@ use crate::collect::{self, Work, Working};
 use crate::domain::{ArchiveName, Timestamp};
 use crate::host::{Clock, Environment, Progress};
 use crate::site::{ArchiveConfig, Site};
-use crate::store::{Store, open_store};
+use crate::store::{Store, open_store, open_store_to_read};
 
 /// How long writers wait for garbage collection.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -95,6 +95,11 @@ impl Context {
     /// The site's store.
     pub(super) fn store(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
         Ok(open_store(&site.config().store, site.root())?)
+    }
+
+    /// The same for a verb that only looks: a store that is not there is not made.
+    pub(super) fn store_to_read(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
+        Ok(open_store_to_read(&site.config().store, site.root())?)
     }
 }
 

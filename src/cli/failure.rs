@@ -71,6 +71,14 @@ impl Coded for OfArchive {
 /// What only the command line can get wrong.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UsageError {
+    /// Arguments that clap does not take.
+    #[error("{message}")]
+    Syntax {
+        /// What is wrong.
+        message: String,
+        /// What clap says beside it: what it would take.
+        hint: Option<String>,
+    },
     /// An argument that does not fit the site.
     #[error("{0}")]
     Argument(String),
@@ -97,9 +105,26 @@ pub(super) enum UsageError {
     NotFound(String),
 }
 
+impl UsageError {
+    /// What clap says, which begins with the cause and goes on, after an empty line, with help.
+    pub(super) fn syntax(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text).trim();
+        let (message, hint) = match text.split_once("\n\n") {
+            Some((message, hint)) => (message, Some(hint.trim().to_owned())),
+            None => (text, None),
+        };
+        Self::Syntax {
+            message: message.to_owned(),
+            hint,
+        }
+    }
+}
+
 impl Coded for UsageError {
     fn code(&self) -> &'static str {
         match self {
+            Self::Syntax { .. } => "E-CLI-000",
             Self::Argument(_) => "E-CLI-001",
             Self::NotEmpty(_) => "E-CLI-002",
             Self::Output(_) => "E-CLI-003",
@@ -112,9 +137,12 @@ impl Coded for UsageError {
     }
     fn kind(&self) -> Kind {
         match self {
-            Self::Argument(_) | Self::NotEmpty(_) | Self::Undeclared(_) | Self::Unlocked(_) | Self::NoBuilder(_) => {
-                Kind::Usage
-            }
+            Self::Syntax { .. }
+            | Self::Argument(_)
+            | Self::NotEmpty(_)
+            | Self::Undeclared(_)
+            | Self::Unlocked(_)
+            | Self::NoBuilder(_) => Kind::Usage,
             Self::Output(_) => Kind::Environment,
             Self::Conflict(_) => Kind::Conflict,
             Self::NotFound(_) => Kind::Unknown,
@@ -122,6 +150,7 @@ impl Coded for UsageError {
     }
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Syntax { hint, .. } => hint.clone(),
             Self::NotEmpty(_) => Some("give a folder that does not exist yet, or an empty one".into()),
             Self::Undeclared(_) => Some("declare it: `assay declare GIT-URL --ref refs/tags/…`".into()),
             Self::NoBuilder(_) => Some("make a key with `assay key new builder`, and add it to the policy".into()),

@@ -15,7 +15,7 @@ pub(super) fn run(context: &Context, args: &FsckArgs) -> Result<ExitCode, Failur
     let mut anchors = Anchors::from_site(&site)?;
     anchors.archives.retain(|anchor| named.contains(&anchor.name));
     let report = fsck(
-        context.store(&site)?.as_ref(),
+        context.store_to_read(&site)?.as_ref(),
         &anchors,
         context.now(),
         &context.progress,

@@ -1,5 +1,6 @@
 //! `assay init`: a new site, from the same files as this project's own example.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -15,21 +16,43 @@ const SITE: &str = include_str!("../../assay.toml");
 const MIRROR: &str = include_str!("../../repos/debian.toml");
 const CUSTOM: &str = include_str!("../../repos/custom.toml");
 const POLICY: &str = include_str!("../../policies/default.toml");
+/// What it writes.
+const PARTS: [&str; 5] = [".gitignore", "assay.toml", "keys", "policies", "repos"];
 const IGNORE: &str = "/keys/\n/store/\n/cache/\n";
 
 #[derive(Serialize)]
-struct Made<'a> {
+struct Made {
     site: String,
-    archive_key: &'a str,
-    gate: &'a str,
-    codename: &'a str,
+    archive_key: String,
+    gate: String,
+    codename: String,
 }
 
 pub(super) fn run(context: &Context, args: &InitArgs) -> Result<ExitCode, Failure> {
     let folder = &args.folder;
-    if files::exists(folder) && (!files::is_folder(folder) || !files::list(folder)?.is_empty()) {
+    let was_there = files::exists(folder);
+    if was_there && (!files::is_folder(folder) || !files::list(folder)?.is_empty()) {
         return Err(UsageError::NotEmpty(folder.display().to_string()).into());
     }
+    let made = make(context, args);
+    if made.is_err() {
+        undo(folder, was_there);
+    }
+    let made = made?;
+    let text = format!(
+        "site {}\narchive-key {}\ngate {}",
+        made.site, made.archive_key, made.gate
+    );
+    context.output.record(&made, &text)?;
+    context.output.note(&format!(
+        "next: keep it in Git (`git init {0}`); `cd {0} && assay mirror`; then `assay serve`",
+        made.site
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make(context: &Context, args: &InitArgs) -> Result<Made, Failure> {
+    let folder = &args.folder;
     let codename = match &args.codename {
         Some(codename) => codename.to_string(),
         None => machine_codename(),
@@ -42,7 +65,7 @@ pub(super) fn run(context: &Context, args: &InitArgs) -> Result<ExitCode, Failur
     let fill = |text: &str| {
         let with_keys = replace_value(text, "signing-key", archive.fingerprint.as_str());
         let with_gate = replace_value(&with_keys, "gate", gate.fingerprint.as_str());
-        let with_url = replace_value(&with_gate, "public-url", args.public_url.trim_end_matches('/'));
+        let with_url = replace_value(&with_gate, "public-url", args.public_url.as_str().trim_end_matches('/'));
         with_url.replace("\"bookworm\"", &format!("\"{codename}\""))
     };
     files::write(&folder.join(".gitignore"), IGNORE.as_bytes())?;
@@ -53,22 +76,27 @@ pub(super) fn run(context: &Context, args: &InitArgs) -> Result<ExitCode, Failur
     files::write(&folder.join("assay.toml"), fill(SITE).as_bytes())?;
     let site = Site::load(folder)?;
 
-    let made = Made {
+    Ok(Made {
         site: site.root().display().to_string(),
-        archive_key: archive.fingerprint.as_str(),
-        gate: gate.fingerprint.as_str(),
-        codename: &codename,
-    };
-    let text = format!(
-        "site {}\narchive-key {}\ngate {}",
-        made.site, made.archive_key, made.gate
-    );
-    context.output.record(&made, &text)?;
-    context.output.note(&format!(
-        "next: keep it in Git (`git init {0}`); `cd {0} && assay mirror`; then `assay serve`",
-        made.site
-    ));
-    Ok(ExitCode::SUCCESS)
+        archive_key: archive.fingerprint.to_string(),
+        gate: gate.fingerprint.to_string(),
+        codename,
+    })
+}
+
+/// After a failure: the folder is as it was, empty or not there. What cannot be removed is no news
+/// beside the failure itself.
+fn undo(folder: &Path, was_there: bool) {
+    for name in PARTS {
+        let path = folder.join(name);
+        let _ = match files::is_folder(&path) {
+            true => files::remove_folder(&path),
+            false => files::remove(&path),
+        };
+    }
+    if !was_there && files::list(folder).is_ok_and(|left| left.is_empty()) {
+        let _ = files::remove_folder(folder);
+    }
 }
 
 /// The codename of the Debian that this machine's apt follows; the example's when it follows none.

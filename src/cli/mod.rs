@@ -34,6 +34,7 @@ mod verify;
 mod why;
 mod work;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -42,17 +43,17 @@ pub use args::command;
 
 use args::{Arguments, Verb};
 use context::Context;
-use failure::Failure;
+use failure::{Failure, UsageError};
+
+use crate::host::Environment;
 
 /// Parses the arguments of the process, runs the verb, prints how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let given = Environment.arguments();
+    let arguments = match Arguments::try_parse_from(&given) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return not_parsed(&error, &given),
     };
     start_log(arguments.verbose);
     let json = arguments.json;
@@ -63,6 +64,22 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Help and version, or what is wrong with the arguments: as JSON when they ask for it all the same.
+fn not_parsed(error: &clap::Error, given: &[OsString]) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let failure = Failure::from(UsageError::syntax(error));
+    let mut options = given.iter().take_while(|argument| *argument != "--");
+    if options.any(|argument| argument == "--json") {
+        failure.print(true);
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(failure.exit_code())
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {

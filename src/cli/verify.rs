@@ -4,19 +4,19 @@ use std::process::ExitCode;
 
 use super::args::{Against, VerifyArgs};
 use super::context::{Context, named_or_all};
-use super::failure::Failure;
+use super::failure::{Failure, UsageError};
 use super::work::Work;
 use crate::domain::Kind;
 use crate::site::{ArchiveConfig, Site};
-use crate::store::open_store;
+use crate::store::open_store_to_read;
 use crate::verify::{Anchors, Problem, verify, verify_against_upstream};
 
 pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let anchors = Anchors::from_site(&site)?;
     let store = match &args.store {
-        Some(store) => open_store(store, &context.environment.current_folder()?)?,
-        None => context.store(&site)?,
+        Some(store) => open_store_to_read(store, &context.environment.current_folder()?)?,
+        None => context.store_to_read(&site)?,
     };
     let mut report = match args.against {
         Some(Against::Upstream) => verify_against_upstream(store.as_ref(), &anchors, &context.progress)?,
@@ -24,6 +24,11 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     };
     if args.git {
         report.problems.extend(sources(context, &site)?);
+    }
+    if report.snapshots == 0 && report.tags == 0 && report.problems.is_empty() {
+        let nothing =
+            "there is nothing to verify: the store has no snapshot or tag of the archives that were asked for";
+        return Err(UsageError::NotFound(nothing.to_owned()).into());
     }
     problems(context, &report.problems)?;
     let text = format!(

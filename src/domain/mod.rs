@@ -15,7 +15,9 @@ mod version;
 pub use digest::{Digest, Fingerprint, GitOid, Sha256};
 pub use error::{Coded, DomainError, Kind, escape};
 pub use instant::Timestamp;
-pub use name::{Architecture, ArchiveName, BuilderId, Component, GitRef, PackageName, PolicyName, SuiteName};
+pub use name::{
+    Architecture, ArchiveName, BuilderId, Component, GitRef, PackageName, PolicyName, PublicUrl, SuiteName,
+};
 pub use path::{FileName, FlatFolder, ObjectName, PoolPath, RelPath};
 pub use snapshot_id::{Serial, SnapshotId, SnapshotName, SnapshotRef, TagName};
 pub use version::Version;

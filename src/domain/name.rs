@@ -87,6 +87,10 @@ text_type!(
     BuilderId, "builder id", builder_id
 );
 text_type!(
+    /// The base URL under which clients reach the archives. It is written into Release files and sources.
+    PublicUrl, "public URL", public_url
+);
+text_type!(
     /// A fully qualified Git ref, such as `refs/tags/debian/1.2-3`.
     GitRef, "Git ref", git_ref
 );
@@ -130,6 +134,21 @@ type Check = Result<(), &'static str>;
 
 fn all_bytes(text: &str, allowed: fn(u8) -> bool, why: &'static str) -> Check {
     if text.bytes().all(allowed) { Ok(()) } else { Err(why) }
+}
+
+fn public_url(text: &str) -> Check {
+    let place = ["http://", "https://", "file:///"]
+        .iter()
+        .find_map(|start| text.strip_prefix(start));
+    if place.is_none_or(|place| place.starts_with('/') || place.is_empty()) {
+        return Err("it is not http://, https:// or file:///, with a place behind it");
+    }
+    let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\' | b'`' | b'<' | b'>' | b'?' | b'#');
+    all_bytes(
+        text,
+        allowed,
+        "it has a quote, a blank, a control character, a query or a fragment",
+    )
 }
 
 fn first_byte(text: &str, allowed: fn(u8) -> bool, why: &'static str) -> Check {

@@ -24,6 +24,12 @@ impl Environment {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }
 
+    /// The arguments of this process, its name first.
+    #[must_use]
+    pub fn arguments(self) -> Vec<OsString> {
+        std::env::args_os().collect()
+    }
+
     /// The current folder.
     ///
     /// # Errors

@@ -65,6 +65,12 @@ impl Root {
         Ok(Self { fd, temp, path })
     }
 
+    /// Opens `path` as it is: nothing is made, removed or, later, written.
+    pub(super) fn open_to_read(path: PathBuf) -> io::Result<Self> {
+        let fd = rustix::fs::openat(CWD, &path, FOLDER, Mode::empty())?;
+        Ok(Self { fd, temp: None, path })
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

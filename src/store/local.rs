@@ -25,15 +25,22 @@ impl LocalStore {
     /// # Errors
     /// When it cannot be made or read.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let shown = root.display().to_string();
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Backend {
-            act: "open the store",
-            key: shown.clone(),
-            source,
-        };
-        files::create_folder(root).map_err(|error| failed(error.into()))?;
-        let root = files::absolute(root).map_err(|error| failed(error.into()))?;
-        let root = Root::open(root, Clock::System.now()).map_err(|error| failed(error.into()))?;
+        files::create_folder(root).map_err(|error| not_opened(root, error))?;
+        let path = files::absolute(root).map_err(|error| not_opened(root, error))?;
+        let root = Root::open(path, Clock::System.now()).map_err(|error| not_opened(root, error))?;
+        Ok(Self { root })
+    }
+
+    /// Opens the folder for who only reads: it changes nothing, and cannot.
+    ///
+    /// # Errors
+    /// `Absent` when there is no such folder; when it cannot be read.
+    pub fn open_to_read(root: &Path) -> Result<Self, StoreError> {
+        if !files::is_folder(root) {
+            return Err(StoreError::Absent(root.display().to_string()));
+        }
+        let path = files::absolute(root).map_err(|error| not_opened(root, error))?;
+        let root = Root::open_to_read(path).map_err(|error| not_opened(root, error))?;
         Ok(Self { root })
     }
 
@@ -256,6 +263,14 @@ impl Store for LocalStore {
     fn local_path(&self, key: &Key) -> Option<PathBuf> {
         self.look(key).ok().flatten()?;
         Some(self.root.path().join(key.as_str()))
+    }
+}
+
+fn not_opened(root: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Backend {
+        act: "open the store",
+        key: root.display().to_string(),
+        source: error.into(),
     }
 }
 

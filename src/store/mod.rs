@@ -12,7 +12,7 @@ mod url;
 
 pub use local::LocalStore;
 pub use object::ObjectStore;
-pub use url::open_store;
+pub use url::{open_store, open_store_to_read};
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -424,6 +424,9 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A store that must be there is not.
+    #[error("there is no store at `{0}`: it is not a folder")]
+    Absent(String),
     /// The backend failed.
     #[error("cannot {act} `{key}`: {source}")]
     Backend {
@@ -446,13 +449,22 @@ impl Coded for StoreError {
             Self::Different(_) => "E-STORE-005",
             Self::Url { .. } => "E-STORE-006",
             Self::Backend { .. } => "E-STORE-007",
+            Self::Absent(_) => "E-STORE-008",
         }
     }
     fn kind(&self) -> Kind {
         match self {
             Self::Key(_) | Self::Url { .. } => Kind::Usage,
             Self::Digest { .. } | Self::Different(_) | Self::TooLarge { .. } => Kind::Verification,
-            Self::Missing(_) | Self::Backend { .. } => Kind::Environment,
+            Self::Missing(_) | Self::Absent(_) | Self::Backend { .. } => Kind::Environment,
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Absent(_) => {
+                Some("name the folder that the store is in; the first snapshot makes the site's own".into())
+            }
+            _ => None,
         }
     }
 }

@@ -10,6 +10,22 @@ use super::{LocalStore, ObjectStore, Store, StoreError};
 /// # Errors
 /// `Url` when it names no kind of store that this build has; the backend's failure.
 pub fn open_store(url: &str, base: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    open(url, base, LocalStore::open)
+}
+
+/// The same for who only reads: a folder is neither made nor changed.
+///
+/// # Errors
+/// `Absent` when the folder is not there; as `open_store`.
+pub fn open_store_to_read(url: &str, base: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    open(url, base, LocalStore::open_to_read)
+}
+
+fn open(
+    url: &str,
+    base: &Path,
+    folder: fn(&Path) -> Result<LocalStore, StoreError>,
+) -> Result<Arc<dyn Store>, StoreError> {
     let bad = |why: &str| StoreError::Url {
         url: crate::domain::escape(url),
         why: why.to_owned(),
@@ -22,13 +38,13 @@ pub fn open_store(url: &str, base: &Path) -> Result<Arc<dyn Store>, StoreError> 
         if !path.starts_with('/') || path.contains(['%', '?', '#']) {
             return Err(bad("write it as `file:///folder`, without a host, `%`, `?` and `#`"));
         }
-        return Ok(Arc::new(LocalStore::open(Path::new(path))?));
+        return Ok(Arc::new(folder(Path::new(path))?));
     }
     match scheme(url) {
         Some("s3" | "gs" | "az") => Err(bad("this build has no support for cloud stores")),
         Some(_) => Err(bad("it is neither a folder, `file:///…` nor `memory:`")),
         None if url.is_empty() => Err(bad("it is empty")),
-        None => Ok(Arc::new(LocalStore::open(&base.join(url))?)),
+        None => Ok(Arc::new(folder(&base.join(url))?)),
     }
 }
 

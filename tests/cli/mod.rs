@@ -57,6 +57,129 @@ fn init_makes_a_site_and_refuses_a_folder_that_is_not_empty() {
 }
 
 #[test]
+fn a_public_url_that_is_none_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("site");
+    for url in [
+        "http://x/\nfoo",
+        "http://x\" # ",
+        "http://x/a b",
+        "http://x/'",
+        "javascript:alert(1)",
+        "http://",
+        "file:///",
+        "http://x/?q",
+        "",
+    ] {
+        let refused = assay(folder.path(), &["init", "site", "--public-url", url]);
+        assert_eq!(refused.status.code(), Some(2), "{url:?}: {}", text(&refused.stderr));
+        assert!(!site.exists(), "{url:?}");
+    }
+    for (at, url) in [
+        "https://deb.example.org/a/",
+        "file:///srv/assay/store",
+        "http://[::1]:8080",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let made = assay(folder.path(), &["init", &format!("site{at}"), "--public-url", url]);
+        assert!(made.status.success(), "{url}: {}", text(&made.stderr));
+    }
+    assert!(assay(folder.path(), &["init", "site"]).status.success());
+}
+
+#[test]
+fn an_init_that_fails_leaves_the_folder_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    for name in ["new", "empty"] {
+        // Keys are small enough to be written, the files that come after them are not.
+        let failed = Command::new("bash")
+            .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" init \"$1\"", ASSAY, name])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(failed.status.code(), Some(5), "{}", text(&failed.stderr));
+    }
+    assert!(!folder.path().join("new").exists());
+    assert_eq!(fs::read_dir(folder.path().join("empty")).unwrap().count(), 0);
+    assert!(assay(folder.path(), &["init", "empty"]).status.success());
+}
+
+#[test]
+fn a_store_that_is_not_there_or_empty_is_not_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    assay(folder.path(), &["init", "site"]);
+    let site = folder.path().join("site");
+    let url = format!("file://{}", folder.path().join("gone").display());
+    for args in [
+        &["verify"][..],
+        &["verify", "gone"],
+        &["verify", "--against", "upstream", "../gone"],
+        &["verify", &url],
+        &["verify", "assay.toml"],
+        &["fsck"],
+    ] {
+        let said = assay(&site, args);
+        assert_eq!(said.status.code(), Some(5), "{args:?}: {said:?}");
+        assert!(
+            said.stdout.is_empty() && text(&said.stderr).contains("there is no store at"),
+            "{said:?}"
+        );
+    }
+    for gone in [site.join("store"), site.join("gone"), folder.path().join("gone")] {
+        assert!(!gone.exists(), "{}", gone.display());
+    }
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for args in [
+        &["verify", "../empty"][..],
+        &["verify", "../empty", "--against", "upstream"],
+    ] {
+        let said = assay(&site, args);
+        assert_eq!(said.status.code(), Some(6), "{args:?}: {said:?}");
+        assert!(!text(&said.stdout).contains("verified"), "{said:?}");
+        assert!(text(&said.stderr).contains("nothing to verify"), "{said:?}");
+    }
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "a look leaves nothing");
+}
+
+#[test]
+fn arguments_that_are_wrong_are_said_as_json_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [
+        &["mirror", "--frobnicate", "--json"][..],
+        &["--json", "frobnicate"],
+        &["--json"],
+        &["init", "--json"],
+        &["snapshot", "show", "not@a@ref", "--json"],
+    ] {
+        let said = assay(folder.path(), args);
+        assert_eq!(said.status.code(), Some(2), "{args:?}: {said:?}");
+        let error: serde_json::Value = serde_json::from_slice(&said.stderr).unwrap();
+        assert_eq!(error["error"]["code"], "E-CLI-000", "{args:?}");
+        assert_eq!(error["error"]["kind"], "usage", "{args:?}");
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(!message.is_empty() && !message.starts_with("error"), "{message}");
+        assert!(said.stdout.is_empty(), "{args:?}");
+    }
+    let plain = assay(folder.path(), &["mirror", "--frobnicate", "--", "--json"]);
+    assert!(
+        text(&plain.stderr).starts_with("error: unexpected argument"),
+        "{plain:?}"
+    );
+    for asked in ["--help", "--version"] {
+        let said = assay(folder.path(), &["--json", asked]);
+        assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+        assert!(
+            text(&said.stdout).contains("say") && !text(&said.stdout).starts_with('{'),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
 fn errors_say_code_cause_and_next_step_as_text_and_as_json() {
     let folder = tempfile::tempdir().unwrap();
     let plain = assay(folder.path(), &["mirror"]);
