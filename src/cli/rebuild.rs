@@ -10,7 +10,7 @@ use super::failure::{Failure, UsageError};
 use super::work::{Declared, Work};
 use crate::admission::RecordEvidence;
 use crate::domain::{BuilderId, Sha256};
-use crate::environment::Lock;
+use crate::environment::{self, Lock, SourceName, Step};
 use crate::format::dsse::IN_TOTO;
 use crate::format::intoto::Outcome;
 use crate::format::json;
@@ -33,6 +33,8 @@ struct Planned<'a> {
     declaration: Sha256,
     lock: Sha256,
     builder: &'a BuilderId,
+    /// Sources that must be admitted before, since this one is built with their packages.
+    after: &'a [SourceName],
     command: String,
 }
 
@@ -49,6 +51,11 @@ struct Rebuilt<'a> {
 pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Failure> {
     let work = Work::open(context, args.declared.archive.as_ref())?;
     let mut all_built = true;
+    let steps = if args.plan {
+        environment::order(&environment::declared_sources(&work.site)?)?
+    } else {
+        Vec::new()
+    };
     for name in &args.declared.names {
         let declared = work.declared(name)?;
         let (lock, lock_sha256) = work.lock(name)?;
@@ -60,7 +67,9 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
         }
         let records = found.records;
         if args.plan {
-            plan(context, &work, &declared, &lock_sha256, &records)?;
+            let own = |step: &&Step| step.name.archive == work.archive && step.name.source == *name;
+            let after = steps.iter().find(own).map_or(&[][..], |step| &step.after);
+            plan(context, &work, &declared, after, &lock_sha256, &records)?;
             continue;
         }
         let chosen = builders(&work, &declared, &args.builders)?;
@@ -124,6 +133,7 @@ fn plan(
     context: &Context,
     work: &Work,
     declared: &Declared,
+    after: &[SourceName],
     lock: &Sha256,
     records: &[RecordEvidence],
 ) -> Result<(), Failure> {
@@ -146,6 +156,7 @@ fn plan(
             declaration: declared.sha256,
             lock: *lock,
             builder: &builder.id,
+            after,
             command: format!(
                 "assay rebuild {source} --archive {} --builder {}",
                 work.archive, builder.id

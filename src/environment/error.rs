@@ -3,7 +3,9 @@
 use crate::domain::{Coded, DomainError, Kind};
 use crate::format::FormatError;
 use crate::host::HostError;
+use crate::site::SiteError;
 use crate::snapshot::SnapshotError;
+use crate::source::SourceError;
 use crate::trust::TrustError;
 
 /// An environment that cannot be resolved, locked or built.
@@ -90,6 +92,18 @@ pub enum EnvironmentError {
         /// Which suite or index.
         what: String,
     },
+    /// Declared sources need each other's packages to be built.
+    #[error("these sources are built with each other's packages: {path}")]
+    Cycle {
+        /// One way round.
+        path: String,
+    },
+    /// A declaration cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The site cannot be read.
+    #[error(transparent)]
+    Site(#[from] SiteError),
     /// A snapshot is missing or damaged.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -121,6 +135,9 @@ impl Coded for EnvironmentError {
             Self::NotInSnapshot { .. } => "E-ENV-008",
             Self::Folder { .. } => "E-ENV-009",
             Self::NoIndex { .. } => "E-ENV-010",
+            Self::Cycle { .. } => "E-ENV-011",
+            Self::Source(source) => source.code(),
+            Self::Site(source) => source.code(),
             Self::Snapshot(source) => source.code(),
             Self::Format { source, .. } => source.code(),
             Self::Trust(source) => source.code(),
@@ -131,9 +148,13 @@ impl Coded for EnvironmentError {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Wanted { .. } | Self::Unsatisfiable { .. } | Self::Folder { .. } | Self::NoIndex { .. } => {
-                Kind::Usage
-            }
+            Self::Wanted { .. }
+            | Self::Unsatisfiable { .. }
+            | Self::Folder { .. }
+            | Self::NoIndex { .. }
+            | Self::Cycle { .. } => Kind::Usage,
+            Self::Source(source) => source.kind(),
+            Self::Site(source) => source.kind(),
             Self::Missing { .. }
             | Self::Ambiguous { .. }
             | Self::NotInSnapshot { .. }
@@ -156,6 +177,13 @@ impl Coded for EnvironmentError {
             Self::Missing { .. } => Some("resolve the lock again with `assay env lock`".to_owned()),
             Self::Trust(source) => source.hint(),
             Self::NoIndex { .. } => Some("check `environment` in the custom archive's file".to_owned()),
+            Self::Cycle { .. } => Some(
+                "build one of them with the version that a mirror has: give its build dependency a version \
+                 that ours does not satisfy, or declare it without that dependency first"
+                    .to_owned(),
+            ),
+            Self::Source(source) => source.hint(),
+            Self::Site(source) => source.hint(),
             Self::Snapshot(source) => source.hint(),
             Self::Host(source) => source.hint(),
             _ => None,

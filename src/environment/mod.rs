@@ -19,6 +19,7 @@ mod error;
 mod input;
 mod lock;
 pub(crate) mod namespace;
+mod order;
 mod resolve;
 mod wanted;
 
@@ -27,5 +28,6 @@ pub use chroot::{ChrootJob, build_chroot};
 pub use error::EnvironmentError;
 pub use input::{check_packages, locked_inputs, snapshot_input};
 pub use lock::{Lock, LockedChroot, LockedPackage, LockedSnapshot};
+pub use order::{Declared, SourceName, Step, declared_sources, order};
 pub use resolve::{SnapshotInput, resolve};
 pub use wanted::wanted;

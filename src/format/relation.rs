@@ -78,6 +78,26 @@ impl Relation {
             .as_ref()
             .is_none_or(|(operator, wanted)| operator.holds(version.dpkg_cmp(wanted)))
     }
+
+    /// Whether it counts in a build on this architecture, without any build profile. Where the
+    /// architecture is `all`, any may be meant.
+    #[must_use]
+    pub fn counts_on(&self, architecture: &str) -> bool {
+        let profiles = &self.profiles;
+        (profiles.is_empty() || profiles.iter().any(|all| all.iter().all(|profile| profile.negated)))
+            && self.architectures.as_ref().is_none_or(|names| names.mean(architecture))
+    }
+}
+
+impl Architectures {
+    fn mean(&self, architecture: &str) -> bool {
+        let is = |name: &Architecture| {
+            matches!(name.as_str(), "any" | "linux-any")
+                || name.as_str() == architecture
+                || name.as_str().strip_prefix("any-") == Some(architecture)
+        };
+        architecture == "all" || self.names.iter().any(is) != self.negated
+    }
 }
 
 impl Operator {
@@ -219,6 +239,28 @@ mod tests {
         let relation = relations.0.first().and_then(|group| group.first()).ok_or("one")?;
         assert!(relation.admits(&Version::new("1.0a")?));
         assert!(!relation.admits(&Version::new("1.0~rc1")?));
+        Ok(())
+    }
+
+    #[test]
+    fn restrictions_say_where_a_relation_counts() -> Result<(), FormatError> {
+        for (text, counts) in [
+            ("hello", true),
+            ("hello [amd64 i386]", true),
+            ("hello [any-amd64]", true),
+            ("hello [linux-any]", true),
+            ("hello [i386]", false),
+            ("hello [!amd64]", false),
+            ("hello [!i386] <!nocheck>", true),
+            ("hello <nocheck>", false),
+            ("hello <stage1> <!cross !nodoc>", true),
+        ] {
+            let all = parse(text)?;
+            assert!(
+                all.0.iter().flatten().all(|one| one.counts_on("amd64") == counts),
+                "{text}"
+            );
+        }
         Ok(())
     }
 }

@@ -8,9 +8,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::IndexError;
-use crate::domain::{Architecture, Version};
+use crate::domain::Version;
 use crate::format::deb822::{Stanza, Stanzas};
-use crate::format::relation::{Architectures, Relation, Relations};
+use crate::format::relation::{Relation, Relations};
 use crate::site::Select;
 
 /// The packages of an archive, being looked through.
@@ -174,14 +174,7 @@ impl<'s> Closure<'s> {
 
     /// Takes the first alternative that there is. Whether there is one.
     fn satisfy(&self, of: &Package, group: &[Relation], seen: &mut [bool], todo: &mut Vec<usize>) -> bool {
-        let counts = |relation: &&Relation| {
-            let profiles = &relation.profiles;
-            (profiles.is_empty() || profiles.iter().any(|all| all.iter().all(|profile| profile.negated)))
-                && relation
-                    .architectures
-                    .as_ref()
-                    .is_none_or(|names| is_for(names, &of.architecture))
-        };
+        let counts = |relation: &&Relation| relation.counts_on(&of.architecture);
         let mut relevant = group.iter().filter(counts).peekable();
         if relevant.peek().is_none() {
             return true;
@@ -270,12 +263,6 @@ fn visit(at: usize, seen: &mut [bool], todo: &mut Vec<usize>) {
         *seen = true;
         todo.push(at);
     }
-}
-
-/// Whether a relation counts on an architecture; for a package of all of them any may be meant.
-fn is_for(names: &Architectures, architecture: &str) -> bool {
-    let is = |name: &Architecture| matches!(name.as_str(), "any" | "linux-any") || name.as_str() == architecture;
-    architecture == "all" || names.names.iter().any(is) != names.negated
 }
 
 fn identity(stanza: &Stanza<'_>) -> (String, String) {

@@ -1,6 +1,7 @@
 //! Tests of `environment`: real apt resolves, real mmdebstrap builds, on real Debian packages.
 
 pub(crate) mod fixture;
+mod order;
 
 use std::path::PathBuf;
 use std::process::Command;
