@@ -151,7 +151,7 @@ fn derive_source(work: &Work, declared: &Declared) -> (Result<SourceEvidence, So
         let keys = SourceKeys::load(&work.site.public_keys(), &declared.policy.signers)?;
         let tag = source::verify_tag(
             &repository,
-            &declaration.tag_ref,
+            &declaration.reference,
             &declared.policy.signers,
             &keys,
             work.now,

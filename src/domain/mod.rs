@@ -18,6 +18,6 @@ pub use instant::Timestamp;
 pub use name::{
     Architecture, ArchiveName, BuilderId, Component, GitRef, PackageName, PolicyName, PublicUrl, SuiteName,
 };
-pub use path::{FileName, FlatFolder, ObjectName, PoolPath, RelPath};
+pub use path::{FileName, FlatFolder, ObjectName, PoolPath, RelPath, SourceFolder};
 pub use snapshot_id::{Serial, SnapshotId, SnapshotName, SnapshotRef, TagName};
 pub use version::Version;

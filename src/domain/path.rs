@@ -21,6 +21,10 @@ text_type!(
     FlatFolder, "folder of a flat repository", flat_folder
 );
 text_type!(
+    /// A folder of a Git tree that is a source of its own: `packaging/hello`.
+    SourceFolder, "folder of a source", path
+);
+text_type!(
     /// The name of an object in the store. Longer than any path that it may have to hold.
     ObjectName, "object name", object_name
 );

@@ -158,7 +158,7 @@ fn recipe(declaration: &Declaration, variation: &Variation, limits: &Limits) -> 
 /// signed for it. The lock stands for its packages: they would make each record ten times as long.
 fn dependencies(input: &RecordInput<'_>) -> Vec<ResourceDescriptor> {
     let declaration = input.declaration;
-    let git = format!("git+{}@{}", declaration.git, declaration.tag_ref);
+    let git = format!("git+{}@{}", declaration.git, declaration.reference);
     let described = |name: &str, digests: &[(&str, &GitOid)]| ResourceDescriptor {
         name: Some(name.to_owned()),
         uri: Some(git.clone()),
@@ -171,10 +171,13 @@ fn dependencies(input: &RecordInput<'_>) -> Vec<ResourceDescriptor> {
         ("gitCommit", &declaration.git_commit),
         ("gitTree", &declaration.git_tree),
     ];
-    let mut all = vec![
-        described("source", &commit),
-        described("tag", &[("gitTag", &declaration.git_tag)]),
-    ];
+    let mut all = vec![described("source", &commit)];
+    all.extend(
+        declaration
+            .git_tag
+            .iter()
+            .map(|tag| described("tag", &[("gitTag", tag)])),
+    );
     all.extend(
         declaration
             .files

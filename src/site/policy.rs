@@ -19,6 +19,9 @@ pub struct Policy {
     pub source_formats: Vec<String>,
     /// Environments resolved from snapshots older than this are refused.
     pub environment_floor: Option<SnapshotId>,
+    /// How many people must have signed a source: signers of different names.
+    #[serde(default = "one", deserialize_with = "at_least_one", skip_serializing_if = "is_one")]
+    pub signer_threshold: u32,
     /// Who may sign sources.
     #[serde(rename = "signer", default)]
     pub signers: Vec<SignerKey>,
@@ -47,7 +50,7 @@ pub enum SignerScheme {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SignerKey {
-    /// Who this is, for people.
+    /// Who this is: a threshold counts people by this name.
     pub name: String,
     /// OpenPGP or SSH.
     pub scheme: SignerScheme,
@@ -107,6 +110,15 @@ pub struct Relaxation {
     pub owner: String,
     /// After this it no longer counts.
     pub expires: Timestamp,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 fn year() -> u32 {

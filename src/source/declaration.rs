@@ -6,14 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::SourceError;
 use crate::domain::{
-    Architecture, Component, Digest, FileName, Fingerprint, GitOid, GitRef, PackageName, Sha256, SuiteName, Version,
+    Architecture, ArchiveName, Component, Digest, FileName, Fingerprint, GitOid, GitRef, PackageName, Serial, Sha256,
+    SourceFolder, SuiteName, Version,
 };
 use crate::format::json;
 use crate::host::files;
 use crate::site::SignerScheme;
 
-/// A Git-kept statement: this source package, at this commit and signed tag, by these signers, may
+/// A Git-kept statement: this source package, at this signed tag or commit, by these signers, may
 /// become packages of this archive. Its identity is the SHA-256 of its canonical JSON.
+///
+/// What is absent is not written: a field that came later does not change the identity of what was
+/// declared before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Declaration {
@@ -27,21 +31,31 @@ pub struct Declaration {
     pub component: Component,
     /// Where to fetch from. A hint, never identity.
     pub git: String,
-    /// The signed tag, fully qualified.
+    /// The signed tag, or the branch that has the signed commit, fully qualified.
     #[serde(rename = "ref")]
-    pub tag_ref: GitRef,
-    /// The tag object.
-    pub git_tag: GitOid,
-    /// The commit it names.
+    pub reference: GitRef,
+    /// The tag object; absent when the commit itself is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_tag: Option<GitOid>,
+    /// The commit that is declared.
     pub git_commit: GitOid,
     /// That commit's tree.
     pub git_tree: GitOid,
-    /// Identity: SHA-256 over the tree's manifest (`source::tree`).
+    /// The folder of that tree which is the source, when it is not the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subfolder: Option<SourceFolder>,
+    /// Identity: SHA-256 over the manifest of the source's files (`source::tree`).
     pub tree_sha256: Sha256,
     /// `3.0 (native)` or `3.0 (quilt)`.
     pub source_format: String,
     /// Where the upstream tarball comes from; absent in a native package.
     pub upstream: Option<Upstream>,
+    /// The upstream tarball that is not made of the upstream tag's tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orig: Option<Orig>,
+    /// The source package of a mirror that this one is a change of: its tarballs are upstream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
     /// The changelog head's date as seconds since 1970: `SOURCE_DATE_EPOCH` of every build.
     pub source_date_epoch: i64,
     /// `debian/control`'s build dependencies, folded to one line each.
@@ -52,9 +66,19 @@ pub struct Declaration {
     /// The derived source package's files: the .dsc first, then tarballs by name.
     #[serde(rename = "file")]
     pub files: Vec<SourceFile>,
-    /// Who signed the tag.
+    /// Who signed the tag or the commit.
     #[serde(rename = "signer")]
     pub signers: Vec<DeclaredSigner>,
+    /// The declaration that this one follows: the newest of this source that was admitted. It says who
+    /// may sign this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<Sha256>,
+    /// How many of `authorised` must sign the next version; absent: as many as the policy says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorised_threshold: Option<u32>,
+    /// Who may sign the next version; empty: whom the policy lets sign this source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorised: Vec<DeclaredSigner>,
 }
 
 /// The upstream side of a `3.0 (quilt)` package.
@@ -68,6 +92,51 @@ pub struct Upstream {
     pub git_commit: GitOid,
     /// That commit's tree: the tarball holds exactly this.
     pub git_tree: GitOid,
+}
+
+/// How an upstream tarball comes about that is kept byte for byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrigMethod {
+    /// From the branch `pristine-tar` and the upstream tag's tree, by the program of that name.
+    PristineTar,
+    /// A file in the store, put there with `assay source add-file`, or in the pool of a mirror.
+    File,
+}
+
+/// An upstream tarball that is kept byte for byte. Rule S7 compares it with the upstream tag's tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Orig {
+    /// How it comes about.
+    pub method: OrigMethod,
+    /// Its name: `<source>_<upstream version>.orig.tar.<compression>`.
+    pub name: FileName,
+    /// Its SHA-256.
+    pub sha256: Sha256,
+    /// The commit of the branch `pristine-tar` that it was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_commit: Option<GitOid>,
+    /// The first path at which it differs from the upstream tag's tree, or that there is no such tag:
+    /// what rule S7 needs an exception for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<String>,
+}
+
+/// A source package in a mirror of this site, proven by upstream's signature on that snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Base {
+    /// The mirror.
+    pub archive: ArchiveName,
+    /// The snapshot.
+    pub serial: Serial,
+    /// Its suite that lists the source package.
+    pub suite: SuiteName,
+    /// The source package's version there.
+    pub version: Version,
+    /// SHA-256 of its .dsc.
+    pub dsc_sha256: Sha256,
 }
 
 /// Build dependencies as control has them; empty when a field is absent.
@@ -115,7 +184,7 @@ pub struct SourceFile {
     pub digest: Digest,
 }
 
-/// One signature on the tag.
+/// A key that signed, or may sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DeclaredSigner {

@@ -68,13 +68,19 @@ pub fn declare(
         suites: suites.to_vec(),
         component: component.clone(),
         git: git.to_owned(),
-        tag_ref: tag.tag_ref.clone(),
-        git_tag: tag.tag.clone(),
+        reference: tag.tag_ref.clone(),
+        git_tag: Some(tag.tag.clone()),
         git_commit: tag.commit.clone(),
         git_tree: tag.tree.clone(),
         tree_sha256: package.tree_sha256(),
         source_format: debian.format.as_str().to_owned(),
         upstream: declared_upstream,
+        subfolder: None,
+        orig: None,
+        base: None,
+        supersedes: None,
+        authorised_threshold: None,
+        authorised: Vec::new(),
         source_date_epoch: debian.head.date.unix(),
         build_depends: build_depends(&debian)?,
         packages: packages(&debian),
@@ -95,13 +101,13 @@ pub fn check(
     keys: &SourceKeys,
     now: Timestamp,
 ) -> Result<SourcePackage, SourceError> {
-    let tag = super::verify_tag(repository, &declaration.tag_ref, signers, keys, now)?;
-    if tag.tag != declaration.git_tag {
+    let tag = super::verify_tag(repository, &declaration.reference, signers, keys, now)?;
+    if let Some(declared) = declaration.git_tag.as_ref().filter(|declared| **declared != tag.tag) {
         let why = format!(
-            "the tag was moved: `git-tag` is declared as `{}`, the repository has `{}`",
-            declaration.git_tag, tag.tag
+            "the tag was moved: `git-tag` is declared as `{declared}`, the repository has `{}`",
+            tag.tag
         );
-        return Err(SourceError::rule("S2", declaration.tag_ref.as_str(), why));
+        return Err(SourceError::rule("S2", declaration.reference.as_str(), why));
     }
     let (derived, package) = declare(
         repository,

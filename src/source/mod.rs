@@ -22,7 +22,9 @@ mod series;
 mod tag;
 mod tree;
 
-pub use declaration::{BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, SourceFile, Upstream};
+pub use declaration::{
+    Base, BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, Orig, OrigMethod, SourceFile, Upstream,
+};
 pub use derive::{SourcePackage, check, declare};
 pub use error::SourceError;
 pub use keys::SourceKeys;

@@ -52,7 +52,7 @@ pub fn fetch(url: &str, refs: &[GitRef], cache: &Path) -> Result<Repository, Sou
 /// As `fetch`.
 pub fn fetch_declared(declaration: &Declaration, cache: &Path) -> Result<Repository, SourceError> {
     let upstream = declaration.upstream.iter().map(|upstream| &upstream.tag_ref);
-    let refs: Vec<GitRef> = [&declaration.tag_ref].into_iter().chain(upstream).cloned().collect();
+    let refs: Vec<GitRef> = [&declaration.reference].into_iter().chain(upstream).cloned().collect();
     fetch(&declaration.git, &refs, cache)
 }
 

@@ -391,7 +391,7 @@ fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &crate::en
 
 /// The declared commit and its signature, derived from Git again.
 fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git<'_>>, now: Timestamp) -> Vec<Hop> {
-    let commit = format!("{} at {} ({key})", declaration.git_commit, declaration.tag_ref);
+    let commit = format!("{} at {} ({key})", declaration.git_commit, declaration.reference);
     let unknown = |evidence: String| {
         vec![Hop {
             hop: "source",

@@ -85,7 +85,7 @@ fn rule_s2_ids_must_be_the_declared_ones() {
     moved.evidence.source.as_mut().unwrap().derived.git_commit = GitOid::new("9".repeat(40)).unwrap();
     assert!(moved.refused(&["S2"]).contains("commit is `9999"));
     let mut retagged = Scenario::good();
-    retagged.evidence.source.as_mut().unwrap().derived.git_tag = GitOid::new("9".repeat(40)).unwrap();
+    retagged.evidence.source.as_mut().unwrap().derived.git_tag = Some(GitOid::new("9".repeat(40)).unwrap());
     assert!(retagged.refused(&["S2"]).contains("tag object"));
 }
 

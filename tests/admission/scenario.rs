@@ -90,6 +90,7 @@ fn policy() -> Policy {
         max_record_age_days: 365,
         source_formats: vec!["3.0 (quilt)".into(), "3.0 (native)".into()],
         environment_floor: Some(SnapshotId::new("20260101T000000Z").unwrap()),
+        signer_threshold: 1,
         signers: vec![SignerKey {
             name: "Dana".into(),
             scheme: SignerScheme::Openpgp,
@@ -117,10 +118,11 @@ fn declaration() -> Declaration {
         suites: vec![suite("stable")],
         component: Component::new("main").unwrap(),
         git: "/srv/git/hello.git".into(),
-        tag_ref: GitRef::new("refs/tags/debian/2.10-3+custom1").unwrap(),
-        git_tag: oid('a'),
+        reference: GitRef::new("refs/tags/debian/2.10-3+custom1").unwrap(),
+        git_tag: Some(oid('a')),
         git_commit: oid('b'),
         git_tree: oid('c'),
+        subfolder: None,
         tree_sha256: sha("tree"),
         source_format: "3.0 (quilt)".into(),
         upstream: Some(Upstream {
@@ -128,6 +130,11 @@ fn declaration() -> Declaration {
             git_commit: oid('d'),
             git_tree: oid('e'),
         }),
+        orig: None,
+        base: None,
+        supersedes: None,
+        authorised_threshold: None,
+        authorised: Vec::new(),
         source_date_epoch: at("2026-06-01T00:00:00Z").unix(),
         build_depends: BuildDepends::default(),
         packages: vec![

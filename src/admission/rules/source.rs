@@ -118,13 +118,17 @@ fn counts(context: &Context<'_>, key: &SignerKey, made_at: Timestamp) -> Result<
 pub(super) fn s2(context: &Context<'_>) -> Verdict {
     with_source(context, "S2", |source| {
         let (declared, found) = (&context.candidate.declaration, &source.derived);
-        let problem = differs("ref", &declared.tag_ref, &found.tag_ref)
-            .or_else(|| differs("tag object", &declared.git_tag, &found.git_tag))
+        let problem = differs("ref", &declared.reference, &found.reference)
+            .or_else(|| differs("tag object", &tag_of(declared), &tag_of(found)))
             .or_else(|| differs("commit", &declared.git_commit, &found.git_commit))
             .or_else(|| differs("tree", &declared.git_tree, &found.git_tree));
-        let (tag, commit) = (&declared.tag_ref, &declared.git_commit);
+        let (tag, commit) = (&declared.reference, &declared.git_commit);
         Verdict::unless(problem, format!("`{tag}` names the commit {commit}, as declared"))
     })
+}
+
+fn tag_of(declaration: &Declaration) -> &str {
+    declaration.git_tag.as_ref().map_or("none", |tag| tag.as_str())
 }
 
 /// Identity.
