@@ -132,7 +132,7 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
         store,
         archive: &work.archive,
         config: &work.custom,
-        public_url: &work.site.config().public_url,
+        public_url: work.site.config().public_url.as_str(),
         key: &work.site.ed25519_key(&work.site.config().gate)?,
         signer: &work.site.archive_key(&work.custom.signing_key)?,
         program: concat!("assay ", env!("CARGO_PKG_VERSION")),

@@ -35,7 +35,7 @@ pub(super) fn sources(context: &Context, args: &SourcesArgs, folder: &std::path:
     if args.print_serials_only {
         return print_serials(context, &serials);
     }
-    let url = args.url.as_deref().unwrap_or(&site.config().public_url);
+    let url = args.url.as_deref().unwrap_or(site.config().public_url.as_str());
     let url = url.trim_end_matches('/');
     // Nothing is printed before all is known: half of the sources would be another build.
     let mut sources = Vec::new();

@@ -11,7 +11,7 @@ use crate::collect::{self, Work, Working};
 use crate::domain::{ArchiveName, Timestamp};
 use crate::host::{Clock, Environment, Progress};
 use crate::site::{ArchiveConfig, Site};
-use crate::store::{Store, open_store, open_store_to_read};
+use crate::store::{Store, StoreError, open_store, open_store_to_read};
 
 /// How long writers wait for garbage collection.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -100,6 +100,14 @@ impl Context {
     /// The same for a verb that only looks: a store that is not there is not made.
     pub(super) fn store_to_read(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
         Ok(open_store_to_read(&site.config().store, site.root())?)
+    }
+
+    /// The same for a verb that has an answer for an empty store: one that is not there is empty.
+    pub(super) fn store_if_any(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
+        match open_store_to_read(&site.config().store, site.root()) {
+            Err(StoreError::Absent(_)) => Ok(open_store("memory:", site.root())?),
+            other => Ok(other?),
+        }
     }
 }
 

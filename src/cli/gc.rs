@@ -75,7 +75,7 @@ fn archive_of(
         && let Some(newest) = Chain::load(store.as_ref(), archive)?.latest_edition()
         && !publish::is_published(store.as_ref(), &newest)?
     {
-        publish::publish(store.as_ref(), archive, &key, &site.config().public_url)?;
+        publish::publish(store.as_ref(), archive, &key, site.config().public_url.as_str())?;
     }
     let waiting = match config {
         ArchiveConfig::Custom(_) => waiting(site, store.as_ref(), archive)?,

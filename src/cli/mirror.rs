@@ -118,7 +118,7 @@ impl Run<'_> {
         let keyring = site.upstream_keyring(config)?;
         let limits = upstream::Limits {
             connections: site.config().connections.get().into(),
-            ..upstream::Limits::default()
+            ..upstream::Limits::of(config)
         };
         let client = Client::sharing(&upstream_uri(site, archive)?, limits, self.connections.clone())?;
         let key = site.archive_key(&config.signing_key)?;
@@ -146,7 +146,7 @@ impl Run<'_> {
             archive,
             config,
         };
-        let url = &site.config().public_url;
+        let url = site.config().public_url.as_str();
         let (suites, reason) = match (followed, chain.latest()) {
             (Followed::Changed(suites), None) => (suites, "first snapshot"),
             (Followed::Changed(suites), Some(_)) => (suites, "upstream changed"),

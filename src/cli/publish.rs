@@ -23,10 +23,10 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
         let key = site.archive_key(signing_key)?;
         // A mirror is renewed when it follows upstream; a custom archive has nothing to follow.
         if let ArchiveConfig::Custom(custom) = site.archive(&archive)? {
-            let url = &site.config().public_url;
+            let url = site.config().public_url.as_str();
             keep_fresh(context, store.as_ref(), &chain, custom.valid_days, &key, url)?;
         }
-        let published = publish::publish(store.as_ref(), &archive, &key, &site.config().public_url)?;
+        let published = publish::publish(store.as_ref(), &archive, &key, site.config().public_url.as_str())?;
         let value = serde_json::json!({
             "archive": archive, "serial": published.name.as_str(), "id": published.id, "written": published.written,
         });

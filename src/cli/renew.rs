@@ -121,7 +121,7 @@ impl Renewing<'_> {
         let days = self.args.valid_for.map_or(configured, |days| days.0);
         let nonce = nonce();
         let made = made(self.context, Some(days), "renewed", &nonce);
-        let url = &self.site.config().public_url;
+        let url = self.site.config().public_url.as_str();
         publish::renew(self.store, chain, record, self.args.shorten, made, key, url)?;
         let edition = Edition::of_record(record, Renewal::newest(self.store, record)?.as_ref());
         let renewed = Renewed {

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use super::args::ServeArgs;
 use super::context::Context;
 use super::failure::Failure;
+use crate::domain::ArchiveName;
 use crate::serve::{Overlays, Running, ServeConfig, ServedArchive, Server};
 use crate::site::{ArchiveConfig, Site};
 use crate::store::Store;
+use crate::upstream::{Client, Limits};
 
 pub(super) fn run(context: &Context, args: &ServeArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
@@ -29,17 +31,20 @@ pub(super) fn start(
     listen: SocketAddr,
     overlays: Overlays,
 ) -> Result<Running, Failure> {
-    let served = |(name, archive): (&crate::domain::ArchiveName, &ArchiveConfig)| {
+    let served = |(name, archive): (&ArchiveName, &ArchiveConfig)| -> Result<ServedArchive, Failure> {
         let upstream = match archive {
-            ArchiveConfig::Mirror(_) => super::mirror::upstream_uri(site, name).ok(),
+            ArchiveConfig::Mirror(config) => match super::mirror::upstream_uri(site, name) {
+                Ok(uri) => Some(Arc::new(Client::new(&uri, Limits::of(config))?)),
+                Err(_) => None,
+            },
             ArchiveConfig::Custom(_) => None,
         };
-        ServedArchive {
+        Ok(ServedArchive {
             name: name.clone(),
             upstream,
-        }
+        })
     };
-    let archives = site.archives().iter().map(served).collect();
+    let archives = site.archives().iter().map(served).collect::<Result<_, _>>()?;
     Ok(Server::start(ServeConfig {
         listen,
         store,

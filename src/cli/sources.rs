@@ -28,11 +28,11 @@ pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Fai
         return super::checkout::sources(context, args, folder);
     }
     let site = context.site()?;
-    let store = context.store(&site)?;
+    let store = context.store_if_any(&site)?;
     let url = args
         .url
         .as_deref()
-        .unwrap_or(&site.config().public_url)
+        .unwrap_or(site.config().public_url.as_str())
         .trim_end_matches('/');
     let references = match &args.tag {
         Some(tag) => tagged(&site, store.as_ref(), tag)?,

@@ -9,9 +9,10 @@ use super::context::Context;
 use super::failure::Failure;
 use crate::domain::{ArchiveName, Timestamp};
 use crate::publish;
-use crate::site::{ArchiveConfig, Site};
-use crate::snapshot::{Chain, Edition};
+use crate::site::{ArchiveConfig, MirrorArchive, Site};
+use crate::snapshot::{Chain, Edition, Record, SuiteState};
 use crate::store::Store;
+use crate::upstream;
 
 /// A snapshot that expires this soon is worth a warning: seconds.
 const SOON: i64 = 2 * 86_400;
@@ -31,7 +32,7 @@ struct Status {
 
 pub(super) fn run(context: &Context, _args: &StatusArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
-    let store = context.store(&site)?;
+    let store = context.store_if_any(&site)?;
     for (archive, config) in site.archives() {
         let status = status(&site, store.as_ref(), archive, config, context.now())?;
         let mut text = format!("{archive} {} {} snapshots", status.kind, status.snapshots);
@@ -74,7 +75,10 @@ fn status(
         problems.push("the newest snapshot is not published: run `assay publish`".to_owned());
     }
     let (kind, sources, signing_key) = match config {
-        ArchiveConfig::Mirror(mirror) => ("mirror", None, &mirror.signing_key),
+        ArchiveConfig::Mirror(mirror) => {
+            problems.extend(latest.into_iter().flat_map(|record| ageing(record, mirror, now)));
+            ("mirror", None, &mirror.signing_key)
+        }
         ArchiveConfig::Custom(custom) => ("custom", Some(site.declared(archive)?.len()), &custom.signing_key),
     };
     if let Err(error) = site.archive_key(signing_key) {
@@ -91,6 +95,20 @@ fn status(
         sources,
         problems,
     })
+}
+
+/// The suites whose upstream has had no news for long.
+fn ageing(record: &Record, mirror: &MirrorArchive, now: Timestamp) -> Vec<String> {
+    let said = |state: &SuiteState| {
+        let upstream = state.upstream.as_ref()?;
+        let end = upstream::ageing(upstream, mirror.max_age_days, now)?;
+        let age = duration(now.since(upstream.date));
+        let suite = &state.suite;
+        Some(format!(
+            "upstream's Release of `{suite}` is {age} old, and too old from {end} on"
+        ))
+    };
+    record.suites.iter().filter_map(said).collect()
 }
 
 pub(super) fn duration(seconds: i64) -> String {

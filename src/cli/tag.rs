@@ -157,12 +157,12 @@ fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
 /// Fetches the pool files that a mirror's part of the tag needs: upstream may drop them any day.
 fn fetch(context: &Context, site: &Site, store: &dyn Store, part: &Part, suites: &[SuiteState]) -> Result<(), Failure> {
     let archive = &part.of.archive;
-    if !matches!(site.archive(archive)?, ArchiveConfig::Mirror(_)) {
+    let ArchiveConfig::Mirror(config) = site.archive(archive)? else {
         return Ok(());
-    }
+    };
     for path in part.pool_files()?.keys() {
         if store.head(&Key::pool(archive, path))?.is_none() {
-            let client = Client::new(&upstream_uri(site, archive)?, Limits::default())?;
+            let client = Client::new(&upstream_uri(site, archive)?, Limits::of(config))?;
             return Ok(fill_pool(&client, store, archive, suites, &context.progress)?);
         }
     }
@@ -186,7 +186,7 @@ fn make_all(
         let key = site.archive_key(site.archive(&of.archive)?.signing_key())?;
         let tagging = tagging_of(args, suites, of);
         let partial = tagging.partial;
-        let (_, new) = publish::tag(store, tagging, made, &key, &site.config().public_url)?;
+        let (_, new) = publish::tag(store, tagging, made, &key, site.config().public_url.as_str())?;
         let tagged = Tagged {
             tag: args.tag.as_str(),
             archive: &of.archive,

@@ -15,7 +15,7 @@ const LARGEST: u64 = 4 << 30;
 
 pub(super) fn run(context: &Context, args: &WhyArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
-    let store = context.store(&site)?;
+    let store = context.store_if_any(&site)?;
     let anchors = Anchors::from_site(&site)?;
     let subject = subject(&args.what)?;
     let Some(found) = find(store.as_ref(), &anchors, &subject)? else {

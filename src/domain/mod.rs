@@ -6,6 +6,7 @@
 
 mod digest;
 mod error;
+mod host;
 mod instant;
 mod name;
 mod path;
@@ -14,6 +15,7 @@ mod version;
 
 pub use digest::{Digest, Fingerprint, GitOid, Sha256};
 pub use error::{Coded, DomainError, Kind, escape};
+pub use host::HostName;
 pub use instant::Timestamp;
 pub use name::{
     Architecture, ArchiveName, BuilderId, Component, GitRef, PackageName, PolicyName, PublicUrl, SuiteName,

@@ -16,7 +16,7 @@ use super::listener::{Limited, Patience};
 use super::{Overlays, ServeError};
 use crate::domain::{ArchiveName, Timestamp};
 use crate::store::Store;
-use crate::upstream::{Client, Limits, PullThrough};
+use crate::upstream::{Client, PullThrough};
 
 /// Connections at once. Each may block one thread; tokio has 512.
 const CONNECTIONS: usize = 400;
@@ -47,8 +47,8 @@ pub struct ServeConfig {
 pub struct ServedArchive {
     /// Its name, the first part of its URLs.
     pub name: ArchiveName,
-    /// For a mirror with a lazy pool: the base URL where files come from that the store lacks.
-    pub upstream: Option<String>,
+    /// For a mirror with a lazy pool: where files come from that the store lacks.
+    pub upstream: Option<Arc<Client>>,
 }
 
 /// Starts servers.
@@ -60,9 +60,9 @@ impl Server {
     /// async code.
     ///
     /// # Errors
-    /// When the address cannot be listened on, or an upstream's address is not usable.
+    /// When the address cannot be listened on.
     pub fn start(config: ServeConfig) -> Result<Running, ServeError> {
-        let app = app(&config)?;
+        let app = app(&config);
         let runtime = Builder::new_multi_thread()
             .thread_name("assay-serve")
             .enable_all()
@@ -101,22 +101,22 @@ impl Server {
     }
 }
 
-fn app(config: &ServeConfig) -> Result<App, ServeError> {
+fn app(config: &ServeConfig) -> App {
     let mut archives = BTreeMap::new();
     for served in &config.archives {
         let mut archive = Archive::default();
-        if let Some(base_uri) = &served.upstream {
-            let client = Arc::new(Client::new(base_uri, Limits::default())?);
-            archive.pool = Some(PullThrough::new(served.name.clone(), Arc::clone(&config.store), client));
+        if let Some(client) = &served.upstream {
+            let (store, client) = (Arc::clone(&config.store), Arc::clone(client));
+            archive.pool = Some(PullThrough::new(served.name.clone(), store, client));
         }
         archives.insert(served.name.clone(), archive);
     }
-    Ok(App {
+    App {
         store: Arc::clone(&config.store),
         archives,
         overlays: config.overlays.clone(),
         started: config.now,
-    })
+    }
 }
 
 /// A server that runs until this is dropped.

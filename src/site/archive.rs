@@ -1,13 +1,14 @@
 //! `repos/<archive>.toml`: mirrors and custom archives.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Select;
 
-use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, FlatFolder, PolicyName, SuiteName};
+use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, FlatFolder, HostName, PolicyName, SuiteName};
 
 /// One archive of the site. The file's name is the archive's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +112,13 @@ pub struct MirrorArchive {
     /// The upstream's base URL. Absent: the mirror that this machine's apt follows for the same
     /// Origin, Label and suite.
     pub uri: Option<String>,
+    /// Hosts that redirects may lead to, beside that of the base URL. A private address must be named
+    /// itself: a name that leads to one is not followed.
+    #[serde(default)]
+    pub allowed_hosts: Vec<HostName>,
+    /// How old upstream's Release files may get, in days from their Date; absent: as `Valid-Until` says,
+    /// and as old as they like without one, as those of a released Debian are.
+    pub max_age_days: Option<NonZeroU16>,
     /// `Origin` that upstream's Release files must have.
     pub origin: String,
     /// `Label` that upstream's Release files must have.

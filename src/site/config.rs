@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Fingerprint;
+use crate::domain::{Fingerprint, PublicUrl};
 
 /// `assay.toml`: where things are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct SiteConfig {
     /// Where objects are kept: a folder relative to the site, or a `file:`, `s3:`, `gs:` or `az:` URL.
     pub store: String,
     /// The base URL under which clients reach the archives.
-    pub public_url: String,
+    pub public_url: PublicUrl,
     /// The folder of secret keys, relative to the site; never in Git.
     #[serde(default = "default_keys")]
     pub keys: PathBuf,

@@ -4,7 +4,7 @@ use reqwest::Url;
 
 use super::UpstreamError;
 use super::resolve::is_private_host;
-use crate::domain::escape;
+use crate::domain::{HostName, escape};
 
 /// Checks the address of an upstream, and ends it with a slash.
 pub(super) fn base_url(text: &str) -> Result<Url, UpstreamError> {
@@ -34,32 +34,27 @@ pub(super) fn base_url(text: &str) -> Result<Url, UpstreamError> {
 ///
 /// # Errors
 /// Which rule it breaks.
-pub(super) fn check_redirect(base: &Url, allowed_hosts: &[String], from: &Url, to: &Url) -> Result<(), &'static str> {
+pub(super) fn check_redirect(base: &Url, allowed_hosts: &[HostName], from: &Url, to: &Url) -> Result<(), &'static str> {
     if !matches!(to.scheme(), "http" | "https") || (from.scheme() == "https" && to.scheme() != "https") {
         return Err("https may only lead to https");
     }
     if has_user(to) {
         return Err("it has a user name");
     }
-    if to.host_str() == base.host_str() {
-        let upgraded = to.scheme() == "https" && to.port().is_none();
-        let same = to.port_or_known_default() == base.port_or_known_default();
-        return if same || upgraded {
-            Ok(())
-        } else {
-            Err("it leads to another port of the host")
-        };
+    let upgraded = to.scheme() == "https" && to.port().is_none();
+    let same_port = to.port_or_known_default() == base.port_or_known_default();
+    let same_host = to.host_str() == base.host_str();
+    // A private address that is named was meant; a name that leads to one is the resolver's to refuse.
+    let named = |host: &str| allowed_hosts.iter().any(|allowed| allowed.is(host, to.port()));
+    if (same_host && (same_port || upgraded)) || to.host_str().is_some_and(named) {
+        Ok(())
+    } else if same_host {
+        Err("it leads to another port of the host")
+    } else if is_private_host(to) {
+        Err("it leads to a private address")
+    } else {
+        Err("it leads to another host")
     }
-    let allowed = to
-        .host_str()
-        .is_some_and(|host| allowed_hosts.iter().any(|a| a == host));
-    if !allowed {
-        return Err("it leads to another host");
-    }
-    if is_private_host(to) && !is_private_host(base) {
-        return Err("it leads to a private address");
-    }
-    Ok(())
 }
 
 /// An address that is not used.
@@ -99,17 +94,20 @@ mod tests {
     #[test]
     fn redirects_stay_on_the_host() {
         let base = base_url("http://a.example/debian").unwrap();
-        let allowed = ["cdn.example".to_owned(), "10.0.0.1".to_owned()];
+        let allowed = ["cdn.example".parse().unwrap(), "10.0.0.1:81".parse().unwrap()];
         let check =
             |from: &str, to: &str| check_redirect(&base, &allowed, &from.parse().unwrap(), &to.parse().unwrap());
         assert_eq!(check("http://a.example/x", "http://a.example/y"), Ok(()));
         assert_eq!(check("http://a.example/x", "https://a.example/y"), Ok(()));
         assert_eq!(check("http://a.example/x", "https://cdn.example/y"), Ok(()));
+        assert_eq!(check("http://a.example/x", "http://10.0.0.1:81/y"), Ok(()));
         for (from, to) in [
             ("https://a.example/x", "http://a.example/y"),
             ("http://a.example/x", "http://a.example:22/y"),
             ("http://a.example/x", "http://b.example/y"),
+            ("http://a.example/x", "http://cdn.example:22/y"),
             ("http://a.example/x", "http://10.0.0.1/y"),
+            ("http://a.example/x", "http://localhost/y"),
             ("http://a.example/x", "http://u@a.example/y"),
             ("http://a.example/x", "file:///etc/passwd"),
         ] {

@@ -15,7 +15,8 @@ use super::address::{bad_url, base_url, check_redirect};
 use super::body::Body;
 use super::resolve::{Guarded, is_private_host};
 use super::{UpstreamError, body};
-use crate::domain::{RelPath, escape};
+use crate::domain::{HostName, RelPath, escape};
+use crate::site::MirrorArchive;
 
 /// What a client takes at most.
 #[derive(Debug, Clone)]
@@ -37,7 +38,7 @@ pub struct Limits {
     /// Redirects followed for one file.
     pub redirects: usize,
     /// Hosts that redirects may lead to, beside the base URL's own.
-    pub allowed_hosts: Vec<String>,
+    pub allowed_hosts: Vec<HostName>,
 }
 
 impl Default for Limits {
@@ -52,6 +53,17 @@ impl Default for Limits {
             connections: 8,
             redirects: 5,
             allowed_hosts: Vec::new(),
+        }
+    }
+}
+
+impl Limits {
+    /// The usual ones, with the redirects that the site allows this upstream.
+    #[must_use]
+    pub fn of(config: &MirrorArchive) -> Self {
+        Self {
+            allowed_hosts: config.allowed_hosts.clone(),
+            ..Self::default()
         }
     }
 }

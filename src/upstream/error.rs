@@ -1,5 +1,7 @@
 //! What following an upstream can run into.
 
+use std::num::NonZeroU16;
+
 use crate::domain::{Coded, Digest, Kind, PoolPath, RelPath, SuiteName, Timestamp};
 use crate::format::FormatError;
 use crate::host::HostError;
@@ -115,6 +117,16 @@ pub enum UpstreamError {
         date: Timestamp,
         /// Its Valid-Until.
         valid_until: Timestamp,
+    },
+    /// Date is longer ago than the site takes.
+    #[error("the Release of `{suite}` is from {date}, and the site takes none that is older than {days} days")]
+    TooOld {
+        /// Which suite.
+        suite: SuiteName,
+        /// Its Date.
+        date: Timestamp,
+        /// The site's `max-age-days`.
+        days: NonZeroU16,
     },
     /// Date is in the future.
     #[error("the Release of `{suite}` is from the future: its Date is {date}, and it is {now}")]
@@ -302,6 +314,7 @@ impl Coded for UpstreamError {
             Self::Rollback { .. } => "E-UP-010",
             Self::Equivocation { .. } => "E-UP-011",
             Self::Expired { .. } => "E-UP-012",
+            Self::TooOld { .. } => "E-UP-032",
             Self::Future { .. } => "E-UP-013",
             Self::Identity { .. } => "E-UP-014",
             Self::NotListed { .. } => "E-UP-015",
@@ -343,6 +356,7 @@ impl Coded for UpstreamError {
             | Self::Ambiguous(_)
             | Self::OtherBytes(_)
             | Self::Expired { .. }
+            | Self::TooOld { .. }
             | Self::Future { .. }
             | Self::Identity { .. }
             | Self::NotListed { .. }
@@ -370,7 +384,9 @@ impl Coded for UpstreamError {
                 "nothing was changed; an upstream that is being updated looks like this: try again in some minutes, \
                  or set another `uri`; when it stays, somebody changes the files on their way"
             }
-            Self::Redirect { .. } => "set `uri` to the address that the files really come from",
+            Self::Redirect { .. } => {
+                "set `uri` to the address that the files really come from, or name its host in `allowed-hosts`"
+            }
             Self::Signature { .. } => {
                 "compare `keyring`, `signers` and `threshold` with what upstream publishes: `signers` has the fingerprints of \
                  primary keys, and a key of the keyring that is not among them, or whose primary key is not, counts as absent"
@@ -383,6 +399,10 @@ impl Coded for UpstreamError {
                 "the signer has signed two states for one instant: compare both Release files, and ask upstream"
             }
             Self::Expired { .. } => "this mirror is no longer updated, or hides updates: set another `uri`",
+            Self::TooOld { .. } => {
+                "this mirror is no longer updated, or hides updates: set another `uri`; a suite that is released as seldom needs a larger \
+                 `max-age-days`, or none"
+            }
             Self::Future { .. } => "look at this machine's clock first",
             Self::Identity { .. } => {
                 "upstream changed what it calls itself, or this is another archive: compare, then change the site"

@@ -1,5 +1,6 @@
 //! The head of a suite: its signed Release, in the form that upstream has.
 
+use super::age::ageing;
 use super::follow::is_same;
 use super::judge::{Signed, in_release, judge};
 use super::{Expect, Follow, Plan, UpstreamError};
@@ -57,6 +58,11 @@ impl Head {
             signers: signers.into_iter().map(|signer| signer.primary).collect(),
         };
         let (state, plan) = judge(follow, follow.before(suite), &signed, now)?;
+        let end = |upstream| ageing(upstream, follow.config.max_age_days, now);
+        if let Some(end) = state.upstream.as_ref().and_then(end) {
+            let date = release.date().map_err(in_release(suite))?;
+            tracing::warn!(%suite, "upstream's Release is from {date}, and too old from {end} on: is it still updated?");
+        }
         Ok(Self {
             by_hash: release.field("Acquire-By-Hash") == Some("yes"),
             files,

@@ -1,5 +1,6 @@
 //! Whether a Release that is signed well is also the right one, and fresh (threats F1, F2, F4, F6). Pure.
 
+use super::age::is_too_old;
 use super::plan::{Plan, Wanted, architectures, plan};
 use super::{Follow, UpstreamError};
 use crate::domain::{Architecture, Component, Digest, Fingerprint, SuiteName, Timestamp, escape};
@@ -46,7 +47,7 @@ pub(super) fn judge(
     now: Timestamp,
 ) -> Result<(SuiteState, Plan), UpstreamError> {
     let earlier = || what.earlier.iter().find(|state| state.suite == *signed.suite);
-    let mut upstream = freshness(previous.or_else(earlier), signed, now, what.client.base_uri())?;
+    let mut upstream = freshness(what, previous.or_else(earlier), signed, now)?;
     upstream.flat = what.config.flat.is_some();
     identity(what, previous, signed)?;
     let architectures = if what.config.flat.is_some() {
@@ -84,10 +85,10 @@ fn has_sources(release: &Release) -> bool {
 }
 
 fn freshness(
+    what: &Follow<'_>,
     previous: Option<&SuiteState>,
     signed: &Signed<'_>,
     now: Timestamp,
-    uri: &str,
 ) -> Result<UpstreamRelease, UpstreamError> {
     let suite = signed.suite;
     let date = signed.release.date().map_err(in_release(suite))?;
@@ -116,6 +117,11 @@ fn freshness(
             valid_until,
         });
     }
+    let max_age_days = what.config.max_age_days;
+    if let Some(days) = max_age_days.filter(|_| is_too_old(date, max_age_days, now)) {
+        let suite = suite.clone();
+        return Err(UpstreamError::TooOld { suite, date, days });
+    }
     Ok(UpstreamRelease {
         inrelease: signed.inrelease,
         release_gpg: signed.release_gpg,
@@ -124,7 +130,7 @@ fn freshness(
         valid_until,
         signers: signed.signers.clone(),
         verified_at: now,
-        uri: uri.to_owned(),
+        uri: what.client.base_uri().to_owned(),
         indexes: Vec::new(),
         selection: None,
     })

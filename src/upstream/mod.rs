@@ -4,6 +4,7 @@
 //! named by nothing: the old state stays. Signs nothing, publishes nothing.
 
 mod address;
+mod age;
 mod body;
 mod client;
 mod error;
@@ -22,6 +23,7 @@ mod pull;
 mod resolve;
 mod through;
 
+pub use age::ageing;
 pub use body::Body;
 pub use client::{Client, Connections, Expect, Limits};
 pub use error::{Mismatch, UpstreamError};

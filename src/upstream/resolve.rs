@@ -1,7 +1,7 @@
 //! Which addresses may be connected to (threats F9): a redirect must not lead inside.
 //!
-//! The host that the site declares may be anywhere, on a private network too: its owner says so. Any
-//! other host must be on the public Internet.
+//! The host that the site declares may be anywhere, on a private network too: its owner says so, and so
+//! may an address that it allows redirects to. Any other host must be on the public Internet.
 
 use std::net::{IpAddr, SocketAddr};
 

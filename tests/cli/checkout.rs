@@ -83,7 +83,7 @@ impl Built {
             key: site.archive_key(site.archive(&name).unwrap().signing_key()).unwrap(),
             archive: name,
             suite: "trixie".parse().unwrap(),
-            url: site.config().public_url.clone(),
+            url: site.config().public_url.to_string(),
         };
         let packages = repository.add_hello(store.as_ref(), version);
         let mut states = Vec::new();

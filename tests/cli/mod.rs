@@ -128,6 +128,13 @@ fn a_store_that_is_not_there_or_empty_is_not_verified() {
             "{said:?}"
         );
     }
+    let status = assay(&site, &["status"]);
+    assert!(
+        status.status.success() && text(&status.stdout).contains(" 0 snapshots"),
+        "{status:?}"
+    );
+    assert_eq!(assay(&site, &["why", "hello"]).status.code(), Some(6));
+    assay(&site, &["sources", "--snapshot", "debian"]);
     for gone in [site.join("store"), site.join("gone"), folder.path().join("gone")] {
         assert!(!gone.exists(), "{}", gone.display());
     }

@@ -62,7 +62,7 @@ fn debian_is_mirrored_and_apt_takes_every_form_of_it() {
         store: Arc::clone(&mirror.store),
         archives: vec![ServedArchive {
             name: mirror.name.clone(),
-            upstream: Some(uri),
+            upstream: Some(Arc::new(Client::new(&uri, Limits::default()).unwrap())),
         }],
         overlays: Overlays::default(),
         now,

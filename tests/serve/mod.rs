@@ -12,6 +12,7 @@ use assay::domain::{Digest, Sha256};
 use assay::serve::{Overlays, Running, ServeConfig, ServedArchive, Server};
 use assay::snapshot::Record;
 use assay::store::{Key, ObjectStore, Store};
+use assay::upstream::{Client, Limits};
 
 use crate::support::archive::{Archive, Mirror, key, noon};
 use crate::support::http::{Trick, Upstream, ask, get};
@@ -64,7 +65,7 @@ fn serve(store: &Arc<dyn Store>, upstream: Option<String>, overlays: &Overlays) 
         store: Arc::clone(store),
         archives: vec![ServedArchive {
             name: "foundry".parse().unwrap(),
-            upstream,
+            upstream: upstream.map(|uri| Arc::new(Client::new(&uri, Limits::default()).unwrap())),
         }],
         overlays: overlays.clone(),
         now: noon(),

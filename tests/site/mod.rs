@@ -85,6 +85,48 @@ fn a_mirror_that_would_verify_nothing_is_refused() {
 }
 
 #[test]
+fn what_a_mirror_may_be_led_to_and_how_old_it_may_get_is_checked() {
+    let with = |line: &str| site_with("repos/debian.toml", |text| format!("{line}\n{text}"));
+    assert!(with("allowed-hosts = [\"cdn.example.org\", \"10.0.0.1:8080\"]\nmax-age-days = 30").is_ok());
+    for bad in [
+        "allowed-hosts = [\"http://cdn.example.org/\"]",
+        "allowed-hosts = [\"*\"]",
+        "max-age-days = 0",
+        "max-age-days = -1",
+    ] {
+        let error = with(bad).unwrap_err();
+        assert_eq!(error.code(), "E-SITE-002", "{bad}: {error}");
+        assert!(error.to_string().contains("line 1,"), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn a_public_url_that_was_edited_is_checked() {
+    let edited = |url: &str| {
+        site_with("assay.toml", |text| {
+            let line = text.lines().find(|line| line.starts_with("public-url")).unwrap();
+            text.replace(line, &format!("public-url = {url:?}"))
+        })
+    };
+    assert!(edited("https://deb.example.org/a").is_ok());
+    for bad in [
+        "deb.example.org",
+        "http://x/\nSigned-By: y",
+        "http://x/?q",
+        "javascript:alert(1)",
+        "",
+    ] {
+        let error = edited(bad).unwrap_err();
+        assert_eq!(
+            (error.code(), error.kind()),
+            ("E-SITE-002", Kind::Usage),
+            "{bad}: {error}"
+        );
+        assert!(error.to_string().contains("public-url"), "{bad}: {error}");
+    }
+}
+
+#[test]
 fn a_policy_that_does_not_exist_is_named() {
     assert!(CUSTOM.contains("policy = \"default\""));
     let error = site_with("repos/custom.toml", |text| {

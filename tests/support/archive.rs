@@ -253,6 +253,8 @@ impl Mirror {
         let config = MirrorArchive {
             kind: assay::site::ArchiveKind::Mirror,
             uri: None,
+            allowed_hosts: Vec::new(),
+            max_age_days: None,
             origin: "Foundry".into(),
             label: "Foundry".into(),
             keyring: "unused".into(),

@@ -8,7 +8,7 @@ use assay::format::compress::{Compression, compress};
 use assay::host::Clock;
 use assay::serve::{Overlays, ServeConfig, ServedArchive, Server};
 use assay::trust::ArchiveKey;
-use assay::upstream::Followed;
+use assay::upstream::{Client, Followed, Limits};
 
 use super::indexes::problems;
 use crate::support::apt::{Apt, source};
@@ -76,7 +76,7 @@ fn a_flat_repository_becomes_a_suite_that_real_apt_reads_and_upstream_proves() {
             store: Arc::clone(&mirror.store),
             archives: vec![ServedArchive {
                 name: mirror.name.clone(),
-                upstream: Some(upstream.url()),
+                upstream: Some(Arc::new(Client::new(&upstream.url(), Limits::default()).unwrap())),
             }],
             overlays: Overlays::default(),
             now: ago(1),

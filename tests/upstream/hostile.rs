@@ -1,5 +1,7 @@
 //! Each threat of F1 to F9: refused with its own code, and what is published stays as it was.
 
+use std::num::NonZeroU16;
+
 use super::hours;
 use crate::support::archive::{Archive, Mirror, key, noon};
 use crate::support::http::{Trick, Upstream};
@@ -72,6 +74,43 @@ fn f2_freeze() {
         .follow(&victim.upstream.url(), noon().plus_days(8))
         .unwrap_err();
     assert_eq!(error.code(), "E-UP-012");
+}
+
+#[test]
+fn f2_a_maximum_age_of_our_own() {
+    let mut victim = Victim::new();
+    let mut old = Archive::new(hours(-15 * 24));
+    old.valid_until = None;
+    let signer = &victim.signer;
+    victim.upstream.set(old.files(signer));
+    victim.mirror = crate::support::archive::Mirror::of(signer);
+    // A released suite may be as old as it likes, unless the site says otherwise.
+    victim.mirror.accept(&victim.upstream.url(), noon());
+    victim.mirror.config.max_age_days = NonZeroU16::new(15);
+    victim.refused("E-UP-032", "none that is older than 15 days");
+    victim.mirror.config.max_age_days = NonZeroU16::new(16);
+    let fresh = victim.mirror.follow(&victim.upstream.url(), hours(2)).unwrap();
+    assert_eq!(fresh, assay::upstream::Followed::Unchanged);
+}
+
+#[test]
+fn f2_half_of_the_time_is_said() {
+    let site = crate::support::mirrored::Mirrored::new("http://127.0.0.1:1", "");
+    site.follow(&Archive::new(noon()));
+    let said = |days: i64, args: &[&str]| {
+        let run = site.output(noon().plus(days * 86_400), args);
+        assert!(run.status.success(), "{run:?}");
+        [run.stdout, run.stderr]
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+            .concat()
+    };
+    let (mirror, status) = ("is it still updated?", "upstream's Release of `tin` is");
+    assert!(!said(3, &["mirror"]).contains(mirror) && !said(3, &["status"]).contains(status));
+    assert!(said(4, &["mirror"]).contains(mirror) && said(4, &["status"]).contains(status));
+    let file = site.site().join("repos/foundry.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("max-age-days = 4\n{text}")).unwrap();
+    assert!(said(3, &["mirror"]).contains(mirror) && said(3, &["status"]).contains(status));
 }
 
 #[test]
@@ -209,6 +248,25 @@ fn f9_redirects() {
         victim.refused("E-UP-006", says);
     }
     assert_eq!(other.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn f9_a_host_that_the_site_allows() {
+    let mut victim = Victim::new();
+    victim.publish(&newer());
+    let other = Upstream::start();
+    other.set(newer().files(&victim.signer));
+    let to = format!("http://localhost:{}/dists/tin/InRelease", other.port());
+    victim.upstream.trick("InRelease", Trick::Redirect(to));
+    victim.refused("E-UP-006", "private address");
+    victim.mirror.limits.allowed_hosts = vec!["localhost".parse().unwrap()];
+    victim.refused("E-UP-006", "private address");
+    assert_eq!(other.requests(), Vec::<String>::new());
+    let named = format!("localhost:{}", other.port());
+    victim.mirror.config.allowed_hosts = vec![named.parse().unwrap()];
+    victim.mirror.limits.allowed_hosts = assay::upstream::Limits::of(&victim.mirror.config).allowed_hosts;
+    victim.mirror.accept(&victim.upstream.url(), hours(2));
+    assert_eq!(other.requests(), ["dists/tin/InRelease"]);
 }
 
 #[test]
