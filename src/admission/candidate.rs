@@ -1,5 +1,7 @@
 //! What is offered: the declared source, and the files that would become packages.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Architecture, ArchiveName, Digest, FileName, PackageName, PolicyName, Sha256, SuiteName};
 use crate::format::FormatError;
 use crate::format::deb::Deb;
@@ -8,7 +10,8 @@ use crate::source::{Declaration, SourceFile};
 use super::DebFacts;
 
 /// One source package with everything that was built of it: admitted whole, or refused whole.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Candidate {
     /// The custom archive.
     pub archive: ArchiveName,
@@ -29,7 +32,8 @@ pub struct Candidate {
 }
 
 /// Everything that one build in one environment gave.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OutputSet {
     /// The environment: SHA-256 of the lock's canonical JSON.
     pub lock: Sha256,
@@ -40,7 +44,8 @@ pub struct OutputSet {
 }
 
 /// One package file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Output {
     /// Its name.
     pub name: FileName,
@@ -51,7 +56,8 @@ pub struct Output {
 }
 
 /// What the strict reader said of a package file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Inspected {
     /// It is a .deb.
     Readable(Box<DebFacts>),
@@ -86,7 +92,8 @@ impl Inspected {
 }
 
 /// Where the files came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Offered {
     /// From the rebuilders themselves: nobody uploaded anything.
     ByRecords,

@@ -12,6 +12,7 @@ use crate::format::intoto::{
 };
 use crate::site::Policy;
 
+use super::case::CASE;
 use super::context::Context;
 use super::rules::{RULES, Rule, Verdict};
 use super::{Candidate, Evidence, Offered};
@@ -176,6 +177,14 @@ pub fn file_set(candidate: &Candidate) -> Result<BTreeMap<PoolPath, Sha256>, Str
 }
 
 impl Decision {
+    /// The same decision, which names the document that it can be made again from.
+    #[must_use]
+    pub fn resting_on(mut self, case: Sha256) -> Self {
+        self.inputs.push((CASE.to_owned(), case));
+        self.inputs.sort();
+        self
+    }
+
     /// The statement that the gate signs: an SLSA verification summary, for refusals too.
     /// `gate` is the fingerprint of the gate's key, `program` names this program and its version.
     #[must_use]
@@ -199,7 +208,7 @@ impl Decision {
                 resource_uri: format!("assay:{}/{}/{}", self.archive, self.source, self.version),
                 policy: ResourceDescriptor {
                     name: Some(self.policy.as_str().to_owned()),
-                    uri: None,
+                    uri: self.policy_sha256.map(|sha256| format!("provenance/sha256/{sha256}")),
                     digest: self.policy_sha256.as_ref().map(sha256_set).unwrap_or_default(),
                 },
                 input_attestations: self.inputs.iter().map(input).collect(),

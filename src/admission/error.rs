@@ -19,6 +19,9 @@ pub enum AdmissionError {
         /// What is wrong with it.
         why: String,
     },
+    /// A case that cannot be decided on again.
+    #[error("case: {0}")]
+    Case(String),
     /// A .deb without a field that the gate needs, or with a value that its type refuses.
     #[error("control field `{field}`: {why}")]
     Control {
@@ -35,6 +38,7 @@ impl Coded for AdmissionError {
             Self::Format(_) => "E-GATE-001",
             Self::Record { .. } => "E-GATE-002",
             Self::Control { .. } => "E-GATE-003",
+            Self::Case(_) => "E-GATE-004",
         }
     }
     fn kind(&self) -> Kind {

@@ -20,17 +20,22 @@ use crate::trust::Ed25519Public;
 use super::{AdmissionError, LedgerView};
 
 /// Everything known about a candidate.
-#[derive(Debug, Clone, Default)]
+///
+/// As JSON (see `Case`) it has neither records nor locks: those are documents of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Evidence {
     /// What was found in Git when the source was derived again; absent when that failed.
     pub source: Option<SourceEvidence>,
     /// Why the source could not be derived again.
     pub source_failure: Option<SourceFailure>,
     /// Every rebuild record for the declaration, also those that dissent.
+    #[serde(skip)]
     pub records: Vec<RecordEvidence>,
     /// Every nonce issued for the declaration.
     pub nonces: Vec<IssuedNonce>,
     /// The environment locks by the SHA-256 they are named by.
+    #[serde(skip)]
     pub locks: BTreeMap<Sha256, Lock>,
     /// The snapshots of this site that the locks name.
     pub snapshots: Vec<KnownSnapshot>,
@@ -46,7 +51,8 @@ pub struct Evidence {
 }
 
 /// What Git holds, verified and derived now, whatever the declaration says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SourceEvidence {
     /// Whose signatures on the tag held.
     pub signers: Vec<TagSigner>,
@@ -57,7 +63,8 @@ pub struct SourceEvidence {
 }
 
 /// A signature on the tag that held.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TagSigner {
     /// The full fingerprint (of the primary key, for OpenPGP).
     pub fingerprint: Fingerprint,
@@ -68,7 +75,8 @@ pub struct TagSigner {
 }
 
 /// Why a source could not be derived again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SourceFailure {
     /// The rule that it broke, `S1` to `S9`; absent when nothing could be said, as without network.
     pub rule: Option<String>,
@@ -237,7 +245,8 @@ pub struct IssuedNonce {
 }
 
 /// A suite of a snapshot of this site, read from its own chain of records.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KnownSnapshot {
     /// Which archive.
     pub archive: ArchiveName,
@@ -256,7 +265,8 @@ pub struct KnownSnapshot {
 }
 
 /// Whether an index lists a binary or a source package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum IndexedKind {
     /// From Packages.
     Binary,
@@ -265,7 +275,8 @@ pub enum IndexedKind {
 }
 
 /// A package as a verified index of this site lists it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Indexed {
     /// From Packages or Sources.
     pub kind: IndexedKind,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Architecture, PackageName, Sha256, Version};
 use crate::format::deb::Deb;
 use crate::format::deb822::Paragraph;
@@ -11,7 +13,8 @@ use crate::format::tar::{TarEntry, TarKind};
 use super::AdmissionError;
 
 /// What is inside a package file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DebFacts {
     /// `Package`.
     pub package: PackageName,

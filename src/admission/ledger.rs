@@ -72,7 +72,8 @@ pub struct LedgerEntry {
 }
 
 /// What the ledger holds under the names that matter to a candidate.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<LedgerEntry>", into = "Vec<LedgerEntry>")]
 pub struct LedgerView {
     entries: BTreeMap<LedgerKey, LedgerEntry>,
 }
@@ -127,6 +128,18 @@ impl fmt::Display for LedgerKey {
                 architecture,
             } => write!(f, "{package} {version} {architecture} in the suite {suite}"),
         }
+    }
+}
+
+impl From<Vec<LedgerEntry>> for LedgerView {
+    fn from(entries: Vec<LedgerEntry>) -> Self {
+        Self::new(entries)
+    }
+}
+
+impl From<LedgerView> for Vec<LedgerEntry> {
+    fn from(view: LedgerView) -> Self {
+        view.entries.into_values().collect()
     }
 }
 

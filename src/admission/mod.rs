@@ -5,6 +5,7 @@
 //! Nothing is kept here, so nothing can be left behind by a crash; `publish` keeps what was decided.
 
 mod candidate;
+mod case;
 mod context;
 mod decide;
 mod error;
@@ -16,6 +17,7 @@ mod rules;
 mod standing;
 
 pub use candidate::{Candidate, Inspected, Offered, Output, OutputSet};
+pub use case::{CASE, Case, Revoked, differences};
 pub use decide::{Decision, decide, file_set};
 pub use error::AdmissionError;
 pub use evidence::{

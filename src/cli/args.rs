@@ -45,6 +45,7 @@ pub(super) enum Verb {
     Env(EnvArgs),
     Rebuild(RebuildArgs),
     Admit(AdmitArgs),
+    Decisions(super::decisions::DecisionsArgs),
     Publish(PublishArgs),
     Sources(SourcesArgs),
     Freeze(FreezeArgs),

@@ -10,6 +10,7 @@ mod output;
 
 mod admit;
 mod checkout;
+mod decisions;
 mod declare;
 mod diff;
 mod env;
@@ -94,6 +95,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Env(args) => env::run(&context, &args),
         Verb::Rebuild(args) => rebuild::run(&context, &args),
         Verb::Admit(args) => admit::run(&context, &args),
+        Verb::Decisions(args) => decisions::run(&context, &args),
         Verb::Publish(args) => publish::run(&context, &args),
         Verb::Sources(args) => sources::run(&context, &args),
         Verb::Freeze(args) => checkout::freeze(&context, &args),

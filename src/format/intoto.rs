@@ -162,6 +162,14 @@ pub struct Summary {
     pub assay_binding: Binding,
 }
 
+impl Summary {
+    /// Whether it admits what it is about.
+    #[must_use]
+    pub fn admits(&self) -> bool {
+        self.verification_result == VerificationResult::Passed
+    }
+}
+
 /// `verifier`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use rand::RngCore as _;
 
-use crate::admission::{Candidate, Decision, Evidence, claims, decide, file_set};
+use crate::admission::{Candidate, Case, Decision, Evidence, claims, decide, file_set};
 use crate::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, Timestamp};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::{deb822, dsse, json};
@@ -75,6 +75,7 @@ pub fn admit(
 ) -> Result<Admission, GateError> {
     let decision = decide(policy, candidate, evidence, now);
     if !decision.admitted {
+        let decision = decision.resting_on(keep_inputs(gate, policy, candidate, evidence)?);
         let sha256 = keep(gate, &decision)?;
         return Ok(Admission {
             decision,
@@ -97,7 +98,7 @@ pub fn admit(
     let (packages, sources) = stanzas(gate, candidate)?;
     ledger::append_ledger(gate.store, gate.archive, &claims(candidate))?;
     fill_pool(gate, candidate)?;
-    keep_inputs(gate, candidate, evidence)?;
+    let decision = decision.resting_on(keep_inputs(gate, policy, candidate, evidence)?);
     let decision_sha256 = keep(gate, &decision)?;
     let addition = Addition {
         decision: &decision,
@@ -147,9 +148,16 @@ fn keep(gate: &Gate<'_>, decision: &Decision) -> Result<Sha256, GateError> {
     Ok(sha256)
 }
 
-/// The declaration and the locks: what anybody needs to repeat the decision. Records and logs are
-/// there since they came.
-fn keep_inputs(gate: &Gate<'_>, candidate: &Candidate, evidence: &Evidence) -> Result<(), GateError> {
+/// The policy, the declaration, the locks and the case: what anybody needs to make the decision again
+/// ([`super::Kept`]). Records and logs are there since they came. Gives the case's SHA-256.
+fn keep_inputs(
+    gate: &Gate<'_>,
+    policy: &Policy,
+    candidate: &Candidate,
+    evidence: &Evidence,
+) -> Result<Sha256, GateError> {
+    let bytes = json::canonical("policy", policy).map_err(GateError::document("policy"))?;
+    add_document(gate.store, gate.archive, &bytes)?;
     let declaration =
         json::canonical("declaration", &candidate.declaration).map_err(GateError::document("declaration"))?;
     add_document(gate.store, gate.archive, &declaration)?;
@@ -157,7 +165,7 @@ fn keep_inputs(gate: &Gate<'_>, candidate: &Candidate, evidence: &Evidence) -> R
         let bytes = json::canonical("environment lock", lock).map_err(GateError::document("environment lock"))?;
         add_document(gate.store, gate.archive, &bytes)?;
     }
-    Ok(())
+    add_document(gate.store, gate.archive, &Case::new(candidate, evidence).canonical()?)
 }
 
 /// Every file of the candidate once, with its place in the pool.

@@ -102,11 +102,7 @@ pub fn load_records(
     declaration: &Sha256,
     policy: &Policy,
 ) -> Result<Records, GateError> {
-    let keys = policy
-        .builders
-        .iter()
-        .filter_map(|b| Ed25519Public::parse(&b.public_key).ok());
-    let keys: Vec<Ed25519Public> = keys.collect();
+    let keys = keys_of(policy);
     let mut found = Records::default();
     for meta in store.list(&format!("state/{archive}/evidence/{declaration}"))? {
         let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
@@ -122,7 +118,16 @@ pub fn load_records(
     Ok(found)
 }
 
-fn read_record(sha256: Sha256, bytes: &[u8], keys: &[Ed25519Public]) -> Result<RecordEvidence, String> {
+/// The keys of the policy's builders.
+pub(super) fn keys_of(policy: &Policy) -> Vec<Ed25519Public> {
+    let builders = policy.builders.iter();
+    builders
+        .filter_map(|b| Ed25519Public::parse(&b.public_key).ok())
+        .collect()
+}
+
+/// A record, and which of `keys` signed it.
+pub(super) fn read_record(sha256: Sha256, bytes: &[u8], keys: &[Ed25519Public]) -> Result<RecordEvidence, String> {
     let envelope = Envelope::parse(bytes).map_err(|error| error.to_string())?;
     let signed_by = verify_envelope(&envelope, dsse::IN_TOTO, keys).map_err(|error| error.to_string())?;
     let statement = rebuild::read_statement(&envelope.payload).map_err(|error| error.to_string())?;

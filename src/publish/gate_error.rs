@@ -68,6 +68,22 @@ pub enum GateError {
         /// What was found.
         why: String,
     },
+    /// A decision that the gate did not sign.
+    #[error("`{key}`: {why}")]
+    Unsigned {
+        /// Which.
+        key: Key,
+        /// What is wrong.
+        why: String,
+    },
+    /// A decision that does not name all that it was made on, or that was made by another program.
+    #[error("`{key}` cannot be made again: {why}")]
+    NotRepeatable {
+        /// Which.
+        key: Key,
+        /// Why.
+        why: String,
+    },
     /// Other writers were faster each time.
     #[error("other writers were faster {0} times")]
     Busy(u32),
@@ -94,6 +110,8 @@ impl Coded for GateError {
             Self::Claimed { .. } => "E-GATE-104",
             Self::Busy(_) => "E-GATE-105",
             Self::Overtaken { .. } => "E-GATE-106",
+            Self::Unsigned { .. } => "E-GATE-107",
+            Self::NotRepeatable { .. } => "E-GATE-108",
         }
     }
     fn kind(&self) -> Kind {
@@ -103,7 +121,10 @@ impl Coded for GateError {
             Self::Publish(error) => error.kind(),
             Self::Index(error) => error.kind(),
             Self::Admission(error) => error.kind(),
-            Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } => Kind::Verification,
+            Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
+                Kind::Verification
+            }
+            Self::NotRepeatable { .. } => Kind::Unknown,
             Self::Claimed { .. } | Self::Overtaken { .. } | Self::Busy(_) => Kind::Conflict,
         }
     }
@@ -114,7 +135,8 @@ impl Coded for GateError {
             Self::Publish(error) => error.hint(),
             Self::Index(error) => error.hint(),
             Self::Admission(error) => error.hint(),
-            Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } => {
+            Self::NotRepeatable { .. } => None,
+            Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
                 Some("`assay verify` names all that is damaged".to_owned())
             }
             Self::Claimed { .. } | Self::Overtaken { .. } => {

@@ -8,14 +8,15 @@ use super::hashing::Damaged;
 use super::objects::{intact, package_indexes, stem};
 use super::selected::differing_forms;
 use super::{Anchor, Anchors, Problem, Report};
+use crate::admission::{DebFacts, identity};
 use crate::domain::{PoolPath, Sha256, SuiteName};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
 use crate::index::{binary_stanza, source_stanza};
-use crate::publish::{DECISIONS, parse_decisions};
+use crate::publish::{DECISIONS, GateError, Kept, parse_decisions};
 use crate::snapshot::{SuiteState, index_key, kept_index, read_plain_index};
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, StoreError};
 
 /// The largest .dsc that is read, in bytes.
 const LARGEST_DSC: u64 = 1 << 20;
@@ -29,6 +30,8 @@ struct Check<'a> {
     decided: BTreeMap<Sha256, Option<BTreeMap<PoolPath, Sha256>>>,
     /// Stanzas that were derived again.
     derived: BTreeSet<Sha256>,
+    /// What was seen in each package that was read: package → digest of its facts.
+    seen: BTreeMap<Sha256, Option<Sha256>>,
 }
 
 pub(super) fn check(
@@ -46,6 +49,7 @@ pub(super) fn check(
         damaged,
         decided: BTreeMap::new(),
         derived: BTreeSet::new(),
+        seen: BTreeMap::new(),
     };
     for state in editions(store, history).flat_map(|edition| edition.suites) {
         check.suite(&state, report);
@@ -173,7 +177,29 @@ impl Check<'_> {
         let decided = decision(self.store, self.anchors, self.anchor, sha256)?;
         decided.locks(self.store, self.anchor)?;
         decided.quorum(self.store, self.anchor)?;
+        self.again(sha256)?;
         Ok(decided.files)
+    }
+
+    /// The decision follows from what it names: made again it is the same, and the packages hold what the
+    /// gate saw in them.
+    fn again(&self, sha256: &Sha256) -> Result<(), Problem> {
+        let key = Key::provenance(&self.anchor.name, sha256);
+        let kept = Kept::load(self.store, &self.anchor.name, sha256, &self.anchors.gate);
+        let kept = kept.map_err(|error| unreadable(&key, &error))?;
+        if let Some(first) = kept.differences().into_iter().next() {
+            return Err(Problem::new(Problem::DECISION, &key, format!("made again: {first}")));
+        }
+        let other = |(_, package, seen): &(&str, Sha256, Option<Sha256>)| {
+            self.seen.get(package).is_some_and(|found| found != seen)
+        };
+        match kept.packages().find(other) {
+            Some((name, ..)) => {
+                let why = format!("`{name}` holds something else than the gate saw in it");
+                Err(Problem::new(Problem::EVIDENCE, &key, why))
+            }
+            None => Ok(()),
+        }
     }
 
     /// A4: each stanza is what its package gives.
@@ -207,7 +233,7 @@ impl Check<'_> {
     }
 
     /// The stanza that a .deb gives; none when the .deb is damaged, which is reported already.
-    fn binary(&self, stanza: &Stanza<'_>) -> Result<Option<Vec<u8>>, String> {
+    fn binary(&mut self, stanza: &Stanza<'_>) -> Result<Option<Vec<u8>>, String> {
         let binary = Binary::from_stanza(stanza).map_err(|error| error.to_string())?;
         let key = Key::pool(&self.anchor.name, &binary.filename);
         if self.damaged.has(&key) {
@@ -215,9 +241,11 @@ impl Check<'_> {
         }
         let stream = self.store.open(&key).map_err(|error| error.to_string())?;
         let deb = read_deb(stream, &DebLimits::default()).map_err(|error| format!("`{key}`: {error}"))?;
-        binary_stanza(&deb.control, &binary.filename, &binary.digest)
-            .map(Some)
-            .map_err(|error| error.to_string())
+        let stanza =
+            binary_stanza(&deb.control, &binary.filename, &binary.digest).map_err(|error| error.to_string())?;
+        let facts = DebFacts::from_deb(&deb).ok().and_then(|facts| identity(&facts));
+        self.seen.insert(deb.digest.sha256, facts);
+        Ok(Some(stanza))
     }
 
     fn source(&self, stanza: &Stanza<'_>) -> Result<Option<Vec<u8>>, String> {
@@ -234,6 +262,15 @@ impl Check<'_> {
         source_stanza(&control, name, &bytes, &source.directory)
             .map(Some)
             .map_err(|error| error.to_string())
+    }
+}
+
+/// Why a decision cannot be made again, under the name of what is to blame.
+fn unreadable(decision: &Key, error: &GateError) -> Problem {
+    match error {
+        GateError::Store(StoreError::Missing(key)) => Problem::new(Problem::MISSING, key, error),
+        GateError::Swapped { key, .. } => Problem::new(Problem::DAMAGED, key, error),
+        _ => Problem::new(Problem::EVIDENCE, decision, error),
     }
 }
 

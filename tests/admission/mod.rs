@@ -1,5 +1,6 @@
 //! The gate: each rule has a test that fails without it, and properties that hold for any evidence.
 
+mod again;
 mod flow;
 mod properties;
 mod rules;

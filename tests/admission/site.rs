@@ -21,7 +21,7 @@ use assay::source::SourceFile;
 use assay::store::{Key, LocalStore, Store};
 use assay::trust::{ArchiveKey, Ed25519Key, sign_envelope};
 
-use super::scenario::{Scenario, at, file, sha, version};
+use super::scenario::{Scenario, at, file, secret_key, sha, version};
 use crate::support::repository::{Repository, now};
 
 pub(crate) struct Site {
@@ -164,8 +164,12 @@ impl Site {
 
     /// What the rebuilders' outputs make, with all evidence from the store.
     pub(crate) fn prepare(&self, built: &Built) -> (Candidate, Evidence) {
+        let mut records = built.scenario.evidence.records.clone();
+        for record in &mut records {
+            record.sha256 = self.sign(record, &secret_key(record.builder.as_str()));
+        }
         let records = Records {
-            records: built.scenario.evidence.records.clone(),
+            records,
             unreadable: Vec::new(),
         };
         self.prepare_with(built, &records)

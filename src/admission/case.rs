@@ -1,0 +1,223 @@
+//! A decision can be made again: what it was made on is a document, and the same document gives the
+//! same decision.
+//!
+//! The document (the *case*) holds what the gate saw and what no other document holds. Records, locks
+//! and the policy are documents of their own, which the decision names by hash; whoever reads a case
+//! puts them back from there, and checks signatures again on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{BuilderId, Fingerprint, Sha256, Timestamp};
+use crate::environment::Lock;
+use crate::format::intoto::{RuleResult, Statement, Summary};
+use crate::format::json;
+use crate::site::Policy;
+
+use super::evidence::{builder_fingerprint, identity};
+use super::{AdmissionError, Candidate, Decision, Evidence, RecordEvidence, decide};
+
+/// The format that is written.
+const FORMAT: u32 = 1;
+/// How an input of a decision is called that is its case.
+pub const CASE: &str = "case";
+
+/// Everything that a decision was made on, but its policy and its instant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Case {
+    /// The format of this document: 1.
+    pub format: u32,
+    /// What was offered.
+    pub candidate: Candidate,
+    /// What was known.
+    pub evidence: Evidence,
+}
+
+impl Case {
+    /// Of a candidate and the evidence for it.
+    #[must_use]
+    pub fn new(candidate: &Candidate, evidence: &Evidence) -> Self {
+        Self {
+            format: FORMAT,
+            candidate: candidate.clone(),
+            evidence: evidence.clone(),
+        }
+    }
+
+    /// The document's bytes.
+    ///
+    /// # Errors
+    /// Never for a case that was read or gathered.
+    pub fn canonical(&self) -> Result<Vec<u8>, AdmissionError> {
+        Ok(json::canonical("case", self)?)
+    }
+
+    /// Reads the document, and puts back what it names only.
+    ///
+    /// # Errors
+    /// When it is malformed or of another format.
+    pub fn parse(
+        bytes: &[u8],
+        locks: BTreeMap<Sha256, Lock>,
+        records: Vec<RecordEvidence>,
+    ) -> Result<Self, AdmissionError> {
+        let mut case: Self = json::strict("case", bytes)?;
+        if case.format != FORMAT {
+            return Err(AdmissionError::Case(format!(
+                "it has the format {}, not {FORMAT}",
+                case.format
+            )));
+        }
+        case.evidence.locks = locks;
+        case.evidence.records = records;
+        Ok(case)
+    }
+
+    /// Decides on it again.
+    #[must_use]
+    pub fn decide(&self, policy: &Policy, at: Timestamp) -> Decision {
+        decide(policy, &self.candidate, &self.evidence, at)
+    }
+
+    /// Decides on it as if the policy had revoked a key by then, everything else being as it was.
+    #[must_use]
+    pub fn decide_without(&self, policy: &Policy, revoked: &Revoked, at: Timestamp) -> Decision {
+        let policy = revoked.from(policy);
+        let mut candidate = self.candidate.clone();
+        if let Some(sha256) = identity(&policy) {
+            candidate.policy_sha256 = sha256;
+        }
+        decide(&policy, &candidate, &self.evidence, at)
+    }
+}
+
+/// A key that is supposed to be revoked: of a builder, by the builder's id or the key's fingerprint, or
+/// of a signer of sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// The builder's id, when that is how it was named.
+    pub builder: Option<BuilderId>,
+    /// The key's fingerprint, when that is how it was named.
+    pub key: Option<Fingerprint>,
+    /// From when on nothing counts that it signed.
+    pub since: Timestamp,
+}
+
+impl Revoked {
+    /// Whether the policy has this key at all.
+    #[must_use]
+    pub fn is_in(&self, policy: &Policy) -> bool {
+        let signer = policy
+            .signers
+            .iter()
+            .any(|signer| self.key.as_ref() == Some(&signer.fingerprint));
+        signer || policy.builders.iter().any(|builder| self.names(builder))
+    }
+
+    fn names(&self, builder: &crate::site::Builder) -> bool {
+        self.builder.as_ref() == Some(&builder.id) || (self.key.is_some() && self.key == builder_fingerprint(builder))
+    }
+
+    /// The policy with the key revoked; earlier revocations stay.
+    fn from(&self, policy: &Policy) -> Policy {
+        let mut policy = policy.clone();
+        let earlier = |held: Option<Timestamp>| Some(held.map_or(self.since, |held| held.min(self.since)));
+        for builder in policy.builders.iter_mut().filter(|builder| self.names(builder)) {
+            builder.revoked_at = earlier(builder.revoked_at);
+        }
+        for signer in &mut policy.signers {
+            if self.key.as_ref() == Some(&signer.fingerprint) {
+                signer.revoked_at = earlier(signer.revoked_at);
+            }
+        }
+        policy
+    }
+}
+
+/// Where a decision that was made again differs from the one that is kept, each in one sentence.
+///
+/// A decision of another program may know other rules: only those that both know are compared, and
+/// how they are worded is not.
+#[must_use]
+pub fn differences(stored: &Statement<Summary>, again: &Decision) -> Vec<String> {
+    let kept = &stored.predicate;
+    let gate = Fingerprint::new(kept.verifier.id.as_str());
+    let program = kept
+        .verifier
+        .version
+        .get("assay")
+        .map(String::as_str)
+        .unwrap_or_default();
+    if gate.is_ok_and(|gate| again.summary(&gate, program) == *stored) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let verdict = |admitted: bool| if admitted { "admitted" } else { "refused" };
+    let (before, now) = (kept.admits(), again.admitted);
+    let new_rules: BTreeSet<&str> = again.rules.iter().map(|rule| rule.id.as_str()).collect();
+    let old_rules: BTreeSet<&str> = kept.assay_rules.iter().map(|rule| rule.id.as_str()).collect();
+    let same_rules = new_rules == old_rules;
+    if before != now {
+        found.push(format!("it was {}, and would be {}", verdict(before), verdict(now)));
+    }
+    for old in &kept.assay_rules {
+        let new = again.rules.iter().find(|rule| rule.id == old.id);
+        found.extend(new.and_then(|new| rule_difference(old, new, same_rules)));
+    }
+    let inputs: Vec<_> = again.inputs.iter().map(|(_, sha256)| Some(sha256.hex())).collect();
+    let named: Vec<_> = kept
+        .input_attestations
+        .iter()
+        .map(|input| input.digest.get("sha256").cloned())
+        .collect();
+    for (what, same) in [
+        ("inputs", named == inputs),
+        ("files", binding_files(kept) == again_files(again)),
+        (
+            "policy",
+            kept.policy.digest.get("sha256") == again.policy_sha256.map(|sha| sha.hex()).as_ref(),
+        ),
+        ("levels", kept.verified_levels == again.levels || before != now),
+        (
+            "suites",
+            kept.assay_binding.suites == again.suites.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ),
+    ] {
+        if !same {
+            found.push(format!("it would name other {what}"));
+        }
+    }
+    if found.is_empty() && same_rules {
+        found.push("its text is another".to_owned());
+    }
+    found
+}
+
+fn rule_difference(old: &RuleResult, new: &RuleResult, worded: bool) -> Option<String> {
+    let said = |rule: &RuleResult| if rule.passed { "held" } else { "was broken" };
+    if old.passed != new.passed {
+        return Some(format!(
+            "rule {} {}, and would not be so: {}",
+            old.id,
+            said(old),
+            new.evidence
+        ));
+    }
+    (worded && old.evidence != new.evidence).then(|| {
+        format!(
+            "rule {} said `{}`, and would say `{}`",
+            old.id, old.evidence, new.evidence
+        )
+    })
+}
+
+fn binding_files(kept: &Summary) -> BTreeMap<String, String> {
+    kept.assay_binding.files.clone()
+}
+
+fn again_files(again: &Decision) -> BTreeMap<String, String> {
+    let file = |(path, sha256): (&crate::domain::PoolPath, &Sha256)| (path.as_str().to_owned(), sha256.hex());
+    again.files.iter().map(file).collect()
+}

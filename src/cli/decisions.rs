@@ -1,0 +1,237 @@
+//! `assay decisions`: what the gate decided; the same decisions made again; and which of them fall with a key.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::context::{Context, custom_archive};
+use super::failure::{Failure, UsageError};
+use crate::admission::Revoked;
+use crate::domain::{ArchiveName, BuilderId, Coded as _, Fingerprint, Kind, PackageName, Sha256, Timestamp};
+use crate::format::intoto::{RuleResult, Summary};
+use crate::publish::{GateError, Kept, list_decisions, load_decision};
+use crate::store::Store;
+use crate::trust::Ed25519Public;
+
+/// List the gate's decisions, make them again, or say which of them fall with a key
+///
+/// Every decision is signed and names all that it was made on: with `--again` it is made again from that, at
+/// its own instant and under its own policy, and must come out the same (exit 3 when one does not, 6 when one
+/// cannot be made again). `--revoked KEY` makes every decision that admitted something again as if the policy
+/// had revoked that key, and lists those that would have been refused (exit 1 when there is one).
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay decisions hello\n  assay decisions --again\n  assay decisions --revoked alice/laptop --since 2026-11-01T00:00:00Z"
+)]
+pub(super) struct DecisionsArgs {
+    /// Source packages, or decisions by their SHA-256 [default: all]
+    #[arg(value_name = "NAME|SHA256")]
+    which: Vec<String>,
+    /// The custom archive [default: the only one]
+    #[arg(long)]
+    archive: Option<ArchiveName>,
+    /// Make each again, from what is kept
+    #[arg(long)]
+    again: bool,
+    /// Only those that a key carries: a builder's id, or the fingerprint of a builder or a signer
+    #[arg(long, value_name = "KEY|BUILDER", conflicts_with = "again")]
+    revoked: Option<String>,
+    /// From when on nothing counts that the key signed [default: ever]
+    #[arg(long, value_name = "TIME", requires = "revoked")]
+    since: Option<String>,
+}
+
+/// One decision, as it is listed.
+#[derive(Serialize)]
+struct Listed {
+    decision: Sha256,
+    decided_at: Timestamp,
+    archive: String,
+    suites: Vec<String>,
+    source: String,
+    version: String,
+    admitted: bool,
+    policy: String,
+    levels: Vec<String>,
+    /// What rule A7 says of exceptions, when there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exceptions: Option<String>,
+    /// The rules that refuse it.
+    refused_by: Vec<RuleResult>,
+    /// How it came out again; absent when nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again: Option<Vec<String>>,
+}
+
+struct Review<'a> {
+    context: &'a Context,
+    store: &'a dyn Store,
+    archive: &'a ArchiveName,
+    gate: Ed25519Public,
+}
+
+pub(super) fn run(context: &Context, args: &DecisionsArgs) -> Result<ExitCode, Failure> {
+    let site = context.site()?;
+    let archive = custom_archive(&site, args.archive.as_ref())?;
+    let store = context.store_to_read(&site)?;
+    let review = Review {
+        context,
+        store: store.as_ref(),
+        archive: &archive,
+        gate: site.gate_public()?,
+    };
+    let revoked = args
+        .revoked
+        .as_deref()
+        .map(|key| revoked(key, args.since.as_deref()))
+        .transpose()?;
+    let mut found = Vec::new();
+    for sha256 in list_decisions(review.store, &archive)? {
+        let summary = load_decision(review.store, &archive, &sha256, &review.gate)?.predicate;
+        if wanted(&args.which, &sha256, &summary)? {
+            found.push((summary.time_verified, sha256, summary));
+        }
+    }
+    if found.is_empty() && !args.which.is_empty() {
+        let why = format!("the archive `{archive}` has no such decision");
+        return Err(UsageError::NotFound(why).into());
+    }
+    found.sort_by_key(|one| (one.0, one.1));
+    let mut worst = 0;
+    for (_, sha256, summary) in found {
+        worst = worst.max(match &revoked {
+            Some(revoked) => review.without(&sha256, &summary, revoked)?,
+            None => review.listed(&sha256, &summary, args.again)?,
+        });
+    }
+    Ok(ExitCode::from(worst))
+}
+
+/// A key by any of its names.
+fn revoked(key: &str, since: Option<&str>) -> Result<Revoked, Failure> {
+    let since = match since {
+        Some(text) => Timestamp::parse_rfc3339(text)?,
+        None => Timestamp::from_unix(0),
+    };
+    let revoked = Revoked {
+        builder: BuilderId::new(key).ok(),
+        key: Fingerprint::new(key).ok(),
+        since,
+    };
+    if revoked.builder.is_none() && revoked.key.is_none() {
+        let why = format!("`{key}` is neither a builder's id nor a full fingerprint");
+        return Err(UsageError::Argument(why).into());
+    }
+    Ok(revoked)
+}
+
+fn wanted(which: &[String], sha256: &Sha256, summary: &Summary) -> Result<bool, Failure> {
+    let mut found = which.is_empty();
+    for one in which {
+        found |= match one.parse::<Sha256>() {
+            Ok(named) => named == *sha256,
+            Err(_) => PackageName::new(one.as_str())?.as_str() == summary.assay_binding.source,
+        };
+    }
+    Ok(found)
+}
+
+impl Review<'_> {
+    fn listed(&self, sha256: &Sha256, summary: &Summary, again: bool) -> Result<u8, Failure> {
+        let mut code = 0;
+        let again = again.then(|| self.again(sha256, &mut code)).transpose()?;
+        self.show(sha256, summary, again)?;
+        Ok(code)
+    }
+
+    /// Where a decision comes out otherwise.
+    fn again(&self, sha256: &Sha256, code: &mut u8) -> Result<Vec<String>, Failure> {
+        let kept = match Kept::load(self.store, self.archive, sha256, &self.gate) {
+            Ok(kept) => kept,
+            Err(error @ GateError::NotRepeatable { .. }) => {
+                *code = error.kind().exit_code();
+                return Ok(vec![error.to_string()]);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut found = kept.differences();
+        found.extend(kept.misread(self.store, self.archive)?);
+        if !found.is_empty() {
+            *code = Kind::Verification.exit_code();
+        }
+        Ok(found)
+    }
+
+    /// Prints a decision that admitted something and would not have without a key.
+    fn without(&self, sha256: &Sha256, summary: &Summary, revoked: &Revoked) -> Result<u8, Failure> {
+        if !summary.admits() {
+            return Ok(0);
+        }
+        let kept = match Kept::load(self.store, self.archive, sha256, &self.gate) {
+            Ok(kept) => kept,
+            Err(error @ GateError::NotRepeatable { .. }) => {
+                self.context.output.note(&error.to_string());
+                return Ok(error.kind().exit_code());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !revoked.is_in(&kept.policy) {
+            return Ok(0);
+        }
+        let decision = kept.case.decide_without(&kept.policy, revoked, kept.decided_at());
+        if decision.admitted {
+            return Ok(0);
+        }
+        let broken = decision.broken().map(|rule| format!("{}: {}", rule.id, rule.evidence));
+        self.show(sha256, summary, Some(broken.collect()))?;
+        Ok(Kind::Refused.exit_code())
+    }
+
+    fn show(&self, sha256: &Sha256, summary: &Summary, again: Option<Vec<String>>) -> Result<(), Failure> {
+        let binding = &summary.assay_binding;
+        let a7 = summary.assay_rules.iter().find(|rule| rule.id == "A7");
+        let exceptions = a7
+            .map(|rule| rule.evidence.clone())
+            .filter(|said| !said.starts_with("not applicable"));
+        let broken = summary.assay_rules.iter().filter(|rule| !rule.passed);
+        let listed = Listed {
+            decision: *sha256,
+            decided_at: summary.time_verified,
+            archive: binding.archive.clone(),
+            suites: binding.suites.clone(),
+            source: binding.source.clone(),
+            version: binding.version.clone(),
+            admitted: summary.admits(),
+            policy: summary.policy.name.clone().unwrap_or_default(),
+            levels: summary.verified_levels.clone(),
+            exceptions,
+            refused_by: broken.cloned().collect(),
+            again,
+        };
+        let verdict = if listed.admitted { "admitted" } else { "refused" };
+        let mut text = format!(
+            "{} {} {} {verdict} for {} ({}) under {} by {}",
+            listed.decided_at,
+            listed.source,
+            listed.version,
+            listed.archive,
+            listed.suites.join(", "),
+            listed.policy,
+            listed.decision
+        );
+        if !listed.levels.is_empty() {
+            text.push_str(&format!("\n  {}", listed.levels.join(", ")));
+        }
+        for rule in &listed.refused_by {
+            text.push_str(&format!("\n  {}: {}", rule.id, rule.evidence));
+        }
+        text.extend(listed.exceptions.iter().map(|said| format!("\n  {said}")));
+        match &listed.again {
+            Some(found) if found.is_empty() => text.push_str("\n  made again: the same"),
+            Some(found) => text.extend(found.iter().map(|why| format!("\n  now: {why}"))),
+            None => {}
+        }
+        self.context.output.record(&listed, &text)
+    }
+}
