@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::FormatError;
 
 const WHAT: &str = "compressed data";
-const GZIP_LEVEL: u32 = 9;
-const XZ_PRESET: u32 = 6;
+pub(super) const GZIP_LEVEL: u32 = 9;
+pub(super) const XZ_PRESET: u32 = 6;
 const ZSTD_LEVEL: i32 = 12;
 /// The most memory that a decompressor may take, in bytes.
 const MEMORY: u64 = 128 << 20;

@@ -23,6 +23,7 @@ pub mod intoto;
 pub mod json;
 pub mod manifest;
 pub mod packages;
+pub mod parts;
 pub mod pdiff;
 pub mod relation;
 pub mod release;

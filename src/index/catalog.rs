@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::IndexError;
 use crate::domain::{Architecture, Component, DomainError, PackageName, PoolPath, RelPath, Sha256, Version};
 use crate::format::FormatError;
-use crate::format::compress::{Compression, compress};
 use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::packages::{Binary, Source};
 
@@ -150,13 +149,12 @@ fn put<K: Ord>(
     }
 }
 
-/// Every Packages and Sources file of a suite, empty ones too, each plain, gzip and xz, sorted by
-/// path. `all` packages stand in the Packages file of every architecture, so `all` itself and
+/// Every Packages and Sources file of a suite, uncompressed, empty ones too, sorted by path. `all` packages stand in the Packages file of every architecture, so `all` itself and
 /// `source` among `architectures` give no file of their own. Within a file: by name, then version
 /// as dpkg orders them (equal ones by text), then architecture.
 ///
 /// # Errors
-/// When a package is for a component or architecture that is not named, or a compressor fails.
+/// When a package is for a component or architecture that is not named.
 pub fn suite_indexes(
     catalog: &Catalog,
     components: &[Component],
@@ -178,14 +176,12 @@ pub fn suite_indexes(
                 .iter()
                 .filter(|((_, _, of), entry)| entry.component == *component && (of == architecture || of.is_all()));
             let bytes = joined(stanzas.map(|(_, entry)| entry.stanza.as_slice()));
-            files.extend(index_forms(
-                &format!("{component}/binary-{architecture}/Packages"),
-                bytes,
-            )?);
+            let path = format!("{component}/binary-{architecture}/Packages");
+            files.insert(index_path(path)?, bytes);
         }
         let stanzas = sources.iter().filter(|(_, entry)| entry.component == *component);
         let bytes = joined(stanzas.map(|(_, entry)| entry.stanza.as_slice()));
-        files.extend(index_forms(&format!("{component}/source/Sources"), bytes)?);
+        files.insert(index_path(format!("{component}/source/Sources"))?, bytes);
     }
     Ok(files.into_iter().collect())
 }
@@ -226,23 +222,15 @@ fn joined<'a>(stanzas: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     bytes
 }
 
-/// An index in each form that we write: plain, gzip and xz.
+/// The path of an index, as a value.
 ///
 /// # Errors
-/// When the path is not one that an index can have, or a compressor fails.
-pub fn index_forms(path: &str, bytes: Vec<u8>) -> Result<Vec<(RelPath, Vec<u8>)>, IndexError> {
-    let name = |extension: &str| {
-        RelPath::new(format!("{path}{extension}")).map_err(|source: DomainError| {
-            IndexError::Format(FormatError::Value {
-                what: "index".to_owned(),
-                source,
-            })
+/// When it is not one that an index can have.
+pub fn index_path(path: String) -> Result<RelPath, IndexError> {
+    RelPath::new(path).map_err(|source: DomainError| {
+        IndexError::Format(FormatError::Value {
+            what: "index".to_owned(),
+            source,
         })
-    };
-    let mut forms = Vec::new();
-    for compression in [Compression::Gzip, Compression::Xz] {
-        forms.push((name(compression.extension())?, compress(compression, &bytes)?));
-    }
-    forms.push((name("")?, bytes));
-    Ok(forms)
+    })
 }

@@ -4,6 +4,7 @@
 //! no locale, pinned compressors; the order in which packages came does not show. Reads no file,
 //! writes none: `snapshot` stages what comes out of here.
 
+mod blocks;
 mod catalog;
 mod closure;
 mod error;
@@ -12,7 +13,8 @@ pub mod release;
 mod select;
 mod sources;
 
-pub use catalog::{Catalog, index_forms, suite_indexes};
+pub use blocks::{Before, Cut, Packed, blocks, packed};
+pub use catalog::{Catalog, index_path, suite_indexes};
 pub use closure::{Chosen, Closure};
 pub use error::IndexError;
 pub use packages::{INDEX_FIELDS, binary_stanza};

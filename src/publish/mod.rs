@@ -13,6 +13,7 @@ mod admit;
 mod error;
 mod evidence;
 mod filtered;
+mod forms;
 mod gate_error;
 mod known;
 mod ledger;

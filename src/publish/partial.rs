@@ -10,11 +10,13 @@ use crate::domain::{Architecture, ArchiveName, Digest, PackageName, PoolPath, Su
 use crate::format::FormatError;
 use crate::format::manifest::{Manifest, Wanted, WantedArchitecture};
 use crate::format::packages::pool_files;
-use crate::index::{IndexError, Search, index_forms, select};
+use crate::index::{IndexError, Search, index_path, select};
+use crate::site::IndexForm;
 use crate::snapshot::{IndexFile, Record, SuiteState, UpstreamRelease, each_chunk, package_indexes};
 use crate::store::Store;
 
 use super::GateError;
+use super::forms::stage_forms;
 use super::stage::{DECISIONS, decisions_text, read_decisions, rel_path, stage};
 
 /// What a manifest's packages are in some snapshots.
@@ -230,9 +232,9 @@ pub(super) fn stage_selected(
 ) -> Result<SuiteState, GateError> {
     let mut indexes: Vec<IndexFile> = state.indexes.iter().filter(|index| is_whole(index)).cloned().collect();
     for (path, text) in texts {
-        for (path, bytes) in index_forms(path, text.to_vec())? {
-            indexes.push(stage(store, archive, &state.suite, path, &bytes)?);
-        }
+        let path = index_path((*path).to_owned())?;
+        let place = (archive, &state.suite);
+        indexes.extend(stage_forms(store, place, (path, text), &IndexForm::usual(), None)?);
     }
     if state.indexes.iter().any(|index| index.path.as_str() == DECISIONS) {
         let mut decisions = read_decisions(store, archive, state)?;

@@ -13,6 +13,7 @@ use crate::snapshot::{IndexFile, Record, SuiteState, index_key, read_index};
 use crate::store::Store;
 
 use super::GateError;
+use super::forms::{Was, has_forms, stage_forms};
 
 /// The index that says which decision let each pool file in.
 pub const DECISIONS: &str = "provenance/Decisions";
@@ -55,7 +56,9 @@ pub(super) fn next_states(
 }
 
 fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
-    state.components == config.components && state.architectures == config.architectures
+    state.components == config.components
+        && state.architectures == config.architectures
+        && has_forms(state, &config.compress)
 }
 
 fn next_state(
@@ -66,12 +69,13 @@ fn next_state(
     before: Option<&SuiteState>,
     addition: Option<&Addition<'_>>,
 ) -> Result<SuiteState, GateError> {
-    let mut catalog = Catalog::new();
+    let mut texts = Texts::new();
     let mut decisions = Decisions::new();
     if let Some(state) = before {
-        catalog = read_catalog(store, archive, state)?;
+        texts = read_texts(store, archive, state)?;
         decisions = read_decisions(store, archive, state)?;
     }
+    let mut catalog = catalog(&texts)?;
     if let Some(addition) = addition {
         let Decision {
             source,
@@ -90,12 +94,15 @@ fn next_state(
     }
     let listed = listed_files(&catalog)?;
     decisions.retain(|path, _| listed.contains(path));
-    let mut indexes = suite_indexes(&catalog, &config.components, &config.architectures)?;
-    indexes.push((rel_path(DECISIONS)?, decisions_text(&decisions)));
     let mut staged = Vec::new();
-    for (path, bytes) in indexes {
-        staged.push(stage(store, archive, &suite.name, path, &bytes)?);
+    for (path, text) in suite_indexes(&catalog, &config.components, &config.architectures)? {
+        let was = before.and_then(|state| Some((state, texts.get(&path)?)));
+        let was = was.map(|(state, (_, text))| Was { state, text });
+        let place = (archive, &suite.name);
+        staged.extend(stage_forms(store, place, (path, &text), &config.compress, was)?);
     }
+    let decisions = decisions_text(&decisions);
+    staged.push(stage(store, archive, &suite.name, rel_path(DECISIONS)?, &decisions)?);
     Ok(SuiteState {
         suite: suite.name.clone(),
         // `snapshot::next` sets it.
@@ -136,17 +143,28 @@ pub(super) fn stage(
     Ok(index)
 }
 
-/// Everything that a suite holds, from its own indexes.
-fn read_catalog(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Catalog, GateError> {
-    let mut catalog = Catalog::new();
+/// Packages and Sources of a suite, each with its component.
+type Texts = BTreeMap<RelPath, (Component, Vec<u8>)>;
+
+/// The texts of a suite's own indexes.
+fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Texts, GateError> {
+    let mut texts = Texts::new();
     for index in &state.indexes {
-        let Some(component) = component_of(state, index) else {
-            continue;
-        };
-        let bytes = read_index(store, archive, &state.suite, index)?;
-        match index.path.file_name() {
-            "Packages" => catalog.add_packages(component, &bytes)?,
-            _ => catalog.add_sources(component, &bytes)?,
+        if let Some(component) = component_of(state, index) {
+            let bytes = read_index(store, archive, &state.suite, index)?;
+            texts.insert(index.path.clone(), (component.clone(), bytes));
+        }
+    }
+    Ok(texts)
+}
+
+/// Everything that they hold.
+fn catalog(texts: &Texts) -> Result<Catalog, GateError> {
+    let mut catalog = Catalog::new();
+    for (path, (component, text)) in texts {
+        match path.file_name() {
+            "Packages" => catalog.add_packages(component, text)?,
+            _ => catalog.add_sources(component, text)?,
         }
     }
     Ok(catalog)

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Select;
 
 use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, FlatFolder, HostName, PolicyName, SuiteName};
+use crate::format::compress::Compression;
 
 /// One archive of the site. The file's name is the archive's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +92,36 @@ impl IndexKind {
         Self::Pdiffs,
         Self::Installer,
     ];
+}
+
+/// A compressed form of the indexes that we make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IndexForm {
+    /// gzip: what every client reads.
+    Gz,
+    /// xz: the smallest, and what apt takes first.
+    Xz,
+    /// Zstandard: the quickest.
+    Zst,
+}
+
+impl IndexForm {
+    /// How it is compressed.
+    #[must_use]
+    pub fn compression(self) -> Compression {
+        match self {
+            Self::Gz => Compression::Gzip,
+            Self::Xz => Compression::Xz,
+            Self::Zst => Compression::Zstd,
+        }
+    }
+
+    /// The two that every client has one of.
+    #[must_use]
+    pub fn usual() -> BTreeSet<Self> {
+        BTreeSet::from([Self::Gz, Self::Xz])
+    }
 }
 
 /// How long snapshots are kept: each rule keeps what the other would not. Without any: for ever.
@@ -179,6 +210,9 @@ pub struct CustomArchive {
     pub components: Vec<Component>,
     /// Architectures that have indexes.
     pub architectures: Vec<Architecture>,
+    /// The compressed forms of indexes, beside the plain one.
+    #[serde(default = "IndexForm::usual")]
+    pub compress: BTreeSet<IndexForm>,
     /// `Valid-Until` of our Release files, in days from our Date.
     #[serde(default = "ten_days")]
     pub valid_days: u32,

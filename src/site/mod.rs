@@ -12,7 +12,8 @@ mod policy;
 mod select;
 
 pub use archive::{
-    ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexKind, Keep, MirrorArchive, PoolMode,
+    ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexForm, IndexKind, Keep,
+    MirrorArchive, PoolMode,
 };
 pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use config::SiteConfig;

@@ -16,7 +16,7 @@ use assay::format::json;
 use assay::publish::add_record;
 use assay::publish::{Admission, Gate, GateError, Proposal, Records, admit, gather, hold, issue_nonce, propose};
 use assay::rebuild::{BUILD_TYPE, Parameters, Recipe};
-use assay::site::{CustomArchive, CustomSuite};
+use assay::site::{CustomArchive, CustomSuite, IndexForm};
 use assay::source::SourceFile;
 use assay::store::{Key, LocalStore, Store};
 use assay::trust::{ArchiveKey, Ed25519Key, sign_envelope};
@@ -56,6 +56,7 @@ impl Site {
             }],
             components: vec!["main".parse().unwrap()],
             architectures: vec!["amd64".parse().unwrap()],
+            compress: IndexForm::usual(),
             valid_days: 10,
             keep: None,
             signing_key: archive_key.fingerprint().clone(),

@@ -10,6 +10,7 @@ use assay::publish::{Tagging, tag};
 use assay::serve::{Overlays, ServeConfig, ServedArchive, Server};
 use assay::store::{LocalStore, Store};
 
+use crate::index::filler;
 use crate::support::repository::{Repository, made, now};
 
 /// Debian's release after the one that the tests were written on.
@@ -57,7 +58,8 @@ fn the_next_stable_takes_every_form_without_a_word() {
         &running.url(),
     )
     .unwrap();
-    let new = repository.add_hello(store.as_ref(), "2.0");
+    // The head's index is large enough to be xz of several blocks.
+    let new = repository.add_hello(store.as_ref(), "2.0") + &filler(3000);
     repository.commit(store.as_ref(), &new);
     repository.publish(store.as_ref());
 

@@ -1,5 +1,6 @@
 //! Tests of `verify`: whatever is changed in the store, the reader says so, and names it.
 
+mod forms;
 mod mirror;
 mod partial;
 
@@ -32,14 +33,7 @@ pub(crate) struct Published {
 impl Published {
     pub(crate) fn new() -> Self {
         let site = Site::new();
-        let built = site.build("1.0", "first");
-        let policy = built.scenario.policy.clone();
-        for record in &built.scenario.evidence.records {
-            site.sign(record, &secret_key(record.builder.as_str()));
-        }
-        let declaration = identity(&built.scenario.candidate.declaration).unwrap();
-        let records = load_records(&site.store, &site.archive, &declaration, &policy).unwrap();
-        assert!(site.admit_with(&built, &records).unwrap().decision.admitted);
+        let policy = admit(&site, "1.0", "first");
         Self { site, policy }
     }
 
@@ -78,6 +72,19 @@ impl Published {
     pub(crate) fn store(&self) -> std::path::PathBuf {
         self.site.folder.path().join("store")
     }
+}
+
+/// Builds a version twice, and has it admitted; the policy that it was admitted by.
+fn admit(site: &Site, version: &str, content: &str) -> Policy {
+    let built = site.build(version, content);
+    let policy = built.scenario.policy.clone();
+    for record in &built.scenario.evidence.records {
+        site.sign(record, &secret_key(record.builder.as_str()));
+    }
+    let declaration = identity(&built.scenario.candidate.declaration).unwrap();
+    let records = load_records(&site.store, &site.archive, &declaration, &policy).unwrap();
+    assert!(site.admit_with(&built, &records).unwrap().decision.admitted);
+    policy
 }
 
 /// Every object below `folder`, relative to it.
