@@ -96,12 +96,14 @@ fn subject<'c, 'a>(context: &'c Context<'a>, record: &RecordEvidence) -> Result<
 fn contradiction(context: &Context<'_>, record: &RecordEvidence, set: &Set<'_>) -> Option<Standing> {
     match record.outcome {
         Outcome::Built => first_difference(&offered(set), &record.outputs).map(Standing::Differs),
-        Outcome::Timeout => Some(Standing::Void("A6", "the build ran out of time".to_owned())),
         Outcome::Ftbfs if built_later(context, record) => {
             let why = "the build failed, and the same builder built it later".to_owned();
             Some(Standing::Void("R6", why))
         }
         Outcome::Ftbfs => Some(Standing::Differs("the build failed".to_owned())),
+        limited => limited
+            .limit()
+            .map(|what| Standing::Void("A6", format!("the build ran out of {what}"))),
     }
 }
 

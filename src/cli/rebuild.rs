@@ -74,7 +74,7 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
         }
         let chosen = builders(&work, &declared, &args.builders)?;
         for (run, (builder, key)) in (records.len()..).zip(chosen) {
-            let variation = Variation::of_run(run);
+            let variation = Variation::of_run(run, &declared.policy.vary).fitting(&Limits::default())?;
             let one = Run {
                 work: &work,
                 declared: &declared,
@@ -266,10 +266,10 @@ impl Run<'_> {
                 .collect(),
             seconds: finished.ended.since(finished.started),
         };
-        let outcome = match finished.outcome {
-            Outcome::Built => "built",
-            Outcome::Ftbfs => "failed",
-            Outcome::Timeout => "timeout",
+        let outcome = match (finished.outcome, finished.outcome.limit()) {
+            (Outcome::Built, _) => "built".to_owned(),
+            (_, Some(limit)) => format!("ran out of {limit},"),
+            (_, None) => "failed".to_owned(),
         };
         let mut text = format!("{source} {} {outcome} record {record}", builder.id);
         for (name, sha256) in &rebuilt.outputs {

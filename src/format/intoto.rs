@@ -132,6 +132,29 @@ pub enum Outcome {
     Ftbfs,
     /// It exceeded its time.
     Timeout,
+    /// It took more memory than it may.
+    Memory,
+    /// It wrote more than it may.
+    Disk,
+    /// It ran more processes than it may.
+    Processes,
+    /// It wrote a longer log than it may.
+    Log,
+}
+
+impl Outcome {
+    /// What it ran out of, when a limit ended it: that says nothing about what the source gives.
+    #[must_use]
+    pub fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::Built | Self::Ftbfs => None,
+            Self::Timeout => Some("time"),
+            Self::Memory => Some("memory"),
+            Self::Disk => Some("disk"),
+            Self::Processes => Some("processes"),
+            Self::Log => Some("room for its log"),
+        }
+    }
 }
 
 /// SLSA Verification Summary v1.

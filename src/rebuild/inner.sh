@@ -3,6 +3,8 @@
 set -eu
 umask 022
 hostname "$ASSAY_HOSTNAME"
+# When this machine runs out of memory, the build goes first.
+echo 1000 > /proc/self/oom_score_adj
 # The loopback interface up, as on Debian's own builders; there is no other one.
 perl -e 'use Socket; socket(my $s, AF_INET, SOCK_DGRAM, 0) or die; my $up = pack("Z16 s x14", "lo", 0x41); ioctl($s, 0x8914, $up) or die "lo: $!";'
 if grep -q -e "^$ASSAY_USER:" -e "^[^:]*:[^:]*:$ASSAY_UID:" /etc/passwd; then
@@ -11,13 +13,14 @@ if grep -q -e "^$ASSAY_USER:" -e "^[^:]*:[^:]*:$ASSAY_UID:" /etc/passwd; then
 fi
 echo "$ASSAY_USER:x:$ASSAY_UID:$ASSAY_UID::/nonexistent:/bin/sh" >> /etc/passwd
 echo "$ASSAY_USER:x:$ASSAY_UID:" >> /etc/group
-chown --recursive "$ASSAY_UID:$ASSAY_UID" /build/reproducible-path
-cd /build/reproducible-path
+chown --recursive "$ASSAY_UID:$ASSAY_UID" "/build/$ASSAY_PLACE"
+cd "/build/$ASSAY_PLACE"
 : > /run/assay-started
+# A few more than may be: the one who watches is to see them, rather than that a fork fails for no clear reason.
 setpriv --reuid="$ASSAY_UID" --regid="$ASSAY_UID" --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
-    prlimit --as="$ASSAY_MEMORY" --fsize="$ASSAY_FILE" --nproc="$ASSAY_PROCESSES" --core=0 \
+    prlimit --nproc="$((ASSAY_PROCESSES + 64))" --core=0 \
     env --ignore-environment \
     PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent SHELL=/bin/sh USER="$ASSAY_USER" LOGNAME="$ASSAY_USER" \
-    LC_ALL=C.UTF-8 TZ=UTC DEB_BUILD_OPTIONS="$ASSAY_BUILD_OPTIONS" \
+    LC_ALL="$ASSAY_LOCALE" TZ=UTC DEB_BUILD_OPTIONS="$ASSAY_BUILD_OPTIONS" \
     /bin/sh -euc 'dpkg-source --extract "$1" "$2"; cd "$2"; dpkg-buildpackage --build=binary --unsigned-source --unsigned-changes' \
     build "$ASSAY_DSC" "$ASSAY_FOLDER"

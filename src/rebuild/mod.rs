@@ -18,4 +18,5 @@ mod variation;
 pub use compare::{Comparison, Difference, compare};
 pub use error::RebuildError;
 pub use record::{BUILD_TYPE, Parameters, Recipe, RecordInput, read_statement, statement};
-pub use run::{Finished, Job, Limits, Produced, Variation, build_options, build_path, remove_work_folder, run};
+pub use run::{Finished, Job, Limits, Produced, build_options, build_path, remove_work_folder, run};
+pub use variation::{FileOrder, Variation};

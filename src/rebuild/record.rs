@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Finished, Limits, Produced, RebuildError, Variation, build_options, build_path};
+use super::{FileOrder, Finished, Limits, Produced, RebuildError, Variation, build_options, build_path};
 use crate::domain::{BuilderId, GitOid, Sha256, escape};
 use crate::environment::Lock;
 use crate::format::intoto::{
@@ -60,8 +60,23 @@ pub struct Recipe {
     pub source_date_epoch: i64,
     /// What the build could reach: `none`.
     pub network: String,
+    /// Where the source was unpacked to: file systems list folders in different orders.
+    #[serde(default)]
+    pub file_order: FileOrder,
     /// Wall time that it could take, in seconds.
     pub seconds: u64,
+    /// Memory that it could take, in bytes.
+    #[serde(default)]
+    pub memory: u64,
+    /// What it could write, in bytes.
+    #[serde(default)]
+    pub disk: u64,
+    /// Processes and threads that it could run.
+    #[serde(default)]
+    pub processes: u64,
+    /// How long its log could be, in bytes.
+    #[serde(default)]
+    pub log: u64,
 }
 
 /// All that a record is made of.
@@ -139,10 +154,10 @@ pub fn statement(input: &RecordInput<'_>) -> Result<Statement<Provenance<Paramet
 fn recipe(declaration: &Declaration, variation: &Variation, limits: &Limits) -> Recipe {
     Recipe {
         build: "binary".to_owned(),
-        build_path: build_path(&declaration.source, &declaration.version),
+        build_path: build_path(&declaration.source, &declaration.version, variation),
         deb_build_options: build_options(variation),
         deb_build_profiles: String::new(),
-        lc_all: "C.UTF-8".to_owned(),
+        lc_all: variation.locale.clone(),
         tz: "UTC".to_owned(),
         umask: "0022".to_owned(),
         hostname: variation.hostname.clone(),
@@ -150,7 +165,12 @@ fn recipe(declaration: &Declaration, variation: &Variation, limits: &Limits) -> 
         uid: variation.uid,
         source_date_epoch: declaration.source_date_epoch,
         network: "none".to_owned(),
+        file_order: variation.file_order,
         seconds: limits.seconds,
+        memory: limits.memory,
+        disk: limits.disk,
+        processes: limits.processes,
+        log: limits.log,
     }
 }
 
@@ -223,12 +243,12 @@ pub fn read_statement(payload: &[u8]) -> Result<Statement<Provenance<Parameters>
         }
     }
     let subjects = statement.subject.len();
+    let bound = statement.predicate.run_details.metadata.invocation_id == definition.external_parameters.nonce;
     let problem = match statement.predicate.assay_outcome {
+        _ if !bound => Some("its `invocationId` is not its nonce"),
         Outcome::Built if subjects == 0 => Some("it says that the build succeeded, and names no output"),
-        Outcome::Ftbfs | Outcome::Timeout if subjects > 0 => Some("it says that the build failed, and names outputs"),
-        _ if statement.predicate.run_details.metadata.invocation_id != definition.external_parameters.nonce => {
-            Some("its `invocationId` is not its nonce")
-        }
+        Outcome::Built => None,
+        _ if subjects > 0 => Some("it says that the build failed, and names outputs"),
         _ => None,
     };
     match problem {

@@ -6,48 +6,38 @@
 
 use std::path::{Path, PathBuf};
 
-use super::RebuildError;
 use super::base::unpacked;
+use super::{RebuildError, Variation};
 use crate::domain::{Digest, FileName, PackageName, Sha256, Timestamp, Version, escape};
 use crate::environment::chroot::sha256_of;
 use crate::environment::namespace;
 use crate::format::intoto::Outcome;
 use crate::host::{Clock, HostError, TempFolder, files};
 
-/// What a rebuilder varies on purpose between the runs of a quorum (gate rule E5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variation {
-    /// The host name inside: lower-case letters, digits and `-`.
-    pub hostname: String,
-    /// The build user's name inside: the same grammar.
-    pub user: String,
-    /// Its numeric id inside: 1000 to 60000.
-    pub uid: u32,
-    /// `parallel=` of `DEB_BUILD_OPTIONS`.
-    pub parallel: u32,
-}
-
-/// What one build may use. `u64::MAX` is no limit.
+/// What one build may use. It ends when it uses more, and the record says so (gate rule A6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Wall time.
     pub seconds: u64,
-    /// Address space of each process, in bytes.
+    /// Bytes of memory that its processes hold together.
     pub memory: u64,
-    /// Largest file, in bytes.
-    pub file: u64,
-    /// Processes of the build user.
+    /// Bytes that it may write.
+    pub disk: u64,
+    /// Processes and threads at once.
     pub processes: u64,
+    /// Bytes of the log.
+    pub log: u64,
 }
 
 impl Default for Limits {
-    /// Enough for most packages: an hour, 8 GiB, files of 16 GiB, 4096 processes.
+    /// Enough for most packages: an hour, 8 GiB, 32 GiB on disk, 4096 processes, 256 MiB of log.
     fn default() -> Self {
         Self {
             seconds: 3600,
             memory: 8 << 30,
-            file: 16 << 30,
+            disk: 32 << 30,
             processes: 4096,
+            log: 256 << 20,
         }
     }
 }
@@ -109,12 +99,13 @@ pub struct Finished {
 
 const OUTER: &str = include_str!("outer.sh");
 const INNER: &str = include_str!("inner.sh");
-const LARGEST_LOG: u64 = 256 << 20;
+/// What the runner's own messages may add to a log, in bytes.
+const LOG_SLACK: u64 = 1 << 20;
 
-/// Where every build of this source package happens: as on Debian's own builders.
+/// Where a build of this source package happens: as on Debian's own builders, unless the path is varied.
 #[must_use]
-pub fn build_path(source: &PackageName, version: &Version) -> String {
-    format!("/build/reproducible-path/{}", folder_name(source, version))
+pub fn build_path(source: &PackageName, version: &Version, variation: &Variation) -> String {
+    format!("/build/{}/{}", variation.place, folder_name(source, version))
 }
 
 /// `DEB_BUILD_OPTIONS` of a build.
@@ -155,16 +146,20 @@ pub fn remove_work_folder(path: &Path) -> Result<(), RebuildError> {
 /// Everything that becomes a word of a script is checked, and there is exactly one .dsc.
 fn check(job: &Job<'_>) -> Result<FileName, RebuildError> {
     let variation = job.variation;
-    for word in [&variation.hostname, &variation.user] {
+    for word in [&variation.hostname, &variation.user, &variation.place] {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let starts = word.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         if !starts || word.len() > 32 || !word.bytes().all(plain) {
-            let why = format!("`{}` is not a plain name of a host or user", escape(word));
+            let why = format!("`{}` is not a plain name of a host, user or folder", escape(word));
             return Err(RebuildError::Variation { why });
         }
     }
     if !(1000..=60_000).contains(&variation.uid) || variation.parallel == 0 {
         let why = "the user id must be from 1000 to 60000, and `parallel` at least 1".to_owned();
+        return Err(RebuildError::Variation { why });
+    }
+    if !matches!(variation.locale.as_str(), "C" | "C.UTF-8") {
+        let why = format!("`{}` is no locale that every chroot has", escape(&variation.locale));
         return Err(RebuildError::Variation { why });
     }
     let is_dsc = |name: &&FileName| name.as_str().ends_with(".dsc");
@@ -194,16 +189,19 @@ fn build(job: &Job<'_>, dsc: &FileName, base: &Path, scratch: &Path) -> Result<F
         .env("ASSAY_USER", &job.variation.user)
         .env("ASSAY_UID", job.variation.uid.to_string())
         .env("ASSAY_BUILD_OPTIONS", build_options(job.variation))
-        .env("ASSAY_MEMORY", limit(job.limits.memory))
-        .env("ASSAY_FILE", limit(job.limits.file))
-        .env("ASSAY_PROCESSES", limit(job.limits.processes))
-        .env("ASSAY_LOG_LIMIT", LARGEST_LOG.to_string())
+        .env("ASSAY_PLACE", &job.variation.place)
+        .env("ASSAY_LOCALE", &job.variation.locale)
+        .env("ASSAY_FILE_ORDER", job.variation.file_order.word())
+        .env("ASSAY_MEMORY", kib(job.limits.memory))
+        .env("ASSAY_DISK", kib(job.limits.disk))
+        .env("ASSAY_PROCESSES", job.limits.processes.to_string())
+        .env("ASSAY_LOG", job.limits.log.to_string())
         .log(&log)
         .timeout(job.limits.seconds.min(u64::from(u32::MAX)))
         .run_any();
     let ended = job.clock.now();
     let (outcome, reason) = match ran {
-        Ok((status, _)) => judged(status, scratch, &log)?,
+        Ok((status, _)) => judged(job.limits, status, scratch, &log)?,
         Err(HostError::TimedOut { seconds, .. }) => {
             (Outcome::Timeout, Some(format!("it did not end within {seconds} s")))
         }
@@ -227,18 +225,35 @@ fn build(job: &Job<'_>, dsc: &FileName, base: &Path, scratch: &Path) -> Result<F
     Ok(finished)
 }
 
-fn limit(value: u64) -> String {
-    match value {
-        u64::MAX => "unlimited".to_owned(),
-        value => value.to_string(),
-    }
+fn kib(bytes: u64) -> String {
+    bytes.div_ceil(1024).to_string()
 }
 
-/// The build's own exit status decides (gate rule R6), not which files are there.
-fn judged(runner: Option<i32>, scratch: &Path, log: &Path) -> Result<(Outcome, Option<String>), RebuildError> {
+/// A limit that was exceeded, else the build's own exit status (gate rule R6), decides; not which files are there.
+fn judged(
+    limits: &Limits,
+    runner: Option<i32>,
+    scratch: &Path,
+    log: &Path,
+) -> Result<(Outcome, Option<String>), RebuildError> {
+    let limit = scratch.join("limit");
+    if files::exists(&limit) {
+        let found = files::read(&limit, 64)?;
+        let (outcome, limit, unit) = match String::from_utf8_lossy(&found).trim() {
+            "memory" => (Outcome::Memory, limits.memory, "bytes of memory"),
+            "disk" => (Outcome::Disk, limits.disk, "bytes on disk"),
+            _ => (Outcome::Processes, limits.processes, "processes"),
+        };
+        return Ok((outcome, Some(format!("it took more than {limit} {unit}"))));
+    }
+    if files::size(log)? >= limits.log {
+        let reason = format!("its log was longer than {} bytes", limits.log);
+        return Ok((Outcome::Log, Some(reason)));
+    }
     let status = scratch.join("status");
     if runner != Some(0) || !files::exists(&status) {
-        return Err(RebuildError::Runner { why: end_of(log)? });
+        let why = end_of(log, limits.log)?;
+        return Err(RebuildError::Runner { why });
     }
     let status = files::read(&status, 16)?;
     match String::from_utf8_lossy(&status).trim() {
@@ -296,8 +311,8 @@ fn kernel() -> Result<String, RebuildError> {
     Ok(escape(String::from_utf8_lossy(&release).trim()))
 }
 
-fn end_of(log: &Path) -> Result<String, RebuildError> {
-    let text = files::read(log, LARGEST_LOG.saturating_mul(2))?;
+fn end_of(log: &Path, most: u64) -> Result<String, RebuildError> {
+    let text = files::read(log, most.saturating_add(LOG_SLACK))?;
     let lines: Vec<String> = String::from_utf8_lossy(&text).lines().map(escape).collect();
     let from = lines.len().saturating_sub(10);
     Ok(lines.get(from..).unwrap_or_default().join("\n"))

@@ -18,5 +18,5 @@ pub use archive::{
 pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use config::SiteConfig;
 pub use load::{Site, SiteError};
-pub use policy::{Builder, BuilderGroup, Policy, Relaxation, SignerKey, SignerScheme};
+pub use policy::{Builder, BuilderGroup, Policy, Relaxation, SignerKey, SignerScheme, Varied};
 pub use select::{PackagePattern, Select};

@@ -22,6 +22,9 @@ pub struct Policy {
     /// How many people must have signed a source: signers of different names.
     #[serde(default = "one", deserialize_with = "at_least_one", skip_serializing_if = "is_one")]
     pub signer_threshold: u32,
+    /// What differs on purpose between the rebuilds of a quorum.
+    #[serde(default = "Varied::usual", skip_serializing_if = "Varied::is_usual")]
+    pub vary: Vec<Varied>,
     /// Who may sign sources.
     #[serde(rename = "signer", default)]
     pub signers: Vec<SignerKey>,
@@ -34,6 +37,50 @@ pub struct Policy {
     /// Declared relaxations, each with an owner, a reason and an end.
     #[serde(rename = "exception", default)]
     pub exceptions: Vec<Relaxation>,
+}
+
+/// What rebuilds of one source vary on purpose, beside the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Varied {
+    /// How many jobs `DEB_BUILD_OPTIONS` allows.
+    Parallelism,
+    /// The host name.
+    Hostname,
+    /// The build user's name and number.
+    User,
+    /// `LC_ALL`.
+    Locale,
+    /// The order in which folders list their files.
+    FileOrder,
+    /// The path of the source: most toolchains write it into what they make.
+    Path,
+}
+
+impl Varied {
+    /// All of it.
+    pub const ALL: &'static [Self] = &[
+        Self::Parallelism,
+        Self::Hostname,
+        Self::User,
+        Self::Locale,
+        Self::FileOrder,
+        Self::Path,
+    ];
+
+    /// What is varied unless a policy says otherwise: all but the path.
+    #[must_use]
+    pub fn usual() -> Vec<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .filter(|varied| *varied != Self::Path)
+            .collect()
+    }
+
+    fn is_usual(vary: &[Self]) -> bool {
+        vary == Self::usual()
+    }
 }
 
 /// How a source signature is made.

@@ -238,11 +238,18 @@ fn rule_e5_runs_must_differ() {
         ),
         ("user", |r| r.user = "user-b1".into()),
         ("parallelism", |r| r.parallel = 1),
+        ("time", |r| r.started_on = at("2026-06-01T13:00:00Z")),
     ] {
         let mut scenario = Scenario::good();
         change(&mut scenario.evidence.records[1]);
         assert!(scenario.refused(&["E5"]).contains(what));
     }
+    let mut fixed = Scenario::good();
+    fixed.rule(|policy| policy.vary = vec![assay::site::Varied::Parallelism]);
+    fixed.evidence.records[1].hostname = "host-b1".into();
+    fixed.admitted();
+    fixed.evidence.records[1].parallel = 1;
+    fixed.refused(&["E5"]);
 }
 
 #[test]

@@ -339,6 +339,17 @@ fn rule_a6_a_timeout_is_called_a_timeout() {
     let a6 = decision.broken().find(|rule| rule.id == "A6").unwrap();
     assert!(a6.evidence.contains("ran out of time"));
     scenario.refused(&["R1", "A6"]);
+    for (outcome, what) in [
+        (Outcome::Memory, "memory"),
+        (Outcome::Disk, "disk"),
+        (Outcome::Processes, "processes"),
+        (Outcome::Log, "room for its log"),
+    ] {
+        scenario.evidence.records[1].outcome = outcome;
+        let decision = scenario.decide();
+        let a6 = decision.broken().find(|rule| rule.id == "A6").unwrap();
+        assert!(a6.evidence.contains(&format!("ran out of {what}")), "{}", a6.evidence);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use assay::domain::{
 };
 use assay::environment::{Lock, LockedChroot, LockedPackage, LockedSnapshot};
 use assay::format::intoto::Outcome;
-use assay::site::{Builder, Policy, Relaxation, SignerKey, SignerScheme};
+use assay::site::{Builder, Policy, Relaxation, SignerKey, SignerScheme, Varied};
 use assay::source::{BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, SourceFile, Upstream};
 use assay::trust::Ed25519Key;
 
@@ -100,6 +100,7 @@ fn policy() -> Policy {
             revoked_at: None,
             sources: Vec::new(),
         }],
+        vary: Varied::usual(),
         builders: vec![builder("b1", "alice"), builder("b2", "bob"), builder("b3", "bob")],
         groups: Vec::new(),
         exceptions: Vec::new(),
@@ -352,7 +353,7 @@ impl Scenario {
             profiles: Vec::new(),
             source_date_epoch: self.candidate.declaration.source_date_epoch,
             network: "none".into(),
-            started_on: at("2026-06-01T13:00:00Z"),
+            started_on: at("2026-06-01T13:00:00Z").plus(number as i64),
             finished_on: at("2026-06-01T14:00:00Z"),
             outcome: Outcome::Built,
             outputs: set.outputs.iter().map(|o| (o.name.clone(), o.digest.sha256)).collect(),

@@ -15,7 +15,7 @@ use assay::format::intoto::{
 use assay::format::json;
 use assay::publish::add_record;
 use assay::publish::{Admission, Gate, GateError, Proposal, Records, admit, gather, hold, issue_nonce, propose};
-use assay::rebuild::{BUILD_TYPE, Parameters, Recipe};
+use assay::rebuild::{BUILD_TYPE, FileOrder, Parameters, Recipe};
 use assay::site::{CustomArchive, CustomSuite, IndexForm};
 use assay::source::SourceFile;
 use assay::store::{Key, LocalStore, Store};
@@ -114,13 +114,13 @@ impl Site {
         hold(&self.store, &self.archive, &digest, &mut &deb[..]).unwrap();
         let lock = identity(&self.lock).unwrap();
         let declaration = identity(&scenario.candidate.declaration).unwrap();
-        for record in &mut scenario.evidence.records {
+        for (later, record) in (0..).zip(&mut scenario.evidence.records) {
             let builder = &record.builder;
             let asked = issue_nonce(&self.store, &self.archive, declaration, lock, builder, self.now, 600).unwrap();
             record.nonce = asked.nonce;
             record.lock = lock;
             record.outputs = BTreeMap::from([(name.clone(), digest.sha256)]);
-            (record.started_on, record.finished_on) = (self.now, self.now);
+            (record.started_on, record.finished_on) = (self.now, self.now.plus(later));
         }
         Built {
             scenario,
@@ -246,7 +246,12 @@ fn statement(record: &RecordEvidence) -> Statement<Provenance<Parameters>> {
                         uid: 1000,
                         source_date_epoch: record.source_date_epoch,
                         network: "none".into(),
+                        file_order: FileOrder::Disk,
                         seconds: 60,
+                        memory: 1 << 30,
+                        disk: 1 << 30,
+                        processes: 100,
+                        log: 1 << 20,
                     },
                     nonce: record.nonce.clone(),
                 },

@@ -24,7 +24,7 @@ fn differences(tiny: &Tiny) -> Comparison {
 
 #[test]
 fn the_file_that_differs_is_named_first() {
-    let tiny = Tiny::new(
+    let tiny = Tiny::bare(
         "differs",
         "date +%s%N > debian/differs/usr/share/differs/built-at\n\
          hostname > debian/differs/usr/share/differs/host\n\

@@ -8,7 +8,7 @@ use super::run::{Tiny, log, variation};
 
 #[test]
 fn a_build_that_fails_is_an_outcome_whatever_it_left() {
-    let tiny = Tiny::new("fails", "touch ../fails_1.0_amd64.deb; exit 3");
+    let tiny = Tiny::bare("fails", "touch ../fails_1.0_amd64.deb; exit 3");
     let work = tempfile::tempdir().unwrap();
     let finished = tiny.build(&work.path().join("w"), &variation(1), &Limits::default());
     assert_eq!(finished.outcome, Outcome::Ftbfs);
@@ -23,7 +23,7 @@ fn a_build_that_fails_is_an_outcome_whatever_it_left() {
 
 #[test]
 fn a_build_that_hangs_is_killed_with_all_it_started() {
-    let tiny = Tiny::new(
+    let tiny = Tiny::bare(
         "hangs",
         "(setsid sh -c 'exec -a assay-test-hangs sleep 4711' &) ; sleep 4711",
     );
@@ -55,7 +55,7 @@ fn links_are_not_followed_and_nothing_outlives_the_build() {
                     ln -s /proc/1/environ ../environ.changes\n\
                     mkdir ../folder_1.0_all.deb\n\
                     (setsid sh -c 'while sleep 0.01; do ln -sf /etc/shadow ../links_1.0_amd64.deb; done' >/dev/null 2>&1 &)";
-    let tiny = Tiny::new("links", commands);
+    let tiny = Tiny::bare("links", commands);
     let work = tempfile::tempdir().unwrap();
     let finished = tiny.build(&work.path().join("w"), &variation(1), &Limits::default());
     let secret = std::fs::read("/etc/shadow").unwrap_or_default();
@@ -76,7 +76,7 @@ fn links_are_not_followed_and_nothing_outlives_the_build() {
 
 #[test]
 fn a_variation_that_could_be_read_as_something_else_is_refused() {
-    let tiny = Tiny::new("varied", "true");
+    let tiny = Tiny::bare("varied", "true");
     for (hostname, user, uid) in [
         ("a b", "builder", 1000),
         ("host", "root:x", 1000),

@@ -2,4 +2,5 @@
 
 mod compare;
 mod hostile;
+mod limits;
 mod run;

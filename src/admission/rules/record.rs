@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::{Sha256, escape};
 use crate::format::intoto::Outcome;
+use crate::site::Varied;
 
 use super::super::context::{Context, Judged, Set};
 use super::super::evidence::{IssuedNonce, RecordEvidence};
@@ -140,23 +141,28 @@ pub(super) fn e5(context: &Context<'_>) -> Verdict {
         if counted.len() < 2 {
             return Verdict::not_applicable("fewer than two rebuilds count");
         }
-        let (mut hosts, mut users, mut jobs) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut hosts, mut users, mut jobs, mut times) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for record in counted {
             hosts.insert(&record.hostname);
             users.insert(&record.user);
             jobs.insert(record.parallel);
+            times.insert((record.started_on, record.finished_on));
         }
+        let varied = |what: Varied| context.policy.vary.contains(&what);
         let same = [
-            ("host name", hosts.len()),
-            ("user", users.len()),
-            ("parallelism", jobs.len()),
+            ("time", times.len(), true),
+            ("parallelism", jobs.len(), true),
+            ("host name", hosts.len(), varied(Varied::Hostname)),
+            ("user", users.len(), varied(Varied::User)),
         ];
-        if let Some((what, _)) = same.iter().find(|(_, different)| *different < 2) {
+        let same = same.iter().find(|(_, different, demanded)| *demanded && *different < 2);
+        if let Some((what, ..)) = same {
             let architecture = &set.set.architecture;
             return Verdict::broken(format!("all rebuilds for {architecture} had the same {what}"));
         }
     }
-    Verdict::held("the rebuilds differed in host name, user and parallelism")
+    Verdict::held("the rebuilds differed in time, parallelism, and what else the policy varies")
 }
 
 /// Dissent.

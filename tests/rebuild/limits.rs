@@ -1,0 +1,105 @@
+//! Builds that take more than they may: each ends, says what it ran out of, and leaves nothing behind.
+
+use std::process::Command;
+
+use assay::admission::identity;
+use assay::format::dsse::IN_TOTO;
+use assay::format::intoto::Outcome;
+use assay::format::json;
+use assay::rebuild::{Finished, Limits, RecordInput, read_statement, statement};
+use assay::trust::{Ed25519Key, sign_envelope, verify_envelope};
+
+use super::run::{Tiny, variation};
+use crate::admission::scenario::Scenario;
+
+fn small() -> Limits {
+    Limits {
+        seconds: 60,
+        memory: 300 << 20,
+        disk: 40 << 20,
+        processes: 80,
+        log: 1 << 20,
+    }
+}
+
+/// Builds, and demands that a limit ended it and that nothing is left of it.
+fn ends(name: &str, commands: &str, number: u32, limits: &Limits) -> Outcome {
+    let marker = format!("assay-test-{name}");
+    let tiny = Tiny::bare(name, &commands.replace("MARKER", &marker));
+    let work = tempfile::tempdir().unwrap();
+    let folder = work.path().join("w");
+    let finished = tiny.build(&folder, &variation(number), limits);
+    assert!(finished.outputs.is_empty(), "{:?}", finished.outputs);
+    let left: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["log"], "{name} left something");
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    assert!(!mounts.contains(folder.to_str().unwrap()), "{name}: {mounts}");
+    let processes = Command::new("ps").args(["ax", "-o", "args"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&processes.stdout).contains(&marker), "{name}");
+    recorded(&finished, limits, number);
+    finished.outcome
+}
+
+/// A builder signs it as any other result.
+fn recorded(finished: &Finished, limits: &Limits, number: u32) {
+    let scenario = Scenario::good();
+    let (lock_sha256, lock) = scenario.evidence.locks.iter().next().unwrap();
+    let declaration = &scenario.candidate.declaration;
+    let key = Ed25519Key::generate();
+    let made = statement(&RecordInput {
+        declaration,
+        declaration_sha256: &identity(declaration).unwrap(),
+        lock,
+        lock_sha256,
+        variation: &variation(number),
+        limits,
+        nonce: "n",
+        builder: &"alice/laptop".parse().unwrap(),
+        finished,
+    })
+    .unwrap();
+    let envelope = sign_envelope(IN_TOTO, &json::canonical("record", &made).unwrap(), &key);
+    assert_eq!(verify_envelope(&envelope, IN_TOTO, &[key.public()]).unwrap().len(), 1);
+    let read = read_statement(&envelope.payload).unwrap().predicate;
+    assert_eq!(read.assay_outcome, finished.outcome);
+    let recipe = read.build_definition.external_parameters.recipe;
+    assert_eq!((recipe.memory, recipe.disk), (limits.memory, limits.disk));
+    assert_eq!((recipe.processes, recipe.log), (limits.processes, limits.log));
+    assert_eq!(read.run_details.byproducts.len(), 1, "the log, and nothing else");
+}
+
+#[test]
+fn a_fork_bomb_ends() {
+    let bomb = "sh -c 'f() { f | f & }; f; exec sleep 50' MARKER";
+    assert_eq!(ends("bomb", bomb, 1, &small()), Outcome::Processes);
+}
+
+#[test]
+fn what_fills_memory_ends() {
+    let hog = "perl -e '$$x = \"x\" x 150000000; $$y = $$x . $$x; $$z = $$x . $$y; sleep 50' MARKER";
+    assert_eq!(ends("hog", hog, 1, &small()), Outcome::Memory);
+}
+
+#[test]
+fn what_fills_the_disk_ends_on_disk_and_in_memory() {
+    let filler = "i=0; while :; do i=$$((i + 1)); head -c 4000000 /dev/urandom > f$$i || exit 3; done";
+    assert_eq!(ends("filler", filler, 1, &small()), Outcome::Disk);
+    assert_eq!(ends("filler", filler, 2, &small()), Outcome::Disk);
+    let elsewhere = filler.replace("> f", "> /tmp/f");
+    assert_eq!(ends("filler", &elsewhere, 2, &small()), Outcome::Disk);
+}
+
+#[test]
+fn what_sleeps_ends() {
+    let limits = Limits { seconds: 6, ..small() };
+    let sleeper = "sh -c 'sleep 4712; :' MARKER";
+    assert_eq!(ends("sleeper", sleeper, 1, &limits), Outcome::Timeout);
+}
+
+#[test]
+fn an_endless_log_ends() {
+    assert_eq!(ends("chatter", "yes MARKER", 1, &small()), Outcome::Log);
+}
