@@ -14,7 +14,7 @@ use crate::format::intoto::{DigestSet, Outcome, Provenance, ResourceDescriptor, 
 use crate::format::json;
 use crate::rebuild::Parameters;
 use crate::site::{Builder, SignerScheme};
-use crate::source::{Declaration, DeclaredSigner, VerifiedTag};
+use crate::source::{Declaration, SignedSource, SourceSignature};
 use crate::trust::Ed25519Public;
 
 use super::{AdmissionError, LedgerView};
@@ -54,15 +54,15 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SourceEvidence {
-    /// Whose signatures on the tag held.
+    /// Whose signatures on the tag and the commit held.
     pub signers: Vec<TagSigner>,
-    /// When the tagger says that the tag was made.
+    /// When the tagger, or committer, says that it was made.
     pub tagged_at: Timestamp,
-    /// The declaration, derived again from the tag.
+    /// The declaration, derived again from Git.
     pub derived: Declaration,
 }
 
-/// A signature on the tag that held.
+/// A signature on the tag or commit that held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TagSigner {
@@ -70,7 +70,7 @@ pub struct TagSigner {
     pub fingerprint: Fingerprint,
     /// OpenPGP or SSH.
     pub scheme: SignerScheme,
-    /// When it was made: the signature's own time, or the tagger's.
+    /// When it was made: the signature's own time, or the tagger's or committer's.
     pub made_at: Timestamp,
 }
 
@@ -85,17 +85,17 @@ pub struct SourceFailure {
 }
 
 impl SourceEvidence {
-    /// From what `source::verify_tag` and `source::declare` gave.
+    /// From what `source::derive` gave.
     #[must_use]
-    pub fn new(tag: &VerifiedTag, derived: Declaration) -> Self {
-        let signer = |s: &DeclaredSigner| TagSigner {
-            fingerprint: s.fingerprint.clone(),
-            scheme: s.scheme,
-            made_at: tag.date,
+    pub fn new(signed: &SignedSource, derived: Declaration) -> Self {
+        let signer = |made: &SourceSignature| TagSigner {
+            fingerprint: made.signer.fingerprint.clone(),
+            scheme: made.signer.scheme,
+            made_at: made.made_at,
         };
         Self {
-            signers: tag.signers.iter().map(signer).collect(),
-            tagged_at: tag.date,
+            signers: signed.signatures.iter().map(signer).collect(),
+            tagged_at: signed.date,
             derived,
         }
     }

@@ -149,17 +149,9 @@ fn derive_source(work: &Work, declared: &Declared) -> (Result<SourceEvidence, So
     let derive = || {
         let repository = source::fetch_declared(declaration, &work.git_cache())?;
         let keys = SourceKeys::load(&work.site.public_keys(), &declared.policy.signers)?;
-        let tag = source::verify_tag(
-            &repository,
-            &declaration.reference,
-            &declared.policy.signers,
-            &keys,
-            work.now,
-        )?;
-        let upstream = declaration.upstream.as_ref().map(|upstream| &upstream.tag_ref);
-        let (suites, component) = (&declaration.suites, &declaration.component);
-        let (derived, package) = source::declare(&repository, &declaration.git, &tag, upstream, suites, component)?;
-        Ok((SourceEvidence::new(&tag, derived), package))
+        let (signed, derived, package) =
+            source::derive(&repository, declaration, &work.signers(&declared.policy, &keys))?;
+        Ok((SourceEvidence::new(&signed, derived), package))
     };
     match derive() {
         Ok((evidence, package)) => (Ok(evidence), Some(package)),

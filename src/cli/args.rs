@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::domain::{
-    ArchiveName, BuilderId, Component, GitRef, PackageName, PublicUrl, SnapshotRef, SuiteName, TagName, Timestamp,
+    ArchiveName, BuilderId, Component, GitOid, GitRef, PackageName, PublicUrl, SnapshotRef, SourceFolder, SuiteName,
+    TagName, Timestamp,
 };
 
 /// An APT repository manager that proves where every package came from.
@@ -252,21 +253,24 @@ pub(super) struct TagArgs {
     pub(super) manifests: Vec<PathBuf>,
 }
 
-/// Verify a signed tag and write the declaration of its source package
+/// Verify a signed tag or commit and write the declaration of its source package
 ///
-/// Fetches the tag, checks who signed it, reads debian/, derives the source package, and writes
+/// Fetches it, checks who signed it, reads debian/, derives the source package, and writes
 /// `repos/<archive>/<source>.toml`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  assay declare https://git.example.org/hello.git --ref refs/tags/debian/2.10-3 --archive custom"
-)]
+#[command(after_help = "Example:
+  assay declare https://git.example.org/hello.git --ref refs/tags/debian/2.10-3 --archive custom
+  assay declare https://git.example.org/hello.git --ref refs/heads/main --subfolder packaging/hello")]
 pub(super) struct DeclareArgs {
     /// The repository: a URL or a folder
     #[arg(value_name = "GIT-URL")]
     pub(super) git: String,
-    /// The signed tag, fully qualified
-    #[arg(long = "ref", value_name = "REF")]
-    pub(super) tag: GitRef,
+    /// The signed tag, or a branch whose newest commit is signed, fully qualified
+    #[arg(long = "ref", value_name = "REF", required_unless_present = "commit")]
+    pub(super) reference: Option<GitRef>,
+    /// The signed commit, in the history of the branch [default branch: the repository's own]
+    #[arg(long, value_name = "ID")]
+    pub(super) commit: Option<GitOid>,
     /// The custom archive [default: the only one]
     #[arg(long)]
     pub(super) archive: Option<ArchiveName>,
@@ -279,6 +283,9 @@ pub(super) struct DeclareArgs {
     /// The tag of the upstream tree, for `3.0 (quilt)` [default: refs/tags/upstream/VERSION]
     #[arg(long, value_name = "REF")]
     pub(super) upstream: Option<GitRef>,
+    /// The folder of the repository that is the source, with `debian/` in it [default: the whole]
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) subfolder: Option<SourceFolder>,
 }
 
 /// Names of declared source packages.

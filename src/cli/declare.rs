@@ -1,4 +1,4 @@
-//! `assay declare`: from a signed tag to a declaration.
+//! `assay declare`: from a signed tag or commit to a declaration.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use super::failure::{Failure, UsageError};
 use super::work::Work;
 use crate::domain::GitRef;
 use crate::host::files;
-use crate::source;
+use crate::source::{self, Request};
 
 pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Failure> {
     let work = Work::open(context, args.archive.as_ref())?;
@@ -32,12 +32,27 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         policy_name.ok_or_else(|| UsageError::Argument(format!("the archive `{}` has no such suite", work.archive)))?;
     let policy = work.site.policy(&policy_name)?;
 
-    let refs: Vec<GitRef> = std::iter::once(&args.tag).chain(&args.upstream).cloned().collect();
-    let repository = source::fetch(&args.git, &refs, &work.git_cache())?;
+    let cache = work.git_cache();
+    let reference = match &args.reference {
+        Some(reference) => reference.clone(),
+        None => source::main_branch(&args.git, &cache)?,
+    };
+    let refs: Vec<GitRef> = std::iter::once(&reference).chain(&args.upstream).cloned().collect();
+    let repository = source::fetch(&args.git, &refs, &cache)?;
     let keys = work.source_keys(&policy)?;
-    let tag = source::verify_tag(&repository, &args.tag, &policy.signers, &keys, work.now)?;
-    let upstream = args.upstream.as_ref();
-    let (declaration, package) = source::declare(&repository, &args.git, &tag, upstream, &suites, &component)?;
+    let signers = work.signers(&policy, &keys);
+    let signed = source::verify_signed(&repository, &reference, args.commit.as_ref(), &signers)?;
+    let request = Request {
+        git: args.git.clone(),
+        suites,
+        component,
+        subfolder: args.subfolder.clone(),
+        upstream: args.upstream.clone(),
+        supersedes: None,
+        authorised_threshold: None,
+        authorised: Vec::new(),
+    };
+    let (declaration, package) = source::declare(&repository, &request, &signed, &signers)?;
     work.policy_of(&declaration)?;
     let path = work.site.declaration_path(&work.archive, &declaration.source);
     files::write(&path, declaration.to_toml()?.as_bytes())?;

@@ -9,7 +9,7 @@ use crate::environment::Lock;
 use crate::format::json;
 use crate::host::files;
 use crate::site::{CustomArchive, Policy, Site};
-use crate::source::{Declaration, SourceKeys, SourcePackage};
+use crate::source::{Declaration, Signers, SourceKeys, SourcePackage};
 use crate::store::Store;
 
 /// The largest declaration or lock that is read, in bytes.
@@ -96,18 +96,23 @@ impl Work {
         Ok(SourceKeys::load(&self.site.public_keys(), &policy.signers)?)
     }
 
-    /// Fetches the declared tag and derives the source package again; every field must agree.
+    /// Who may sign under a policy, now.
+    pub(super) fn signers<'a>(&self, policy: &'a Policy, keys: &'a SourceKeys) -> Signers<'a> {
+        Signers {
+            allowed: &policy.signers,
+            keys,
+            threshold: policy.signer_threshold,
+            now: self.now,
+        }
+    }
+
+    /// Fetches the declared tag or branch and derives the source package again; every field must agree.
     pub(super) fn derive(&self, declared: &Declared) -> Result<SourcePackage, Failure> {
         let declaration = &declared.declaration;
         let repository = crate::source::fetch_declared(declaration, &self.git_cache())?;
         let keys = self.source_keys(&declared.policy)?;
-        Ok(crate::source::check(
-            &repository,
-            declaration,
-            &declared.policy.signers,
-            &keys,
-            self.now,
-        )?)
+        let signers = self.signers(&declared.policy, &keys);
+        Ok(crate::source::check(&repository, declaration, &signers)?)
     }
 
     /// Where bare repositories are kept.

@@ -1,6 +1,6 @@
 //! What `debian/` says: control, the changelog's head, the source format (rules S8 and S9).
 
-use super::tag::{self, VerifiedTag};
+use super::signed::{self, SignedSource};
 use super::tree::{Blobs, Mode, Tree};
 use super::{SourceError, series};
 use crate::domain::{Version, escape};
@@ -101,17 +101,17 @@ impl Debian {
         }
     }
 
-    /// Rule S9: the tag names this version, and the entry was closed before the tag was made.
-    pub(super) fn check_against(&self, tag: &VerifiedTag) -> Result<(), SourceError> {
-        let name = tag.tag_ref.tag_name().unwrap_or_default();
-        if !names_version(name, &self.head.version) {
+    /// Rule S9: the tag names this version, and the entry was closed before the tag or commit was made.
+    pub(super) fn check_against(&self, signed: &SignedSource) -> Result<(), SourceError> {
+        let name = signed.reference.tag_name();
+        if name.is_some_and(|name| !names_version(name, &self.head.version)) {
             let why = format!(
                 "`debian/changelog` has version `{}`, which this tag does not name",
                 self.head.version
             );
-            return Err(SourceError::rule("S9", tag.tag_ref.as_str(), why));
+            return Err(SourceError::rule("S9", signed.reference.as_str(), why));
         }
-        tag::check_date("S9", "debian/changelog", self.head.date, tag.date)
+        signed::check_date("S9", "debian/changelog", self.head.date, signed.date)
     }
 }
 

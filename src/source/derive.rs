@@ -1,17 +1,17 @@
-//! From a verified tag to a declaration and the bytes of a source package.
+//! From a signed tag or commit to a declaration and the bytes of a source package.
 
 use serde_json::Value;
 
 use super::debian::{Debian, SourceFormat, dep14};
 use super::object::Kind;
 use super::package::{self, Orig};
-use super::tree::{Blobs, Tree};
+use super::text::TagText;
+use super::tree::{self, Blobs, Tree};
 use super::{
-    BuildDepends, Declaration, DeclaredPackage, Repository, SourceError, SourceFile, SourceKeys, Upstream, VerifiedTag,
-    dsc,
+    BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, Repository, SignedSource, Signers, SourceError,
+    SourceFile, Upstream, dsc,
 };
-use crate::domain::{Component, Digest, FileName, GitRef, Sha256, SuiteName, Timestamp, escape};
-use crate::site::SignerKey;
+use crate::domain::{Component, Digest, FileName, GitRef, Sha256, SourceFolder, SuiteName, Timestamp, escape};
 
 /// The bytes of a derived source package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,95 +30,154 @@ impl SourcePackage {
     }
 }
 
-/// Derives the declaration of the tagged source, for `suites` and `component`, and its bytes.
-///
-/// Without `upstream`, a `3.0 (quilt)` package's upstream tag is `refs/tags/upstream/<version>`. When
-/// the repository was just fetched and lacks that tag, it is fetched too.
+/// What is asked of a repository: everything in a declaration that Git does not say.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where it was fetched from.
+    pub git: String,
+    /// The suites that the packages are for.
+    pub suites: Vec<SuiteName>,
+    /// The component they go to.
+    pub component: Component,
+    /// The folder of the tree that is the source; absent: the whole.
+    pub subfolder: Option<SourceFolder>,
+    /// The upstream tag; absent: the one that the tag's text names, or `refs/tags/upstream/<version>`.
+    pub upstream: Option<GitRef>,
+    /// The declaration that this one follows.
+    pub supersedes: Option<Sha256>,
+    /// How many must sign the next version.
+    pub authorised_threshold: Option<u32>,
+    /// Who may sign the next version.
+    pub authorised: Vec<DeclaredSigner>,
+}
+
+impl Request {
+    /// What a declaration asks for.
+    #[must_use]
+    pub fn of(declaration: &Declaration) -> Self {
+        Self {
+            git: declaration.git.clone(),
+            suites: declaration.suites.clone(),
+            component: declaration.component.clone(),
+            subfolder: declaration.subfolder.clone(),
+            upstream: declaration.upstream.as_ref().map(|upstream| upstream.tag_ref.clone()),
+            supersedes: declaration.supersedes,
+            authorised_threshold: declaration.authorised_threshold,
+            authorised: declaration.authorised.clone(),
+        }
+    }
+}
+
+/// Derives the declaration of a signed source, and its bytes. An upstream tag that the repository lacks
+/// is fetched when it was just fetched itself.
 ///
 /// # Errors
-/// When a rule from S3 to S9 does not hold, or a file below `debian/` cannot be read.
+/// When too few signed who may sign this source (S1), a rule from S3 to S9 does not hold, or a file
+/// below `debian/` cannot be read.
 pub fn declare(
     repository: &Repository,
-    git: &str,
-    tag: &VerifiedTag,
-    upstream: Option<&GitRef>,
-    suites: &[SuiteName],
-    component: &Component,
+    request: &Request,
+    signed: &SignedSource,
+    signers: &Signers<'_>,
 ) -> Result<(Declaration, SourcePackage), SourceError> {
-    let tree = Tree::read(repository, &tag.tree)?;
+    let top = match &request.subfolder {
+        Some(folder) => tree::descend(repository, &signed.tree, folder)?,
+        None => signed.tree.clone(),
+    };
+    let tree = Tree::read(repository, &top)?;
     let mut blobs = Blobs::default();
     blobs.read(repository, &tree)?;
     let debian = Debian::read(&tree, &blobs)?;
-    debian.check_against(tag)?;
-    let signers = tag.signers_of(&debian.control.name)?;
-    let (declared_upstream, orig) = match debian.format {
+    debian.check_against(signed)?;
+    let (source, version) = (&debian.control.name, &debian.head.version);
+    let text = TagText::read(signed)?;
+    text.check(signed, source, version)?;
+    let signed_by = signed.signers_of(source, signers)?;
+    let (upstream, orig) = match debian.format {
         SourceFormat::Native => (None, None),
         SourceFormat::Quilt => {
-            let tag_ref = upstream.cloned().map_or_else(|| default_upstream(&debian), Ok)?;
-            let (declared, orig) = read_upstream(repository, &tag_ref, tag.date)?;
+            let named = request
+                .upstream
+                .clone()
+                .map_or_else(|| text.upstream_tag(signed), |tag| Ok(Some(tag)))?;
+            let tag_ref = named.map_or_else(|| default_upstream(&debian), Ok)?;
+            let (declared, orig) = read_upstream(repository, &tag_ref, signed.date)?;
             refuse_differences(&tree, &orig.tree, &declared)?;
             blobs.read(repository, &orig.tree)?;
             (Some(declared), Some(orig))
         }
     };
+    text.check_upstream(signed, upstream.as_ref().map(|upstream| &upstream.git_commit))?;
     let package = package::make(&debian, &tree, &blobs, orig.as_ref())?;
     let declaration = Declaration {
-        source: debian.control.name.clone(),
-        version: debian.head.version.clone(),
-        suites: suites.to_vec(),
-        component: component.clone(),
-        git: git.to_owned(),
-        reference: tag.tag_ref.clone(),
-        git_tag: Some(tag.tag.clone()),
-        git_commit: tag.commit.clone(),
-        git_tree: tag.tree.clone(),
+        source: source.clone(),
+        version: version.clone(),
+        suites: request.suites.clone(),
+        component: request.component.clone(),
+        git: request.git.clone(),
+        reference: signed.reference.clone(),
+        git_tag: signed.tag.clone(),
+        git_commit: signed.commit.clone(),
+        git_tree: signed.tree.clone(),
+        subfolder: request.subfolder.clone(),
         tree_sha256: package.tree_sha256(),
         source_format: debian.format.as_str().to_owned(),
-        upstream: declared_upstream,
-        subfolder: None,
+        upstream,
         orig: None,
         base: None,
-        supersedes: None,
-        authorised_threshold: None,
-        authorised: Vec::new(),
         source_date_epoch: debian.head.date.unix(),
         build_depends: build_depends(&debian)?,
         packages: packages(&debian),
         files: package.files.iter().map(listed).collect(),
-        signers,
+        signers: signed_by,
+        supersedes: request.supersedes,
+        authorised_threshold: request.authorised_threshold,
+        authorised: request.authorised.clone(),
     };
     Ok((declaration, package))
 }
 
-/// Verifies the tag of `declaration` again, derives everything again, and compares with every field.
+/// Verifies what `declaration` declares again, derives everything again, and compares every field.
 ///
 /// # Errors
-/// As `verify_tag` and `declare`; and with the first field that differs.
+/// As `verify_signed` and `declare`; and with the first field that differs.
 pub fn check(
     repository: &Repository,
     declaration: &Declaration,
-    signers: &[SignerKey],
-    keys: &SourceKeys,
-    now: Timestamp,
+    signers: &Signers<'_>,
 ) -> Result<SourcePackage, SourceError> {
-    let tag = super::verify_tag(repository, &declaration.reference, signers, keys, now)?;
-    if let Some(declared) = declaration.git_tag.as_ref().filter(|declared| **declared != tag.tag) {
-        let why = format!(
-            "the tag was moved: `git-tag` is declared as `{declared}`, the repository has `{}`",
-            tag.tag
-        );
+    let (_, derived, package) = derive(repository, declaration, signers)?;
+    if let (Some(declared), Some(found)) = (&declaration.git_tag, &derived.git_tag)
+        && declared != found
+    {
+        let why = format!("the tag was moved: `git-tag` is declared as `{declared}`, the repository has `{found}`");
         return Err(SourceError::rule("S2", declaration.reference.as_str(), why));
     }
-    let (derived, package) = declare(
-        repository,
-        &declaration.git,
-        &tag,
-        declaration.upstream.as_ref().map(|upstream| &upstream.tag_ref),
-        &declaration.suites,
-        &declaration.component,
-    )?;
     compare(declaration, &derived)?;
     Ok(package)
+}
+
+/// Verifies and derives what `declaration` asks for, whatever else it says. Of the signers, those that
+/// it declares, when all of them signed: a key that the policy came to know later changes nothing.
+///
+/// # Errors
+/// As `verify_signed` and `declare`.
+pub fn derive(
+    repository: &Repository,
+    declaration: &Declaration,
+    signers: &Signers<'_>,
+) -> Result<(SignedSource, Declaration, SourcePackage), SourceError> {
+    let commit = declaration.git_tag.is_none().then_some(&declaration.git_commit);
+    let signed = super::verify_signed(repository, &declaration.reference, commit, signers)?;
+    let (mut derived, package) = declare(repository, &Request::of(declaration), &signed, signers)?;
+    if declaration
+        .signers
+        .iter()
+        .all(|signer| derived.signers.contains(signer))
+    {
+        derived.signers.clone_from(&declaration.signers);
+    }
+    Ok((signed, derived, package))
 }
 
 fn default_upstream(debian: &Debian) -> Result<GitRef, SourceError> {
@@ -142,14 +201,14 @@ fn read_upstream(
     let (commit_id, tag_date) = match object.kind {
         Kind::Tag => {
             let tag = object.tag()?;
-            super::tag::check_header(&tag, tag_ref)?;
+            super::signed::check_header(&tag, tag_ref)?;
             (tag.object, Some(tag.date))
         }
         _ => (id, None),
     };
     let commit = repository.object(&commit_id, Kind::Commit)?.commit()?;
     let date = tag_date.unwrap_or(commit.date);
-    super::tag::check_date("S9", tag_ref.as_str(), date, latest)?;
+    super::signed::check_date("S9", tag_ref.as_str(), date, latest)?;
     let tree = Tree::read(repository, &commit.tree)?;
     let declared = Upstream {
         tag_ref: tag_ref.clone(),

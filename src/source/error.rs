@@ -41,6 +41,16 @@ pub enum SourceError {
         /// How.
         why: String,
     },
+    /// What a tag's message tells tools disagrees with the source, or must be understood and is not.
+    #[error("rule S9: `{reference}`: its text says `{item}`: {why}")]
+    TagText {
+        /// The tag.
+        reference: String,
+        /// The item, escaped.
+        item: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A file of the source package cannot be read.
     #[error("`{path}`: {source}")]
     File {
@@ -147,6 +157,7 @@ impl SourceError {
     pub fn broken_rule(&self) -> Option<&'static str> {
         match self {
             Self::Rule { rule, .. } => Some(rule),
+            Self::TagText { .. } => Some("S9"),
             _ => None,
         }
     }
@@ -168,6 +179,7 @@ impl Coded for SourceError {
             Self::Host(error) => error.code(),
             Self::Name { .. } => "E-SRC-011",
             Self::Checkout { .. } => "E-SRC-012",
+            Self::TagText { .. } => "E-SRC-013",
         }
     }
 
@@ -178,6 +190,7 @@ impl Coded for SourceError {
             Self::Checkout { .. } => Kind::Refused,
             Self::Host(error) => error.kind(),
             Self::Rule { .. }
+            | Self::TagText { .. }
             | Self::File { .. }
             | Self::Content { .. }
             | Self::Differs { .. }
@@ -194,7 +207,7 @@ impl Coded for SourceError {
             Self::Fetch { .. } => "run `git ls-remote` on the address to see what Git says; redirects are not followed",
             Self::NoSuchRef { .. } => "push the tag, or give the tag that is meant with `--ref refs/tags/…`",
             Self::Rule { rule: "S1", .. } => {
-                "sign the tag with a key that the policy lists (`git tag -s`), or list the key under `[[signer]]`"
+                "sign the tag or commit with a key that the policy lists (`git tag -s`), or list the key under `[[signer]]`"
             }
             Self::Rule { rule: "S2", .. } => {
                 "make a new signed tag with `git tag -s`; never move one that was declared"
@@ -202,6 +215,7 @@ impl Coded for SourceError {
             Self::Rule { rule: "S7", .. } => {
                 "commit the upstream files unchanged and put every change into `debian/patches`"
             }
+            Self::TagText { .. } => "make a new tag whose `[dgit …]` lines say what is in it",
             Self::Checkout { fix, .. } => fix,
             Self::Differs { .. } => "if the change is wanted, review it and run `assay declare` again",
             _ => return None,

@@ -48,7 +48,7 @@ impl SourceKeys {
     }
 
     /// Whose keys made a signature, and when they say they did. SSH signatures have no date of their
-    /// own: the tag's stands for it. Only keys of `signers` count; in words, why there is none.
+    /// own: the tag's or commit's stands for it. Only keys of `signers` count; in words, why there is none.
     pub(super) fn who_signed(
         &self,
         scheme: SignerScheme,

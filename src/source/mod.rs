@@ -19,14 +19,16 @@ mod package;
 mod path;
 mod repository;
 mod series;
-mod tag;
+mod signature;
+mod signed;
+mod text;
 mod tree;
 
 pub use declaration::{
     Base, BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, Orig, OrigMethod, SourceFile, Upstream,
 };
-pub use derive::{SourcePackage, check, declare};
+pub use derive::{Request, SourcePackage, check, declare, derive};
 pub use error::SourceError;
 pub use keys::SourceKeys;
-pub use repository::{Repository, fetch, fetch_declared, open};
-pub use tag::{VerifiedTag, verify_tag};
+pub use repository::{Repository, fetch, fetch_declared, main_branch, open};
+pub use signed::{SignedSource, Signers, SourceSignature, verify_signed};

@@ -106,6 +106,13 @@ pub(super) struct Tag {
     pub(super) message: Vec<u8>,
 }
 
+/// A commit without its signature, which is what was signed, and the signature.
+#[derive(Debug)]
+pub(super) struct SignedCommit {
+    pub(super) payload: Vec<u8>,
+    pub(super) signature: Vec<u8>,
+}
+
 /// Reads what `git cat-file --batch` wrote for `ids`, and gives each object on.
 pub(super) fn parse_batch<'a>(
     format: ObjectFormat,
@@ -220,6 +227,52 @@ impl Object {
             tree: tree.ok_or_else(bad)?,
             date: date.ok_or_else(bad)?,
         })
+    }
+
+    /// What a commit's signature is over, and the signature; none when it has none. Git signs the object
+    /// without this header. Another header of that kind could be a second answer to who signed.
+    pub(super) fn signed_commit(&self) -> Result<Option<SignedCommit>, SourceError> {
+        let own: &[u8] = match ObjectFormat::of(&self.id) {
+            ObjectFormat::Sha1 => b"gpgsig ",
+            ObjectFormat::Sha256 => b"gpgsig-sha256 ",
+        };
+        let (mut payload, mut signature) = (Vec::new(), None::<Vec<u8>>);
+        let (mut rest, mut inside) = (self.bytes.as_slice(), false);
+        while let Some((line, after)) = split_line(rest) {
+            if line.is_empty() {
+                break;
+            }
+            rest = after;
+            match (line.strip_prefix(b" "), &mut signature) {
+                (Some(more), Some(signature)) if inside => {
+                    signature.extend_from_slice(more);
+                    signature.push(b'\n');
+                    continue;
+                }
+                _ => inside = false,
+            }
+            if line.starts_with(b"gpgsig") {
+                let start = line.strip_prefix(own).filter(|_| signature.is_none());
+                let why = "the commit has a signature of another kind, or more than one";
+                let start = start.ok_or_else(|| SourceError::rule("S1", self.id.as_str(), why))?;
+                signature = Some([start, b"\n"].concat());
+                inside = true;
+                continue;
+            }
+            payload.extend_from_slice(line);
+            payload.push(b'\n');
+        }
+        payload.extend_from_slice(rest);
+        let trimmed = |mut text: Vec<u8>| {
+            // Some tools leave an empty line behind the armor.
+            text.truncate(text.trim_ascii_end().len());
+            text.push(b'\n');
+            text
+        };
+        Ok(signature.map(|signature| SignedCommit {
+            payload,
+            signature: trimmed(signature),
+        }))
     }
 
     /// Reads a tag object: exactly the four header lines that Git writes, in its order. Another line

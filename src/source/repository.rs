@@ -82,6 +82,23 @@ pub fn open(url: &str, cache: &Path) -> Result<Repository, SourceError> {
     Ok(repository)
 }
 
+/// The branch that a repository's own HEAD is on.
+///
+/// # Errors
+/// When the address is refused, Git fails, or HEAD is on no branch.
+pub fn main_branch(url: &str, cache: &Path) -> Result<GitRef, SourceError> {
+    let address = Address::parse(url)?;
+    let no_branch = || SourceError::NoSuchRef {
+        url: escape(url),
+        reference: "branch that HEAD is on".to_owned(),
+    };
+    let branch = refs_at(&address, cache)?.branch.ok_or_else(no_branch)?;
+    GitRef::new(format!("refs/heads/{branch}")).map_err(|source| SourceError::Name {
+        what: "HEAD".to_owned(),
+        source,
+    })
+}
+
 /// The newest commit of every branch of `url`, in a repository below `cache` that holds no history.
 /// Of a clone, also the branches that it knows of others.
 ///
@@ -200,6 +217,14 @@ impl Repository {
             what: reference.to_string(),
             source,
         })
+    }
+
+    /// Whether a commit is in the history of another.
+    pub(super) fn is_ancestor(&self, commit: &GitOid, of: &GitOid) -> Result<bool, SourceError> {
+        let (code, _) = git::local(&self.folder)
+            .args(["merge-base", "--is-ancestor", commit.as_str(), of.as_str()])
+            .run_any()?;
+        Ok(code == Some(0))
     }
 
     /// One object.
@@ -374,17 +399,19 @@ pub(super) struct Refs {
 
 /// Which refs a repository has. Nothing is fetched.
 pub(super) fn refs_of(folder: &Path, cache: &Path) -> Result<Refs, SourceError> {
+    refs_at(&Address::parse(folder.to_str().unwrap_or_default())?, cache)
+}
+
+fn refs_at(address: &Address, cache: &Path) -> Result<Refs, SourceError> {
     let settings = cache.join("git-settings");
     keep(&settings, git::SETTINGS)?;
-    let text = folder.to_str().unwrap_or_default();
-    let address = Address::parse(text)?;
-    let output = git::remote(&address, None, &settings)
+    let output = git::remote(address, None, &settings)
         .args(["ls-remote", "--quiet", "--symref", "--"])
         .arg(address.as_str())
         .args(["HEAD", "refs/tags/*"])
         .timeout(120)
         .run()
-        .map_err(fetching(&address))?;
+        .map_err(fetching(address))?;
     let (mut branch, mut head, mut tags) = (None, None, BTreeMap::new());
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Some((what, name)) = line.split_once('\t') else {

@@ -7,12 +7,29 @@ use std::fmt;
 
 use super::object::{Kind, TreeEntry};
 use super::{Repository, SourceError, path};
-use crate::domain::{GitOid, Sha256};
+use crate::domain::{GitOid, Sha256, SourceFolder};
 
 const MOST_FILES: usize = 200_000;
 const DEEPEST: usize = 64;
 const LARGEST_LINK: usize = 4096;
 const LARGEST_LFS_POINTER: usize = 1024;
+
+/// The tree of a folder of `top`, read name by name: what lies beside it is not looked at.
+pub(super) fn descend(repository: &Repository, top: &GitOid, folder: &SourceFolder) -> Result<GitOid, SourceError> {
+    let mut id = top.clone();
+    for name in folder.as_str().split('/') {
+        let entries = repository.object(&id, Kind::Tree)?.tree()?;
+        let mut named = entries.into_iter().filter(|entry| entry.name == name.as_bytes());
+        let refused = |why: &str| SourceError::rule("S6", folder.as_str(), why);
+        id = match (named.next(), named.next()) {
+            (Some(entry), None) if matches!(entry.mode.as_str(), "40000" | "040000") => entry.id,
+            (Some(_), None) => return Err(refused("it is no folder of the tree")),
+            (Some(_), Some(_)) => return Err(refused("the tree has this name twice")),
+            (None, _) => return Err(refused("the tree has no such folder")),
+        };
+    }
+    Ok(id)
+}
 
 /// What a file of a source may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
 use crate::publish::{DECISIONS, parse_decisions};
 use crate::snapshot::{Chain as Snapshots, Edition, SuiteState, kept_index, read_plain_index};
-use crate::source::{Declaration, SourceKeys, check, fetch_declared};
+use crate::source::{Declaration, Signers, SourceKeys, check, fetch_declared};
 use crate::store::{Key, Store, hash_stream};
 
 /// What is asked about.
@@ -411,8 +411,15 @@ fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git
     };
     let mut refused = None;
     for policy in policies.values() {
-        let checked = SourceKeys::load(git.keys, &policy.signers)
-            .and_then(|keys| check(&repository, declaration, &policy.signers, &keys, now));
+        let checked = SourceKeys::load(git.keys, &policy.signers).and_then(|keys| {
+            let signers = Signers {
+                allowed: &policy.signers,
+                keys: &keys,
+                threshold: policy.signer_threshold,
+                now,
+            };
+            check(&repository, declaration, &signers)
+        });
         match checked {
             Ok(_) => {
                 let name = |f: &crate::domain::Fingerprint| {
@@ -421,12 +428,16 @@ fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git
                 };
                 let signers: Vec<String> = declaration.signers.iter().map(|s| name(&s.fingerprint)).collect();
                 let tree = &declaration.tree_sha256;
+                let signed = if declaration.git_tag.is_some() { "tag" } else { "commit" };
                 return vec![
                     hop(
                         "source",
                         Ok(format!("commit {commit}, tree-sha256 {tree}, derived again")),
                     ),
-                    hop("signature", Ok(format!("the tag is signed by {}", signers.join(", ")))),
+                    hop(
+                        "signature",
+                        Ok(format!("the {signed} is signed by {}", signers.join(", "))),
+                    ),
                 ];
             }
             Err(error) => refused = Some(error.to_string()),

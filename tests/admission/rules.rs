@@ -74,6 +74,18 @@ fn rule_s1_signer_must_be_allowed_valid_and_not_revoked() {
     let mut other = Scenario::good();
     other.declare(|declaration| declaration.signers[0].fingerprint = Fingerprint::new("B".repeat(40)).unwrap());
     assert!(other.refused(&["S1"]).contains("did not sign"));
+    let mut two = Scenario::good();
+    two.rule(|policy| policy.signer_threshold = 2);
+    assert!(two.refused(&["S1"]).contains("1 of 2 people"));
+    let mut second = two.evidence.source.as_ref().unwrap().signers[0].clone();
+    second.fingerprint = Fingerprint::new("A".repeat(40)).unwrap();
+    let mut key = two.policy.signers[0].clone();
+    key.fingerprint = second.fingerprint.clone();
+    two.evidence.source.as_mut().unwrap().signers.push(second);
+    two.rule(|policy| policy.signers.push(key));
+    two.refused(&["S1"]);
+    two.rule(|policy| policy.signers[1].name = "Erin".into());
+    two.admitted();
     let mut later = Scenario::good();
     later.rule(|policy| policy.signers[0].revoked_at = Some(at("2026-07-01T00:00:00Z")));
     later.admitted();

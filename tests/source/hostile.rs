@@ -119,7 +119,7 @@ fn s2_a_tag_is_what_its_ref_says() {
     maker.git(&["update-ref", "refs/other/v1.0", tag.as_str()]);
     rule(
         "S2",
-        "not below",
+        "neither below",
         &maker.verify(&reference("refs/other/v1.0")).unwrap_err(),
     );
     let nested = maker.tag_with("signer", "nested", tag.as_str());

@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use assay::domain::{Component, Fingerprint, GitRef, SuiteName, Timestamp};
 use assay::host::Clock;
 use assay::site::{SignerKey, SignerScheme};
-use assay::source::{self, Declaration, Repository, SourceError, SourceKeys, SourcePackage, VerifiedTag};
+use assay::source::{
+    self, Declaration, Repository, Request, SignedSource, Signers, SourceError, SourceKeys, SourcePackage,
+};
 use tempfile::TempDir;
 
 /// 2023-11-14: when everything was tagged, unless a test says otherwise.
@@ -16,6 +18,9 @@ pub(crate) const TAGGED: i64 = 1_700_000_000;
 pub(crate) struct Maker {
     folder: TempDir,
     pub(crate) signers: Vec<SignerKey>,
+    pub(crate) threshold: u32,
+    /// What declarations ask for beside the tag.
+    pub(crate) request: Request,
     pub(crate) git: PathBuf,
     date: i64,
 }
@@ -31,6 +36,8 @@ impl Maker {
         let git = folder.path().join("git");
         let mut maker = Self {
             signers: Vec::new(),
+            threshold: 1,
+            request: request(),
             git,
             date: TAGGED,
             folder,
@@ -148,6 +155,22 @@ impl Maker {
         reference(&format!("refs/tags/{name}"))
     }
 
+    /// The same with this message.
+    pub(crate) fn tag_saying(&self, name: &str, message: &str) -> GitRef {
+        let key = format!("user.signingKey={}", self.path("signer").display());
+        let ssh = ["-c", "gpg.format=ssh", "-c", &key];
+        self.git(&[&ssh[..], &["tag", "-f", "-s", "-m", message, name]].concat());
+        reference(&format!("refs/tags/{name}"))
+    }
+
+    /// Commits everything, signed with an SSH key.
+    pub(crate) fn commit_signed(&self, key: &str, message: &str) {
+        let key = format!("user.signingKey={}", self.path(key).display());
+        let ssh = ["-c", "gpg.format=ssh", "-c", &key];
+        self.git(&["add", "--all", "--force", "."]);
+        self.git(&[&ssh[..], &["commit", "-q", "-S", "--allow-empty", "-m", message]].concat());
+    }
+
     /// Makes an SSH key, and puts its public half where a site has it; gives its fingerprint.
     pub(crate) fn ssh_key(&self, name: &str) -> String {
         let path = self.path(name);
@@ -228,8 +251,18 @@ impl Maker {
         SourceKeys::load(&self.path("keys"), &self.signers).unwrap()
     }
 
-    pub(crate) fn verify(&self, tag: &GitRef) -> Result<VerifiedTag, SourceError> {
-        source::verify_tag(&self.fetch(tag)?, tag, &self.signers, &self.keys(), now())
+    pub(crate) fn verify(&self, reference: &GitRef) -> Result<SignedSource, SourceError> {
+        let keys = self.keys();
+        source::verify_signed(&self.fetch(reference)?, reference, None, &self.allowed(&keys))
+    }
+
+    pub(crate) fn allowed<'a>(&'a self, keys: &'a SourceKeys) -> Signers<'a> {
+        Signers {
+            allowed: &self.signers,
+            keys,
+            threshold: self.threshold,
+            now: now(),
+        }
     }
 
     pub(crate) fn declare(&self, tag: &GitRef) -> Result<(Declaration, SourcePackage), SourceError> {
@@ -244,22 +277,17 @@ impl Maker {
         cache: &str,
     ) -> Result<(Declaration, SourcePackage), SourceError> {
         let repository = source::fetch(url, std::slice::from_ref(tag), &self.path(cache))?;
-        let verified = source::verify_tag(&repository, tag, &self.signers, &self.keys(), now())?;
-        source::declare(
-            &repository,
-            "https://example.org/x.git",
-            &verified,
-            None,
-            &[SuiteName::new("stable").unwrap()],
-            &Component::new("main").unwrap(),
-        )
+        let keys = self.keys();
+        let signers = self.allowed(&keys);
+        let signed = source::verify_signed(&repository, tag, None, &signers)?;
+        source::declare(&repository, &self.request, &signed, &signers)
     }
 
     pub(crate) fn check(&self, declaration: &Declaration) -> Result<SourcePackage, SourceError> {
         let mut here = declaration.clone();
         here.git = self.url();
         let repository = source::fetch_declared(&here, &self.path("cache"))?;
-        source::check(&repository, declaration, &self.signers, &self.keys(), now())
+        source::check(&repository, declaration, &self.allowed(&self.keys()))
     }
 
     /// Writes a source package's files to a folder; gives the path of the .dsc.
@@ -269,6 +297,19 @@ impl Maker {
             std::fs::write(folder.join(name.as_str()), bytes).unwrap();
         }
         folder.join(package.files[0].0.as_str())
+    }
+}
+
+fn request() -> Request {
+    Request {
+        git: "https://example.org/x.git".to_owned(),
+        suites: vec![SuiteName::new("stable").unwrap()],
+        component: Component::new("main").unwrap(),
+        subfolder: None,
+        upstream: None,
+        supersedes: None,
+        authorised_threshold: None,
+        authorised: Vec::new(),
     }
 }
 

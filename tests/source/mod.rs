@@ -4,3 +4,4 @@ mod checkout;
 mod derive;
 mod hostile;
 mod maker;
+mod signed;

@@ -89,7 +89,7 @@ const fn excusable(id: &'static str, demands: &'static str, repeat: &'static str
 /// Every rule, in the order in which decisions list them.
 #[rustfmt::skip]
 pub static RULES: &[Rule] = &[
-    rule("S1", "the tag is signed by a key that the policy allows for this source, valid then and not revoked", SOURCE, source::s1),
+    rule("S1", "enough people signed the tag or commit whose keys the policy allows for this source, valid then and not revoked", SOURCE, source::s1),
     rule("S2", "ref, tag object, commit and tree are the declared ones", SOURCE, source::s2),
     rule("S3", "every Git object is what its id says, and the tree's own SHA-256 is the declared one", SOURCE, source::s3),
     rule("S4", "the source format is one that the policy takes; no submodule, LFS pointer or attribute has a say", SOURCE, source::s4),

@@ -1,5 +1,7 @@
 //! S1 to S9: the source. What only the reader of Git can see, it refused by the same ids.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::domain::{FileName, Sha256, Timestamp};
 use crate::site::SignerKey;
 use crate::source::{Declaration, SourceFile};
@@ -48,28 +50,34 @@ pub(super) fn s1(context: &Context<'_>) -> Verdict {
             .iter()
             .find(|wanted| !source.signers.iter().any(|s| s.fingerprint == wanted.fingerprint));
         if let Some(missing) = missing {
-            return Verdict::broken(format!(
-                "the declared signer {} did not sign the tag",
-                missing.fingerprint
-            ));
+            return Verdict::broken(format!("the declared signer {} did not sign it", missing.fingerprint));
         }
-        let mut refusals = Vec::new();
+        let (mut signed, mut refusals) = (BTreeMap::new(), BTreeSet::new());
         for signer in &source.signers {
             match allowed(context, signer) {
                 Ok(key) => {
-                    let (name, at) = (crate::domain::escape(&key.name), signer.made_at);
-                    return Verdict::held(format!("signed by {name} ({}) at {at}", signer.fingerprint));
+                    signed.insert(&signer.fingerprint, (key.name.as_str(), signer.made_at));
                 }
-                Err(why) => refusals.push(why),
+                Err(why) => {
+                    refusals.insert(why);
+                }
             }
         }
-        refusals.sort();
-        Verdict::broken(
-            refusals
-                .into_iter()
-                .next()
-                .unwrap_or_else(|| "the tag is not signed".to_owned()),
-        )
+        // A person with two keys is one person.
+        let people: BTreeSet<&str> = signed.values().map(|(name, _)| *name).collect();
+        let wanted = context.policy.signer_threshold.max(1) as usize;
+        if people.len() < wanted {
+            let unsigned = || "it is not signed".to_owned();
+            let why = refusals.into_iter().next();
+            return Verdict::broken(match people.len() {
+                0 => why.unwrap_or_else(unsigned),
+                few => format!("{few} of {wanted} people signed it who may"),
+            });
+        }
+        let each = signed
+            .iter()
+            .map(|(key, (name, at))| format!("{} ({key}) at {at}", crate::domain::escape(name)));
+        Verdict::held(format!("signed by {}", each.collect::<Vec<_>>().join(", ")))
     })
 }
 
