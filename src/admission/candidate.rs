@@ -1,8 +1,12 @@
 //! What is offered: the declared source, and the files that would become packages.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Architecture, ArchiveName, Digest, FileName, PackageName, PolicyName, Sha256, SuiteName};
+use crate::domain::{
+    Architecture, ArchiveName, Digest, FileName, PackageName, PolicyName, Sha256, SuiteName, Timestamp,
+};
 use crate::format::FormatError;
 use crate::format::deb::Deb;
 use crate::source::{Declaration, SourceFile};
@@ -29,6 +33,18 @@ pub struct Candidate {
     pub sets: Vec<OutputSet>,
     /// Where the files came from.
     pub offered: Offered,
+    /// What else counts.
+    pub terms: Terms,
+}
+
+/// What counts for one candidate beside the policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Terms {
+    /// The suite has rebuilds of its own: only records whose nonce was issued from then on count.
+    pub fresh_since: Option<Timestamp>,
+    /// Rules out of [`super::ALLOWABLE`] that whoever runs the gate lets pass this once, with the reason.
+    pub allowed: BTreeMap<String, String>,
 }
 
 /// Everything that one build in one environment gave.
@@ -92,7 +108,7 @@ impl Inspected {
 }
 
 /// Where the files came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Offered {
     /// From the rebuilders themselves: nobody uploaded anything.
@@ -101,6 +117,13 @@ pub enum Offered {
     Upload {
         /// SHA-256 of the .changes file.
         changes: Sha256,
+    },
+    /// From another suite of the archive.
+    Suite {
+        /// The suite.
+        from: SuiteName,
+        /// The decision that let them in there.
+        decision: Sha256,
     },
 }
 

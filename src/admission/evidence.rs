@@ -14,6 +14,7 @@ use crate::format::intoto::{DigestSet, Outcome, Provenance, ResourceDescriptor, 
 use crate::format::json;
 use crate::rebuild::Parameters;
 use crate::site::{Builder, SignerScheme};
+use crate::snapshot::Removed;
 use crate::source::{Declaration, SignedSource, SourceSignature};
 use crate::trust::Ed25519Public;
 
@@ -46,6 +47,8 @@ pub struct Evidence {
     pub admitted: BTreeMap<Sha256, Sha256>,
     /// What was ever admitted under the candidate's names.
     pub ledger: LedgerView,
+    /// Source packages that were removed on purpose from suites of the archive.
+    pub removed: Vec<(SuiteName, Removed)>,
     /// What differs inside a file that a record names: for people, no rule leans on it.
     pub differences: BTreeMap<Sha256, String>,
 }

@@ -16,9 +16,9 @@ mod ledger;
 mod rules;
 mod standing;
 
-pub use candidate::{Candidate, Inspected, Offered, Output, OutputSet};
+pub use candidate::{Candidate, Inspected, Offered, Output, OutputSet, Terms};
 pub use case::{CASE, Case, Revoked, differences};
-pub use decide::{Decision, decide, file_set};
+pub use decide::{ALLOWABLE, Decision, decide, file_set};
 pub use error::AdmissionError;
 pub use evidence::{
     Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, RecordEvidence, SourceEvidence, SourceFailure,

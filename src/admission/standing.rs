@@ -154,6 +154,15 @@ fn asked(context: &Context<'_>, record: &RecordEvidence, builder: &Builder) -> R
     if (nonce.declaration, nonce.lock) != (record.declaration, record.lock) {
         return Err(void("R3", "its nonce was issued for another build".to_owned()));
     }
+    if let Some(since) = context
+        .candidate
+        .terms
+        .fresh_since
+        .filter(|since| nonce.issued_at < *since)
+    {
+        let why = format!("its nonce was issued before {since}, and the suite has rebuilds of its own from then on");
+        return Err(void("R3", why));
+    }
     if record.started_on.plus(SKEW) < nonce.issued_at {
         let why = format!("it started at {}, before its nonce was issued", record.started_on);
         return Err(void("R3", why));

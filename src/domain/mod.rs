@@ -19,6 +19,7 @@ pub use host::HostName;
 pub use instant::Timestamp;
 pub use name::{
     Architecture, ArchiveName, BuilderId, Component, GitRef, PackageName, PolicyName, PublicUrl, SuiteName,
+    suite_of_branch,
 };
 pub use path::{FileName, FlatFolder, ObjectName, PoolPath, RelPath, SourceFolder};
 pub use snapshot_id::{Serial, SnapshotId, SnapshotName, SnapshotRef, TagName};

@@ -1,5 +1,7 @@
 //! Names: of packages, suites, components, architectures, archives, builders and Git refs.
 
+use super::DomainError;
+
 /// Makes a newtype over a validated string: `new`, `as_str`, `Display`, `FromStr`, serde.
 /// There is no `Deref<str>`: a caller says when it wants the text.
 macro_rules! text_type {
@@ -128,6 +130,31 @@ impl GitRef {
     pub fn tag_name(&self) -> Option<&str> {
         self.0.strip_prefix("refs/tags/")
     }
+
+    /// The branch's own name, when this is a branch: what stands after `refs/heads/`.
+    #[must_use]
+    pub fn branch_name(&self) -> Option<&str> {
+        self.0.strip_prefix("refs/heads/")
+    }
+
+    /// The suite of a branch or tag.
+    ///
+    /// # Errors
+    /// When it is neither, or its name gives no suite's name.
+    pub fn suite(&self) -> Result<SuiteName, DomainError> {
+        let name = self.branch_name().or_else(|| self.tag_name());
+        let name = name.ok_or_else(|| DomainError::new("Git ref", &self.0, "it is neither a branch nor a tag"))?;
+        SuiteName::new(suite_of_branch(name))
+    }
+}
+
+/// The suite of a branch or version, as Tails names them: lower case, and a dash for every character
+/// that is not a letter, a digit, a dot or a dash.
+#[must_use]
+pub fn suite_of_branch(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let one = |c: char| if allowed(c) { c.to_ascii_lowercase() } else { '-' };
+    name.chars().map(one).collect()
 }
 
 type Check = Result<(), &'static str>;

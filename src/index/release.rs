@@ -117,6 +117,7 @@ mod tests {
                 index("main/binary-amd64/Packages.xz", b"0123456789", true),
             ],
             upstream: None,
+            custom: None,
         }
     }
 

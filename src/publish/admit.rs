@@ -7,24 +7,22 @@
 
 use std::collections::BTreeSet;
 
-use rand::RngCore as _;
-
 use crate::admission::{Candidate, Case, Decision, Evidence, claims, decide, file_set};
 use crate::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, Timestamp};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::{deb822, dsse, json};
 use crate::index::{binary_stanza, source_stanza};
 use crate::site::{CustomArchive, Policy};
-use crate::snapshot::{Committed, Made, Record};
+use crate::snapshot::Record;
 use crate::store::{Key, Store, StoreError};
 use crate::trust::{Ed25519Key, sign_envelope};
 
 use super::evidence::{add_document, create_or_same};
-use super::stage::{Addition, next_states, read_decisions};
-use super::{GateError, Published, ReleaseSigner, commit, ledger, load_vouched, publish};
+use super::next::{Edits, Writer, are_edited, next_snapshot};
+use super::propose::removed;
+use super::stage::{Addition, Change, next_states, read_decisions};
+use super::{GateError, Published, ReleaseSigner, ledger, load_vouched, publish};
 
-/// How often a faster writer is made way for.
-const ATTEMPTS: u32 = 8;
 /// The most that a .dsc may have, in bytes.
 const LARGEST_DSC: u64 = 1 << 20;
 
@@ -47,6 +45,20 @@ pub struct Gate<'a> {
     pub program: &'a str,
 }
 
+impl<'a> Gate<'a> {
+    /// Who makes the archive's next snapshot.
+    pub(super) fn writer(&self) -> Writer<'a> {
+        Writer {
+            store: self.store,
+            archive: self.archive,
+            config: self.config,
+            public_url: self.public_url,
+            signer: self.signer,
+            program: self.program,
+        }
+    }
+}
+
 /// What came of a candidate.
 #[derive(Debug, Clone)]
 pub struct Admission {
@@ -57,6 +69,27 @@ pub struct Admission {
     pub decision_sha256: Option<Sha256>,
     /// The snapshot that holds the packages; absent when they were refused.
     pub published: Option<Published>,
+}
+
+impl Admission {
+    fn of(decision: Decision, decision_sha256: Option<Sha256>, published: Option<Published>) -> Self {
+        Self {
+            decision,
+            decision_sha256,
+            published,
+        }
+    }
+}
+
+/// A candidate, and what it is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The policy of its suites.
+    pub policy: &'a Policy,
+    /// What is offered.
+    pub candidate: &'a Candidate,
+    /// What is known of it.
+    pub evidence: &'a Evidence,
 }
 
 /// Decides on a candidate, keeps the signed decision, and when it is admitted makes and publishes
@@ -73,46 +106,85 @@ pub fn admit(
     evidence: &Evidence,
     now: Timestamp,
 ) -> Result<Admission, GateError> {
-    let decision = decide(policy, candidate, evidence, now);
-    if !decision.admitted {
-        let decision = decision.resting_on(keep_inputs(gate, policy, candidate, evidence)?);
-        let sha256 = keep(gate, &decision)?;
-        return Ok(Admission {
-            decision,
-            decision_sha256: Some(sha256),
-            published: None,
-        });
-    }
-    if is_in(
-        gate,
-        &decision,
-        load_vouched(gate.store, gate.archive, &gate.signer.keyring()?)?.latest(),
-    )? {
-        let published = publish(gate.store, gate.archive, gate.signer, gate.public_url)?;
-        return Ok(Admission {
-            decision,
-            decision_sha256: None,
-            published: Some(published),
-        });
-    }
-    let (packages, sources) = stanzas(gate, candidate)?;
-    ledger::append_ledger(gate.store, gate.archive, &claims(candidate))?;
-    fill_pool(gate, candidate)?;
-    let decision = decision.resting_on(keep_inputs(gate, policy, candidate, evidence)?);
-    let decision_sha256 = keep(gate, &decision)?;
-    let addition = Addition {
-        decision: &decision,
-        decision_sha256,
-        packages,
-        sources,
+    let question = Question {
+        policy,
+        candidate,
+        evidence,
     };
-    make_snapshot(gate, policy, candidate, evidence, &addition)?;
+    let declared = &candidate.declaration;
+    let reason = format!("admit {} {}", declared.source, declared.version);
+    let admitted = admit_together(gate, &[question], &Edits::new(), &reason, now)?;
+    admitted.into_iter().next().ok_or(GateError::Busy(0))
+}
+
+/// The same for several candidates at once, with what else changes in suites: one snapshot has all of it,
+/// or nothing changes since one is refused.
+///
+/// # Errors
+/// As `admit`.
+pub(super) fn admit_together(
+    gate: &Gate<'_>,
+    questions: &[Question<'_>],
+    edits: &Edits,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<Admission>, GateError> {
+    let mut decided: Vec<Decision> = questions
+        .iter()
+        .map(|asked| decide(asked.policy, asked.candidate, asked.evidence, now))
+        .collect();
+    if decided.iter().any(|decision| !decision.admitted) {
+        let kept = questions.iter().zip(decided).map(|(asked, decision)| {
+            if decision.admitted {
+                return Ok(Admission::of(decision, None, None));
+            }
+            let decision = decision.resting_on(keep_inputs(gate, asked)?);
+            let sha256 = keep(gate, &decision)?;
+            Ok(Admission::of(decision, Some(sha256), None))
+        });
+        return kept.collect();
+    }
+    let chain = load_vouched(gate.store, gate.archive, &gate.signer.keyring()?)?;
+    let mut kept = vec![None; decided.len()];
+    if !is_done(gate, &decided, edits, chain.latest())? {
+        let mut stanzas = Vec::new();
+        for ((asked, decision), kept) in questions.iter().zip(&mut decided).zip(&mut kept) {
+            if !is_in(gate, decision, chain.latest())? {
+                stanzas.push(self::stanzas(gate, asked.candidate)?);
+                ledger::append_ledger(gate.store, gate.archive, &claims(asked.candidate))?;
+                fill_pool(gate, asked.candidate)?;
+                *decision = decision.clone().resting_on(keep_inputs(gate, asked)?);
+                *kept = Some(keep(gate, decision)?);
+            }
+        }
+        let new = decided
+            .iter()
+            .zip(&kept)
+            .filter_map(|(decision, kept)| Some((decision, (*kept)?)));
+        let addition = |((decision, decision_sha256), (packages, sources))| Addition {
+            decision,
+            decision_sha256,
+            packages,
+            sources,
+        };
+        let additions: Vec<Addition<'_>> = new.zip(stanzas).map(addition).collect();
+        make_snapshot(gate, questions, &additions, edits, reason, now)?;
+    }
     let published = publish(gate.store, gate.archive, gate.signer, gate.public_url)?;
-    Ok(Admission {
-        decision,
-        decision_sha256: Some(decision_sha256),
-        published: Some(published),
-    })
+    let admissions = decided.into_iter().zip(kept);
+    Ok(admissions
+        .map(|(decision, kept)| Admission::of(decision, kept, Some(published.clone())))
+        .collect())
+}
+
+/// Whether a record has all that was decided, and nothing of what goes.
+fn is_done(gate: &Gate<'_>, decided: &[Decision], edits: &Edits, latest: Option<&Record>) -> Result<bool, GateError> {
+    for decision in decided {
+        if !is_in(gate, decision, latest)? {
+            return Ok(false);
+        }
+    }
+    are_edited(gate.store, gate.archive, edits, latest)
 }
 
 /// Whether each suite holds exactly these files already, and nothing else of this source.
@@ -150,12 +222,12 @@ fn keep(gate: &Gate<'_>, decision: &Decision) -> Result<Sha256, GateError> {
 
 /// The policy, the declaration, the locks and the case: what anybody needs to make the decision again
 /// ([`super::Kept`]). Records and logs are there since they came. Gives the case's SHA-256.
-fn keep_inputs(
-    gate: &Gate<'_>,
-    policy: &Policy,
-    candidate: &Candidate,
-    evidence: &Evidence,
-) -> Result<Sha256, GateError> {
+fn keep_inputs(gate: &Gate<'_>, asked: &Question<'_>) -> Result<Sha256, GateError> {
+    let Question {
+        policy,
+        candidate,
+        evidence,
+    } = *asked;
     let bytes = json::canonical("policy", policy).map_err(GateError::document("policy"))?;
     add_document(gate.store, gate.archive, &bytes)?;
     let declaration =
@@ -269,47 +341,34 @@ fn source_entry(
 /// meanwhile is refused. What is committed after it makes our own commit a conflict.
 fn make_snapshot(
     gate: &Gate<'_>,
-    policy: &Policy,
-    candidate: &Candidate,
-    evidence: &Evidence,
-    addition: &Addition<'_>,
+    questions: &[Question<'_>],
+    additions: &[Addition<'_>],
+    edits: &Edits,
+    reason: &str,
+    now: Timestamp,
 ) -> Result<(), GateError> {
-    let Decision {
-        source,
-        version,
-        decided_at: now,
-        ..
-    } = addition.decision;
-    let reason = format!("admit {source} {version}");
-    for _ in 0..ATTEMPTS {
-        let chain = load_vouched(gate.store, gate.archive, &gate.signer.keyring()?)?;
-        if is_in(gate, addition.decision, chain.latest())? {
-            return Ok(());
+    let change = Change {
+        additions,
+        edits: edits.clone(),
+    };
+    let decisions: Vec<Decision> = additions.iter().map(|addition| addition.decision.clone()).collect();
+    next_snapshot(&gate.writer(), reason, now, |chain| {
+        if is_done(gate, &decisions, edits, chain.latest())? {
+            return Ok(None);
         }
-        let current = Evidence {
-            ledger: ledger::load_ledger(gate.store, gate.archive, candidate)?,
-            ..evidence.clone()
-        };
-        if let Some(broken) = decide(policy, candidate, &current, *now).broken().next() {
-            let (rule, why) = (broken.id.clone(), broken.evidence.clone());
-            return Err(GateError::Overtaken { rule, why });
+        for asked in questions {
+            let current = Evidence {
+                ledger: ledger::load_ledger(gate.store, gate.archive, asked.candidate)?,
+                removed: removed(chain.latest()),
+                ..asked.evidence.clone()
+            };
+            if let Some(broken) = decide(asked.policy, asked.candidate, &current, now).broken().next() {
+                let (rule, why) = (broken.id.clone(), broken.evidence.clone());
+                return Err(GateError::Overtaken { rule, why });
+            }
         }
-        let states = next_states(gate.store, gate.archive, gate.config, chain.latest(), addition)?;
-        let mut chance = [0_u8; 16];
-        rand::rngs::OsRng.fill_bytes(&mut chance);
-        let made = Made {
-            valid_days: Some(gate.config.valid_days),
-            reason: &reason,
-            by: gate.program,
-            nonce: &hex::encode(chance),
-            now: *now,
-        };
-        let record = chain.next(gate.store, states, made)?;
-        if commit(gate.store, &record, gate.signer)? == Committed::Yes {
-            return Ok(());
-        }
-    }
-    Err(GateError::Busy(ATTEMPTS))
+        next_states(gate.store, gate.archive, gate.config, chain.latest(), &change).map(Some)
+    })
 }
 
 fn malformed(what: &'static str, why: &str) -> GateError {

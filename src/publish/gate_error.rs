@@ -2,7 +2,7 @@
 //! error: it is a decision.
 
 use crate::admission::{AdmissionError, LedgerEntry};
-use crate::domain::{Coded, Digest, Kind, Sha256};
+use crate::domain::{ArchiveName, Coded, Digest, Kind, Sha256, SuiteName};
 use crate::format::FormatError;
 use crate::index::IndexError;
 use crate::snapshot::SnapshotError;
@@ -84,6 +84,14 @@ pub enum GateError {
         /// Why.
         why: String,
     },
+    /// Something would go to a suite that there is not.
+    #[error("the archive `{archive}` has no suite `{suite}`")]
+    NoSuite {
+        /// The archive.
+        archive: ArchiveName,
+        /// The suite.
+        suite: SuiteName,
+    },
     /// Other writers were faster each time.
     #[error("other writers were faster {0} times")]
     Busy(u32),
@@ -112,6 +120,7 @@ impl Coded for GateError {
             Self::Overtaken { .. } => "E-GATE-106",
             Self::Unsigned { .. } => "E-GATE-107",
             Self::NotRepeatable { .. } => "E-GATE-108",
+            Self::NoSuite { .. } => "E-GATE-109",
         }
     }
     fn kind(&self) -> Kind {
@@ -124,6 +133,7 @@ impl Coded for GateError {
             Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
                 Kind::Verification
             }
+            Self::NoSuite { .. } => Kind::Usage,
             Self::NotRepeatable { .. } => Kind::Unknown,
             Self::Claimed { .. } | Self::Overtaken { .. } | Self::Busy(_) => Kind::Conflict,
         }
@@ -142,6 +152,9 @@ impl Coded for GateError {
             Self::Claimed { .. } | Self::Overtaken { .. } => {
                 Some("`assay admit --explain` shows who holds it".to_owned())
             }
+            Self::NoSuite { archive, .. } => Some(format!(
+                "name it in repos/{archive}.toml; suites of branches and tags are made by `assay suite sync`"
+            )),
             Self::Busy(_) => Some("run it again: nothing is lost, and nothing was published twice".to_owned()),
         }
     }

@@ -247,6 +247,7 @@ mod tests {
                 index("main/source/Sources", false),
                 index("main/source/Sources.xz", true),
             ],
+            custom: None,
             upstream: Some(UpstreamRelease {
                 inrelease: Digest::of(b"upstream"),
                 release_gpg: None,

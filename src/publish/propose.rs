@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::{
-    Candidate, Evidence, Inspected, Offered, Output, OutputSet, RecordEvidence, SourceEvidence, SourceFailure, identity,
+    Candidate, Evidence, Inspected, Offered, Output, OutputSet, RecordEvidence, SourceEvidence, SourceFailure, Terms,
+    identity,
 };
 use crate::domain::{ArchiveName, Digest, FileName, PolicyName, Sha256, SuiteName};
 use crate::environment::Lock;
 use crate::format::deb::{DebLimits, read_deb};
 use crate::rebuild::{self, Difference};
 use crate::site::Policy;
+use crate::snapshot::{Chain, Record, Removed, SuiteState};
 use crate::source::{Declaration, SourceFile};
 use crate::store::{Key, Store};
 
@@ -69,6 +71,7 @@ pub fn propose(store: &dyn Store, proposal: &Proposal<'_>, records: &[RecordEvid
         source_files: proposal.source_files.to_vec(),
         sets,
         offered: Offered::ByRecords,
+        terms: Terms::default(),
     })
 }
 
@@ -113,6 +116,7 @@ pub fn gather(
 ) -> Result<Evidence, GateError> {
     let declaration = identity(&candidate.declaration);
     let known = load_known(store, locks.values(), candidate)?;
+    let chain = Chain::load(store, &candidate.archive)?;
     let nonces = match declaration {
         Some(declaration) => load_nonces(store, &candidate.archive, &declaration)?,
         None => Vec::new(),
@@ -131,8 +135,23 @@ pub fn gather(
         indexed: known.indexed,
         admitted: known.admitted,
         ledger: ledger::load_ledger(store, &candidate.archive, candidate)?,
+        removed: removed(chain.latest()),
         differences: differences(store, candidate, &records.records),
     })
+}
+
+/// What was removed on purpose from the suites of a record.
+pub(super) fn removed(latest: Option<&Record>) -> Vec<(SuiteName, Removed)> {
+    let states = latest.iter().flat_map(|record| &record.suites);
+    let of_suite = |state: &SuiteState| {
+        let suite = state.suite.clone();
+        state
+            .removed()
+            .to_vec()
+            .into_iter()
+            .map(move |removed| (suite.clone(), removed))
+    };
+    states.flat_map(of_suite).collect()
 }
 
 /// Where inside a file a rebuild differs from what is offered, for people. What cannot be said is

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::Decision;
-use crate::domain::{ArchiveName, Component, Digest, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
+use crate::domain::{ArchiveName, Component, Digest, PackageName, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
 use crate::format::FormatError;
 use crate::index::{Catalog, suite_indexes};
-use crate::site::{CustomArchive, CustomSuite};
-use crate::snapshot::{IndexFile, Record, SuiteState, index_key, read_index};
+use crate::site::CustomArchive;
+use crate::snapshot::{CustomState, IndexFile, Record, SuiteState, index_key, read_index};
 use crate::store::Store;
 
 use super::GateError;
@@ -32,27 +32,65 @@ pub(super) struct Addition<'a> {
 /// Pool path → (its SHA-256, the decision's SHA-256).
 pub type Decisions = BTreeMap<PoolPath, (Sha256, Sha256)>;
 
-/// The states of every suite of the archive after an admission, staged.
+/// What the next snapshot changes.
+#[derive(Debug, Default)]
+pub(super) struct Change<'a> {
+    /// What was admitted, to the suites of its decision.
+    pub(super) additions: &'a [Addition<'a>],
+    /// What else changes, by suite.
+    pub(super) edits: BTreeMap<SuiteName, Edit>,
+}
+
+/// What changes in a suite beside what is admitted to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Edit {
+    /// Source packages that go, with all that was built of them.
+    pub(super) remove: BTreeSet<PackageName>,
+    /// What the suite has beside packages from now on; absent: what it had.
+    pub(super) custom: Option<CustomState>,
+    /// The suite itself goes.
+    pub(super) drop: bool,
+}
+
+/// The states of every suite of the archive after a change, staged: those that the site names, those that
+/// the newest record has for branches and tags, and those that the change makes.
 ///
 /// # Errors
-/// When the suite's own indexes are missing or damaged, or the packages do not fit in; the store's failure.
+/// `NoSuite` when something is admitted to a suite that is none of these; when the suite's own indexes
+/// are missing or damaged, or the packages do not fit in; the store's failure.
 pub(super) fn next_states(
     store: &dyn Store,
     archive: &ArchiveName,
     config: &CustomArchive,
     latest: Option<&Record>,
-    addition: &Addition<'_>,
+    change: &Change<'_>,
 ) -> Result<Vec<SuiteState>, GateError> {
-    let mut states = Vec::new();
-    for suite in &config.suites {
-        let before = latest.and_then(|record| record.suites.iter().find(|s| s.suite == suite.name));
-        let concerned = addition.decision.suites.contains(&suite.name);
-        states.push(match before {
-            Some(state) if !concerned && same_shape(config, state) => state.clone(),
-            _ => next_state(store, archive, config, suite, before, concerned.then_some(addition))?,
+    let before = |suite: &SuiteName| latest.and_then(|record| record.suites.iter().find(|s| s.suite == *suite));
+    let mut suites: BTreeSet<&SuiteName> = config.suites.iter().map(|suite| &suite.name).collect();
+    let made = latest.iter().flat_map(|record| &record.suites);
+    suites.extend(
+        made.filter(|state| state.made_for().is_some())
+            .map(|state| &state.suite),
+    );
+    suites.extend(change.edits.keys());
+    suites.retain(|suite| !change.edits.get(*suite).is_some_and(|edit| edit.drop));
+    let mut wanted = change.additions.iter().flat_map(|addition| &addition.decision.suites);
+    if let Some(absent) = wanted.find(|suite| !suites.contains(suite)) {
+        return Err(GateError::NoSuite {
+            archive: archive.clone(),
+            suite: absent.clone(),
         });
     }
-    Ok(states)
+    let place = Place { store, archive, config };
+    let states = suites.into_iter().map(|suite| {
+        let of_this = |addition: &&Addition<'_>| addition.decision.suites.contains(suite);
+        let additions: Vec<&Addition<'_>> = change.additions.iter().filter(of_this).collect();
+        match (before(suite), change.edits.get(suite)) {
+            (Some(state), None) if additions.is_empty() && same_shape(config, state) => Ok(state.clone()),
+            (state, edit) => place.next_state(suite, state, &additions, edit),
+        }
+    });
+    states.collect()
 }
 
 fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
@@ -61,67 +99,89 @@ fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
         && has_forms(state, &config.compress)
 }
 
-fn next_state(
-    store: &dyn Store,
-    archive: &ArchiveName,
-    config: &CustomArchive,
-    suite: &CustomSuite,
-    before: Option<&SuiteState>,
-    addition: Option<&Addition<'_>>,
-) -> Result<SuiteState, GateError> {
-    let mut texts = Texts::new();
-    let mut decisions = Decisions::new();
-    if let Some(state) = before {
-        texts = read_texts(store, archive, state)?;
-        decisions = read_decisions(store, archive, state)?;
-    }
-    let mut catalog = catalog(&texts)?;
-    if let Some(addition) = addition {
-        let Decision {
-            source,
-            component,
-            files,
-            ..
-        } = addition.decision;
-        // A new version takes the place of the one before: whole, with packages that it no longer builds.
-        catalog.retain(|name, _| name != source)?;
-        catalog.add_packages(component, &addition.packages)?;
-        catalog.add_sources(component, &addition.sources)?;
-        let added = files
-            .iter()
-            .map(|(path, sha256)| (path.clone(), (*sha256, addition.decision_sha256)));
-        decisions.extend(added);
-    }
-    let listed = listed_files(&catalog)?;
-    decisions.retain(|path, _| listed.contains(path));
-    let mut staged = Vec::new();
-    for (path, text) in suite_indexes(&catalog, &config.components, &config.architectures)? {
-        let was = before.and_then(|state| Some((state, texts.get(&path)?)));
-        let was = was.map(|(state, (_, text))| Was { state, text });
-        let place = (archive, &suite.name);
-        staged.extend(stage_forms(store, place, (path, &text), &config.compress, was)?);
-    }
-    let decisions = decisions_text(&decisions);
-    staged.push(stage(store, archive, &suite.name, rel_path(DECISIONS)?, &decisions)?);
-    Ok(SuiteState {
-        suite: suite.name.clone(),
-        // `snapshot::next` sets it.
-        date: Timestamp::from_unix(0),
-        fields: fields(config, suite),
-        architectures: config.architectures.clone(),
-        components: config.components.clone(),
-        indexes: staged,
-        upstream: None,
-    })
+/// Where suites are staged.
+struct Place<'a> {
+    store: &'a dyn Store,
+    archive: &'a ArchiveName,
+    config: &'a CustomArchive,
 }
 
-fn fields(config: &CustomArchive, suite: &CustomSuite) -> Vec<(String, String)> {
+impl Place<'_> {
+    fn next_state(
+        &self,
+        suite: &SuiteName,
+        before: Option<&SuiteState>,
+        additions: &[&Addition<'_>],
+        edit: Option<&Edit>,
+    ) -> Result<SuiteState, GateError> {
+        let mut texts = Texts::new();
+        let mut decisions = Decisions::new();
+        let mut custom = before.and_then(|state| state.custom.clone()).unwrap_or_default();
+        if let Some(state) = before {
+            texts = read_texts(self.store, self.archive, state)?;
+            decisions = read_decisions(self.store, self.archive, state)?;
+        }
+        let mut catalog = catalog(&texts)?;
+        if let Some(edit) = edit {
+            catalog.retain(|name, _| !edit.remove.contains(name))?;
+            custom = edit.custom.clone().unwrap_or(custom);
+        }
+        for addition in additions {
+            let Decision {
+                source,
+                component,
+                files,
+                ..
+            } = addition.decision;
+            // A new version takes the place of the one before: whole, with packages that it no longer builds.
+            catalog.retain(|name, _| name != source)?;
+            catalog.add_packages(component, &addition.packages)?;
+            catalog.add_sources(component, &addition.sources)?;
+            let added = files
+                .iter()
+                .map(|(path, sha256)| (path.clone(), (*sha256, addition.decision_sha256)));
+            decisions.extend(added);
+            custom.removed.retain(|removed| removed.source != *source);
+        }
+        let listed = listed_files(&catalog)?;
+        decisions.retain(|path, _| listed.contains(path));
+        let (components, architectures) = (&self.config.components, &self.config.architectures);
+        let mut staged = Vec::new();
+        for (path, text) in suite_indexes(&catalog, components, architectures)? {
+            let was = before.and_then(|state| Some((state, texts.get(&path)?)));
+            let was = was.map(|(state, (_, text))| Was { state, text });
+            let place = (self.archive, suite);
+            staged.extend(stage_forms(
+                self.store,
+                place,
+                (path, &text),
+                &self.config.compress,
+                was,
+            )?);
+        }
+        let text = decisions_text(&decisions);
+        staged.push(stage(self.store, self.archive, suite, rel_path(DECISIONS)?, &text)?);
+        Ok(SuiteState {
+            suite: suite.clone(),
+            // `snapshot::next` sets it.
+            date: Timestamp::from_unix(0),
+            fields: fields(self.config, suite),
+            architectures: architectures.clone(),
+            components: components.clone(),
+            indexes: staged,
+            upstream: None,
+            custom: Some(custom).filter(|custom| *custom != CustomState::default()),
+        })
+    }
+}
+
+fn fields(config: &CustomArchive, suite: &SuiteName) -> Vec<(String, String)> {
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     vec![
         field("Origin", &config.origin),
         field("Label", &config.label),
-        field("Suite", suite.name.as_str()),
-        field("Codename", suite.name.as_str()),
+        field("Suite", suite.as_str()),
+        field("Codename", suite.as_str()),
     ]
 }
 
@@ -156,6 +216,11 @@ fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> R
         }
     }
     Ok(texts)
+}
+
+/// Everything that a suite holds, from its own indexes.
+pub(super) fn read_catalog(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Catalog, GateError> {
+    catalog(&read_texts(store, archive, state)?)
 }
 
 /// Everything that they hold.

@@ -70,6 +70,7 @@ mod tests {
             components: Vec::new(),
             indexes: Vec::new(),
             upstream: None,
+            custom: None,
         };
         Meant::of(&Edition {
             archive: ArchiveName::new("debian").unwrap(),

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Select;
+use super::{BranchSuites, Rebuild, Select};
 
 use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, FlatFolder, HostName, PolicyName, SuiteName};
 use crate::format::compress::Compression;
 
 /// One archive of the site. The file's name is the archive's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "a site has a few of them")]
 pub enum ArchiveConfig {
     /// Follows an upstream archive.
     Mirror(MirrorArchive),
@@ -203,9 +202,11 @@ pub struct CustomArchive {
     pub origin: String,
     /// Our own `Label`.
     pub label: String,
-    /// The suites.
-    #[serde(rename = "suite")]
+    /// The suites that have a name of their own.
+    #[serde(rename = "suite", default)]
     pub suites: Vec<CustomSuite>,
+    /// Suites of the branches and tags of a Git repository.
+    pub branches: Option<BranchSuites>,
     /// Components; packages go to the first unless their declaration says otherwise.
     pub components: Vec<Component>,
     /// Architectures that have indexes.
@@ -233,6 +234,9 @@ pub struct CustomSuite {
     pub name: SuiteName,
     /// The policy that admits packages to it.
     pub policy: PolicyName,
+    /// When `assay prepare` rebuilds.
+    #[serde(default)]
+    pub rebuild: Rebuild,
 }
 
 /// An archive and suite that build environments are resolved from.

@@ -267,14 +267,23 @@ impl Site {
                             format!("`origin` and `label` may not be an upstream's (`{}`)", custom.origin),
                         );
                     }
-                    if custom.suites.is_empty() || custom.components.is_empty() || custom.architectures.is_empty() {
-                        return refuse(
-                            name,
-                            "`suite`, `components` and `architectures` must not be empty".into(),
-                        );
+                    if custom.components.is_empty() || custom.architectures.is_empty() {
+                        return refuse(name, "`components` and `architectures` must not be empty".into());
                     }
-                    for suite in &custom.suites {
-                        self.policy(&suite.policy)?;
+                    if let Err(why) = custom.check_suites() {
+                        return refuse(name, why);
+                    }
+                    for policy in custom.policies() {
+                        self.policy(policy)?;
+                    }
+                    for class in custom.branches.iter().flat_map(|branches| &branches.classes) {
+                        if class.of_tags() && self.policy(&class.policy)?.quorum < 2 {
+                            let why = format!(
+                                "the class `{}` is of tags, and its policy `{}` has a quorum of 1: releases need two operators at least",
+                                class.name, class.policy
+                            );
+                            return refuse(name, why);
+                        }
                     }
                     for source in &custom.environment {
                         self.archive(&source.archive)?;

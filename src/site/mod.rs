@@ -5,6 +5,7 @@
 
 mod archive;
 mod branches;
+mod classes;
 mod config;
 mod keys;
 mod load;
@@ -16,6 +17,7 @@ pub use archive::{
     MirrorArchive, PoolMode,
 };
 pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
+pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};
 pub use config::SiteConfig;
 pub use load::{Site, SiteError};
 pub use policy::{Builder, BuilderGroup, Policy, Relaxation, SignerKey, SignerScheme, Varied};

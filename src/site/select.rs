@@ -59,27 +59,32 @@ impl PackagePattern {
     /// Whether a name is meant.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
-        // Where to go on from when what follows the last star does not fit.
-        let (mut at, mut of, mut star) = (0, 0, None);
-        while of < name.len() {
-            match (pattern.get(at), name.get(of)) {
-                (Some(b'*'), _) => {
-                    star = Some((at + 1, of));
-                    at += 1;
-                }
-                (Some(p), Some(c)) if *p == b'?' || p == c => (at, of) = (at + 1, of + 1),
-                _ => match star {
-                    Some((after, from)) => {
-                        (at, of) = (after, from + 1);
-                        star = Some((after, from + 1));
-                    }
-                    None => return false,
-                },
-            }
-        }
-        pattern.iter().skip(at).all(|p| *p == b'*')
+        matches_pattern(&self.0, name)
     }
+}
+
+/// Whether a name is one that a pattern with `*` (any characters) and `?` (one) stands for.
+pub(super) fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    // Where to go on from when what follows the last star does not fit.
+    let (mut at, mut of, mut star) = (0, 0, None);
+    while of < name.len() {
+        match (pattern.get(at), name.get(of)) {
+            (Some(b'*'), _) => {
+                star = Some((at + 1, of));
+                at += 1;
+            }
+            (Some(p), Some(c)) if *p == b'?' || p == c => (at, of) = (at + 1, of + 1),
+            _ => match star {
+                Some((after, from)) => {
+                    (at, of) = (after, from + 1);
+                    star = Some((after, from + 1));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(at).all(|p| *p == b'*')
 }
 
 impl TryFrom<String> for PackagePattern {

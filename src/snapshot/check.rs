@@ -154,6 +154,7 @@ mod tests {
             components: Vec::new(),
             indexes: paths.iter().map(index).collect(),
             upstream: None,
+            custom: None,
         }
     }
 

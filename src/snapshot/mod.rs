@@ -26,7 +26,7 @@ pub use edition::{Edition, EditionName};
 pub use entry::{Committed, Entry, commit};
 pub use error::SnapshotError;
 pub use mark::{Mark, Marks, Says};
-pub use record::{IndexFile, Record, SuiteState, UpstreamRelease};
+pub use record::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UpstreamRelease};
 pub use renewal::Renewal;
 pub use retention::{Pins, Retention, Verdict};
 pub use stanzas::{each_chunk, package_indexes};

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Entry;
 use crate::domain::{
-    Architecture, ArchiveName, Component, Digest, Fingerprint, RelPath, Serial, Sha256, SnapshotId, SuiteName,
-    Timestamp,
+    Architecture, ArchiveName, Component, Digest, Fingerprint, GitRef, PackageName, RelPath, Serial, Sha256,
+    SnapshotId, SuiteName, Timestamp, Version,
 };
 use crate::store::Key;
 
@@ -75,6 +75,50 @@ pub struct SuiteState {
     pub indexes: Vec<IndexFile>,
     /// What upstream signed; absent in custom archives.
     pub upstream: Option<UpstreamRelease>,
+    /// What suites of custom archives have beside packages, when there is something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<CustomState>,
+}
+
+/// What a suite of a custom archive has beside packages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CustomState {
+    /// The branch or tag that it is the suite of; absent for one that the site names itself. Which policy
+    /// it is under follows from this and from the site's rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_for: Option<MadeFor>,
+    /// Source packages that were removed on purpose, by name: they do not come back by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Removed>,
+}
+
+/// The branch or tag of a suite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MadeFor {
+    /// `refs/heads/…` or `refs/tags/…`.
+    #[serde(rename = "ref")]
+    pub reference: GitRef,
+    /// When the suite was made. Where a suite has rebuilds of its own, older records do not count.
+    pub since: Timestamp,
+    /// When the branch or tag was first seen to be gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_since: Option<Timestamp>,
+}
+
+/// A source package that was removed on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Removed {
+    /// Its name.
+    pub source: PackageName,
+    /// The version that was there.
+    pub version: Version,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// One file that Release lists.
@@ -134,6 +178,18 @@ impl Record {
 }
 
 impl SuiteState {
+    /// The branch or tag that it is the suite of.
+    #[must_use]
+    pub fn made_for(&self) -> Option<&MadeFor> {
+        self.custom.as_ref()?.made_for.as_ref()
+    }
+
+    /// The source packages that were removed from it on purpose.
+    #[must_use]
+    pub fn removed(&self) -> &[Removed] {
+        self.custom.as_ref().map_or(&[], |custom| &custom.removed)
+    }
+
     /// The suite as upstream has it: of a filtered one, with upstream's own indexes.
     #[must_use]
     pub fn as_upstream_has_it(&self) -> Self {

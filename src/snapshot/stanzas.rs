@@ -171,6 +171,7 @@ mod tests {
                 index("main/Contents-amd64.gz", true),
             ],
             upstream: None,
+            custom: None,
         };
         let found: Vec<_> = package_indexes(&state)
             .into_iter()

@@ -74,6 +74,7 @@ pub(super) fn judge(
         components: what.config.components.clone(),
         indexes: plan.files.iter().map(super::Planned::index).collect(),
         upstream: Some(upstream),
+        custom: None,
     };
     Ok((state, plan))
 }

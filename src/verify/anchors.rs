@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::VerifyError;
 use crate::domain::{ArchiveName, PolicyName};
-use crate::site::{ArchiveConfig, Policy, Site};
+use crate::site::{ArchiveConfig, CustomArchive, Policy, Site};
 use crate::trust::{Ed25519Public, Keyring};
 
 /// All that a verifier trusts.
@@ -39,6 +39,8 @@ pub enum AnchorKind {
     },
     /// A custom archive.
     Custom {
+        /// What the site says of it: which policy each suite is under.
+        config: Box<CustomArchive>,
         /// The policies of its suites.
         policies: BTreeMap<PolicyName, Policy>,
     },
@@ -63,13 +65,11 @@ impl Anchors {
                     )
                 }
                 ArchiveConfig::Custom(custom) => {
-                    let policies = custom
-                        .suites
-                        .iter()
-                        .map(|s| Ok((s.policy.clone(), site.policy(&s.policy)?)));
+                    let policies = custom.policies().map(|name| Ok((name.clone(), site.policy(name)?)));
                     (
                         &custom.signing_key,
                         AnchorKind::Custom {
+                            config: Box::new(custom.clone()),
                             policies: policies.collect::<Result<_, VerifyError>>()?,
                         },
                     )

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::editions::{History, editions};
-use super::evidence::decision;
+use super::evidence::{Agreeing, Decided, decision};
 use super::hashing::Damaged;
 use super::objects::{intact, package_indexes, stem};
 use super::selected::differing_forms;
@@ -26,8 +26,8 @@ struct Check<'a> {
     anchors: &'a Anchors,
     anchor: &'a Anchor,
     damaged: &'a Damaged,
-    /// Decisions that were checked, and what they admit; none when they do not hold.
-    decided: BTreeMap<Sha256, Option<BTreeMap<PoolPath, Sha256>>>,
+    /// Decisions that were checked, and the records that agree; none when they do not hold.
+    decided: BTreeMap<Sha256, Option<(Decided, Vec<Agreeing>)>>,
     /// Stanzas that were derived again.
     derived: BTreeSet<Sha256>,
     /// What was seen in each package that was read: package → digest of its facts.
@@ -124,17 +124,24 @@ impl Check<'_> {
             Ok(decided) => decided,
             Err(error) => return report.problem(Problem::INDEX, &key, error),
         };
+        let mut looked_at = BTreeSet::new();
+        let anchor = self.anchor;
         for (path, sha256) in listed {
-            let object = Key::pool(&self.anchor.name, path);
+            let object = Key::pool(&anchor.name, path);
             match decided.get(path) {
                 Some((named, decision)) if named == sha256 => {
                     let decision = *decision;
-                    if self.admits(&decision, path, sha256, report) == Some(false) {
-                        report.problem(
-                            Problem::DECISION,
-                            &object,
-                            format!("its decision {decision} does not admit it"),
-                        );
+                    let Some((decided, agreeing)) = self.decided(&decision, report) else {
+                        continue;
+                    };
+                    if decided.files.get(path) != Some(sha256) {
+                        let why = format!("its decision {decision} does not admit it");
+                        report.problem(Problem::DECISION, &object, why);
+                    } else if looked_at.insert(decision)
+                        && let Err(why) = decided.covers(anchor, state, agreeing)
+                    {
+                        let why = format!("{object} is in `{}` by it: {why}", state.suite);
+                        report.problem(Problem::DECISION, &decided.key, why);
                     }
                 }
                 Some(_) => report.problem(
@@ -154,12 +161,11 @@ impl Check<'_> {
         }
     }
 
-    /// Whether a decision admits a file; none when the decision itself does not hold, which is
-    /// reported once.
-    fn admits(&mut self, decision: &Sha256, path: &PoolPath, sha256: &Sha256, report: &mut Report) -> Option<bool> {
-        if !self.decided.contains_key(decision) {
-            let files = match self.decided(decision) {
-                Ok(files) => Some(files),
+    /// A decision with the records that agree with it; none when it does not hold, which is reported once.
+    fn decided(&mut self, sha256: &Sha256, report: &mut Report) -> Option<&(Decided, Vec<Agreeing>)> {
+        if !self.decided.contains_key(sha256) {
+            let decided = match self.check(sha256) {
+                Ok(decided) => Some(decided),
                 Err(problem) => {
                     if !self.damaged.names(&problem.object) {
                         report.problems.push(problem);
@@ -167,18 +173,17 @@ impl Check<'_> {
                     None
                 }
             };
-            self.decided.insert(*decision, files);
+            self.decided.insert(*sha256, decided);
         }
-        let files = self.decided.get(decision)?.as_ref()?;
-        Some(files.get(path) == Some(sha256))
+        self.decided.get(sha256)?.as_ref()
     }
 
-    fn decided(&self, sha256: &Sha256) -> Result<BTreeMap<PoolPath, Sha256>, Problem> {
+    fn check(&self, sha256: &Sha256) -> Result<(Decided, Vec<Agreeing>), Problem> {
         let decided = decision(self.store, self.anchors, self.anchor, sha256)?;
         decided.locks(self.store, self.anchor)?;
-        decided.quorum(self.store, self.anchor)?;
+        let agreeing = decided.quorum(self.store, self.anchor)?;
         self.again(sha256)?;
-        Ok(decided.files)
+        Ok((decided, agreeing))
     }
 
     /// The decision follows from what it names: made again it is the same, and the packages hold what the

@@ -10,10 +10,14 @@ use crate::format::dsse::{Envelope, IN_TOTO, LARGEST};
 use crate::format::intoto::{Outcome, SUMMARY, Statement, Summary, VerificationResult};
 use crate::format::json;
 use crate::rebuild::read_statement;
-use crate::site::Policy;
+use crate::site::{Policy, Rebuild};
+use crate::snapshot::SuiteState;
 use crate::source::Declaration;
 use crate::store::{Key, Store};
 use crate::trust::{Ed25519Public, verify_envelope};
+
+/// Clocks of builders and of the gate may differ by this many seconds.
+const SKEW: i64 = 600;
 
 /// A decision whose signature held, and its evidence.
 #[derive(Debug, Clone)]
@@ -154,7 +158,7 @@ impl Decided {
 
     /// The policy of the Git tree that it is judged by now.
     fn policy<'a>(&self, anchor: &'a Anchor) -> Result<&'a Policy, Problem> {
-        let AnchorKind::Custom { policies } = &anchor.kind else {
+        let AnchorKind::Custom { policies, .. } = &anchor.kind else {
             return Err(Problem::new(
                 Problem::DECISION,
                 &self.key,
@@ -173,6 +177,45 @@ impl Decided {
                 format!("the site has no policy `{name}` for it"),
             )
         })
+    }
+
+    /// What it covers: that it is for this suite, under the policy that the site has for it, and that a
+    /// suite which has rebuilds of its own got them.
+    pub(super) fn covers(&self, anchor: &Anchor, state: &SuiteState, agreeing: &[Agreeing]) -> Result<(), String> {
+        let AnchorKind::Custom { config, policies } = &anchor.kind else {
+            return Err("the archive is not a custom one".to_owned());
+        };
+        let suite = &state.suite;
+        let made_for = state.made_for();
+        let rules = config.rules_of(suite, made_for.map(|made| &made.reference));
+        let rules = rules.ok_or_else(|| format!("the site knows no suite `{suite}`, by name or by its branch"))?;
+        let binding = &self.summary.assay_binding;
+        if !binding.suites.iter().any(|bound| bound == suite.as_str()) {
+            return Err(format!(
+                "it is for {}, and not for the suite `{suite}`",
+                binding.suites.join(", ")
+            ));
+        }
+        let decided_under = self.summary.policy.name.as_deref().unwrap_or_default();
+        if decided_under != rules.policy.as_str() {
+            let policy = rules.policy;
+            return Err(format!(
+                "it was decided under the policy `{decided_under}`, and `{suite}` is under `{policy}`"
+            ));
+        }
+        if let Some(made) = made_for.filter(|_| rules.rebuild == Rebuild::Always) {
+            let own = agreeing.iter().filter(|a| a.record.started_on.plus(SKEW) >= made.since);
+            let operators: BTreeSet<&str> = own.map(|a| a.operator.as_str()).collect();
+            let wanted = policies.get(rules.policy).map_or(u32::MAX, |policy| policy.quorum);
+            if operators.len() < wanted as usize {
+                let since = made.since;
+                return Err(format!(
+                    "only {} operators rebuilt it since {since}, when the suite `{suite}` was made, and {wanted} must",
+                    operators.len()
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The records that agree with the decision; enough operators must have signed one.

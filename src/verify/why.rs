@@ -299,18 +299,25 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
     } else {
         summary.verified_levels.join(", ")
     };
+    let quorum = decided.quorum(store, found.anchor);
+    let covers = decided.covers(found.anchor, &found.state, quorum.as_deref().unwrap_or_default());
     let mut hops = vec![hop(
         "decision",
-        Ok(format!(
-            "{} of {}: admitted by {} rules under policy {}, {levels}, signed by {}",
-            decided.key,
-            summary.time_verified,
-            summary.assay_rules.len(),
-            summary.policy.name.as_deref().unwrap_or_default(),
-            anchors.gate.fingerprint(),
-        )),
+        covers
+            .map(|()| {
+                format!(
+                    "{} of {}: admitted to `{}` by {} rules under policy {}, {levels}, signed by {}",
+                    decided.key,
+                    summary.time_verified,
+                    found.state.suite,
+                    summary.assay_rules.len(),
+                    summary.policy.name.as_deref().unwrap_or_default(),
+                    anchors.gate.fingerprint(),
+                )
+            })
+            .map_err(|why| Problem::new(Problem::DECISION, &decided.key, why)),
     )];
-    match decided.quorum(store, found.anchor) {
+    match quorum {
         Ok(agreeing) => hops.extend(agreeing.iter().map(|a| {
             let (builder, at) = (&a.record.builder, a.record.finished_on);
             hop(
@@ -402,7 +409,7 @@ fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git
     let Some(git) = git else {
         return unknown(format!("commit {commit}: the Git repository was not asked"));
     };
-    let AnchorKind::Custom { policies } = &anchor.kind else {
+    let AnchorKind::Custom { policies, .. } = &anchor.kind else {
         return unknown("not a custom archive".to_owned());
     };
     let repository = match fetch_declared(declaration, git.cache) {

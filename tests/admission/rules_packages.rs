@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use assay::admission::{Inspected, LedgerEntry, LedgerKey, LedgerView, RULES, claims, explain, explain_json, identity};
+use assay::admission::{
+    Inspected, LedgerEntry, LedgerKey, LedgerView, Offered, RULES, claims, explain, explain_json, file_set, identity,
+};
 use assay::domain::{Architecture, SuiteName};
 use assay::format::intoto::Outcome;
+use assay::snapshot::Removed;
 
 use super::scenario::{Scenario, arch, at, dbgsym, facts, file, output, package, row, sha, version};
 
@@ -414,6 +417,74 @@ fn rule_a11_suites_are_declared() {
     assert!(scenario.refused(&["A11"]).contains("testing"));
     scenario.candidate.suites.clear();
     scenario.refused(&["A11"]);
+
+    let mut of_a_branch = Scenario::good();
+    of_a_branch.declare(|declaration| declaration.suites.clear());
+    of_a_branch.admitted();
+
+    // From another suite: only what one decision let in there, and all of it.
+    let mut merged = Scenario::good();
+    let decision = sha("the decision on feature-foo");
+    merged.declare(|declaration| declaration.suites = vec![SuiteName::new("feature-foo").unwrap()]);
+    merged.refused(&["A11"]);
+    merged.candidate.offered = Offered::Suite {
+        from: SuiteName::new("feature-foo").unwrap(),
+        decision,
+    };
+    assert!(merged.refused(&["A11"]).contains("feature-foo"));
+    let files = file_set(&merged.candidate).unwrap();
+    merged
+        .evidence
+        .admitted
+        .extend(files.values().map(|sha256| (*sha256, decision)));
+    assert!(merged.admitted().inputs.contains(&("decision".to_owned(), decision)));
+    merged
+        .evidence
+        .admitted
+        .insert(*files.values().next().unwrap(), sha("another decision"));
+    merged.refused(&["A11"]);
+}
+
+#[test]
+fn rule_a12_what_was_removed_on_purpose_stays_away() {
+    let mut scenario = Scenario::good();
+    let removed = |suite: &str| {
+        let removed = Removed {
+            source: "hello".parse().unwrap(),
+            version: version("2.10-2"),
+            reason: "it eats data".into(),
+            at: at("2026-05-01T00:00:00Z"),
+        };
+        (SuiteName::new(suite).unwrap(), removed)
+    };
+    scenario.evidence.removed = vec![removed("testing")];
+    scenario.admitted();
+    scenario.evidence.removed.push(removed("stable"));
+    assert!(scenario.refused(&["A12"]).contains("it eats data"));
+    scenario.candidate.terms.allowed =
+        BTreeMap::from([("A12".into(), "it is mended".into()), ("R1".into(), "no".into())]);
+    let decision = scenario.admitted();
+    assert!(
+        decision.levels.contains(&"ASSAY_RELAXED_A12".to_owned()),
+        "{:?}",
+        decision.levels
+    );
+    let a12 = decision.rules.iter().find(|rule| rule.id == "A12").unwrap();
+    assert!(a12.evidence.contains("it eats data") && a12.evidence.contains("it is mended"));
+    // Nothing else can be allowed so.
+    scenario.evidence.records.pop();
+    scenario.refused(&["R1", "R4"]);
+}
+
+#[test]
+fn rule_r3_a_suite_with_rebuilds_of_its_own_takes_no_older_ones() {
+    let mut scenario = Scenario::good();
+    scenario.candidate.terms.fresh_since = Some(at("2026-06-01T12:00:00Z"));
+    scenario.admitted();
+    scenario.candidate.terms.fresh_since = Some(at("2026-06-01T12:00:01Z"));
+    let decision = scenario.decide();
+    let broken: Vec<_> = decision.broken().map(|rule| rule.id.as_str()).collect();
+    assert!(!decision.admitted && broken.contains(&"R1"), "{broken:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay::admission::{
     Candidate, DebFacts, Decision, Evidence, Indexed, IndexedKind, Inspected, IssuedNonce, KnownSnapshot, LedgerView,
-    Offered, Output, OutputSet, RecordEvidence, SourceEvidence, TagSigner, decide, identity,
+    Offered, Output, OutputSet, RecordEvidence, SourceEvidence, TagSigner, Terms, decide, identity,
 };
 use assay::domain::{
     Architecture, ArchiveName, BuilderId, Component, Digest, FileName, Fingerprint, GitOid, GitRef, PackageName,
@@ -283,6 +283,7 @@ impl Scenario {
                 outputs: vec![output(facts("hello", "amd64")), output(facts("hello-data", "all"))],
             }],
             offered: Offered::ByRecords,
+            terms: Terms::default(),
             declaration: declaration.clone(),
         };
         let evidence = Evidence {

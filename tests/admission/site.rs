@@ -53,7 +53,9 @@ impl Site {
             suites: vec![CustomSuite {
                 name: SuiteName::new("stable").unwrap(),
                 policy: "default".parse().unwrap(),
+                rebuild: assay::site::Rebuild::Missing,
             }],
+            branches: None,
             components: vec!["main".parse().unwrap()],
             architectures: vec!["amd64".parse().unwrap()],
             compress: IndexForm::usual(),

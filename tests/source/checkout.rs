@@ -3,12 +3,10 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use assay::domain::{Coded as _, Kind};
+use assay::domain::{Coded as _, Kind, suite_of_branch};
 use assay::site::{BranchPolicy, Site};
 use assay::source::SourceError;
-use assay::source::checkout::{
-    Checkout, Frozen, Origin, Resolved, SerialChange, change_serials, read_serials, suite_of_branch,
-};
+use assay::source::checkout::{Checkout, Frozen, Origin, Resolved, SerialChange, change_serials, read_serials};
 
 use super::maker::Maker;
 

@@ -102,6 +102,7 @@ impl Repository {
             components: vec![Component::new("main").unwrap()],
             indexes,
             upstream: Some(upstream),
+            custom: None,
         }
     }
 

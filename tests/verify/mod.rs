@@ -10,12 +10,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use assay::admission::identity;
-use assay::domain::{ArchiveName, Coded as _, Digest, PolicyName, RelPath};
+use assay::domain::{ArchiveName, Coded as _, Digest, PolicyName, RelPath, SuiteName};
 use assay::format::compress::{Compression, compress};
 use assay::host::Progress;
 use assay::publish::{self, load_records};
-use assay::site::Policy;
-use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, index_key};
+use assay::site::{CustomSuite, Policy};
+use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, index_key, read_index};
 use assay::store::{LocalStore, Store as _};
 use assay::trust::{Ed25519Key, Ed25519Public, Keyring};
 use assay::verify::{Anchor, AnchorKind, Anchors, Proof, Report, Subject, find, verify, why};
@@ -43,7 +43,10 @@ impl Published {
         let custom = Anchor {
             name: ArchiveName::new("custom").unwrap(),
             keyring: Keyring::parse(certificate.as_bytes()).unwrap(),
-            kind: AnchorKind::Custom { policies },
+            kind: AnchorKind::Custom {
+                config: Box::new(self.site.config.clone()),
+                policies,
+            },
         };
         Anchors {
             archives: vec![custom],
@@ -182,6 +185,65 @@ fn another_gate_or_a_revoked_builder_proves_nothing() {
         report.problems.iter().any(|problem| problem.code == "V-EVIDENCE"),
         "{:?}",
         report.problems
+    );
+}
+
+#[test]
+fn a_decision_proves_nothing_of_another_suite_or_policy() {
+    let mut published = Published::new();
+    let decisions = |published: &Published| {
+        let report = published.report(&published.store(), published.site.gate_key.public(), &published.policy);
+        let of_decisions = report
+            .problems
+            .into_iter()
+            .filter(|problem| problem.code == "V-DECISION");
+        of_decisions.map(|problem| problem.why).collect::<Vec<_>>()
+    };
+    published.site.config.suites[0].policy = "strict".parse().unwrap();
+    let said = decisions(&published);
+    assert!(
+        said.len() == 1 && said[0].contains("`stable` is under `strict`"),
+        "{said:?}"
+    );
+    let stable = published.site.config.suites.pop().unwrap();
+    let said = decisions(&published);
+    assert!(
+        said.len() == 1 && said[0].contains("knows no suite `stable`"),
+        "{said:?}"
+    );
+
+    // The archive's key alone moves what was admitted to `stable` into `testing`.
+    let site = &mut published.site;
+    let testing: SuiteName = "testing".parse().unwrap();
+    site.config.suites = ["stable", "testing"]
+        .map(|name| CustomSuite {
+            name: name.parse().unwrap(),
+            policy: "default".parse().unwrap(),
+            ..stable.clone()
+        })
+        .to_vec();
+    let chain = Chain::load(&site.store, &site.archive).unwrap();
+    let mut states = chain.latest().unwrap().suites.clone();
+    let mut moved = states[0].clone();
+    moved.suite = testing.clone();
+    moved
+        .fields
+        .iter_mut()
+        .filter(|(name, _)| name == "Suite" || name == "Codename")
+        .for_each(|field| field.1 = "testing".into());
+    for index in &moved.indexes {
+        let bytes = read_index(&site.store, &site.archive, &states[0].suite, index).unwrap();
+        let key = index_key(&site.archive, &testing, index);
+        site.store.put_stream(&key, &index.digest, &mut &bytes[..]).unwrap();
+    }
+    states.push(moved);
+    let record = chain.next(&site.store, states, made("a thief", now())).unwrap();
+    publish::commit(&site.store, &record, &site.archive_key).unwrap();
+    publish::publish(&site.store, &site.archive, &site.archive_key, "file:///nowhere").unwrap();
+    let said = decisions(&published);
+    assert!(
+        said.len() == 1 && said[0].contains("for stable, and not for the suite `testing`"),
+        "{said:?}"
     );
 }
 

@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use crate::domain::{PackageName, Version, escape};
+use crate::domain::{PackageName, Sha256, Version, escape};
 use crate::site::Relaxation;
 
-use super::super::candidate::Output;
+use super::super::candidate::{Offered, Output};
 use super::super::context::Context;
 use super::super::decide::file_set;
 use super::super::evidence::{Indexed, IndexedKind};
@@ -138,22 +138,51 @@ pub(super) fn a11(context: &Context<'_>) -> Verdict {
     if candidate.suites.is_empty() {
         return Verdict::broken("no suite is named");
     }
-    let mut foreign: Vec<&str> = candidate
-        .suites
-        .iter()
-        .filter(|s| !declared.suites.contains(s))
-        .map(|s| s.as_str())
-        .collect();
-    foreign.sort_unstable();
-    let problem = foreign
-        .first()
-        .map(|suite| format!("the declaration is not for the suite `{suite}`"));
     let mut suites: Vec<&str> = candidate.suites.iter().map(|s| s.as_str()).collect();
     suites.sort_unstable();
-    Verdict::unless(
-        problem,
-        format!("{}, component {}", suites.join(", "), declared.component),
-    )
+    let place = format!("{}, component {}", suites.join(", "), declared.component);
+    match &candidate.offered {
+        // What another suite has may come here whole, by the decision that let it in there.
+        Offered::Suite { from, decision } => {
+            let by_it = |sha256: &Sha256| context.evidence.admitted.get(sha256) == Some(decision);
+            let files = file_set(candidate).unwrap_or_default();
+            let problem = files.iter().find(|(_, sha256)| !by_it(sha256)).map(|(path, _)| {
+                let name = path.file_name();
+                format!(
+                    "`{name}` was not let into the suite `{from}` by the decision {}",
+                    decision.short()
+                )
+            });
+            Verdict::unless(
+                problem,
+                format!("{place}; from `{from}`, decision {}", decision.short()),
+            )
+        }
+        // A declaration without suites is for that of the branch that has it.
+        _ if declared.suites.is_empty() => Verdict::held(format!("{place}, as the suite of the branch")),
+        _ => {
+            let foreign = suites
+                .iter()
+                .find(|s| !declared.suites.iter().any(|d| d.as_str() == **s));
+            let problem = foreign.map(|suite| format!("the declaration is not for the suite `{suite}`"));
+            Verdict::unless(problem, place)
+        }
+    }
+}
+
+/// Tombstones.
+pub(super) fn a12(context: &Context<'_>) -> Verdict {
+    let (suites, source) = (&context.candidate.suites, &context.candidate.declaration.source);
+    let removed = context.evidence.removed.iter();
+    let mut ours: Vec<_> = removed
+        .filter(|(suite, removed)| suites.contains(suite) && removed.source == *source)
+        .collect();
+    ours.sort();
+    let problem = ours.first().map(|(suite, removed)| {
+        let (version, at, reason) = (&removed.version, removed.at, escape(&removed.reason));
+        format!("{source} {version} was removed from `{suite}` at {at}: {reason}")
+    });
+    Verdict::unless(problem, "it was never removed on purpose")
 }
 
 /// Exceptions.

@@ -131,5 +131,6 @@ pub static RULES: &[Rule] = &[
     excusable("A8", "packages do not take over names of the mirrored archives, and are not Essential or Protected", EXPLAIN, archive::a8),
     rule("A10", "the policy is the one that the archive names, by SHA-256", EXPLAIN, archive::a10),
     rule("A11", "suites and component are the declared ones", EXPLAIN, archive::a11),
+    rule("A12", "the source package was not removed from the suite on purpose", EXPLAIN, archive::a12),
     rule("A7", "exceptions are to rules that allow them, and are in force", EXPLAIN, archive::a7),
 ];

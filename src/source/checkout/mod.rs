@@ -12,5 +12,5 @@ mod serials;
 
 pub use branches::{BranchSerial, BranchSerials, branch_serials};
 pub use facts::Checkout;
-pub use resolve::{Origin, Resolved, suite_of_branch};
+pub use resolve::{Origin, Resolved};
 pub use serials::{Frozen, SerialChange, Serials, change_serials, read_serials};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Checkout, Frozen};
-use crate::domain::{ArchiveName, SuiteName, TagName, escape};
+use crate::domain::{ArchiveName, SuiteName, TagName, escape, suite_of_branch};
 use crate::site::{BaseBranch, BranchPolicy, Released, SerialKind};
 use crate::source::SourceError;
 
@@ -166,15 +166,6 @@ impl Checkout {
             source,
         })
     }
-}
-
-/// The suite of a branch or version, as Tails names them: lower case, and a dash for every character
-/// that is not a letter, a digit, a dot or a dash.
-#[must_use]
-pub fn suite_of_branch(name: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-    let one = |c: char| if allowed(c) { c.to_ascii_lowercase() } else { '-' };
-    name.chars().map(one).collect()
 }
 
 fn suite(name: &str) -> Result<SuiteName, SourceError> {

@@ -1,0 +1,101 @@
+//! The next snapshot of a custom archive: made on the newest record, and again when another writer was faster.
+
+use std::collections::BTreeMap;
+
+use rand::RngCore as _;
+
+use super::stage::{Edit, read_catalog};
+use super::{GateError, ReleaseSigner, commit, load_vouched};
+use crate::domain::{ArchiveName, SuiteName, Timestamp};
+use crate::site::CustomArchive;
+use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
+use crate::store::Store;
+
+/// How often a faster writer is made way for.
+const ATTEMPTS: u32 = 8;
+
+/// What changes in suites beside what is admitted, by suite.
+pub(super) type Edits = BTreeMap<SuiteName, Edit>;
+
+/// Where snapshots of a custom archive are made, and by whom.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    /// The store.
+    pub store: &'a dyn Store,
+    /// The custom archive.
+    pub archive: &'a ArchiveName,
+    /// What the site says of it.
+    pub config: &'a CustomArchive,
+    /// The site's base URL.
+    pub public_url: &'a str,
+    /// Signs records and Release files.
+    pub signer: &'a dyn ReleaseSigner,
+    /// This program and its version.
+    pub program: &'a str,
+}
+
+/// Commits the record whose suites `states` gives for the chain as it is; none when nothing is to be done.
+///
+/// # Errors
+/// What `states` gives; `Busy` when other writers were faster too often; the store's failure.
+pub(super) fn next_snapshot(
+    writer: &Writer<'_>,
+    reason: &str,
+    now: Timestamp,
+    mut states: impl FnMut(&Chain) -> Result<Option<Vec<SuiteState>>, GateError>,
+) -> Result<(), GateError> {
+    let keyring = writer.signer.keyring()?;
+    for _ in 0..ATTEMPTS {
+        let chain = load_vouched(writer.store, writer.archive, &keyring)?;
+        let Some(states) = states(&chain)? else {
+            return Ok(());
+        };
+        let mut chance = [0_u8; 16];
+        rand::rngs::OsRng.fill_bytes(&mut chance);
+        let made = Made {
+            valid_days: Some(writer.config.valid_days),
+            reason,
+            by: writer.program,
+            nonce: &hex::encode(chance),
+            now,
+        };
+        let record = chain.next(writer.store, states, made)?;
+        if commit(writer.store, &record, writer.signer)? == Committed::Yes {
+            return Ok(());
+        }
+    }
+    Err(GateError::Busy(ATTEMPTS))
+}
+
+/// Whether a record is as the edits would leave it.
+pub(super) fn are_edited(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    edits: &Edits,
+    latest: Option<&Record>,
+) -> Result<bool, GateError> {
+    for (suite, edit) in edits {
+        let state = latest.and_then(|record| record.suites.iter().find(|state| state.suite == *suite));
+        let Some(state) = state else {
+            if edit.drop {
+                continue;
+            }
+            return Ok(false);
+        };
+        if edit.drop
+            || edit
+                .custom
+                .as_ref()
+                .is_some_and(|custom| state.custom.clone().unwrap_or_default() != *custom)
+        {
+            return Ok(false);
+        }
+        if !edit.remove.is_empty() {
+            let sources = read_catalog(store, archive, state)?.sources()?;
+            if sources.iter().any(|source| edit.remove.contains(&source.package)) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
