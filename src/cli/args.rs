@@ -43,7 +43,7 @@ pub(super) enum Verb {
     Tag(TagArgs),
     Declare(DeclareArgs),
     Source(SourceArgs),
-    Env(EnvArgs),
+    Env(super::env::EnvArgs),
     Rebuild(RebuildArgs),
     Admit(AdmitArgs),
     Decisions(super::decisions::DecisionsArgs),
@@ -320,29 +320,6 @@ pub(super) enum SourceVerb {
         #[arg(long, value_name = "DIR", default_value = ".")]
         output: PathBuf,
     },
-}
-
-/// Lock and build environments
-#[derive(Debug, Args)]
-pub(super) struct EnvArgs {
-    #[command(subcommand)]
-    pub(super) verb: EnvVerb,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum EnvVerb {
-    /// Resolve build dependencies from snapshots and write `repos/<archive>/<source>.lock`
-    #[command(after_help = "Example:\n  assay env lock hello\n  assay env lock hello --snapshot debian@2026112201")]
-    Lock {
-        #[command(flatten)]
-        declared: Declared,
-        /// The snapshots to resolve from [default: the latest of each archive]
-        #[arg(long = "snapshot", value_name = "REF")]
-        snapshots: Vec<SnapshotRef>,
-    },
-    /// Build the chroot again from the lock and compare its digest
-    #[command(after_help = "Example:\n  assay env build hello")]
-    Build(Declared),
 }
 
 /// Rebuild declared sources and sign what came out

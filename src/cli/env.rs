@@ -1,76 +1,46 @@
-//! `assay env`: lock and build environments.
+//! `assay env`: build the chroot of an environment. Locks are made in `env_lock`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::args::{Declared, EnvArgs, EnvVerb};
+use clap::{Args, Subcommand};
+
+use super::args::Declared;
 use super::context::Context;
-use super::failure::{Failure, UsageError};
+use super::failure::Failure;
 use super::work::Work;
-use crate::domain::{Architecture, Sha256, SnapshotName, SnapshotRef};
+use crate::domain::{Architecture, Sha256};
 use crate::environment::{
     self, ChrootJob, Lock, LockedChroot, LockedPackage, SnapshotInput, build_chroot, locked_archive, locked_inputs,
-    set_digest, snapshot_input,
+    set_digest,
 };
-use crate::format::json;
 use crate::host::{TempFolder, files};
-use crate::publish::load_vouched;
 use crate::serve::Overlays;
 use crate::trust::ArchiveKey;
 
-pub(super) fn run(context: &Context, args: &EnvArgs) -> Result<ExitCode, Failure> {
-    match &args.verb {
-        EnvVerb::Lock { declared, snapshots } => lock(context, declared, snapshots),
-        EnvVerb::Build(declared) => build(context, declared),
-    }
+/// Lock, build and compare environments
+#[derive(Debug, Args)]
+pub(super) struct EnvArgs {
+    #[command(subcommand)]
+    verb: EnvVerb,
 }
 
-fn lock(context: &Context, args: &Declared, snapshots: &[SnapshotRef]) -> Result<ExitCode, Failure> {
-    let work = Work::open(context, args.archive.as_ref())?;
-    let architecture = work.custom.architectures.iter().find(|a| !a.is_all()).ok_or_else(|| {
-        UsageError::Argument(format!(
-            "the archive `{}` has no architecture to build on",
-            work.archive
-        ))
-    })?;
-    // The snapshots must not go before the lock that keeps them is written.
-    let mut working = Vec::new();
-    for source in &work.custom.environment {
-        working.push(context.writing(&work.store, &source.archive, "env lock")?);
+#[derive(Debug, Subcommand)]
+enum EnvVerb {
+    Lock(super::env_lock::LockArgs),
+    /// Build the chroot again from the lock and compare its digest
+    #[command(after_help = "Example:\n  assay env build hello")]
+    Build(Declared),
+    Diff(super::env_diff::EnvDiffArgs),
+}
+
+pub(super) fn run(context: &Context, args: &EnvArgs) -> Result<ExitCode, Failure> {
+    match &args.verb {
+        EnvVerb::Lock(args) => super::env_lock::run(context, args),
+        EnvVerb::Build(declared) => build(context, declared),
+        EnvVerb::Diff(args) => super::env_diff::run(context, args),
     }
-    let inputs = inputs(&work, snapshots, architecture)?;
-    for name in &args.names {
-        let declared = work.declared(name)?;
-        let wanted = environment::wanted(&declared.declaration.build_depends)?;
-        let temp = TempFolder::below(&work.site.cache().join("work"))?;
-        let bar = context
-            .progress
-            .waiting(&format!("resolving the environment of {name}"));
-        let packages = environment::resolve(&inputs, &wanted, architecture, temp.path());
-        bar.finish();
-        let packages = packages?;
-        let epoch = newest_date(&inputs);
-        let chroot = chroot(context, &work, architecture, &packages, &inputs, epoch)?;
-        let lock = Lock {
-            format: 1,
-            architecture: architecture.clone(),
-            snapshots: inputs.iter().map(|input| input.locked.clone()).collect(),
-            wanted,
-            packages,
-            chroot,
-        };
-        let canonical = json::canonical("environment lock", &lock)?;
-        let path = work.site.lock_path(&work.archive, name);
-        files::write(&path, &[canonical.as_slice(), b"\n"].concat())?;
-        show(context, name.as_str(), &lock, &Sha256::of(&canonical))?;
-        context.output.note(&format!(
-            "wrote {}; next: commit it, then `assay rebuild {name}`",
-            path.display()
-        ));
-    }
-    drop(working);
-    Ok(ExitCode::SUCCESS)
 }
 
 fn build(context: &Context, args: &Declared) -> Result<ExitCode, Failure> {
@@ -90,7 +60,7 @@ fn build(context: &Context, args: &Declared) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(context: &Context, name: &str, lock: &Lock, sha256: &Sha256) -> Result<(), Failure> {
+pub(super) fn show(context: &Context, name: &str, lock: &Lock, sha256: &Sha256) -> Result<(), Failure> {
     let value = serde_json::json!({
         "source": name, "lock": sha256, "packages": lock.packages.len(), "chroot": lock.chroot.tar_sha256,
     });
@@ -134,39 +104,8 @@ fn tar_path(work: &Work, sha256: &Sha256) -> PathBuf {
     work.site.cache().join("chroots").join(format!("{sha256}.tar"))
 }
 
-/// The snapshots that the archive's environments are resolved from.
-fn inputs(work: &Work, snapshots: &[SnapshotRef], architecture: &Architecture) -> Result<Vec<SnapshotInput>, Failure> {
-    let mut inputs = Vec::new();
-    for source in &work.custom.environment {
-        let named = snapshots.iter().find(|reference| reference.archive == source.archive);
-        let name = named.map_or(&SnapshotName::Latest, |reference| &reference.name);
-        // The newest may be anybody's who can write to the store: only ours is built on.
-        let keyring = work
-            .site
-            .archive_keyring(work.site.archive(&source.archive)?.signing_key())?;
-        let chain = load_vouched(work.store.as_ref(), &source.archive, &keyring)?;
-        let record = chain.resolve(work.store.as_ref(), name)?;
-        inputs.push(snapshot_input(
-            work.store.as_ref(),
-            &record,
-            &source.suite,
-            &source.components,
-            architecture,
-        )?);
-    }
-    Ok(inputs)
-}
-
-/// The newest instant that upstream vouches for: no file of the chroot is younger.
-fn newest_date(inputs: &[SnapshotInput]) -> i64 {
-    let dates = inputs
-        .iter()
-        .map(|input| input.locked.release_date.unwrap_or(input.locked.id.timestamp()));
-    dates.max().map_or(0, crate::domain::Timestamp::unix)
-}
-
 /// Builds a chroot through a server of our own that offers exactly these packages, and keeps it.
-fn chroot(
+pub(super) fn chroot(
     context: &Context,
     work: &Work,
     architecture: &Architecture,

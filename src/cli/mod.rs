@@ -14,6 +14,8 @@ mod decisions;
 mod declare;
 mod diff;
 mod env;
+mod env_diff;
+mod env_lock;
 mod fsck;
 mod gc;
 mod generate;

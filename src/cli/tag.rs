@@ -10,16 +10,15 @@ use super::context::{Context, nonce};
 use super::failure::{Failure, UsageError};
 use super::mirror::{made, upstream_uri};
 use super::sources::references;
+use super::work::Unframed;
 use crate::domain::{ArchiveName, Kind, SnapshotName};
 use crate::environment::Lock;
 use crate::format::json;
-use crate::format::manifest::{self, Manifest};
-use crate::host::files;
+use crate::format::manifest::Manifest;
 use crate::publish::{self, Part, Tagging, is_new_tag, load_vouched, select_packages};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Record, SuiteState};
 use crate::store::{Key, Store};
-use crate::trust::unverified_text;
 use crate::upstream::{Client, Limits, fill_pool};
 
 #[derive(Serialize)]
@@ -144,10 +143,7 @@ fn read_manifests(paths: &[PathBuf]) -> Result<Manifest, Failure> {
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
-    let mut bytes = files::read(path, manifest::LARGEST as u64)?;
-    if bytes.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") {
-        bytes = unverified_text(&bytes)?;
-    }
+    let bytes = Unframed::read(path)?.text;
     if bytes.trim_ascii_start().starts_with(b"{") {
         return Ok(json::strict::<Lock>("environment lock", &bytes)?.manifest());
     }

@@ -1,16 +1,18 @@
 //! What the verbs about one declared source load before they start.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::context::{Context, custom_archive};
 use super::failure::{Failure, UsageError};
 use crate::domain::{ArchiveName, PackageName, PolicyName, Sha256, Timestamp};
 use crate::environment::Lock;
-use crate::format::json;
+use crate::format::{json, manifest};
 use crate::host::files;
 use crate::site::{CustomArchive, Policy, Site};
 use crate::source::{Declaration, Signers, SourceKeys, SourcePackage};
 use crate::store::Store;
+use crate::trust::unverified_text;
 
 /// The largest declaration or lock that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -131,5 +133,23 @@ impl Work {
         let lock: Lock = json::strict("environment lock", &bytes)?;
         let sha256 = Sha256::of(&json::canonical("environment lock", &lock)?);
         Ok((lock, sha256))
+    }
+}
+
+/// A list of packages that somebody hands in, without the frame of a signature that nobody checks.
+pub(super) struct Unframed {
+    /// SHA-256 of the file as it is.
+    pub(super) sha256: Sha256,
+    /// What it says.
+    pub(super) text: Vec<u8>,
+}
+
+impl Unframed {
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let bytes = files::read(path, manifest::LARGEST as u64)?;
+        let sha256 = Sha256::of(&bytes);
+        let framed = bytes.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----");
+        let text = if framed { unverified_text(&bytes)? } else { bytes };
+        Ok(Self { sha256, text })
     }
 }

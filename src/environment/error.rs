@@ -1,6 +1,6 @@
 //! What can go wrong on the way from snapshots to a chroot.
 
-use crate::domain::{Coded, DomainError, Kind};
+use crate::domain::{Architecture, Coded, DomainError, Kind};
 use crate::format::FormatError;
 use crate::host::HostError;
 use crate::site::SiteError;
@@ -92,6 +92,14 @@ pub enum EnvironmentError {
         /// Which suite or index.
         what: String,
     },
+    /// A `.buildinfo` is of a build on another architecture.
+    #[error("the .buildinfo is of a build on {found}; this environment is for {wanted}")]
+    BuildArchitecture {
+        /// The one it was on.
+        found: Architecture,
+        /// The one that is wanted.
+        wanted: Architecture,
+    },
     /// Declared sources need each other's packages to be built.
     #[error("these sources are built with each other's packages: {path}")]
     Cycle {
@@ -136,6 +144,7 @@ impl Coded for EnvironmentError {
             Self::Folder { .. } => "E-ENV-009",
             Self::NoIndex { .. } => "E-ENV-010",
             Self::Cycle { .. } => "E-ENV-011",
+            Self::BuildArchitecture { .. } => "E-ENV-012",
             Self::Source(source) => source.code(),
             Self::Site(source) => source.code(),
             Self::Snapshot(source) => source.code(),
@@ -152,7 +161,8 @@ impl Coded for EnvironmentError {
             | Self::Unsatisfiable { .. }
             | Self::Folder { .. }
             | Self::NoIndex { .. }
-            | Self::Cycle { .. } => Kind::Usage,
+            | Self::Cycle { .. }
+            | Self::BuildArchitecture { .. } => Kind::Usage,
             Self::Source(source) => source.kind(),
             Self::Site(source) => source.kind(),
             Self::Missing { .. }

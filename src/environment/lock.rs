@@ -20,6 +20,9 @@ pub struct Lock {
     pub snapshots: Vec<LockedSnapshot>,
     /// What was asked for: the build dependencies, one relation list.
     pub wanted: String,
+    /// The `.buildinfo` whose build had these packages; absent when they were resolved anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buildinfo: Option<LockedBuildinfo>,
     /// Everything installed, sorted by name.
     pub packages: Vec<LockedPackage>,
     /// The chroot made of them.
@@ -57,6 +60,20 @@ impl Lock {
         });
         manifest
     }
+}
+
+/// The `.buildinfo` that a lock was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockedBuildinfo {
+    /// The file, with its signature if it had one.
+    pub sha256: Sha256,
+    /// Its source package.
+    pub source: PackageName,
+    /// The source package's version.
+    pub version: Version,
+    /// Packages of the lock that it does not record, by name.
+    pub extras: Vec<PackageName>,
 }
 
 /// One suite of one snapshot.

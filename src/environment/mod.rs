@@ -15,19 +15,23 @@
 mod archive;
 mod catalog;
 pub(crate) mod chroot;
+mod compare;
 mod error;
 mod input;
 mod lock;
 pub(crate) mod namespace;
 mod order;
+mod recorded;
 mod resolve;
 mod wanted;
 
 pub use archive::{LockedArchive, locked_archive, set_digest};
 pub use chroot::{ChrootJob, build_chroot};
+pub use compare::{Comparison, Difference, Likeness, Side, compare};
 pub use error::EnvironmentError;
 pub use input::{check_packages, locked_inputs, snapshot_input};
-pub use lock::{Lock, LockedChroot, LockedPackage, LockedSnapshot};
+pub use lock::{Lock, LockedBuildinfo, LockedChroot, LockedPackage, LockedSnapshot};
 pub use order::{Declared, SourceName, Step, declared_sources, order};
+pub use recorded::{Recorded, Searched, find_recorded};
 pub use resolve::{SnapshotInput, resolve};
 pub use wanted::wanted;

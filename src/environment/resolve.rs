@@ -26,7 +26,7 @@ pub struct SnapshotInput {
 }
 
 /// What every environment has besides the Essential packages: what `dpkg-buildpackage` needs.
-const BASE: [&str; 3] = ["apt", "build-essential", "fakeroot"];
+pub(super) const BASE: [&str; 3] = ["apt", "build-essential", "fakeroot"];
 
 /// The exact set of packages that building with these build dependencies needs: all Essential
 /// packages, `apt`, `build-essential`, `fakeroot`, and `wanted` (see [`super::wanted`]), without
@@ -48,10 +48,23 @@ pub fn resolve(
     if !wanted.depends.is_empty() {
         depends.push(wanted.depends);
     }
+    resolve_among(inputs, inputs, &depends, &wanted.conflicts, architecture, work)
+}
+
+/// What apt installs for these relations out of the packages that it may see; their hashes are those
+/// that all of `inputs` agree on.
+pub(super) fn resolve_among(
+    visible: &[SnapshotInput],
+    inputs: &[SnapshotInput],
+    depends: &[String],
+    conflicts: &str,
+    architecture: &Architecture,
+    work: &Path,
+) -> Result<Vec<LockedPackage>, EnvironmentError> {
     let folder = TempFolder::below(work)?;
     let root = files::absolute(folder.path())?;
-    let apt = PrivateApt::new(&root, inputs, architecture)?;
-    let said = apt.satisfy(&depends.join(", "), &wanted.conflicts)?;
+    let apt = PrivateApt::new(&root, visible, architecture)?;
+    let said = apt.satisfy(&depends.join(", "), conflicts)?;
     let mut identities = installed(&said)?;
     identities.sort();
     Ok(find(inputs, &identities)?
@@ -61,10 +74,19 @@ pub fn resolve(
 }
 
 /// apt installs Essential packages into no root by itself: they are asked for by name.
-fn essential(inputs: &[SnapshotInput]) -> Result<BTreeSet<String>, EnvironmentError> {
+pub(super) fn essential(inputs: &[SnapshotInput]) -> Result<BTreeSet<String>, EnvironmentError> {
+    names_with(inputs, "Essential", "yes")
+}
+
+/// The names of all packages that have this value in this field.
+pub(super) fn names_with(
+    inputs: &[SnapshotInput],
+    field: &str,
+    value: &str,
+) -> Result<BTreeSet<String>, EnvironmentError> {
     let mut names = BTreeSet::new();
     visit(inputs, |_, stanza| {
-        if stanza.field("Essential") == Some("yes")
+        if stanza.field(field) == Some(value)
             && let Some(name) = stanza.field("Package")
         {
             // Written by the grammar again, like everything on apt's command line.

@@ -242,6 +242,7 @@ pub(crate) fn lock() -> Lock {
             packages_sha256: vec![sha("Packages")],
         }],
         wanted: "debhelper".into(),
+        buildinfo: None,
         packages: vec![locked("gcc-14", "14.2.0-19"), locked("libc6", "2.41-12")],
         chroot: LockedChroot {
             tar_sha256: sha("chroot"),

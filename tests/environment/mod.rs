@@ -1,7 +1,9 @@
 //! Tests of `environment`: real apt resolves, real mmdebstrap builds, on real Debian packages.
 
+mod compare;
 pub(crate) mod fixture;
 mod order;
+mod recorded;
 
 use std::path::PathBuf;
 use std::process::Command;
