@@ -17,6 +17,7 @@ pub mod deb;
 pub mod deb822;
 pub mod dsc;
 pub mod dsse;
+pub mod ed;
 mod error;
 mod input;
 pub mod intoto;

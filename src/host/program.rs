@@ -161,8 +161,21 @@ impl Program {
     /// # Errors
     /// When it cannot be started, fails, writes too much or takes too long.
     pub fn run(self) -> Result<Output, HostError> {
+        self.succeed(None)
+    }
+
+    /// The same, with all of `input` on standard input as it is read. A program that does not read all of it,
+    /// or an input that fails, is judged by what the program makes of it.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn run_reading(self, input: &mut (dyn Read + Send)) -> Result<Output, HostError> {
+        self.succeed(Some(input))
+    }
+
+    fn succeed(self, input: Option<&mut (dyn Read + Send)>) -> Result<Output, HostError> {
         let described = self.described();
-        let (status, output) = self.status()?;
+        let (status, output) = self.status(input)?;
         if status.success() {
             return Ok(output);
         }
@@ -178,7 +191,7 @@ impl Program {
     /// # Errors
     /// When it cannot be started, writes too much or takes too long.
     pub fn run_any(self) -> Result<(Option<i32>, Output), HostError> {
-        let (status, output) = self.status()?;
+        let (status, output) = self.status(None)?;
         Ok((status.code(), output))
     }
 
@@ -191,7 +204,7 @@ impl Program {
         escape(&text)
     }
 
-    fn status(self) -> Result<(ExitStatus, Output), HostError> {
+    fn status(self, mut stream: Option<&mut (dyn Read + Send)>) -> Result<(ExitStatus, Output), HostError> {
         let described = self.described();
         let start = |source| HostError::Start {
             program: self.name.clone(),
@@ -205,7 +218,7 @@ impl Program {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        command.stdin(if self.input.is_some() {
+        command.stdin(if self.input.is_some() || stream.is_some() {
             Stdio::piped()
         } else {
             Stdio::null()
@@ -222,16 +235,18 @@ impl Program {
             }
         }
         let mut child = command.spawn().map_err(start)?;
-        let input = self.input.clone().zip(child.stdin.take());
+        let (bytes, pipe) = (self.input.clone(), child.stdin.take());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let limit = self.limit;
         let deadline = Instant::now().checked_add(self.timeout);
         std::thread::scope(|scope| {
             let feeder = scope.spawn(move || {
-                if let Some((bytes, mut pipe)) = input {
-                    // A program that does not read all of its input is judged by its exit status.
-                    let _ = pipe.write_all(&bytes);
-                }
+                let Some(mut pipe) = pipe else { return };
+                // A program that does not read all of its input is judged by its exit status.
+                let _ = match (&mut stream, bytes) {
+                    (Some(stream), _) => std::io::copy(stream, &mut pipe).map(|_| ()),
+                    (None, bytes) => pipe.write_all(&bytes.unwrap_or_default()),
+                };
             });
             let out = scope.spawn(move || drain(stdout, limit));
             let err = scope.spawn(move || drain(stderr, limit));

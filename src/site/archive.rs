@@ -175,6 +175,10 @@ pub struct MirrorArchive {
     /// Which indexes are followed beside Packages, Sources and Translation.
     #[serde(default = "usual_indexes")]
     pub indexes: BTreeSet<IndexKind>,
+    /// Whether an index is made of the one before and upstream's patches, where those are less to fetch. It
+    /// takes a minute of computing for what a fast line fetches in a second.
+    #[serde(default)]
+    pub follow_patches: bool,
     /// Whether sources are followed.
     #[serde(default = "yes")]
     pub sources: bool,

@@ -111,6 +111,10 @@ impl Follow<'_> {
         if count == heads.len() && heads.iter().all(same) {
             return Ok(Followed::Unchanged);
         }
+        if self.config.follow_patches && self.config.flat.is_none() {
+            let changed: Vec<&Head> = heads.iter().filter(|head| !same(head)).collect();
+            fetch.patched(&changed);
+        }
         let absent = fetch.indexes(wanted(heads))?;
         let mut states = Vec::new();
         for head in heads {

@@ -4,7 +4,7 @@ use super::age::ageing;
 use super::follow::is_same;
 use super::judge::{Signed, in_release, judge};
 use super::{Expect, Follow, Plan, UpstreamError};
-use crate::domain::{Digest, SuiteName, Timestamp};
+use crate::domain::{Digest, RelPath, SuiteName, Timestamp};
 use crate::format::release::Release;
 use crate::snapshot::SuiteState;
 use crate::trust::{Requirement, Signer, TrustError, verify_detached, verify_inrelease};
@@ -75,6 +75,11 @@ impl Head {
     /// What tells this Release from another.
     pub(super) fn digest(&self) -> Vec<Digest> {
         self.files.iter().map(|bytes| Digest::of(bytes)).collect()
+    }
+
+    /// What it says of a file.
+    pub(super) fn listed(&self, path: &RelPath) -> Option<Digest> {
+        self.release.entries().get(path).map(|listed| listed.digest)
     }
 
     /// Whether `before` was made of this Release, and has all that is wanted of it now.

@@ -17,6 +17,7 @@ mod inspect;
 mod judge;
 mod lists;
 mod mirror;
+mod patched;
 mod paths;
 mod plan;
 mod pull;

@@ -1,6 +1,7 @@
 //! Small archives, as an upstream would publish them, and a mirror of one.
 
 use std::collections::BTreeMap;
+use std::io::{Seek as _, Write as _};
 use std::sync::Arc;
 
 use assay::domain::{ArchiveName, Digest, Timestamp};
@@ -46,6 +47,8 @@ pub(crate) struct Archive {
     more_indexes: Vec<(String, Vec<u8>)>,
     /// Files below `dists/tin/` that Release does not list.
     loose: BTreeMap<String, Vec<u8>>,
+    /// Whether its indexes are compressed by the programs that Debian's archive uses.
+    pub(crate) by_programs: bool,
 }
 
 impl Archive {
@@ -73,6 +76,7 @@ impl Archive {
             edits: Vec::new(),
             more_indexes: Vec::new(),
             loose: BTreeMap::new(),
+            by_programs: false,
         }
     }
 
@@ -150,8 +154,13 @@ impl Archive {
             ("main/source/Sources", self.sources.clone().into_bytes()),
             ("main/i18n/Translation-en", b"Package: alloy\n".to_vec()),
         ] {
-            indexes.insert(format!("{name}.xz"), compress(Compression::Xz, &plain).unwrap());
-            indexes.insert(format!("{name}.gz"), compress(Compression::Gzip, &plain).unwrap());
+            let packed = |form| match form {
+                Compression::Xz if self.by_programs => piped(&["xz", "-6e", "-T2"], &plain),
+                Compression::Gzip if self.by_programs => piped(&["gzip", "-9cn", "--rsyncable"], &plain),
+                form => compress(form, &plain).unwrap(),
+            };
+            indexes.insert(format!("{name}.xz"), packed(Compression::Xz));
+            indexes.insert(format!("{name}.gz"), packed(Compression::Gzip));
             hidden.push((name.to_owned(), plain));
         }
         indexes.insert("main/binary-amd64/Release".to_owned(), b"Archive: stable\n".to_vec());
@@ -227,6 +236,17 @@ impl Archive {
     }
 }
 
+/// What a program makes of these bytes.
+fn piped(command: &[&str], bytes: &[u8]) -> Vec<u8> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.rewind().unwrap();
+    let mut program = std::process::Command::new(command[0]);
+    let output = program.args(&command[1..]).stdin(file).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
 /// A key that is older than every test.
 pub(crate) fn key(name: &str) -> ArchiveKey {
     ArchiveKey::generate(&format!("{name} <{name}@example.org>"), noon().plus(-400 * 86_400)).unwrap()
@@ -255,6 +275,7 @@ impl Mirror {
             uri: None,
             allowed_hosts: Vec::new(),
             max_age_days: None,
+            follow_patches: false,
             origin: "Foundry".into(),
             label: "Foundry".into(),
             keyring: "unused".into(),

@@ -262,12 +262,12 @@ fn what_upstream_names_and_does_not_have_is_left_out_when_it_may_be() {
 }
 
 /// The real clock's, since apt looks at that: so many hours ago.
-fn ago(hours: i64) -> Timestamp {
+pub(super) fn ago(hours: i64) -> Timestamp {
     Clock::System.now().plus(-3600 * hours)
 }
 
 /// Two hundred packages, of which `alloy` has this version.
-fn many(version: u32) -> Archive {
+pub(super) fn many(version: u32) -> Archive {
     let mut archive = Archive::new(ago(20 - i64::from(version)));
     archive.pool.clear();
     for n in 0..200 {
@@ -279,7 +279,7 @@ fn many(version: u32) -> Archive {
 }
 
 /// The patch between two texts, as `diff --ed` writes it.
-fn ed(old: &[u8], new: &[u8]) -> Vec<u8> {
+pub(super) fn ed(old: &[u8], new: &[u8]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in [("old", old), ("new", new)] {
         std::fs::File::create(folder.path().join(name))
@@ -295,28 +295,34 @@ fn ed(old: &[u8], new: &[u8]) -> Vec<u8> {
 /// An archive with merged patches from these older ones, and one from a state that nobody here had.
 fn with_patches(archive: Archive, olds: &[&Archive]) -> Archive {
     let new = archive.packages();
+    let stranger = [new.as_slice(), b"Package: stranger\nVersion: 1\n\n"].concat();
+    let mut states: Vec<Vec<u8>> = olds.iter().map(|old| old.packages()).collect();
+    states.push(stranger);
+    let steps: Vec<(Vec<u8>, Vec<u8>)> = states.into_iter().map(|state| (ed(&state, &new), state)).collect();
+    with_patches_from(archive, &steps, true)
+}
+
+/// An archive with these patches, each of the state that it is for.
+pub(super) fn with_patches_from(archive: Archive, steps: &[(Vec<u8>, Vec<u8>)], merged: bool) -> Archive {
+    let new = archive.packages();
     let digest = |bytes: &[u8]| {
         let digest = Digest::of(bytes);
         format!("{} {}", digest.sha256, digest.size)
     };
-    let stranger = [new.as_slice(), b"Package: stranger\nVersion: 1\n\n"].concat();
-    let mut states: Vec<Vec<u8>> = olds.iter().map(|old| old.packages()).collect();
-    states.push(stranger);
     let [mut history, mut patches, mut downloads] = [(); 3].map(|()| String::new());
     let folder = "main/binary-amd64/Packages.diff";
     let mut archive = archive;
-    for (n, state) in states.iter().enumerate() {
-        let patch = ed(state, &new);
-        let packed = compress(Compression::Gzip, &patch).unwrap();
+    for (n, (patch, state)) in steps.iter().enumerate() {
+        let packed = compress(Compression::Gzip, patch).unwrap();
         history.push_str(&format!(" {} T-{n}\n", digest(state)));
-        patches.push_str(&format!(" {} T-{n}\n", digest(&patch)));
+        patches.push_str(&format!(" {} T-{n}\n", digest(patch)));
         downloads.push_str(&format!(" {} T-{n}.gz\n", digest(&packed)));
         archive = archive.loose(&format!("{folder}/T-{n}.gz"), &packed);
     }
     let index = format!(
-        "SHA256-Current: {}\nSHA256-History:\n{history}SHA256-Patches:\n{patches}SHA256-Download:\n{downloads}\
-         X-Patch-Precedence: merged\n",
-        digest(&new)
+        "SHA256-Current: {}\nSHA256-History:\n{history}SHA256-Patches:\n{patches}SHA256-Download:\n{downloads}{}",
+        digest(&new),
+        if merged { "X-Patch-Precedence: merged\n" } else { "" }
     );
     archive.index(&format!("{folder}/Index"), index.as_bytes())
 }

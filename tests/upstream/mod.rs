@@ -3,6 +3,7 @@
 mod flat;
 mod hostile;
 mod indexes;
+mod patched;
 mod pool;
 mod resume;
 mod several;
