@@ -1,31 +1,35 @@
 //! The catalog: what a suite holds, as stanzas; and all of its Packages and Sources files.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use super::IndexError;
 use crate::domain::{Architecture, Component, DomainError, PackageName, PoolPath, RelPath, Sha256, Version};
 use crate::format::FormatError;
-use crate::format::deb822::{Stanza, Stanzas};
+use crate::format::deb822::Stanzas;
 use crate::format::packages::{Binary, Source};
 
-/// The stanzas of one suite. Adding the same stanza again changes nothing; another one for the same
-/// package, version and architecture is refused.
+/// The stanzas of one suite, as slices of the indexes that they were read from. Adding the same stanza
+/// again changes nothing; another one for the same package, version and architecture is refused.
 #[derive(Debug, Clone, Default)]
-pub struct Catalog {
-    binaries: BTreeMap<BinaryKey, Entry>,
-    sources: BTreeMap<(PackageName, Version), Entry>,
-    files: BTreeMap<PoolPath, Sha256>,
+pub struct Catalog<'a> {
+    /// In the order that they came in: of indexes of ours, nearly that of the output.
+    binaries: Vec<Listed<'a, Binary>>,
+    sources: Vec<Listed<'a, Source>>,
+    by_binary: HashMap<(PackageName, Version, Architecture), usize>,
+    by_source: HashMap<(PackageName, Version), usize>,
+    files: HashMap<PoolPath, Sha256>,
 }
 
-type BinaryKey = (PackageName, Version, Architecture);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+/// A stanza, with what it says.
+#[derive(Debug, Clone)]
+struct Listed<'a, T> {
     component: Component,
-    stanza: Vec<u8>,
+    stanza: &'a [u8],
+    says: T,
 }
 
-impl Catalog {
+impl<'a> Catalog<'a> {
     /// A suite without packages.
     #[must_use]
     pub fn new() -> Self {
@@ -36,9 +40,14 @@ impl Catalog {
     ///
     /// # Errors
     /// When one is malformed, or contradicts what is there.
-    pub fn add_packages(&mut self, component: &Component, packages: &[u8]) -> Result<(), IndexError> {
+    pub fn add_packages(&mut self, component: &Component, packages: &'a [u8]) -> Result<(), IndexError> {
         for stanza in Stanzas::new(packages) {
-            self.add_binary(component, &stanza?)?;
+            let stanza = stanza?;
+            self.add_binary(Listed {
+                component: component.clone(),
+                stanza: stanza.bytes(),
+                says: Binary::from_stanza(&stanza)?,
+            })?;
         }
         Ok(())
     }
@@ -47,29 +56,31 @@ impl Catalog {
     ///
     /// # Errors
     /// When one is malformed, or contradicts what is there.
-    pub fn add_sources(&mut self, component: &Component, sources: &[u8]) -> Result<(), IndexError> {
+    pub fn add_sources(&mut self, component: &Component, sources: &'a [u8]) -> Result<(), IndexError> {
         for stanza in Stanzas::new(sources) {
-            self.add_source(component, &stanza?)?;
+            let stanza = stanza?;
+            self.add_source(Listed {
+                component: component.clone(),
+                stanza: stanza.bytes(),
+                says: Source::from_stanza(&stanza)?,
+            })?;
         }
         Ok(())
     }
 
-    /// The binary packages, sorted by name, text of the version, architecture.
-    ///
-    /// # Errors
-    /// Never: the stanzas were read when they came.
-    pub fn binaries(&self) -> Result<Vec<Binary>, IndexError> {
-        let all = self.binaries.values().flat_map(|entry| Stanzas::new(&entry.stanza));
-        all.map(|stanza| Ok(Binary::from_stanza(&stanza?)?)).collect()
+    /// The binary packages, with the component of each.
+    pub fn binaries(&self) -> impl Iterator<Item = (&Component, &Binary)> {
+        self.binaries.iter().map(|listed| (&listed.component, &listed.says))
     }
 
-    /// The source packages, sorted by name and text of the version.
-    ///
-    /// # Errors
-    /// Never: the stanzas were read when they came.
-    pub fn sources(&self) -> Result<Vec<Source>, IndexError> {
-        let all = self.sources.values().flat_map(|entry| Stanzas::new(&entry.stanza));
-        all.map(|stanza| Ok(Source::from_stanza(&stanza?)?)).collect()
+    /// The source packages, with the component of each.
+    pub fn sources(&self) -> impl Iterator<Item = (&Component, &Source)> {
+        self.sources.iter().map(|listed| (&listed.component, &listed.says))
+    }
+
+    /// The pool files that its stanzas name.
+    pub fn files(&self) -> impl Iterator<Item = (&PoolPath, &Sha256)> {
+        self.files.iter()
     }
 
     /// Takes out the binary packages and sources for which `keep` says no. `keep` sees the name and
@@ -78,74 +89,81 @@ impl Catalog {
     /// # Errors
     /// Never: the stanzas were read when they came.
     pub fn retain(&mut self, keep: impl Fn(&PackageName, &Version) -> bool) -> Result<(), IndexError> {
-        let mut kept = Self::new();
-        for (entry, binary) in self.binaries.values().zip(self.binaries()?) {
-            if keep(&binary.source, &binary.source_version) {
-                kept.add_packages(&entry.component, &entry.stanza)?;
+        let Self { binaries, sources, .. } = std::mem::take(self);
+        for listed in binaries {
+            if keep(&listed.says.source, &listed.says.source_version) {
+                self.add_binary(listed)?;
             }
         }
-        for (entry, source) in self.sources.values().zip(self.sources()?) {
-            if keep(&source.package, &source.version) {
-                kept.add_sources(&entry.component, &entry.stanza)?;
+        for listed in sources {
+            if keep(&listed.says.package, &listed.says.version) {
+                self.add_source(listed)?;
             }
         }
-        *self = kept;
         Ok(())
     }
 
-    fn add_binary(&mut self, component: &Component, stanza: &Stanza<'_>) -> Result<(), IndexError> {
-        let binary = Binary::from_stanza(stanza)?;
-        self.claim(&binary.filename, binary.digest.sha256)?;
-        let what = format!("{} {} {}", binary.package, binary.version, binary.architecture);
-        let key = (binary.package, binary.version, binary.architecture);
-        put(&mut self.binaries, key, component, stanza, what)
-    }
-
-    fn add_source(&mut self, component: &Component, stanza: &Stanza<'_>) -> Result<(), IndexError> {
-        let source = Source::from_stanza(stanza)?;
-        for (path, digest) in source.pool_files()? {
-            self.claim(&path, digest.sha256)?;
+    fn add_binary(&mut self, listed: Listed<'a, Binary>) -> Result<(), IndexError> {
+        let Binary {
+            package,
+            version,
+            architecture,
+            ..
+        } = &listed.says;
+        let key = (package.clone(), version.clone(), architecture.clone());
+        if !is_new(self.by_binary.entry(key), &self.binaries, &listed, || {
+            format!("{package} {version} {architecture}")
+        })? {
+            return Ok(());
         }
-        let what = format!("{} {} source", source.package, source.version);
-        put(
-            &mut self.sources,
-            (source.package, source.version),
-            component,
-            stanza,
-            what,
-        )
+        claim(&mut self.files, &listed.says.filename, listed.says.digest.sha256)?;
+        self.binaries.push(listed);
+        Ok(())
     }
 
-    fn claim(&mut self, path: &PoolPath, sha256: Sha256) -> Result<(), IndexError> {
-        match self.files.get(path) {
-            Some(there) if *there != sha256 => Err(IndexError::Conflict { what: path.to_string() }),
-            Some(_) => Ok(()),
-            None => {
-                self.files.insert(path.clone(), sha256);
-                Ok(())
-            }
+    fn add_source(&mut self, listed: Listed<'a, Source>) -> Result<(), IndexError> {
+        let Source { package, version, .. } = &listed.says;
+        let key = (package.clone(), version.clone());
+        if !is_new(self.by_source.entry(key), &self.sources, &listed, || {
+            format!("{package} {version} source")
+        })? {
+            return Ok(());
+        }
+        for (path, digest) in listed.says.pool_files()? {
+            claim(&mut self.files, &path, digest.sha256)?;
+        }
+        self.sources.push(listed);
+        Ok(())
+    }
+}
+
+fn claim(files: &mut HashMap<PoolPath, Sha256>, path: &PoolPath, sha256: Sha256) -> Result<(), IndexError> {
+    match files.get(path) {
+        Some(there) if *there != sha256 => Err(IndexError::Conflict { what: path.to_string() }),
+        Some(_) => Ok(()),
+        None => {
+            files.insert(path.clone(), sha256);
+            Ok(())
         }
     }
 }
 
-fn put<K: Ord>(
-    map: &mut BTreeMap<K, Entry>,
-    key: K,
-    component: &Component,
-    stanza: &Stanza<'_>,
-    what: String,
-) -> Result<(), IndexError> {
-    let entry = Entry {
-        component: component.clone(),
-        stanza: stanza.bytes().to_vec(),
-    };
-    match map.get(&key) {
-        Some(there) if *there != entry => Err(IndexError::Conflict { what }),
-        Some(_) => Ok(()),
-        None => {
-            map.insert(key, entry);
-            Ok(())
+/// Whether nothing stands under this key yet; then the next place in the list is its.
+fn is_new<K, T>(
+    entry: Entry<'_, K, usize>,
+    list: &[Listed<'_, T>],
+    new: &Listed<'_, T>,
+    what: impl Fn() -> String,
+) -> Result<bool, IndexError> {
+    match entry {
+        Entry::Vacant(place) => {
+            place.insert(list.len());
+            Ok(true)
         }
+        Entry::Occupied(there) => match list.get(*there.get()) {
+            Some(old) if old.component == new.component && old.stanza == new.stanza => Ok(false),
+            _ => Err(IndexError::Conflict { what: what() }),
+        },
     }
 }
 
@@ -156,32 +174,40 @@ fn put<K: Ord>(
 /// # Errors
 /// When a package is for a component or architecture that is not named.
 pub fn suite_indexes(
-    catalog: &Catalog,
+    catalog: &Catalog<'_>,
     components: &[Component],
     architectures: &[Architecture],
 ) -> Result<Vec<(RelPath, Vec<u8>)>, IndexError> {
     check_inside(catalog, components, architectures)?;
     let mut binaries: Vec<_> = catalog.binaries.iter().collect();
-    binaries.sort_by(|((a, va, aa), _), ((b, vb, ab), _)| {
-        a.cmp(b)
-            .then_with(|| va.dpkg_cmp(vb))
-            .then_with(|| (va, aa).cmp(&(vb, ab)))
+    binaries.sort_by(|a, b| {
+        let (a, b) = (&a.says, &b.says);
+        let names = a.package.cmp(&b.package);
+        names
+            .then_with(|| a.version.dpkg_cmp(&b.version))
+            .then_with(|| (&a.version, &a.architecture).cmp(&(&b.version, &b.architecture)))
     });
     let mut sources: Vec<_> = catalog.sources.iter().collect();
-    sources.sort_by(|((a, va), _), ((b, vb), _)| a.cmp(b).then_with(|| va.dpkg_cmp(vb)).then_with(|| va.cmp(vb)));
+    sources.sort_by(|a, b| {
+        let (a, b) = (&a.says, &b.says);
+        let names = a.package.cmp(&b.package);
+        names
+            .then_with(|| a.version.dpkg_cmp(&b.version))
+            .then_with(|| a.version.cmp(&b.version))
+    });
     let mut files = BTreeMap::new();
     for component in components {
         for architecture in architectures.iter().filter(|a| is_real(a)) {
-            let stanzas = binaries
-                .iter()
-                .filter(|((_, _, of), entry)| entry.component == *component && (of == architecture || of.is_all()));
-            let bytes = joined(stanzas.map(|(_, entry)| entry.stanza.as_slice()));
+            let stanzas = binaries.iter().filter(|listed| {
+                let of = &listed.says.architecture;
+                listed.component == *component && (of == architecture || of.is_all())
+            });
             let path = format!("{component}/binary-{architecture}/Packages");
-            files.insert(index_path(path)?, bytes);
+            files.insert(index_path(path)?, joined(stanzas.map(|listed| listed.stanza)));
         }
-        let stanzas = sources.iter().filter(|(_, entry)| entry.component == *component);
-        let bytes = joined(stanzas.map(|(_, entry)| entry.stanza.as_slice()));
-        files.insert(index_path(format!("{component}/source/Sources"))?, bytes);
+        let stanzas = sources.iter().filter(|listed| listed.component == *component);
+        let path = format!("{component}/source/Sources");
+        files.insert(index_path(path)?, joined(stanzas.map(|listed| listed.stanza)));
     }
     Ok(files.into_iter().collect())
 }
@@ -190,31 +216,40 @@ fn is_real(architecture: &Architecture) -> bool {
     !architecture.is_all() && architecture.as_str() != "source"
 }
 
-fn check_inside(catalog: &Catalog, components: &[Component], architectures: &[Architecture]) -> Result<(), IndexError> {
+fn check_inside(
+    catalog: &Catalog<'_>,
+    components: &[Component],
+    architectures: &[Architecture],
+) -> Result<(), IndexError> {
     let outside = |package: &PackageName, what, value: &str| IndexError::Outside {
         package: package.to_string(),
         what,
         value: value.to_owned(),
     };
-    let binaries = catalog.binaries.iter().map(|((name, _, _), entry)| (name, entry));
-    let sources = catalog.sources.iter().map(|((name, _), entry)| (name, entry));
-    for (name, entry) in binaries.chain(sources) {
-        if !components.contains(&entry.component) {
-            return Err(outside(name, "component", entry.component.as_str()));
+    let binaries = catalog
+        .binaries()
+        .map(|(component, binary)| (component, &binary.package));
+    let sources = catalog
+        .sources()
+        .map(|(component, source)| (component, &source.package));
+    for (component, name) in binaries.chain(sources) {
+        if !components.contains(component) {
+            return Err(outside(name, "component", component.as_str()));
         }
     }
-    for (name, _, architecture) in catalog.binaries.keys() {
-        let inside = architecture.is_all() || (is_real(architecture) && architectures.contains(architecture));
+    for (_, binary) in catalog.binaries() {
+        let of = &binary.architecture;
+        let inside = of.is_all() || (is_real(of) && architectures.contains(of));
         if !inside {
-            return Err(outside(name, "architecture", architecture.as_str()));
+            return Err(outside(&binary.package, "architecture", of.as_str()));
         }
     }
     Ok(())
 }
 
 /// The stanzas with an empty line after each, as Debian's own indexes have them.
-fn joined<'a>(stanzas: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut bytes = Vec::new();
+fn joined<'a>(stanzas: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(stanzas.clone().map(|stanza| stanza.len() + 1).sum());
     for stanza in stanzas {
         bytes.extend_from_slice(stanza);
         bytes.push(b'\n');

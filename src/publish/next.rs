@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::RngCore as _;
 
-use super::stage::{Edit, read_catalog};
+use super::stage::{Edit, catalog, read_texts};
 use super::{GateError, ReleaseSigner, commit, load_vouched};
 use crate::domain::{ArchiveName, SuiteName, Timestamp};
 use crate::site::CustomArchive;
@@ -91,8 +91,12 @@ pub(super) fn are_edited(
             return Ok(false);
         }
         if !edit.remove.is_empty() {
-            let sources = read_catalog(store, archive, state)?.sources()?;
-            if sources.iter().any(|source| edit.remove.contains(&source.package)) {
+            let texts = read_texts(store, archive, state)?;
+            let catalog = catalog(&texts)?;
+            if catalog
+                .sources()
+                .any(|(_, source)| edit.remove.contains(&source.package))
+            {
                 return Ok(false);
             }
         }

@@ -143,7 +143,7 @@ impl Place<'_> {
             decisions.extend(added);
             custom.removed.retain(|removed| removed.source != *source);
         }
-        let listed = listed_files(&catalog)?;
+        let listed: BTreeSet<&PoolPath> = catalog.files().map(|(path, _)| path).collect();
         decisions.retain(|path, _| listed.contains(path));
         let (components, architectures) = (&self.config.components, &self.config.architectures);
         let mut staged = Vec::new();
@@ -204,10 +204,10 @@ pub(super) fn stage(
 }
 
 /// Packages and Sources of a suite, each with its component.
-type Texts = BTreeMap<RelPath, (Component, Vec<u8>)>;
+pub(super) type Texts = BTreeMap<RelPath, (Component, Vec<u8>)>;
 
 /// The texts of a suite's own indexes.
-fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Texts, GateError> {
+pub(super) fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Texts, GateError> {
     let mut texts = Texts::new();
     for index in &state.indexes {
         if let Some(component) = component_of(state, index) {
@@ -218,13 +218,8 @@ fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> R
     Ok(texts)
 }
 
-/// Everything that a suite holds, from its own indexes.
-pub(super) fn read_catalog(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Catalog, GateError> {
-    catalog(&read_texts(store, archive, state)?)
-}
-
 /// Everything that they hold.
-fn catalog(texts: &Texts) -> Result<Catalog, GateError> {
+pub(super) fn catalog(texts: &Texts) -> Result<Catalog<'_>, GateError> {
     let mut catalog = Catalog::new();
     for (path, (component, text)) in texts {
         match path.file_name() {
@@ -243,15 +238,6 @@ fn component_of<'a>(state: &'a SuiteState, index: &IndexFile) -> Option<&'a Comp
     let folder = index.path.folder().trim_end_matches('/');
     let (component, _) = folder.rsplit_once('/')?;
     state.components.iter().find(|c| c.as_str() == component)
-}
-
-fn listed_files(catalog: &Catalog) -> Result<BTreeSet<PoolPath>, GateError> {
-    let mut files: BTreeSet<PoolPath> = catalog.binaries()?.into_iter().map(|binary| binary.filename).collect();
-    for source in catalog.sources()? {
-        let paths = source.pool_files().map_err(GateError::document("Sources"))?;
-        files.extend(paths.into_iter().map(|(path, _)| path));
-    }
-    Ok(files)
 }
 
 /// Which decision let each file of a suite in.

@@ -28,12 +28,11 @@ fn text(files: &[(RelPath, Vec<u8>)], path: &str) -> String {
 
 #[test]
 fn every_index_is_there() {
-    let mut catalog = Catalog::new();
     let all = stanza("tools", "1", "all", 1);
     let arm = stanza("tools-bin", "1", "arm64", 2);
-    catalog
-        .add_packages(&component("main"), format!("{arm}\n{all}\n").as_bytes())
-        .unwrap();
+    let both = format!("{arm}\n{all}\n");
+    let mut catalog = Catalog::new();
+    catalog.add_packages(&component("main"), both.as_bytes()).unwrap();
     catalog.add_packages(&component("main"), all.as_bytes()).unwrap();
     let files = indexes(&catalog).unwrap();
     let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
@@ -51,10 +50,10 @@ fn every_index_is_there() {
 
 #[test]
 fn contradictions_and_strays_are_refused() {
-    let mut catalog = Catalog::new();
     let first = stanza("tools", "1", "amd64", 1);
-    catalog.add_packages(&component("main"), first.as_bytes()).unwrap();
-    let mut refused = |place: &str, text: &str| {
+    let refused = |place: &str, text: &str| {
+        let mut catalog = Catalog::new();
+        catalog.add_packages(&component("main"), first.as_bytes()).unwrap();
         let error = catalog.add_packages(&component(place), text.as_bytes()).unwrap_err();
         assert_eq!(error.code(), "E-INDEX-002", "{error}");
     };
@@ -66,10 +65,9 @@ fn contradictions_and_strays_are_refused() {
         &stanza("tools", "1", "amd64", 3).replace("Version: 1", "Version: 1:1"),
     );
     for (place, architecture) in [("contrib", "amd64"), ("main", "i386"), ("main", "source")] {
+        let stray = stanza("tools", "1", architecture, 1);
         let mut catalog = Catalog::new();
-        catalog
-            .add_packages(&component(place), stanza("tools", "1", architecture, 1).as_bytes())
-            .unwrap();
+        catalog.add_packages(&component(place), stray.as_bytes()).unwrap();
         assert_eq!(
             indexes(&catalog).unwrap_err().code(),
             "E-INDEX-003",
@@ -80,20 +78,16 @@ fn contradictions_and_strays_are_refused() {
 
 #[test]
 fn retain_takes_by_source() {
-    let mut catalog = Catalog::new();
     let binary = stanza("tools-bin", "1.0+b1", "amd64", 1).replace("Version", "Source: tools (1.0)\nVersion");
-    let other = stanza("other", "2", "amd64", 2);
-    catalog
-        .add_packages(&component("main"), format!("{binary}\n{other}").as_bytes())
-        .unwrap();
+    let both = format!("{binary}\n{}", stanza("other", "2", "amd64", 2));
+    let mut catalog = Catalog::new();
+    catalog.add_packages(&component("main"), both.as_bytes()).unwrap();
     catalog
         .retain(|name, version| (name.as_str(), version.as_str()) != ("tools", "1.0"))
         .unwrap();
     let left: Vec<String> = catalog
         .binaries()
-        .unwrap()
-        .into_iter()
-        .map(|b| b.package.to_string())
+        .map(|(_, binary)| binary.package.to_string())
         .collect();
     assert_eq!(left, ["other"]);
 }

@@ -16,7 +16,8 @@ use crate::support::debs::debs;
 struct Archive {
     root: tempfile::TempDir,
     architecture: String,
-    catalog: Catalog,
+    packages: Vec<u8>,
+    sources: Vec<u8>,
 }
 
 const DSC: &str = "tiny_1.0.dsc";
@@ -26,8 +27,7 @@ impl Archive {
         let root = tempfile::tempdir().unwrap();
         let pool = root.path().join("pool");
         std::fs::create_dir(&pool).unwrap();
-        let main = Component::new("main").unwrap();
-        let mut catalog = Catalog::new();
+        let mut packages = Vec::new();
         for path in debs() {
             // A colon, as apt-get download has it for an epoch, is no part of names in a pool.
             let name = path.file_name().unwrap().to_str().unwrap().replace("%3a", "_");
@@ -35,20 +35,20 @@ impl Archive {
             std::fs::write(pool.join(&name), &bytes).unwrap();
             let deb = read_deb(&bytes[..], &DebLimits::default()).unwrap();
             let filename = PoolPath::new(format!("pool/{name}")).unwrap();
-            let stanza = binary_stanza(&deb.control, &filename, &deb.digest).unwrap();
-            catalog.add_packages(&main, &stanza).unwrap();
+            packages.extend(binary_stanza(&deb.control, &filename, &deb.digest).unwrap());
+            packages.push(b'\n');
         }
         source_package(&pool);
         let bytes = std::fs::read(pool.join(DSC)).unwrap();
         let dsc = deb822::paragraph("dsc", &bytes).unwrap();
         let name = FileName::new(DSC).unwrap();
-        let stanza = source_stanza(&dsc, &name, &bytes, &PoolPath::new("pool").unwrap()).unwrap();
-        catalog.add_sources(&main, &stanza).unwrap();
+        let sources = source_stanza(&dsc, &name, &bytes, &PoolPath::new("pool").unwrap()).unwrap();
         let architecture = run(Command::new("dpkg").arg("--print-architecture")).trim().to_owned();
         Self {
             root,
             architecture,
-            catalog,
+            packages,
+            sources,
         }
     }
 
@@ -59,7 +59,10 @@ impl Archive {
             Architecture::all(),
             Architecture::new(self.architecture.as_str()).unwrap(),
         ];
-        let files = suite_indexes(&self.catalog, &components, &architectures).unwrap();
+        let mut catalog = Catalog::new();
+        catalog.add_packages(&components[0], &self.packages).unwrap();
+        catalog.add_sources(&components[0], &self.sources).unwrap();
+        let files = suite_indexes(&catalog, &components, &architectures).unwrap();
         let dists = self.root.path().join("dists/test");
         let mut release = format!(
             "Origin: Test\nSuite: test\nCodename: test\nDate: Sat, 11 Jul 2026 10:16:37 UTC\n\

@@ -22,6 +22,9 @@ pub struct Stanza<'a> {
     text: &'a str,
     line: usize,
     fields: Vec<Field<'a>>,
+    /// One bit for each kind of name (by length and first letter) that there is: most names are the
+    /// first of their kind, and need not be looked for.
+    kinds: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -165,6 +168,9 @@ impl<'a> Stanza<'a> {
     }
 
     fn find(&self, name: &str) -> Option<&Field<'a>> {
+        if self.kinds & kind(name) == 0 {
+            return None;
+        }
         self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
     }
 
@@ -174,6 +180,7 @@ impl<'a> Stanza<'a> {
             text,
             line,
             fields: Vec::with_capacity(32),
+            kinds: 0,
         };
         let mut rest = text;
         let mut number = line;
@@ -229,7 +236,7 @@ impl<'a> Stanza<'a> {
         if !is_field_name(name) {
             return Err(self.bad(number, format!("`{}` is not a field name", escape(name))));
         }
-        if self.find(name).is_some() {
+        if self.kinds & kind(name) != 0 && self.find(name).is_some() {
             return Err(self.bad(number, format!("the field `{}` is there twice", escape(name))));
         }
         if self.fields.len() == MOST_FIELDS {
@@ -240,6 +247,7 @@ impl<'a> Stanza<'a> {
             });
         }
         let first = trim(value.strip_prefix(':').unwrap_or(value));
+        self.kinds |= kind(name);
         self.fields.push(Field { name, first, rest });
         Ok(())
     }
@@ -251,6 +259,12 @@ impl<'a> Stanza<'a> {
     fn bad(&self, line: usize, why: impl ToString) -> FormatError {
         FormatError::malformed(self.what, format!("line {line}"), why)
     }
+}
+
+/// The bit of a name's kind; the same whatever the case of its letters.
+fn kind(name: &str) -> u64 {
+    let first = name.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
+    1 << ((name.len() * 7 + usize::from(first)) % 64)
 }
 
 const BLANKS: [char; 2] = [' ', '\t'];
