@@ -14,12 +14,14 @@ use crate::site::Policy;
 
 use super::case::CASE;
 use super::context::Context;
-use super::rules::{RULES, Rule, Verdict};
+use super::rules::{RULES, Rule, Verdict, dependencies, dependency_levels};
 use super::{Candidate, Evidence, Offered};
 
 /// The rules that whoever runs the gate may let pass for one candidate, with a reason: what they guard
 /// against is a mistake, and no forgery.
 pub const ALLOWABLE: [&str; 2] = ["V3", "A12"];
+/// How an input of a decision is called that is the decision on a package it was built with.
+const DEPENDENCY: &str = "dependency-decision";
 /// The version of SLSA that decisions follow.
 const SLSA_VERSION: &str = "1.1";
 
@@ -53,6 +55,9 @@ pub struct Decision {
     /// `SLSA_BUILD_REPRODUCED` when two operators at least gave these bytes; `ASSAY_RELAXED_<rule>`
     /// for each exception it leans on.
     pub levels: Vec<String>,
+    /// How many packages of the environments are of which level (see [`super::rules::dependency_levels`]);
+    /// none when nothing was built.
+    pub dependencies: Option<BTreeMap<String, u64>>,
     /// When.
     pub decided_at: Timestamp,
 }
@@ -69,6 +74,7 @@ pub fn decide(policy: &Policy, candidate: &Candidate, evidence: &Evidence, now: 
     suites.dedup();
     Decision {
         levels: if admitted { levels(&context) } else { Vec::new() },
+        dependencies: dependency_levels(&context),
         admitted,
         rules,
         archive: candidate.archive.clone(),
@@ -151,6 +157,9 @@ fn inputs(context: &Context<'_>) -> Vec<(String, Sha256)> {
             .iter()
             .map(|judged| ("rebuild-record".to_owned(), judged.record.sha256)),
     );
+    // Of packages of ours that it was built with: each is as good as its own decision.
+    let own = dependencies(context).filter_map(|package| context.evidence.admitted.get(&package.sha256));
+    inputs.extend(own.map(|decision| (DEPENDENCY.to_owned(), *decision)));
     match &context.candidate.offered {
         Offered::ByRecords => {}
         Offered::Upload { changes } => inputs.push(("changes".to_owned(), *changes)),
@@ -227,6 +236,7 @@ impl Decision {
                     VerificationResult::Failed
                 },
                 verified_levels: self.levels.clone(),
+                dependency_levels: self.dependencies.clone(),
                 slsa_version: SLSA_VERSION.to_owned(),
                 assay_rules: self.rules.clone(),
                 assay_binding: self.binding(),

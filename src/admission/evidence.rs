@@ -9,7 +9,7 @@ use crate::domain::{
     Architecture, ArchiveName, BuilderId, FileName, Fingerprint, PackageName, Serial, Sha256, SnapshotId, SuiteName,
     Timestamp, Version,
 };
-use crate::environment::Lock;
+use crate::environment::{Lock, LockedSnapshot};
 use crate::format::intoto::{DigestSet, Outcome, Provenance, ResourceDescriptor, Statement};
 use crate::format::json;
 use crate::rebuild::Parameters;
@@ -45,6 +45,12 @@ pub struct Evidence {
     pub indexed: Vec<Indexed>,
     /// Files that a signed decision admitted: file → decision.
     pub admitted: BTreeMap<Sha256, Sha256>,
+    /// The levels that those decisions gave which admitted packages of the environments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<Sha256, Vec<String>>,
+    /// The snapshots of the environments of the version that the suites have now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous: Vec<LockedSnapshot>,
     /// What was ever admitted under the candidate's names.
     pub ledger: LedgerView,
     /// Source packages that were removed on purpose from suites of the archive.

@@ -175,6 +175,10 @@ pub struct Summary {
     pub verification_result: VerificationResult,
     /// `SLSA_BUILD_REPRODUCED` when earned.
     pub verified_levels: Vec<String>,
+    /// How many locked packages of the build environments were verified at which level; each counts once,
+    /// at its highest. Absent: nothing is said of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependency_levels: Option<BTreeMap<String, u64>>,
     /// The version of SLSA.
     pub slsa_version: String,
     /// Each rule and how it came out.

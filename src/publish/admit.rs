@@ -17,7 +17,7 @@ use crate::snapshot::Record;
 use crate::store::{Key, Store, StoreError};
 use crate::trust::{Ed25519Key, sign_envelope};
 
-use super::evidence::{add_document, create_or_same};
+use super::evidence::{add_document, create_or_same, read_document};
 use super::next::{Edits, Writer, are_edited, next_snapshot};
 use super::propose::removed;
 use super::stage::{Addition, Change, next_states, read_decisions};
@@ -236,6 +236,14 @@ fn keep_inputs(gate: &Gate<'_>, asked: &Question<'_>) -> Result<Sha256, GateErro
     for lock in candidate.sets.iter().filter_map(|set| evidence.locks.get(&set.lock)) {
         let bytes = json::canonical("environment lock", lock).map_err(GateError::document("environment lock"))?;
         add_document(gate.store, gate.archive, &bytes)?;
+    }
+    for package in evidence.locks.values().flat_map(|lock| &lock.packages) {
+        // A decision of another archive of ours: whoever has this archive alone can read it, too.
+        let decision = evidence.admitted.get(&package.sha256);
+        if let Some(decision) = decision.filter(|_| package.archive != *gate.archive) {
+            let bytes = read_document(gate.store, &package.archive, decision, dsse::LARGEST)?;
+            add_document(gate.store, gate.archive, &bytes)?;
+        }
     }
     add_document(gate.store, gate.archive, &Case::new(candidate, evidence).canonical()?)
 }

@@ -4,16 +4,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::{Candidate, Indexed, IndexedKind, KnownSnapshot};
-use crate::domain::{Architecture, PackageName, Sha256, SnapshotName};
+use crate::domain::{Architecture, ArchiveName, PackageName, PoolPath, Sha256, SnapshotName};
 use crate::environment::{Lock, LockedSnapshot};
 use crate::format::compress::{Compression, decompress};
 use crate::format::deb822::Stanzas;
+use crate::format::dsse::{self, Envelope};
+use crate::format::intoto::{Statement, Summary};
+use crate::format::json;
 use crate::format::packages::{Binary, Source};
-use crate::snapshot::{Chain, IndexFile, SnapshotError, SuiteState, index_key, read_index};
-use crate::store::Store;
+use crate::snapshot::{Chain, IndexFile, Record, SnapshotError, SuiteState, index_key, read_index};
+use crate::store::{Key, Store};
 
 use super::GateError;
+use super::evidence::read_document;
 use super::stage::read_decisions;
+
+/// The largest lock that is read, in bytes.
+const LARGEST_LOCK: u64 = 4 << 20;
 
 /// The part of the gate's evidence that is this site's own.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +96,76 @@ pub fn load_known<'a>(
     known.indexed.sort();
     known.indexed.dedup();
     Ok(known)
+}
+
+/// The levels that the decisions on locked packages of ours gave. One that cannot be read gives none.
+///
+/// # Errors
+/// The store's failure; never that a decision is missing.
+pub(super) fn load_levels<'a>(
+    store: &dyn Store,
+    locks: impl IntoIterator<Item = &'a Lock>,
+    admitted: &BTreeMap<Sha256, Sha256>,
+) -> Result<BTreeMap<Sha256, Vec<String>>, GateError> {
+    let mut levels = BTreeMap::new();
+    for package in locks.into_iter().flat_map(|lock| &lock.packages) {
+        let Some(decision) = admitted.get(&package.sha256) else {
+            continue;
+        };
+        if let Some(summary) = read_summary(store, &package.archive, decision)? {
+            levels.insert(*decision, summary.verified_levels);
+        }
+    }
+    Ok(levels)
+}
+
+/// The snapshots that the version of the candidate's source was built in which its suites have now.
+///
+/// # Errors
+/// When an index is damaged; the store's failure.
+pub(super) fn load_previous(
+    store: &dyn Store,
+    latest: Option<&Record>,
+    candidate: &Candidate,
+) -> Result<Vec<LockedSnapshot>, GateError> {
+    let (archive, declaration) = (&candidate.archive, &candidate.declaration);
+    // A source has a folder of its own in the pool.
+    let first = declaration.files.first();
+    let place = first.and_then(|file| PoolPath::in_pool(&declaration.component, &declaration.source, &file.name).ok());
+    let Some((folder, _)) = place.as_ref().and_then(|path| path.as_str().rsplit_once('/')) else {
+        return Ok(Vec::new());
+    };
+    let is_own = |path: &PoolPath| path.as_str().rsplit_once('/').is_some_and(|(other, _)| other == folder);
+    let mut decisions = BTreeSet::new();
+    let suites = latest.iter().flat_map(|record| &record.suites);
+    for state in suites.filter(|state| candidate.suites.contains(&state.suite)) {
+        let decided = read_decisions(store, archive, state)?.into_iter();
+        let own = decided.filter(|(path, _)| is_own(path));
+        decisions.extend(own.map(|(_, (_, decision))| decision));
+    }
+    let mut snapshots = Vec::new();
+    for decision in decisions {
+        let summary = read_summary(store, archive, &decision)?;
+        for input in summary.into_iter().flat_map(|summary| summary.input_attestations) {
+            let sha256 = input.digest.get("sha256").and_then(|hex| hex.parse().ok());
+            if let (Some("environment-lock"), Some(sha256)) = (input.name.as_deref(), sha256) {
+                let bytes = read_document(store, archive, &sha256, LARGEST_LOCK)?;
+                let lock: Lock = json::strict("environment lock", &bytes).map_err(GateError::document(sha256))?;
+                snapshots.extend(lock.snapshots);
+            }
+        }
+    }
+    Ok(snapshots)
+}
+
+/// What a decision says, if it is there: by its hash, which the archive's own index names.
+fn read_summary(store: &dyn Store, archive: &ArchiveName, decision: &Sha256) -> Result<Option<Summary>, GateError> {
+    if store.head(&Key::provenance(archive, decision))?.is_none() {
+        return Ok(None);
+    }
+    let bytes = read_document(store, archive, decision, dsse::LARGEST)?;
+    let statement = Envelope::parse(&bytes).and_then(|envelope| json::strict("decision", &envelope.payload));
+    Ok(statement.ok().map(|statement: Statement<Summary>| statement.predicate))
 }
 
 /// An uncompressed Packages index of a component, not the installer's.

@@ -17,7 +17,7 @@ use crate::source::{Declaration, SourceFile};
 use crate::store::{Key, Store};
 
 use super::admit::hash;
-use super::known::load_known;
+use super::known::{load_known, load_levels, load_previous};
 use super::{GateError, Records, ledger, load_nonces};
 
 /// The largest file that is compared, in bytes.
@@ -133,6 +133,8 @@ pub fn gather(
         locks: locks.clone(),
         snapshots: known.snapshots,
         indexed: known.indexed,
+        levels: load_levels(store, locks.values(), &known.admitted)?,
+        previous: load_previous(store, chain.latest(), candidate)?,
         admitted: known.admitted,
         ledger: ledger::load_ledger(store, &candidate.archive, candidate)?,
         removed: removed(chain.latest()),

@@ -20,5 +20,5 @@ pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};
 pub use config::SiteConfig;
 pub use load::{Site, SiteError};
-pub use policy::{Builder, BuilderGroup, Policy, Relaxation, SignerKey, SignerScheme, Varied};
+pub use policy::{Builder, BuilderGroup, EnvironmentRule, Policy, Relaxation, SignerKey, SignerScheme, Varied};
 pub use select::{PackagePattern, Select};

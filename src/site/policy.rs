@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::{BuilderId, Fingerprint, PackageName, SnapshotId, Timestamp};
+use crate::domain::{ArchiveName, BuilderId, Fingerprint, PackageName, SnapshotId, SuiteName, Timestamp};
 
 /// A policy. Its identity in decisions is the SHA-256 of its canonical JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Policy {
     pub source_formats: Vec<String>,
     /// Environments resolved from snapshots older than this are refused.
     pub environment_floor: Option<SnapshotId>,
+    /// The suites that environments may be resolved from; empty: all of this site's.
+    #[serde(rename = "environment", default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvironmentRule>,
     /// How many people must have signed a source: signers of different names.
     #[serde(default = "one", deserialize_with = "at_least_one", skip_serializing_if = "is_one")]
     pub signer_threshold: u32,
@@ -37,6 +40,28 @@ pub struct Policy {
     /// Declared relaxations, each with an owner, a reason and an end.
     #[serde(rename = "exception", default)]
     pub exceptions: Vec<Relaxation>,
+}
+
+/// An archive, or one suite of it, that environments may be resolved from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EnvironmentRule {
+    /// The archive.
+    pub archive: ArchiveName,
+    /// One of its suites; absent: each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suite: Option<SuiteName>,
+    /// Older snapshots of it are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<SnapshotId>,
+}
+
+impl EnvironmentRule {
+    /// Whether it is about this suite.
+    #[must_use]
+    pub fn takes(&self, archive: &ArchiveName, suite: &SuiteName) -> bool {
+        self.archive == *archive && self.suite.as_ref().is_none_or(|own| own == suite)
+    }
 }
 
 /// What rebuilds of one source vary on purpose, beside the time.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use assay::admission::{RULES, SourceFailure, explain};
 use assay::domain::{Fingerprint, GitOid, SnapshotId, SuiteName};
 use assay::format::intoto::VerificationResult;
-use assay::site::BuilderGroup;
+use assay::site::{BuilderGroup, EnvironmentRule};
 
 use super::scenario::{Scenario, arch, at, builder, key_of, package, row, sha, version};
 
@@ -196,6 +196,31 @@ fn rule_e1_environment_is_from_known_signed_snapshots_above_the_floor() {
     let mut floor = Scenario::good();
     floor.rule(|policy| policy.environment_floor = Some(SnapshotId::new("20260601T000000Z").unwrap()));
     assert!(floor.refused(&["E1"]).contains("floor"));
+    let rule = |suite: Option<&str>, floor: Option<&str>| EnvironmentRule {
+        archive: "debian".parse().unwrap(),
+        suite: suite.map(|suite| suite.parse().unwrap()),
+        floor: floor.map(|floor| floor.parse().unwrap()),
+    };
+    for (rules, refused) in [
+        (vec![rule(None, None)], None),
+        (vec![rule(Some("trixie"), Some("20260501T000000Z"))], None),
+        (vec![rule(Some("trixie"), Some("20260501T000001Z"))], Some("floor")),
+        (vec![rule(Some("bookworm"), None)], Some("does not take")),
+        (
+            vec![
+                rule(Some("bookworm"), Some("20260601T000000Z")),
+                rule(Some("trixie"), None),
+            ],
+            None,
+        ),
+    ] {
+        let mut suites = Scenario::good();
+        suites.rule(|policy| policy.environments = rules);
+        match refused {
+            Some(why) => assert!(suites.refused(&["E1"]).contains(why)),
+            None => drop(suites.admitted()),
+        }
+    }
     let mut foreign = Scenario::good();
     foreign.relock(|lock| lock.architecture = arch("arm64"));
     assert!(foreign.refused(&["E1"]).contains("arm64"));
@@ -231,6 +256,57 @@ fn rule_e3_environment_is_signed_by_upstream_or_admitted() {
     assert!(ours.refused(&["E3"]).contains("libc6"));
     ours.evidence.admitted.insert(sha("libc6"), sha("decision"));
     ours.admitted();
+}
+
+#[test]
+fn what_it_was_built_with_is_counted_by_level() {
+    let levels = |scenario: &Scenario| scenario.admitted().dependencies.unwrap();
+    let of = |level: &str, count: u64| (level.to_owned(), count);
+    let mut ours = Scenario::good();
+    assert_eq!(levels(&ours), [of("ASSAY_UPSTREAM_SIGNED", 2)].into());
+    ours.evidence.admitted.insert(sha("libc6"), sha("decision"));
+    let decision = ours.admitted();
+    assert_eq!(
+        decision.dependencies.clone().unwrap(),
+        [of("ASSAY_ADMITTED", 1), of("ASSAY_UPSTREAM_SIGNED", 1)].into()
+    );
+    assert!(
+        decision
+            .inputs
+            .contains(&("dependency-decision".to_owned(), sha("decision")))
+    );
+    let reproduced = vec!["SLSA_BUILD_REPRODUCED".to_owned()];
+    ours.evidence.levels.insert(sha("decision"), reproduced);
+    assert_eq!(
+        levels(&ours),
+        [of("ASSAY_UPSTREAM_SIGNED", 1), of("SLSA_BUILD_REPRODUCED", 1)].into()
+    );
+    let decision = ours.admitted();
+    let e3 = decision.rules.iter().find(|rule| rule.id == "E3").unwrap();
+    let named = format!(
+        "libc6 2.41-12 by the decision {} (SLSA_BUILD_REPRODUCED)",
+        sha("decision").short()
+    );
+    assert!(e3.evidence.contains(&named), "{}", e3.evidence);
+}
+
+#[test]
+fn rule_e7_environments_do_not_go_back() {
+    let before = |id: &str, suite: &str| {
+        let mut scenario = Scenario::good();
+        let mut snapshot = super::scenario::lock().snapshots[0].clone();
+        snapshot.id = SnapshotId::new(id).unwrap();
+        snapshot.suite = SuiteName::new(suite).unwrap();
+        scenario.evidence.previous.push(snapshot);
+        scenario
+    };
+    before("20260501T000000Z", "trixie").admitted();
+    before("20260601T000000Z", "bookworm").admitted();
+    let mut back = before("20260501T000001Z", "trixie");
+    assert!(back.refused(&["E7"]).contains("20260501T000001Z"));
+    back.except("E7", "2026-07-01T00:00:00Z");
+    let levels = back.admitted().levels;
+    assert_eq!(levels, ["SLSA_BUILD_REPRODUCED", "ASSAY_RELAXED_E7"]);
 }
 
 #[test]

@@ -90,6 +90,7 @@ fn policy() -> Policy {
         max_record_age_days: 365,
         source_formats: vec!["3.0 (quilt)".into(), "3.0 (native)".into()],
         environment_floor: Some(SnapshotId::new("20260101T000000Z").unwrap()),
+        environments: Vec::new(),
         signer_threshold: 1,
         signers: vec![SignerKey {
             name: "Dana".into(),

@@ -1,12 +1,17 @@
-//! E1 to E3: what the build chroots consist of.
+//! E1 to E3 and E7: what the build chroots consist of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::environment::{Lock, LockedPackage, LockedSnapshot};
+
+use crate::site::EnvironmentRule;
 
 use super::super::context::{Context, Set};
 use super::super::evidence::{Indexed, IndexedKind, KnownSnapshot};
 use super::Verdict;
+
+/// The level of what two operators at least rebuilt.
+const REPRODUCED: &str = "SLSA_BUILD_REPRODUCED";
 
 /// The lock of each set, or why a rule breaks without.
 fn locks<'c, 'a>(context: &'c Context<'a>) -> Result<Vec<(&'c Set<'a>, &'a Lock)>, Verdict> {
@@ -73,8 +78,79 @@ fn snapshot(context: &Context<'_>, locked: &LockedSnapshot) -> Option<String> {
     {
         return Some(format!("{name} has no Packages index {}", index.short()));
     }
-    let floor = context.policy.environment_floor.as_ref()?;
+    let taken = context
+        .policy
+        .environments
+        .iter()
+        .filter(|one| one.takes(&locked.archive, &locked.suite));
+    let taken: Vec<&EnvironmentRule> = taken.collect();
+    if taken.is_empty() && !context.policy.environments.is_empty() {
+        return Some(format!("{name} is of a suite that the policy does not take"));
+    }
+    let floors = taken.into_iter().filter_map(|one| one.floor.as_ref());
+    let floor = floors.chain(&context.policy.environment_floor).max()?;
     (locked.id < *floor).then(|| format!("{name} is older than the policy's floor, {floor}"))
+}
+
+/// No way back.
+pub(super) fn e7(context: &Context<'_>) -> Verdict {
+    let before = &context.evidence.previous;
+    if before.is_empty() {
+        return Verdict::not_applicable("no version was admitted before that was built in an environment");
+    }
+    each(
+        context,
+        "no snapshot of the environment is older than that of the version admitted before",
+        |_, lock| {
+            lock.snapshots.iter().find_map(|locked| {
+                let same = |s: &&LockedSnapshot| (&s.archive, &s.suite) == (&locked.archive, &locked.suite);
+                let newest = before.iter().filter(same).map(|s| &s.id).max()?;
+                (locked.id < *newest).then(|| {
+                    let (archive, suite) = (&locked.archive, &locked.suite);
+                    format!(
+                        "{archive}@{} ({suite}) is older than {newest}, which the version before had",
+                        locked.id
+                    )
+                })
+            })
+        },
+    )
+}
+
+/// Every package of the environments.
+pub(in crate::admission) fn dependencies<'c>(context: &'c Context<'_>) -> impl Iterator<Item = &'c LockedPackage> {
+    let locks = context.sets.iter().filter_map(|set| set.lock);
+    locks.flat_map(|lock| &lock.packages)
+}
+
+/// How many packages of the environments are of which level, each once: `SLSA_BUILD_REPRODUCED` when our
+/// own decision gave it that, `ASSAY_ADMITTED` when we admitted it otherwise, `ASSAY_UPSTREAM_SIGNED`
+/// when its upstream's signature is all that covers it. What nothing covers is not counted (rule E3).
+pub(in crate::admission) fn dependency_levels(context: &Context<'_>) -> Option<BTreeMap<String, u64>> {
+    if context.sets.is_empty() {
+        return None;
+    }
+    let mut counted = BTreeSet::new();
+    let mut levels: BTreeMap<String, u64> = BTreeMap::new();
+    for package in dependencies(context) {
+        if !counted.insert((&package.package, &package.architecture, package.sha256)) {
+            continue;
+        }
+        if let Some(level) = level(context, package) {
+            let count = levels.entry(level.to_owned()).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    Some(levels)
+}
+
+fn level(context: &Context<'_>, package: &LockedPackage) -> Option<&'static str> {
+    let Some(decision) = context.evidence.admitted.get(&package.sha256) else {
+        return covered(context, package).then_some("ASSAY_UPSTREAM_SIGNED");
+    };
+    let levels = context.evidence.levels.get(decision);
+    let reproduced = levels.is_some_and(|levels| levels.iter().any(|level| level == REPRODUCED));
+    Some(if reproduced { REPRODUCED } else { "ASSAY_ADMITTED" })
 }
 
 /// The rows of verified indexes that list exactly this package.
@@ -127,15 +203,24 @@ pub(super) fn e2(context: &Context<'_>) -> Verdict {
 
 /// Closure.
 pub(super) fn e3(context: &Context<'_>) -> Verdict {
-    let mut admitted = 0_usize;
+    let mut admitted = BTreeMap::new();
     let mut signed = 0_usize;
     let locks = match locks(context) {
         Ok(locks) => locks,
         Err(verdict) => return verdict,
     };
     for package in locks.iter().flat_map(|(_, lock)| &lock.packages) {
-        if context.evidence.admitted.contains_key(&package.sha256) {
-            admitted = admitted.saturating_add(1);
+        if let Some(decision) = context.evidence.admitted.get(&package.sha256) {
+            let level = level(context, package).unwrap_or_default();
+            admitted.insert(
+                (&package.package, &package.version, package.sha256),
+                format!(
+                    "{} {} by the decision {} ({level})",
+                    package.package,
+                    package.version,
+                    decision.short()
+                ),
+            );
         } else if covered(context, package) {
             signed = signed.saturating_add(1);
         } else {
@@ -145,9 +230,15 @@ pub(super) fn e3(context: &Context<'_>) -> Verdict {
             ));
         }
     }
-    Verdict::held(format!(
-        "{signed} packages are signed by their upstream, {admitted} were admitted by us"
-    ))
+    let mut text = format!(
+        "{signed} packages are signed by their upstream, {} were admitted by us",
+        admitted.len()
+    );
+    if !admitted.is_empty() {
+        let each: Vec<String> = admitted.into_values().collect();
+        text.push_str(&format!(": {}", each.join(", ")));
+    }
+    Verdict::held(text)
 }
 
 /// Whether a mirror's index lists the package, in a suite that upstream signed.

@@ -10,6 +10,7 @@ mod source;
 mod version;
 
 use super::context::Context;
+pub(super) use environment::{dependencies, dependency_levels};
 
 /// One rule.
 #[derive(Debug)]
@@ -98,9 +99,10 @@ pub static RULES: &[Rule] = &[
     excusable("S7", "the upstream tarball is exactly the tree of the declared upstream tag", SOURCE, source::s7),
     rule("S8", "patches and options of the source package stay inside it", SOURCE, source::s8),
     rule("S9", "name, version and date of the changelog are the declared ones, and not after the tag", SOURCE, source::s9),
-    rule("E1", "environments come from snapshots of this site that upstream signed, not older than the policy's floor", ENVIRONMENT, environment::e1),
+    rule("E1", "environments come from snapshots of this site that upstream signed, of suites that the policy takes, not older than its floors", ENVIRONMENT, environment::e1),
     rule("E2", "every package of the environment is the one that the snapshot's index lists, by SHA-256", ENVIRONMENT, environment::e2),
     rule("E3", "every package of the environment is covered by upstream's signature or was admitted", ENVIRONMENT, environment::e3),
+    excusable("E7", "the environment does not go back behind that of the version admitted before", ENVIRONMENT, environment::e7),
     rule("E4", "rebuilds had no network", REBUILD, record::e4),
     excusable("E5", "the rebuilds differed in time, parallelism, and the host name and user unless the policy fixes them", REBUILD, record::e5),
     excusable("E6", "rebuilds ran the tests and used no build profile", REBUILD, record::e6),
