@@ -43,8 +43,21 @@ pub struct Candidate {
 pub struct Terms {
     /// The suite has rebuilds of its own: only records whose nonce was issued from then on count.
     pub fresh_since: Option<Timestamp>,
+    /// The suite that the files come from, as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
     /// Rules out of [`super::ALLOWABLE`] that whoever runs the gate lets pass this once, with the reason.
     pub allowed: BTreeMap<String, String>,
+}
+
+/// Where files are already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Moved {
+    /// The suite.
+    pub from: SuiteName,
+    /// The decision that let them in there.
+    pub decision: Sha256,
 }
 
 /// Everything that one build in one environment gave.
@@ -117,13 +130,6 @@ pub enum Offered {
     Upload {
         /// SHA-256 of the .changes file.
         changes: Sha256,
-    },
-    /// From another suite of the archive.
-    Suite {
-        /// The suite.
-        from: SuiteName,
-        /// The decision that let them in there.
-        decision: Sha256,
     },
 }
 

@@ -163,8 +163,9 @@ fn inputs(context: &Context<'_>) -> Vec<(String, Sha256)> {
     match &context.candidate.offered {
         Offered::ByRecords => {}
         Offered::Upload { changes } => inputs.push(("changes".to_owned(), *changes)),
-        Offered::Suite { decision, .. } => inputs.push(("decision".to_owned(), *decision)),
     }
+    let moved = context.candidate.terms.moved.as_ref();
+    inputs.extend(moved.map(|moved| ("decision".to_owned(), moved.decision)));
     inputs.sort();
     inputs.dedup();
     inputs

@@ -16,7 +16,7 @@ mod ledger;
 mod rules;
 mod standing;
 
-pub use candidate::{Candidate, Inspected, Offered, Output, OutputSet, Terms};
+pub use candidate::{Candidate, Inspected, Moved, Offered, Output, OutputSet, Terms};
 pub use case::{CASE, Case, Revoked, differences};
 pub use decide::{ALLOWABLE, Decision, decide, file_set};
 pub use error::AdmissionError;

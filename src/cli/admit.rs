@@ -12,7 +12,7 @@ use crate::admission::{Offered, Output, SourceEvidence, SourceFailure, explain, 
 use crate::domain::{Digest, FileName, Kind, PackageName, Version};
 use crate::format::changes::Changes;
 use crate::host::files;
-use crate::publish::{self, Admission, Gate, Proposal, add_document, gather, hold, inspect, load_records, propose};
+use crate::publish::{self, Admission, Proposal, add_document, gather, hold, inspect, load_records, propose};
 use crate::source::{self, SourceError, SourceFile, SourceKeys, SourcePackage};
 
 /// The largest .changes file and the largest package that are read, in bytes.
@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failu
 }
 
 /// What somebody offers: a .changes file and the packages beside it.
-struct Upload {
+pub(super) struct Upload {
     source: PackageName,
     version: Version,
     changes: Vec<u8>,
@@ -89,7 +89,17 @@ impl Upload {
 }
 
 fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upload>) -> Result<Admission, Failure> {
-    let declared = work.declared(name)?;
+    admit_declared(context, work, &work.declared(name)?, upload)
+}
+
+/// Decides on a declared source, and publishes what may.
+pub(super) fn admit_declared(
+    context: &Context,
+    work: &Work,
+    declared: &Declared,
+    upload: Option<&Upload>,
+) -> Result<Admission, Failure> {
+    let name = &declared.declaration.source;
     if let Some(upload) = upload.filter(|upload| upload.version != declared.declaration.version) {
         let (offered, wanted) = (&upload.version, &declared.declaration.version);
         let why = format!("the .changes file is for {name} {offered}, and {wanted} is declared");
@@ -105,14 +115,14 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
             .note(&format!("the record {sha256} counts for nothing: {why}"));
     }
     let bar = context.progress.waiting(&format!("deciding on {name}"));
-    let (source, package) = derive_source(work, &declared);
+    let (source, package) = derive_source(work, declared);
     for (_, bytes) in package.iter().flat_map(|package| &package.files) {
         hold(store, &work.archive, &Digest::of(bytes), &mut bytes.as_slice())?;
     }
     let source_files = package.map_or_else(|| declared.declaration.files.clone(), |package| source_files(&package));
     let proposal = Proposal {
         archive: &work.archive,
-        suites: &declared.declaration.suites,
+        suites: &declared.suites,
         policy_name: &declared.policy_name,
         policy: &declared.policy,
         declaration: &declared.declaration,
@@ -120,6 +130,7 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
         locks: &locks,
     };
     let mut candidate = propose(store, &proposal, &records.records)?;
+    candidate.terms = declared.terms.clone();
     if let Some(upload) = upload {
         let changes = add_document(store, &work.archive, &upload.changes)?;
         candidate.offered = Offered::Upload { changes };
@@ -128,15 +139,11 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
         }
     }
     let evidence = gather(store, &candidate, &locks, &records, source)?;
-    let gate = Gate {
-        store,
-        archive: &work.archive,
-        config: &work.custom,
-        public_url: work.site.config().public_url.as_str(),
-        key: &work.site.ed25519_key(&work.site.config().gate)?,
-        signer: &work.site.archive_key(&work.custom.signing_key)?,
-        program: concat!("assay ", env!("CARGO_PKG_VERSION")),
-    };
+    let (key, signer) = (
+        work.site.ed25519_key(&work.site.config().gate)?,
+        work.site.archive_key(&work.custom.signing_key)?,
+    );
+    let gate = work.gate(&key, &signer);
     let admission = publish::admit(&gate, &declared.policy, &candidate, &evidence, context.now());
     bar.finish();
     Ok(admission?)

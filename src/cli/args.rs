@@ -47,6 +47,7 @@ pub(super) enum Verb {
     Rebuild(RebuildArgs),
     Admit(AdmitArgs),
     Decisions(super::decisions::DecisionsArgs),
+    Suite(super::suite::SuiteArgs),
     Publish(PublishArgs),
     Sources(SourcesArgs),
     Freeze(FreezeArgs),

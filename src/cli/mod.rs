@@ -31,6 +31,7 @@ mod snapshot;
 mod source;
 mod sources;
 mod status;
+mod suite;
 mod tag;
 mod taking;
 mod verify;
@@ -98,6 +99,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Rebuild(args) => rebuild::run(&context, &args),
         Verb::Admit(args) => admit::run(&context, &args),
         Verb::Decisions(args) => decisions::run(&context, &args),
+        Verb::Suite(args) => suite::run(&context, &args),
         Verb::Publish(args) => publish::run(&context, &args),
         Verb::Sources(args) => sources::run(&context, &args),
         Verb::Freeze(args) => checkout::freeze(&context, &args),

@@ -1,19 +1,25 @@
 //! What the verbs about one declared source load before they start.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::context::{Context, custom_archive};
 use super::failure::{Failure, UsageError};
-use crate::domain::{ArchiveName, PackageName, PolicyName, Sha256, Timestamp};
+use crate::admission::Terms;
+use crate::domain::{ArchiveName, PackageName, PolicyName, Sha256, SuiteName, Timestamp};
 use crate::environment::Lock;
 use crate::format::{json, manifest};
 use crate::host::files;
-use crate::site::{CustomArchive, Policy, Site};
+use crate::publish::{Gate, Target, Writer};
+use crate::site::{CustomArchive, Policy, Rebuild, Site};
+use crate::snapshot::{Chain, SuiteState};
 use crate::source::{Declaration, Signers, SourceKeys, SourcePackage};
 use crate::store::Store;
-use crate::trust::unverified_text;
+use crate::trust::{ArchiveKey, Ed25519Key, unverified_text};
 
+/// This program and its version, as it signs.
+pub(super) const PROGRAM: &str = concat!("assay ", env!("CARGO_PKG_VERSION"));
 /// The largest declaration or lock that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
 
@@ -32,6 +38,10 @@ pub(super) struct Declared {
     pub(super) sha256: Sha256,
     pub(super) policy_name: PolicyName,
     pub(super) policy: Policy,
+    /// The suites that it is judged for.
+    pub(super) suites: Vec<SuiteName>,
+    /// What else counts there.
+    pub(super) terms: Terms,
 }
 
 impl Work {
@@ -64,6 +74,8 @@ impl Work {
         let (policy_name, policy) = self.policy_of(&declaration)?;
         let sha256 = declaration.identity()?;
         Ok(Declared {
+            suites: declaration.suites.clone(),
+            terms: self.terms_of(&declaration.suites)?,
             declaration,
             sha256,
             policy_name,
@@ -71,26 +83,106 @@ impl Work {
         })
     }
 
-    /// The one policy of the suites that a declaration names.
+    /// The one policy of the suites that a declaration names. One that names none is for the suites of
+    /// branches: they must be under one policy.
     pub(super) fn policy_of(&self, declaration: &Declaration) -> Result<(PolicyName, Policy), Failure> {
-        let mut names = Vec::new();
+        let mut names = BTreeSet::new();
+        if declaration.suites.is_empty() {
+            names.extend(self.custom.policies());
+        }
+        let chain = match declaration
+            .suites
+            .iter()
+            .all(|suite| self.custom.rules_of(suite, None).is_some())
+        {
+            true => None,
+            false => Some(Chain::load(self.store.as_ref(), &self.archive)?),
+        };
         for suite in &declaration.suites {
-            let found = self.custom.suites.iter().find(|s| s.name == *suite);
-            let found = found.ok_or_else(|| {
+            let states = chain.iter().filter_map(Chain::latest).flat_map(|record| &record.suites);
+            let made = states
+                .filter(|state| state.suite == *suite)
+                .find_map(SuiteState::made_for);
+            let rules = self.custom.rules_of(suite, made.map(|made| &made.reference));
+            let rules = rules.ok_or_else(|| {
                 UsageError::Argument(format!("the archive `{}` has no suite `{suite}`", self.archive))
             })?;
-            names.push(found.policy.clone());
+            names.insert(rules.policy);
         }
-        names.dedup();
-        match names.as_slice() {
-            [only] => Ok((only.clone(), self.site.policy(only)?)),
-            _ => Err(UsageError::Argument(format!(
-                "`{}` names suites of {} policies: one declaration is judged by one",
+        let mut names = names.into_iter();
+        match (names.next(), names.len()) {
+            (Some(only), 0) => Ok((only.clone(), self.site.policy(only)?)),
+            (_, more) => Err(UsageError::Argument(format!(
+                "`{}` is for suites of {} policies: one declaration is judged by one",
                 declaration.source,
-                names.len()
+                more.saturating_add(1)
             ))
             .into()),
         }
+    }
+
+    /// What counts beside the policy in suites of branches and tags.
+    fn terms_of(&self, suites: &[SuiteName]) -> Result<Terms, Failure> {
+        let mut terms = Terms::default();
+        if suites.iter().all(|suite| self.custom.rules_of(suite, None).is_some()) {
+            return Ok(terms);
+        }
+        let chain = Chain::load(self.store.as_ref(), &self.archive)?;
+        let states = chain
+            .latest()
+            .iter()
+            .flat_map(|record| &record.suites)
+            .cloned()
+            .collect::<Vec<_>>();
+        for state in states.iter().filter(|state| suites.contains(&state.suite)) {
+            terms.fresh_since = terms.fresh_since.max(self.target(state)?.terms.fresh_since);
+        }
+        Ok(terms)
+    }
+
+    /// Who makes the archive's next snapshot.
+    pub(super) fn writer<'a>(&'a self, signer: &'a ArchiveKey) -> Writer<'a> {
+        Writer {
+            store: self.store.as_ref(),
+            archive: &self.archive,
+            config: &self.custom,
+            public_url: self.site.config().public_url.as_str(),
+            signer,
+            program: PROGRAM,
+        }
+    }
+
+    /// Where and with which keys the gate works.
+    pub(super) fn gate<'a>(&'a self, key: &'a Ed25519Key, signer: &'a ArchiveKey) -> Gate<'a> {
+        Gate {
+            store: self.store.as_ref(),
+            archive: &self.archive,
+            config: &self.custom,
+            public_url: self.site.config().public_url.as_str(),
+            key,
+            signer,
+            program: PROGRAM,
+        }
+    }
+
+    /// A suite that something goes to, with what governs it.
+    pub(super) fn target(&self, state: &SuiteState) -> Result<Target, Failure> {
+        let made = state.made_for();
+        let rules = self.custom.rules_of(&state.suite, made.map(|made| &made.reference));
+        let rules = rules.ok_or_else(|| {
+            let (suite, archive) = (&state.suite, &self.archive);
+            UsageError::Argument(format!("`repos/{archive}.toml` has no policy for the suite `{suite}`"))
+        })?;
+        let own = made.filter(|_| rules.rebuild == Rebuild::Always);
+        Ok(Target {
+            suite: state.suite.clone(),
+            policy: self.site.policy(rules.policy)?,
+            policy_name: rules.policy.clone(),
+            terms: Terms {
+                fresh_since: own.map(|made| made.since),
+                ..Terms::default()
+            },
+        })
     }
 
     /// The keys that may sign sources under a policy.

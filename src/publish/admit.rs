@@ -47,7 +47,8 @@ pub struct Gate<'a> {
 
 impl<'a> Gate<'a> {
     /// Who makes the archive's next snapshot.
-    pub(super) fn writer(&self) -> Writer<'a> {
+    #[must_use]
+    pub fn writer(&self) -> Writer<'a> {
         Writer {
             store: self.store,
             archive: self.archive,

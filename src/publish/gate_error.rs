@@ -2,7 +2,7 @@
 //! error: it is a decision.
 
 use crate::admission::{AdmissionError, LedgerEntry};
-use crate::domain::{ArchiveName, Coded, Digest, Kind, Sha256, SuiteName};
+use crate::domain::{ArchiveName, Coded, Digest, Kind, PackageName, Sha256, SuiteName};
 use crate::format::FormatError;
 use crate::index::IndexError;
 use crate::snapshot::SnapshotError;
@@ -92,6 +92,17 @@ pub enum GateError {
         /// The suite.
         suite: SuiteName,
     },
+    /// A source package that a suite has not, and never had removed.
+    #[error("the suite `{suite}` has no source package `{source_package}`")]
+    NotThere {
+        /// The suite.
+        suite: SuiteName,
+        /// The source package.
+        source_package: PackageName,
+    },
+    /// What a release has would be replaced or removed.
+    #[error("`{0}` is the suite of a release: what it has stays")]
+    Released(SuiteName),
     /// Other writers were faster each time.
     #[error("other writers were faster {0} times")]
     Busy(u32),
@@ -121,6 +132,8 @@ impl Coded for GateError {
             Self::Unsigned { .. } => "E-GATE-107",
             Self::NotRepeatable { .. } => "E-GATE-108",
             Self::NoSuite { .. } => "E-GATE-109",
+            Self::NotThere { .. } => "E-GATE-110",
+            Self::Released(_) => "E-GATE-111",
         }
     }
     fn kind(&self) -> Kind {
@@ -133,7 +146,8 @@ impl Coded for GateError {
             Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
                 Kind::Verification
             }
-            Self::NoSuite { .. } => Kind::Usage,
+            Self::NoSuite { .. } | Self::NotThere { .. } => Kind::Usage,
+            Self::Released(_) => Kind::Refused,
             Self::NotRepeatable { .. } => Kind::Unknown,
             Self::Claimed { .. } | Self::Overtaken { .. } | Self::Busy(_) => Kind::Conflict,
         }
@@ -155,6 +169,8 @@ impl Coded for GateError {
             Self::NoSuite { archive, .. } => Some(format!(
                 "name it in repos/{archive}.toml; suites of branches and tags are made by `assay suite sync`"
             )),
+            Self::NotThere { .. } => Some("`assay suite list` shows what each suite has".to_owned()),
+            Self::Released(_) => Some("make another release, with a tag and so a suite of its own".to_owned()),
             Self::Busy(_) => Some("run it again: nothing is lost, and nothing was published twice".to_owned()),
         }
     }

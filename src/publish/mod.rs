@@ -17,6 +17,7 @@ mod forms;
 mod gate_error;
 mod known;
 mod ledger;
+mod moves;
 mod next;
 mod partial;
 mod plan;
@@ -26,6 +27,7 @@ mod renew;
 mod repeat;
 mod sign;
 mod stage;
+mod sync;
 mod vouch;
 
 pub use admit::{Admission, Gate, Question, admit};
@@ -35,6 +37,9 @@ pub use filtered::{Filtered, filter, selection_digest};
 pub use gate_error::GateError;
 pub use known::{Known, load_known};
 pub use ledger::{append_ledger, load_ledger};
+pub use moves::{
+    Contents, Held, Move, Moves, SourceChange, SourceDiff, Target, compare, contents, moves, remove, restore, suite_of,
+};
 pub use next::Writer;
 pub use partial::{Missing, Part, Selection, select_packages};
 pub use plan::{How, Release, Step, plan};
@@ -44,4 +49,5 @@ pub use renew::{Tagging, is_new_tag, renew, tag};
 pub use repeat::{Kept, list_decisions, load_decision};
 pub use sign::{ReleaseSigner, Signed};
 pub use stage::{DECISIONS, Decisions, parse_decisions, read_decisions};
+pub use sync::{SuiteChange, SyncStep, Synced, expires, plan_sync, sync};
 pub use vouch::{check_vouched, commit, load_vouched};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::RngCore as _;
 
-use super::stage::{Edit, catalog, read_texts};
+use super::stage::{Edit, Gone, held_sources};
 use super::{GateError, ReleaseSigner, commit, load_vouched};
 use crate::domain::{ArchiveName, SuiteName, Timestamp};
 use crate::site::CustomArchive;
@@ -76,30 +76,31 @@ pub(super) fn are_edited(
 ) -> Result<bool, GateError> {
     for (suite, edit) in edits {
         let state = latest.and_then(|record| record.suites.iter().find(|state| state.suite == *suite));
-        let Some(state) = state else {
-            if edit.drop {
-                continue;
-            }
-            return Ok(false);
+        let done = match state {
+            None => edit.drop,
+            Some(state) => !edit.drop && is_edited(store, archive, edit, state)?,
         };
-        if edit.drop
-            || edit
-                .custom
-                .as_ref()
-                .is_some_and(|custom| state.custom.clone().unwrap_or_default() != *custom)
-        {
+        if !done {
             return Ok(false);
-        }
-        if !edit.remove.is_empty() {
-            let texts = read_texts(store, archive, state)?;
-            let catalog = catalog(&texts)?;
-            if catalog
-                .sources()
-                .any(|(_, source)| edit.remove.contains(&source.package))
-            {
-                return Ok(false);
-            }
         }
     }
     Ok(true)
+}
+
+fn is_edited(store: &dyn Store, archive: &ArchiveName, edit: &Edit, state: &SuiteState) -> Result<bool, GateError> {
+    let is_gone = state.made_for().is_some_and(|made| made.gone_since.is_some());
+    let marked = match edit.gone {
+        None => true,
+        Some(Gone::Since(_)) => is_gone,
+        Some(Gone::Not) => !is_gone,
+    };
+    let lifted = !state
+        .removed()
+        .iter()
+        .any(|removed| edit.lift.contains(&removed.source));
+    if !marked || !lifted || edit.remove.is_empty() {
+        return Ok(marked && lifted);
+    }
+    let sources = held_sources(store, archive, state)?;
+    Ok(!sources.iter().any(|source| edit.remove.contains(&source.package)))
 }

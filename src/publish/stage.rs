@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::admission::Decision;
 use crate::domain::{ArchiveName, Component, Digest, PackageName, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
 use crate::format::FormatError;
+use crate::format::packages::Source;
 use crate::index::{Catalog, suite_indexes};
 use crate::site::CustomArchive;
-use crate::snapshot::{CustomState, IndexFile, Record, SuiteState, index_key, read_index};
+use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, index_key, read_index};
 use crate::store::Store;
 
 use super::GateError;
@@ -46,10 +47,32 @@ pub(super) struct Change<'a> {
 pub(super) struct Edit {
     /// Source packages that go, with all that was built of them.
     pub(super) remove: BTreeSet<PackageName>,
-    /// What the suite has beside packages from now on; absent: what it had.
-    pub(super) custom: Option<CustomState>,
+    /// They go on purpose.
+    pub(super) bury: Option<Burial>,
+    /// Source packages that may come back although they were removed on purpose.
+    pub(super) lift: BTreeSet<PackageName>,
+    /// The suite is made for a branch or tag, when it is not there.
+    pub(super) make: Option<MadeFor>,
+    /// Its branch or tag is gone, or is there again.
+    pub(super) gone: Option<Gone>,
     /// The suite itself goes.
     pub(super) drop: bool,
+}
+
+/// Why and when source packages are removed on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Burial {
+    pub(super) reason: String,
+    pub(super) at: Timestamp,
+}
+
+/// Whether the branch or tag of a suite is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// It was seen to be gone then.
+    Since(Timestamp),
+    /// It is there.
+    Not,
 }
 
 /// The states of every suite of the archive after a change, staged: those that the site names, those that
@@ -123,8 +146,20 @@ impl Place<'_> {
         }
         let mut catalog = catalog(&texts)?;
         if let Some(edit) = edit {
+            if let Some(burial) = &edit.bury {
+                bury(&mut custom, &catalog, edit, burial);
+            }
             catalog.retain(|name, _| !edit.remove.contains(name))?;
-            custom = edit.custom.clone().unwrap_or(custom);
+            custom.removed.retain(|removed| !edit.lift.contains(&removed.source));
+            if before.is_none() {
+                custom.made_for.clone_from(&edit.make);
+            }
+            if let (Some(made), Some(gone)) = (&mut custom.made_for, edit.gone) {
+                made.gone_since = match gone {
+                    Gone::Since(at) => Some(made.gone_since.unwrap_or(at)),
+                    Gone::Not => None,
+                };
+            }
         }
         for addition in additions {
             let Decision {
@@ -175,6 +210,23 @@ impl Place<'_> {
     }
 }
 
+/// Remembers what is removed on purpose.
+fn bury(custom: &mut CustomState, catalog: &Catalog<'_>, edit: &Edit, burial: &Burial) {
+    for (_, source) in catalog
+        .sources()
+        .filter(|(_, source)| edit.remove.contains(&source.package))
+    {
+        custom.removed.retain(|removed| removed.source != source.package);
+        custom.removed.push(Removed {
+            source: source.package.clone(),
+            version: source.version.clone(),
+            reason: burial.reason.clone(),
+            at: burial.at,
+        });
+    }
+    custom.removed.sort();
+}
+
 fn fields(config: &CustomArchive, suite: &SuiteName) -> Vec<(String, String)> {
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     vec![
@@ -203,11 +255,21 @@ pub(super) fn stage(
     Ok(index)
 }
 
+/// The source packages of a suite.
+pub(super) fn held_sources(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    state: &SuiteState,
+) -> Result<Vec<Source>, GateError> {
+    let texts = read_texts(store, archive, state)?;
+    Ok(catalog(&texts)?.sources().map(|(_, source)| source.clone()).collect())
+}
+
 /// Packages and Sources of a suite, each with its component.
 pub(super) type Texts = BTreeMap<RelPath, (Component, Vec<u8>)>;
 
 /// The texts of a suite's own indexes.
-pub(super) fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Texts, GateError> {
+fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Texts, GateError> {
     let mut texts = Texts::new();
     for index in &state.indexes {
         if let Some(component) = component_of(state, index) {
@@ -219,7 +281,7 @@ pub(super) fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &Suite
 }
 
 /// Everything that they hold.
-pub(super) fn catalog(texts: &Texts) -> Result<Catalog<'_>, GateError> {
+fn catalog(texts: &Texts) -> Result<Catalog<'_>, GateError> {
     let mut catalog = Catalog::new();
     for (path, (component, text)) in texts {
         match path.file_name() {

@@ -30,5 +30,5 @@ pub use declaration::{
 pub use derive::{Request, SourcePackage, check, declare, derive};
 pub use error::SourceError;
 pub use keys::SourceKeys;
-pub use repository::{Repository, fetch, fetch_declared, main_branch, open};
+pub use repository::{Repository, branches_and_tags, fetch, fetch_declared, main_branch, open};
 pub use signed::{SignedSource, Signers, SourceSignature, verify_signed};

@@ -438,6 +438,28 @@ fn refs_at(address: &Address, cache: &Path) -> Result<Refs, SourceError> {
     Ok(Refs { branch, head, tags })
 }
 
+/// Every branch and tag of `url`, sorted. Those with names that are no refs to us are left out.
+///
+/// # Errors
+/// When the address is refused, or Git fails or takes too much time.
+pub fn branches_and_tags(url: &str, cache: &Path) -> Result<Vec<GitRef>, SourceError> {
+    let address = Address::parse(url)?;
+    let settings = cache.join("git-settings");
+    keep(&settings, git::SETTINGS)?;
+    let output = git::remote(&address, None, &settings)
+        .args(["ls-remote", "--quiet", "--refs", "--"])
+        .arg(address.as_str())
+        .args(["refs/heads/*", "refs/tags/*"])
+        .timeout(120)
+        .run()
+        .map_err(fetching(&address))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let names = text.lines().filter_map(|line| line.split_once('\t'));
+    let mut refs: Vec<GitRef> = names.filter_map(|(_, name)| GitRef::new(name).ok()).collect();
+    refs.sort();
+    Ok(refs)
+}
+
 fn fetching(address: &Address) -> impl FnOnce(HostError) -> SourceError {
     let url = escape(address.as_str());
     move |source| SourceError::Fetch { url, source }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use assay::admission::{
-    Inspected, LedgerEntry, LedgerKey, LedgerView, Offered, RULES, claims, explain, explain_json, file_set, identity,
+    Inspected, LedgerEntry, LedgerKey, LedgerView, Moved, RULES, claims, explain, explain_json, file_set, identity,
 };
 use assay::domain::{Architecture, SuiteName};
 use assay::format::intoto::Outcome;
@@ -427,10 +427,10 @@ fn rule_a11_suites_are_declared() {
     let decision = sha("the decision on feature-foo");
     merged.declare(|declaration| declaration.suites = vec![SuiteName::new("feature-foo").unwrap()]);
     merged.refused(&["A11"]);
-    merged.candidate.offered = Offered::Suite {
+    merged.candidate.terms.moved = Some(Moved {
         from: SuiteName::new("feature-foo").unwrap(),
         decision,
-    };
+    });
     assert!(merged.refused(&["A11"]).contains("feature-foo"));
     let files = file_set(&merged.candidate).unwrap();
     merged

@@ -91,6 +91,12 @@ impl Site {
 
     /// `hello` of a version, built twice to these bytes, and held.
     pub(crate) fn build(&self, text: &str, content: &str) -> Built {
+        self.build_for(text, content, &["stable"])
+    }
+
+    /// The same, declared and offered for these suites.
+    pub(crate) fn build_for(&self, text: &str, content: &str, suites: &[&str]) -> Built {
+        let suites: Vec<SuiteName> = suites.iter().map(|name| name.parse().unwrap()).collect();
         let deb = deb(text, content);
         let mut scenario = Scenario::good();
         scenario.now = self.now;
@@ -101,6 +107,7 @@ impl Site {
         let files = self.source(text);
         scenario.declare(|declaration| {
             declaration.version = version(text);
+            declaration.suites.clone_from(&suites);
             declaration.tree_sha256 = sha(content);
             declaration.source_format = "3.0 (native)".into();
             declaration.upstream = None;
@@ -108,6 +115,7 @@ impl Site {
             declaration.packages.truncate(1);
             declaration.files = files;
         });
+        scenario.candidate.suites.clone_from(&suites);
         let signed_at = self.now.plus(-3600);
         let source = scenario.evidence.source.as_mut().unwrap();
         (source.tagged_at, source.signers[0].made_at) = (signed_at, signed_at);

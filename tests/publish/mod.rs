@@ -3,4 +3,5 @@
 mod client;
 pub(crate) mod crash;
 mod renew;
+mod suites;
 mod writers;

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::domain::{PackageName, Sha256, Version, escape};
 use crate::site::Relaxation;
 
-use super::super::candidate::{Offered, Output};
+use super::super::candidate::{Moved, Output};
 use super::super::context::Context;
 use super::super::decide::file_set;
 use super::super::evidence::{Indexed, IndexedKind};
@@ -141,9 +141,9 @@ pub(super) fn a11(context: &Context<'_>) -> Verdict {
     let mut suites: Vec<&str> = candidate.suites.iter().map(|s| s.as_str()).collect();
     suites.sort_unstable();
     let place = format!("{}, component {}", suites.join(", "), declared.component);
-    match &candidate.offered {
+    match &candidate.terms.moved {
         // What another suite has may come here whole, by the decision that let it in there.
-        Offered::Suite { from, decision } => {
+        Some(Moved { from, decision }) => {
             let by_it = |sha256: &Sha256| context.evidence.admitted.get(sha256) == Some(decision);
             let files = file_set(candidate).unwrap_or_default();
             let problem = files.iter().find(|(_, sha256)| !by_it(sha256)).map(|(path, _)| {

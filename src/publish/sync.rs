@@ -1,0 +1,164 @@
+//! Suites follow the branches and tags of a Git repository.
+
+use std::collections::BTreeMap;
+
+use super::next::{Edits, Writer, are_edited, next_snapshot};
+use super::stage::{Change, Edit, Gone, next_states};
+use super::{GateError, Published, publish};
+use crate::domain::{GitRef, SuiteName, Timestamp};
+use crate::site::CustomArchive;
+use crate::snapshot::{MadeFor, Record};
+
+/// The days that a suite stays whose branch is gone and has no class any more.
+const DAYS: u32 = 30;
+
+/// What becomes of a suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuiteChange {
+    /// It is made, for a new branch or tag.
+    New,
+    /// Its branch or tag is gone: from now on its days are counted.
+    Gone,
+    /// Its branch or tag is there again.
+    Back,
+    /// Its days are over: it leaves the archive. Snapshots that have it keep it.
+    Expired,
+    /// Two branches or tags would have it: neither gets it.
+    Collision,
+}
+
+/// A suite that changes, and for which ref.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SyncStep {
+    /// The suite.
+    pub suite: SuiteName,
+    /// What becomes of it.
+    pub change: SuiteChange,
+    /// The branch or tag.
+    #[serde(rename = "ref")]
+    pub reference: GitRef,
+    /// The other one, of two that collide.
+    pub other: Option<GitRef>,
+}
+
+/// What must change so that the suites of a record are those of `refs`. A function of its input.
+///
+/// A suite that the site names itself stays out of it. When two refs would have the same suite, the one
+/// that has it keeps it, and neither gets it when it is new.
+#[must_use]
+pub fn plan_sync(config: &CustomArchive, refs: &[GitRef], latest: Option<&Record>, now: Timestamp) -> Vec<SyncStep> {
+    let mut steps = Vec::new();
+    let states = latest.iter().flat_map(|record| &record.suites);
+    let made: BTreeMap<&SuiteName, &MadeFor> = states.filter_map(|s| Some((&s.suite, s.made_for()?))).collect();
+    let mut wanted: BTreeMap<SuiteName, Vec<&GitRef>> = BTreeMap::new();
+    for reference in refs.iter().filter(|reference| config.class_of(reference).is_some()) {
+        let Ok(suite) = reference.suite() else { continue };
+        if !config.suites.iter().any(|named| named.name == suite) {
+            wanted.entry(suite).or_default().push(reference);
+        }
+    }
+    let step = |suite: &SuiteName, change, reference: &GitRef| SyncStep {
+        suite: suite.clone(),
+        change,
+        reference: reference.clone(),
+        other: None,
+    };
+    for (suite, refs) in &wanted {
+        let holder = made.get(suite).map(|made| &made.reference);
+        let first = holder.or(refs.first().copied());
+        let Some(first) = first else { continue };
+        let others: Vec<&&GitRef> = refs.iter().filter(|reference| **reference != first).collect();
+        if holder.is_none() && others.is_empty() {
+            steps.push(step(suite, SuiteChange::New, first));
+        }
+        steps.extend(others.into_iter().map(|other| SyncStep {
+            other: Some(first.clone()),
+            ..step(suite, SuiteChange::Collision, other)
+        }));
+    }
+    for (suite, made) in made {
+        let there = refs.contains(&made.reference) && config.class_of(&made.reference).is_some();
+        match made.gone_since {
+            None if !there => steps.push(step(suite, SuiteChange::Gone, &made.reference)),
+            Some(_) if there => steps.push(step(suite, SuiteChange::Back, &made.reference)),
+            Some(since) if expires(config, made, since).is_some_and(|end| end <= now) => {
+                steps.push(step(suite, SuiteChange::Expired, &made.reference));
+            }
+            _ => {}
+        }
+    }
+    steps.sort_by(|a, b| (&a.suite, &a.reference).cmp(&(&b.suite, &b.reference)));
+    steps
+}
+
+/// When a suite leaves whose branch is gone. Those of tags stay.
+#[must_use]
+pub fn expires(config: &CustomArchive, made: &MadeFor, gone_since: Timestamp) -> Option<Timestamp> {
+    let of_tag = made.reference.tag_name().is_some();
+    let days = config.class_of(&made.reference).map_or(DAYS, |class| class.expire_days);
+    (!of_tag).then(|| gone_since.plus_days(days))
+}
+
+/// What came of following a repository.
+#[derive(Debug)]
+pub struct Synced {
+    /// What changed, and what collides.
+    pub steps: Vec<SyncStep>,
+    /// The snapshot that has it; absent when nothing was to be done.
+    pub published: Option<Published>,
+}
+
+/// Makes, marks and drops suites so that they are those of `refs`: one snapshot, or none when nothing is
+/// to be done. Collisions are in the result, and keep nothing else from being done.
+///
+/// # Errors
+/// When a record or index is damaged; the store's failure.
+pub fn sync(writer: &Writer<'_>, refs: &[GitRef], now: Timestamp) -> Result<Synced, GateError> {
+    let mut steps = Vec::new();
+    let mut changed = false;
+    next_snapshot(writer, "follow branches and tags", now, |chain| {
+        steps = plan_sync(writer.config, refs, chain.latest(), now);
+        let edits = edits(&steps, now);
+        changed = !edits.is_empty();
+        if !changed || are_edited(writer.store, writer.archive, &edits, chain.latest())? {
+            return Ok(None);
+        }
+        let change = Change { additions: &[], edits };
+        next_states(writer.store, writer.archive, writer.config, chain.latest(), &change).map(Some)
+    })?;
+    let published = changed
+        .then(|| publish(writer.store, writer.archive, writer.signer, writer.public_url))
+        .transpose()?;
+    Ok(Synced { steps, published })
+}
+
+fn edits(steps: &[SyncStep], now: Timestamp) -> Edits {
+    let edit = |step: &SyncStep| {
+        let edit = match step.change {
+            SuiteChange::New => Edit {
+                make: Some(MadeFor {
+                    reference: step.reference.clone(),
+                    since: now,
+                    gone_since: None,
+                }),
+                ..Edit::default()
+            },
+            SuiteChange::Gone => Edit {
+                gone: Some(Gone::Since(now)),
+                ..Edit::default()
+            },
+            SuiteChange::Back => Edit {
+                gone: Some(Gone::Not),
+                ..Edit::default()
+            },
+            SuiteChange::Expired => Edit {
+                drop: true,
+                ..Edit::default()
+            },
+            SuiteChange::Collision => return None,
+        };
+        Some((step.suite.clone(), edit))
+    };
+    steps.iter().filter_map(edit).collect()
+}
