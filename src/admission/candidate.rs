@@ -142,13 +142,13 @@ impl Candidate {
     }
 
     /// The package names that the gate wants to know about: the source's, those of the outputs, and
-    /// those that they provide. [`super::Evidence::indexed`] and the ledger must cover them.
+    /// those that they provide or replace. [`super::Evidence::indexed`] and the ledger must cover them.
     #[must_use]
     pub fn names(&self) -> Vec<PackageName> {
         let mut names = vec![self.declaration.source.clone()];
         for facts in self.outputs().filter_map(|(_, output)| output.facts.facts()) {
             names.push(facts.package.clone());
-            names.extend(facts.provides.iter().cloned());
+            names.extend(facts.provides.iter().chain(&facts.replaces).cloned());
         }
         names.sort();
         names.dedup();

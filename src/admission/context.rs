@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Sha256, Timestamp};
 use crate::environment::Lock;
-use crate::site::{Policy, Relaxation};
+use crate::site::{Policy, Relaxation, Terms};
 
 use super::candidate::{Candidate, Output, OutputSet};
 use super::evidence::{Evidence, RecordEvidence, identity};
 use super::facts::DebFacts;
+use super::quorum::strength;
 use super::standing::{Standing, assess};
 
 /// The candidate and the evidence, in order.
@@ -19,6 +20,8 @@ pub(super) struct Context<'a> {
     pub(super) candidate: &'a Candidate,
     pub(super) evidence: &'a Evidence,
     pub(super) now: Timestamp,
+    /// What the policy asks for in the candidate's suites.
+    pub(super) terms: Terms,
     /// SHA-256 of the policy's canonical JSON.
     pub(super) policy_sha256: Option<Sha256>,
     /// SHA-256 of the declaration's canonical JSON.
@@ -54,6 +57,7 @@ impl<'a> Context<'a> {
             candidate,
             evidence,
             now,
+            terms: policy.terms(&candidate.suites),
             policy_sha256: identity(policy),
             declaration: identity(&candidate.declaration),
             sets,
@@ -95,11 +99,16 @@ impl<'a> Context<'a> {
 
     /// The operators whose rebuilds count for a set.
     pub(super) fn operators(&self, set: &Set<'_>) -> BTreeSet<&'a str> {
-        let operator = |record: &RecordEvidence| {
+        self.rebuilders(set).into_iter().map(|(operator, _)| operator).collect()
+    }
+
+    /// The same with where each of them is hosted.
+    fn rebuilders(&self, set: &Set<'_>) -> BTreeSet<(&'a str, &'a str)> {
+        let rebuilder = |record: &RecordEvidence| {
             let builder = self.policy.builders.iter().find(|b| b.id == record.builder);
-            builder.map(|b| b.operator.as_str())
+            builder.map(|b| (b.operator.as_str(), b.hosting.as_str()))
         };
-        self.counted(set).filter_map(operator).collect()
+        self.counted(set).filter_map(rebuilder).collect()
     }
 
     /// Whether every set was rebuilt by enough operators, in all and in each group.
@@ -110,9 +119,15 @@ impl<'a> Context<'a> {
     /// What a set lacks for its quorum.
     pub(super) fn shortage(&self, set: &Set<'_>) -> Option<String> {
         let operators = self.operators(set);
-        let wanted = self.policy.quorum.max(1) as usize;
-        if operators.len() < wanted {
-            return Some(format!("{} of {wanted} operators", operators.len()));
+        let wanted = self.terms.quorum.max(1) as usize;
+        let found = strength(&self.rebuilders(set), self.terms.distinct_hosting);
+        if found < wanted {
+            let apart = if self.terms.distinct_hosting {
+                ", each hosted apart,"
+            } else {
+                ""
+            };
+            return Some(format!("{found} of {wanted} operators{apart}"));
         }
         self.policy.groups.iter().find_map(|group| {
             let members: BTreeSet<&str> = group.operators.iter().map(String::as_str).collect();
@@ -128,10 +143,16 @@ impl<'a> Context<'a> {
 
     /// The exception that applies to a rule: the one that ends last.
     pub(super) fn exception(&self, rule: &str) -> Option<&'a Relaxation> {
-        let source = &self.candidate.declaration.source;
-        let applies = |r: &&Relaxation| r.rule == rule && r.source == *source;
+        let applies = |r: &&Relaxation| r.rule == rule && self.concerns(r);
         let order = |r: &&Relaxation| (r.expires, r.owner.clone(), r.reason.clone());
         self.policy.exceptions.iter().filter(applies).max_by_key(order)
+    }
+
+    /// Whether an exception is for this source and version.
+    pub(super) fn concerns(&self, exception: &Relaxation) -> bool {
+        let declared = &self.candidate.declaration;
+        let version = exception.version.as_ref();
+        exception.source == declared.source && version.is_none_or(|version| *version == declared.version)
     }
 
     /// Whether an exception to a rule is in force now.

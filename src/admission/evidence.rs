@@ -18,7 +18,7 @@ use crate::snapshot::Removed;
 use crate::source::{Declaration, SignedSource, SourceSignature};
 use crate::trust::Ed25519Public;
 
-use super::{AdmissionError, LedgerView};
+use super::{AdmissionError, DebFacts, LedgerView};
 
 /// Everything known about a candidate.
 ///
@@ -55,6 +55,9 @@ pub struct Evidence {
     pub ledger: LedgerView,
     /// Source packages that were removed on purpose from suites of the archive.
     pub removed: Vec<(SuiteName, Removed)>,
+    /// What the newest snapshot of the archive holds under the names of the candidate's packages.
+    #[serde(default)]
+    pub before: Vec<Before>,
     /// What differs inside a file that a record names: for people, no rule leans on it.
     pub differences: BTreeMap<Sha256, String>,
 }
@@ -303,8 +306,41 @@ pub struct Indexed {
     pub architecture: Architecture,
     /// The source package it is built from.
     pub source: PackageName,
+    /// The names in its own `Provides` and `Replaces`.
+    #[serde(default)]
+    pub takes: Vec<PackageName>,
     /// The file: the .deb, or the .dsc.
     pub sha256: Sha256,
+}
+
+/// A package as it is in the archive now: what an admission takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Before {
+    /// Its name.
+    pub package: PackageName,
+    /// Its architecture.
+    pub architecture: Architecture,
+    /// Its version.
+    pub version: Version,
+    /// Its maintainer scripts.
+    pub scripts: BTreeMap<String, Sha256>,
+    /// Its files with a set-user-id or set-group-id bit.
+    pub setuid: Vec<String>,
+}
+
+impl Before {
+    /// Of a package that was read.
+    #[must_use]
+    pub fn of(facts: &DebFacts) -> Self {
+        Self {
+            package: facts.package.clone(),
+            architecture: facts.architecture.clone(),
+            version: facts.version.clone(),
+            scripts: facts.scripts.clone(),
+            setuid: facts.setuid.clone(),
+        }
+    }
 }
 
 /// The SHA-256 of a value's canonical JSON: what declarations, locks and policies are named by.

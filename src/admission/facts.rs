@@ -1,14 +1,17 @@
 //! What the gate wants to know of a .deb. Made from the strict reader's result, never from an index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Architecture, PackageName, Sha256, Version};
+use crate::format::compress::Compression;
 use crate::format::deb::Deb;
 use crate::format::deb822::Paragraph;
 use crate::format::relation::Relations;
 use crate::format::tar::{TarEntry, TarKind};
+
+use crate::site::DebCompression;
 
 use super::AdmissionError;
 
@@ -34,16 +37,26 @@ pub struct DebFacts {
     pub multi_arch: Option<String>,
     /// `Essential: yes`.
     pub essential: bool,
-    /// `Protected: yes` or `Important: yes`.
+    /// `Protected: yes`.
     pub protected: bool,
+    /// `Important: yes`.
+    pub important: bool,
     /// The names in `Provides`.
     pub provides: Vec<PackageName>,
+    /// The names in `Replaces`.
+    pub replaces: Vec<PackageName>,
     /// `Built-Using` and `Static-Built-Using`, as they stand.
     pub built_using: Vec<String>,
     /// `Auto-Built-Package`.
     pub auto_built: Option<String>,
     /// `Build-Ids`.
     pub build_ids: Vec<String>,
+    /// The build ids of its ELF files.
+    pub elf_build_ids: BTreeSet<String>,
+    /// How many of its ELF files have no build id that could be read.
+    pub elf_without_id: u64,
+    /// How its control and data archives are compressed.
+    pub compressions: BTreeSet<DebCompression>,
     /// The names of all control fields, as they stand.
     pub fields: Vec<String>,
     /// `preinst`, `postinst`, `prerm`, `postrm`, `config`, with the digest of each.
@@ -59,12 +72,13 @@ impl DebFacts {
     /// From what the strict reader read.
     ///
     /// # Errors
-    /// When `Source` or `Provides` is malformed.
+    /// When `Source`, `Provides` or `Replaces` is malformed.
     pub fn from_deb(deb: &Deb) -> Result<Self, AdmissionError> {
         let control = &deb.control;
         let get = |name: &str| control.get(name).map(|value| value.trim().to_owned());
         let yes = |name: &str| get(name).is_some_and(|value| value.eq_ignore_ascii_case("yes"));
         let (source, source_version) = deb.source()?;
+        let elf = || deb.data.iter().filter_map(|entry| entry.elf.as_ref());
         let using = ["Built-Using", "Static-Built-Using"];
         Ok(Self {
             package: deb.package.clone(),
@@ -76,11 +90,16 @@ impl DebFacts {
             priority: get("Priority"),
             multi_arch: get("Multi-Arch"),
             essential: yes("Essential"),
-            protected: yes("Protected") || yes("Important"),
-            provides: provides(control)?,
+            protected: yes("Protected"),
+            important: yes("Important"),
+            provides: named(control, "Provides")?,
+            replaces: named(control, "Replaces")?,
             built_using: using.into_iter().filter_map(get).collect(),
             auto_built: get("Auto-Built-Package"),
             build_ids: get("Build-Ids").map(words).unwrap_or_default(),
+            elf_build_ids: elf().filter_map(|elf| elf.build_id.clone()).collect(),
+            elf_without_id: elf().filter(|elf| elf.build_id.is_none()).count() as u64,
+            compressions: [deb.control_compression, deb.data_compression].map(compression).into(),
             fields: control.fields().map(|(name, _)| name.to_owned()).collect(),
             scripts: deb.scripts().filter_map(digest_of).collect(),
             setuid: deb.privileged().map(|entry| entry.path.clone()).collect(),
@@ -89,11 +108,21 @@ impl DebFacts {
     }
 }
 
-fn provides(control: &Paragraph) -> Result<Vec<PackageName>, AdmissionError> {
-    let Some(text) = control.get("Provides") else {
+fn compression(compression: Compression) -> DebCompression {
+    match compression {
+        Compression::Plain => DebCompression::None,
+        Compression::Gzip => DebCompression::Gzip,
+        Compression::Xz => DebCompression::Xz,
+        Compression::Zstd => DebCompression::Zstd,
+    }
+}
+
+/// The names in a relation field.
+fn named(control: &Paragraph, field: &'static str) -> Result<Vec<PackageName>, AdmissionError> {
+    let Some(text) = control.get(field) else {
         return Ok(Vec::new());
     };
-    let relations = Relations::parse("Provides", text)?;
+    let relations = Relations::parse(field, text)?;
     Ok(relations
         .0
         .into_iter()

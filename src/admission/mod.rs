@@ -13,6 +13,7 @@ mod evidence;
 mod explain;
 mod facts;
 mod ledger;
+mod quorum;
 mod rules;
 mod standing;
 
@@ -21,10 +22,11 @@ pub use case::{CASE, Case, Revoked, differences};
 pub use decide::{ALLOWABLE, Decision, decide, file_set};
 pub use error::AdmissionError;
 pub use evidence::{
-    Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, RecordEvidence, SourceEvidence, SourceFailure,
+    Before, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, RecordEvidence, SourceEvidence, SourceFailure,
     TagSigner, builder_fingerprint, identity,
 };
 pub use explain::{explain, explain_json};
 pub use facts::DebFacts;
 pub use ledger::{LedgerConflict, LedgerEntry, LedgerKey, LedgerView, claims};
+pub use quorum::strength;
 pub use rules::{RULES, Rule, Verdict};

@@ -66,13 +66,25 @@ fn speaker<'a>(context: &Context<'a>, record: &RecordEvidence) -> Result<&'a Bui
             record.builder
         )));
     }
-    if let Some(revoked) = builder.revoked_at {
-        // The record's own time could be set back by whoever stole the key; the gate's could not.
-        let asked = nonce_of(context, record).map(|nonce| nonce.issued_at);
-        if record.finished_on >= revoked || asked.is_some_and(|at| at >= revoked) {
-            let why = format!("the key of `{}` was revoked at {revoked}", record.builder);
-            return Err(Standing::Void("R5", why));
-        }
+    // The record's own time could be set back by whoever stole the key; the gate's could not.
+    let asked = nonce_of(context, record).map(|nonce| nonce.issued_at);
+    if let Some(from) = builder.valid_from
+        && (record.finished_on < from || asked.is_some_and(|at| at < from))
+    {
+        let why = format!("the key of `{}` is valid from {from} only", record.builder);
+        return Err(Standing::Void("R5", why));
+    }
+    if let Some(until) = builder.valid_until
+        && (record.finished_on > until || asked.is_some_and(|at| at > until))
+    {
+        let why = format!("the key of `{}` was valid until {until} only", record.builder);
+        return Err(Standing::Void("R5", why));
+    }
+    if let Some(revoked) = builder.revoked_at
+        && (record.finished_on >= revoked || asked.is_some_and(|at| at >= revoked))
+    {
+        let why = format!("the key of `{}` was revoked at {revoked}", record.builder);
+        return Err(Standing::Void("R5", why));
     }
     Ok(builder)
 }
@@ -180,7 +192,7 @@ fn in_time(context: &Context<'_>, record: &RecordEvidence) -> Result<(), Standin
             format!("it says that it ended at {}, in the future", record.finished_on),
         ));
     }
-    let days = context.policy.max_record_age_days;
+    let days = context.terms.max_record_age_days;
     if record.finished_on.plus_days(days) < context.now {
         return Err(void(
             "R3",

@@ -18,6 +18,7 @@ pub mod deb822;
 pub mod dsc;
 pub mod dsse;
 pub mod ed;
+pub mod elf;
 mod error;
 mod input;
 pub mod intoto;

@@ -3,15 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::admission::{Candidate, Indexed, IndexedKind, KnownSnapshot};
+use crate::admission::{Before, Candidate, Indexed, IndexedKind, Inspected, KnownSnapshot};
 use crate::domain::{Architecture, ArchiveName, PackageName, PoolPath, Sha256, SnapshotName};
 use crate::environment::{Lock, LockedSnapshot};
+use crate::format::FormatError;
 use crate::format::compress::{Compression, decompress};
-use crate::format::deb822::Stanzas;
+use crate::format::deb::{DebLimits, read_deb};
+use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::dsse::{self, Envelope};
 use crate::format::intoto::{Statement, Summary};
 use crate::format::json;
 use crate::format::packages::{Binary, Source};
+use crate::format::relation::Relations;
 use crate::snapshot::{Chain, IndexFile, Record, SnapshotError, SuiteState, index_key, read_index};
 use crate::store::{Key, Store};
 
@@ -180,6 +183,50 @@ fn built_for(index: &IndexFile, architectures: &BTreeSet<&Architecture>) -> bool
     word.is_some_and(|word| word == "all" || architectures.iter().any(|a| a.as_str() == word))
 }
 
+/// The names in `Provides` and `Replaces` of a stanza.
+fn takes(stanza: &Stanza<'_>) -> Result<Vec<PackageName>, FormatError> {
+    let mut names = BTreeSet::new();
+    for field in ["Provides", "Replaces"] {
+        if let Some(text) = stanza.field(field) {
+            let groups = Relations::parse(field, text)?.0;
+            names.extend(groups.into_iter().flatten().map(|relation| relation.package));
+        }
+    }
+    Ok(names.into_iter().collect())
+}
+
+/// What the newest snapshot of the candidate's archive holds under the names of its packages. A package
+/// that cannot be read any more says nothing: the report of what is new is for people.
+///
+/// # Errors
+/// When a record or index is missing, damaged or malformed; the store's failure.
+pub(super) fn load_before(store: &dyn Store, candidate: &Candidate) -> Result<Vec<Before>, GateError> {
+    let mut found = BTreeSet::new();
+    let chain = Chain::load(store, &candidate.archive)?;
+    let names: BTreeSet<String> = candidate.names().iter().map(ToString::to_string).collect();
+    for state in chain.latest().iter().flat_map(|record| &record.suites) {
+        if !candidate.suites.contains(&state.suite) {
+            continue;
+        }
+        for index in state.indexes.iter().filter(|index| is_packages(index)) {
+            let text = read_index(store, &candidate.archive, &state.suite, index)?;
+            for stanza in Stanzas::new(&text) {
+                let stanza = stanza.map_err(GateError::document(&index.path))?;
+                if !stanza.field("Package").is_some_and(|name| names.contains(name)) {
+                    continue;
+                }
+                let binary = Binary::from_stanza(&stanza).map_err(GateError::document(&index.path))?;
+                let stream = store.open(&Key::pool(&candidate.archive, &binary.filename));
+                let read = stream
+                    .ok()
+                    .map(|stream| Inspected::new(read_deb(stream, &DebLimits::default())));
+                found.extend(read.as_ref().and_then(Inspected::facts).map(Before::of));
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
 /// Reads indexes of one suite of one snapshot.
 struct Reader<'a> {
     store: &'a dyn Store,
@@ -203,7 +250,9 @@ impl Reader<'_> {
             }
             let binary = Binary::from_stanza(&stanza).map_err(failed())?;
             let row = self.row(IndexedKind::Binary, binary.digest.sha256);
-            indexed.push(row(binary.package, binary.version, binary.architecture, binary.source));
+            let mut row = row(binary.package, binary.version, binary.architecture, binary.source);
+            row.takes = takes(&stanza).map_err(failed())?;
+            indexed.push(row);
         }
         Ok(())
     }
@@ -247,6 +296,7 @@ impl Reader<'_> {
             version,
             architecture,
             source,
+            takes: Vec::new(),
             sha256,
         }
     }

@@ -17,7 +17,7 @@ use crate::source::{Declaration, SourceFile};
 use crate::store::{Key, Store};
 
 use super::admit::hash;
-use super::known::{load_known, load_levels, load_previous};
+use super::known::{load_before, load_known, load_levels, load_previous};
 use super::{GateError, Records, ledger, load_nonces};
 
 /// The largest file that is compared, in bytes.
@@ -138,6 +138,7 @@ pub fn gather(
         admitted: known.admitted,
         ledger: ledger::load_ledger(store, &candidate.archive, candidate)?,
         removed: removed(chain.latest()),
+        before: load_before(store, candidate)?,
         differences: differences(store, candidate, &records.records),
     })
 }

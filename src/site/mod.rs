@@ -20,5 +20,8 @@ pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};
 pub use config::SiteConfig;
 pub use load::{Site, SiteError};
-pub use policy::{Builder, BuilderGroup, EnvironmentRule, Policy, Relaxation, SignerKey, SignerScheme, Varied};
+pub use policy::{
+    Allowance, Builder, BuilderGroup, DebCompression, Dissent, EnvironmentRule, ImportRule, ListedField, Policy,
+    Relaxation, Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,
+};
 pub use select::{PackagePattern, Select};

@@ -1,11 +1,17 @@
 //! `policies/<name>.toml`: who may sign sources, who may rebuild, and what it takes to be admitted.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::{ArchiveName, BuilderId, Fingerprint, PackageName, SnapshotId, SuiteName, Timestamp};
+use crate::domain::{
+    Architecture, ArchiveName, BuilderId, Fingerprint, PackageName, SnapshotId, SuiteName, Timestamp, Version,
+};
+use crate::trust::Ed25519Public;
 
-/// A policy. Its identity in decisions is the SHA-256 of its canonical JSON.
+/// A policy. Its identity in decisions is the SHA-256 of its canonical JSON. What is added to it later is
+/// left out of that where it is not used: so policies keep their identity, and old decisions their policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Policy {
@@ -28,6 +34,33 @@ pub struct Policy {
     /// What differs on purpose between the rebuilds of a quorum.
     #[serde(default = "Varied::usual", skip_serializing_if = "Varied::is_usual")]
     pub vary: Vec<Varied>,
+    /// Whether the operators that make a quorum must be hosted apart, too.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub distinct_hosting: bool,
+    /// What blocks although the quorum is there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dissent: Dissent,
+    /// How the members of a .deb may be compressed; empty: in each way that the reader takes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub compressions: BTreeSet<DebCompression>,
+    /// When a package may have the name of a mirrored one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shadowing: Shadowing,
+    /// The architecture whose builds give the packages for all architectures; absent: any.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub all_built_on: Option<Architecture>,
+    /// What is otherwise for some suites.
+    #[serde(rename = "suite", default, skip_serializing_if = "is_default")]
+    pub suites: BTreeMap<SuiteName, SuiteTerms>,
+    /// Names and fields that a package may use although they are not its own.
+    #[serde(rename = "allow", default, skip_serializing_if = "is_default")]
+    pub allowed: Vec<Allowance>,
+    /// Binary packages that move to another source.
+    #[serde(rename = "takeover", default, skip_serializing_if = "is_default")]
+    pub takeovers: Vec<Takeover>,
+    /// Archives that packages may be imported from, by their upstream's signature alone.
+    #[serde(rename = "import", default, skip_serializing_if = "is_default")]
+    pub imports: Vec<ImportRule>,
     /// Who may sign sources.
     #[serde(rename = "signer", default)]
     pub signers: Vec<SignerKey>,
@@ -150,7 +183,14 @@ pub struct Builder {
     /// Where it runs.
     pub hosting: String,
     /// The Ed25519 public key, 64 hexadecimal digits.
+    #[serde(deserialize_with = "ed25519")]
     pub public_key: String,
+    /// Records made earlier do not count.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub valid_from: Option<Timestamp>,
+    /// Records made later do not count.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub valid_until: Option<Timestamp>,
     /// Records signed from this instant on do not count, nor any when it is before them.
     pub revoked_at: Option<Timestamp>,
 }
@@ -176,9 +216,14 @@ pub struct Relaxation {
     pub rule: String,
     /// For this source package only.
     pub source: PackageName,
+    /// For this version only; absent: for all.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub version: Option<Version>,
     /// Why.
+    #[serde(deserialize_with = "said")]
     pub reason: String,
     /// Who answers for it.
+    #[serde(deserialize_with = "said")]
     pub owner: String,
     /// After this it no longer counts.
     pub expires: Timestamp,
@@ -191,6 +236,186 @@ fn one() -> u32 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
 fn is_one(count: &u32) -> bool {
     *count == 1
+}
+
+/// What blocks a candidate although enough operators agree. Never a majority: a dissent is a hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dissent {
+    /// One valid record of other bytes, or of a build that failed.
+    #[default]
+    AnyMismatchBlocks,
+    /// The same, and a build that ran out of time, and a nonce that nobody answered.
+    AnySilenceBlocks,
+}
+
+/// How a member of a .deb is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DebCompression {
+    /// Not at all.
+    None,
+    /// gzip.
+    Gzip,
+    /// xz.
+    Xz,
+    /// Zstandard.
+    Zstd,
+}
+
+/// When a package may have the name of one that a mirror has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shadowing {
+    /// When it is of the same source, and newer without another epoch.
+    #[default]
+    NewerOfSameSource,
+    /// When an `[[allow]]` lists it.
+    Listed,
+}
+
+/// What is otherwise for one suite; what is absent is as for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SuiteTerms {
+    /// As `quorum`.
+    #[serde(default, deserialize_with = "some_at_least_one")]
+    pub quorum: Option<u32>,
+    /// As `distinct-hosting`.
+    pub distinct_hosting: Option<bool>,
+    /// As `max-record-age-days`.
+    pub max_record_age_days: Option<u32>,
+    /// As `environment-floor`.
+    pub environment_floor: Option<SnapshotId>,
+}
+
+/// What it takes to be admitted to some suites: where they differ, the strictest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// How many distinct operators.
+    pub quorum: u32,
+    /// Whether they must be hosted apart.
+    pub distinct_hosting: bool,
+    /// How old records may be, in days.
+    pub max_record_age_days: u32,
+    /// How old environments may be.
+    pub environment_floor: Option<SnapshotId>,
+}
+
+impl Policy {
+    /// What holds for these suites: the strictest of what each has. For no suite: what holds for all.
+    #[must_use]
+    pub fn terms(&self, suites: &[SuiteName]) -> Terms {
+        let base = SuiteTerms::default();
+        let mut each: Vec<&SuiteTerms> = suites.iter().map(|s| self.suites.get(s).unwrap_or(&base)).collect();
+        if each.is_empty() {
+            each.push(&base);
+        }
+        let quorums = each.iter().map(|terms| terms.quorum.unwrap_or(self.quorum));
+        let ages = each
+            .iter()
+            .map(|terms| terms.max_record_age_days.unwrap_or(self.max_record_age_days));
+        let floors = each
+            .iter()
+            .map(|terms| terms.environment_floor.as_ref().or(self.environment_floor.as_ref()));
+        Terms {
+            quorum: quorums.max().unwrap_or(self.quorum),
+            distinct_hosting: each
+                .iter()
+                .any(|terms| terms.distinct_hosting.unwrap_or(self.distinct_hosting)),
+            max_record_age_days: ages.min().unwrap_or(self.max_record_age_days),
+            environment_floor: floors.max().flatten().cloned(),
+        }
+    }
+}
+
+/// A field, or the use of a name, that needs to be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListedField {
+    /// Having the name of a package that a mirror has, from another source or an older version.
+    Package,
+    /// Having another epoch than the mirrors' version.
+    Epoch,
+    /// `Essential: yes`.
+    Essential,
+    /// `Protected: yes`.
+    Protected,
+    /// `Important: yes`.
+    Important,
+    /// `Provides` of a mirrored package of another source, by name.
+    Provides,
+    /// `Replaces` of a mirrored package of another source, by name.
+    Replaces,
+}
+
+/// What one source's packages may use although rule A8 refuses it. It has no end: it is part of what the
+/// package is, where an exception is a debt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Allowance {
+    /// The source package.
+    pub source: PackageName,
+    /// The binary package; absent: each of the source's.
+    pub package: Option<PackageName>,
+    /// What it may use.
+    pub fields: BTreeSet<ListedField>,
+    /// The names of others that `provides` and `replaces` may name.
+    #[serde(default)]
+    pub names: BTreeSet<PackageName>,
+    /// Why.
+    #[serde(deserialize_with = "said")]
+    pub reason: String,
+}
+
+/// A binary package that moves from one source to another, once and for all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Takeover {
+    /// The binary package.
+    pub package: PackageName,
+    /// The source that it belonged to.
+    pub from: PackageName,
+    /// The source that it belongs to now.
+    pub to: PackageName,
+    /// Why.
+    #[serde(deserialize_with = "said")]
+    pub reason: String,
+}
+
+/// An archive that packages may be imported from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ImportRule {
+    /// A mirror of this site.
+    pub archive: ArchiveName,
+    /// Which source packages; empty: all.
+    #[serde(default)]
+    pub sources: Vec<PackageName>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A text that says something.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.trim().is_empty() {
+        return Err(D::Error::custom("it must say something: every query shows it"));
+    }
+    Ok(text)
+}
+
+/// A public key, so that a mistyped one is found where it stands.
+fn ed25519<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ed25519Public::parse(&text).map_err(D::Error::custom)?;
+    Ok(text)
+}
+
+fn some_at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    at_least_one(deserializer).map(Some)
 }
 
 fn year() -> u32 {

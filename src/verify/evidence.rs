@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Anchor, AnchorKind, Anchors, Problem};
-use crate::admission::RecordEvidence;
-use crate::domain::{PoolPath, Sha256};
+use crate::admission::{RecordEvidence, strength};
+use crate::domain::{PoolPath, Sha256, SuiteName};
 use crate::environment::Lock;
 use crate::format::dsse::{Envelope, IN_TOTO, LARGEST};
 use crate::format::intoto::{Outcome, SUMMARY, Statement, Summary, VerificationResult};
@@ -33,6 +33,7 @@ pub(super) struct Decided {
 pub(super) struct Agreeing {
     pub(super) key: Key,
     pub(super) operator: String,
+    hosting: String,
     pub(super) record: RecordEvidence,
 }
 
@@ -247,20 +248,31 @@ impl Decided {
                 agreeing.push(Agreeing {
                     key,
                     operator: builder.operator.clone(),
+                    hosting: builder.hosting.clone(),
                     record,
                 });
             }
         }
-        let operators: BTreeSet<&str> = agreeing.iter().map(|a| a.operator.as_str()).collect();
-        if operators.len() < policy.quorum as usize {
+        let terms = policy.terms(&self.suites());
+        let rebuilders: BTreeSet<(&str, &str)> = agreeing
+            .iter()
+            .map(|a| (a.operator.as_str(), a.hosting.as_str()))
+            .collect();
+        let found = strength(&rebuilders, terms.distinct_hosting);
+        if found < terms.quorum as usize {
             let why = format!(
-                "only {} operators' records carry it, and the policy asks for {}",
-                operators.len(),
-                policy.quorum
+                "only {found} operators' records carry it, and the policy asks for {}",
+                terms.quorum
             );
             return Err(Problem::new(Problem::EVIDENCE, &self.key, why));
         }
         Ok(agreeing)
+    }
+
+    /// The suites that it admits to.
+    fn suites(&self) -> Vec<SuiteName> {
+        let names = self.summary.assay_binding.suites.iter();
+        names.filter_map(|name| SuiteName::new(name.as_str()).ok()).collect()
     }
 
     /// The binary packages that it admits, by file name.

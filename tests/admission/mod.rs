@@ -2,7 +2,9 @@
 
 mod again;
 mod flow;
+mod policy;
 mod properties;
+mod registry;
 mod rules;
 mod rules_packages;
 pub(crate) mod scenario;

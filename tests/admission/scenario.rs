@@ -12,7 +12,7 @@ use assay::domain::{
 };
 use assay::environment::{Lock, LockedChroot, LockedPackage, LockedSnapshot};
 use assay::format::intoto::Outcome;
-use assay::site::{Builder, Policy, Relaxation, SignerKey, SignerScheme, Varied};
+use assay::site::{Builder, DebCompression, Dissent, Policy, Relaxation, Shadowing, SignerKey, SignerScheme, Varied};
 use assay::source::{BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, SourceFile, Upstream};
 use assay::trust::Ed25519Key;
 
@@ -76,6 +76,8 @@ pub(crate) fn builder(id: &str, operator: &str) -> Builder {
         operator: operator.to_owned(),
         hosting: format!("{operator}-hosting"),
         public_key: secret_key(id).public().hex(),
+        valid_from: None,
+        valid_until: None,
         revoked_at: None,
     }
 }
@@ -88,6 +90,15 @@ fn policy() -> Policy {
     Policy {
         quorum: 2,
         max_record_age_days: 365,
+        distinct_hosting: false,
+        dissent: Dissent::default(),
+        compressions: BTreeSet::new(),
+        shadowing: Shadowing::default(),
+        all_built_on: None,
+        suites: BTreeMap::new(),
+        allowed: Vec::new(),
+        takeovers: Vec::new(),
+        imports: Vec::new(),
         source_formats: vec!["3.0 (quilt)".into(), "3.0 (native)".into()],
         environment_floor: Some(SnapshotId::new("20260101T000000Z").unwrap()),
         environments: Vec::new(),
@@ -179,10 +190,15 @@ pub(crate) fn facts(name: &str, architecture: &str) -> DebFacts {
         multi_arch: None,
         essential: false,
         protected: false,
+        important: false,
         provides: Vec::new(),
+        replaces: Vec::new(),
         built_using: Vec::new(),
         auto_built: None,
         build_ids: Vec::new(),
+        elf_build_ids: BTreeSet::from(["abcdef".to_owned()]),
+        elf_without_id: 0,
+        compressions: BTreeSet::from([DebCompression::Xz]),
         fields: vec!["Package".into(), "Version".into(), "Architecture".into()],
         scripts: BTreeMap::new(),
         setuid: Vec::new(),
@@ -264,6 +280,7 @@ pub(crate) fn row(name: &str, text: &str, sha256: Sha256) -> Indexed {
         version: version(text),
         architecture: arch("amd64"),
         source: package(name),
+        takes: Vec::new(),
         sha256,
     }
 }
@@ -394,7 +411,9 @@ impl Scenario {
             nonce.declaration = sha256;
         }
         self.candidate.source_files = declared.files.clone();
-        self.evidence.source.as_mut().unwrap().derived = declared;
+        if let Some(source) = &mut self.evidence.source {
+            source.derived = declared;
+        }
     }
 
     /// Changes the lock, and all that names it by digest.
@@ -423,6 +442,7 @@ impl Scenario {
         let exception = Relaxation {
             rule: rule.into(),
             source: package("hello"),
+            version: None,
             reason: "a reason".into(),
             owner: "Olga".into(),
             expires: at(expires),

@@ -1,6 +1,7 @@
 //! .debs: real ones are read as dpkg reads them; everything odd is refused.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -334,4 +335,42 @@ fn bombs_are_stopped() {
         ..DebLimits::default()
     };
     assert!(read_deb(&bytes[..], &small).is_err(), "control");
+}
+
+/// Build ids are those that readelf reads, of programs and libraries of this machine.
+#[test]
+fn build_ids_are_those_that_readelf_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+    fs::create_dir_all(tree.join("usr/bin")).unwrap();
+    fs::write(
+        tree.join("DEBIAN/control"),
+        "Package: a1\nVersion: 1\nArchitecture: amd64\nMaintainer: T <t@example.org>\nDescription: x\n",
+    )
+    .unwrap();
+    let mut expected = BTreeMap::new();
+    for name in ["dpkg", "tar", "git", "perl"] {
+        let from = Path::new("/usr/bin").join(name);
+        fs::copy(&from, tree.join("usr/bin").join(name)).unwrap();
+        let said = Command::new("readelf").arg("-n").arg(&from).output().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        let id = said.lines().find_map(|line| line.trim().strip_prefix("Build ID: "));
+        expected.insert(format!("usr/bin/{name}"), id.map(str::to_owned));
+    }
+    assert!(expected.values().flatten().count() >= 2, "{expected:?}");
+    fs::write(tree.join("usr/bin/script"), "#!/bin/sh\n").unwrap();
+    let path = folder.path().join("a1.deb");
+    let built = Command::new("dpkg-deb")
+        .args(["--root-owner-group", "-Znone", "--build"])
+        .args([&tree, &path])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{built:?}");
+    let deb = read_deb(fs::File::open(&path).unwrap(), &DebLimits::default()).unwrap();
+    let found = deb
+        .data
+        .iter()
+        .filter_map(|entry| Some((entry.path.clone(), entry.elf.as_ref()?.build_id.clone())));
+    assert_eq!(found.collect::<BTreeMap<_, _>>(), expected);
 }

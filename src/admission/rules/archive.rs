@@ -1,15 +1,11 @@
-//! A2, A7, A8, A10, A11: the archive and the decision itself.
+//! A2, A7, A10, A11: the archive and the decision itself.
 
-use std::cmp::Ordering;
-
-use crate::domain::{PackageName, Sha256, Version, escape};
+use crate::domain::{Sha256, escape};
 use crate::site::Relaxation;
 
-use super::super::candidate::{Moved, Output};
+use super::super::candidate::Moved;
 use super::super::context::Context;
 use super::super::decide::file_set;
-use super::super::evidence::{Indexed, IndexedKind};
-use super::super::facts::DebFacts;
 use super::{RULES, Verdict};
 
 /// Whole sets.
@@ -29,98 +25,6 @@ pub(super) fn a2(context: &Context<'_>) -> Verdict {
         Ok(files) => Verdict::held(format!("{} files are decided together", files.len())),
         Err(why) => Verdict::Broken(why),
     }
-}
-
-/// Names of others.
-pub(super) fn a8(context: &Context<'_>) -> Verdict {
-    let problem = context.debs().find_map(|(_, output, facts)| {
-        let taken = forced(output, facts).or_else(|| shadowed(context, output, facts));
-        taken.or_else(|| provided(context, output, facts))
-    });
-    let declared = &context.candidate.declaration;
-    let source = rows(context, IndexedKind::Source, &declared.source).find_map(|row| not_above(row, &declared.version));
-    let problem = problem.or_else(|| source.map(|why| format!("the source package {why}")));
-    let mut shadows: Vec<&str> = context
-        .debs()
-        .filter(|(_, _, facts)| rows(context, IndexedKind::Binary, &facts.package).next().is_some())
-        .map(|(_, _, facts)| facts.package.as_str())
-        .collect();
-    shadows.dedup();
-    let evidence = if shadows.is_empty() {
-        "no name of a mirrored archive is used".to_owned()
-    } else {
-        format!(
-            "replaces packages of the mirrored archives by newer versions: {}",
-            shadows.join(", ")
-        )
-    };
-    Verdict::unless(problem, evidence)
-}
-
-fn forced(output: &Output, facts: &DebFacts) -> Option<String> {
-    let field = match (facts.essential, facts.protected) {
-        (true, _) => "Essential",
-        (_, true) => "Protected",
-        _ => return None,
-    };
-    Some(format!(
-        "`{}` is {field}, and so could not be removed again",
-        output.name
-    ))
-}
-
-fn rows<'c>(context: &'c Context<'_>, kind: IndexedKind, name: &'c PackageName) -> impl Iterator<Item = &'c Indexed> {
-    context
-        .evidence
-        .indexed
-        .iter()
-        .filter(move |row| row.mirrored && row.kind == kind && row.package == *name)
-}
-
-/// A package may take the place of a mirrored one of the same source, when its version says so without an epoch.
-fn shadowed(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
-    let mut found: Vec<String> = rows(context, IndexedKind::Binary, &facts.package)
-        .filter_map(|row| {
-            if row.source != facts.source {
-                let (archive, source) = (&row.archive, &row.source);
-                return Some(format!(
-                    "{} is a package of `{archive}`, from the source {source}",
-                    facts.package
-                ));
-            }
-            not_above(row, &facts.version)
-        })
-        .collect();
-    found.sort();
-    found.into_iter().next().map(|why| format!("`{}`: {why}", output.name))
-}
-
-fn not_above(row: &Indexed, version: &Version) -> Option<String> {
-    let (name, archive, theirs) = (&row.package, &row.archive, &row.version);
-    if version.dpkg_cmp(theirs) != Ordering::Greater {
-        return Some(format!("{name} {version} is not newer than {theirs} in `{archive}`"));
-    }
-    (epoch(version) != epoch(theirs))
-        .then(|| format!("{name} {version} has another epoch than {theirs} in `{archive}`"))
-}
-
-fn epoch(version: &Version) -> &str {
-    let epoch = version.as_str().split_once(':').map_or("0", |(epoch, _)| epoch);
-    let plain = epoch.trim_start_matches('0');
-    if plain.is_empty() { "0" } else { plain }
-}
-
-/// Providing the name of a real package of another source stands in for it just as well.
-fn provided(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
-    let mut names: Vec<&PackageName> = facts.provides.iter().collect();
-    names.sort();
-    names.into_iter().find_map(|name| {
-        let row = rows(context, IndexedKind::Binary, name).find(|row| row.source != facts.source)?;
-        Some(format!(
-            "`{}` provides {name}, which is a package of `{}`",
-            output.name, row.archive
-        ))
-    })
 }
 
 /// The policy's identity.
@@ -187,13 +91,8 @@ pub(super) fn a12(context: &Context<'_>) -> Verdict {
 
 /// Exceptions.
 pub(super) fn a7(context: &Context<'_>) -> Verdict {
-    let source = &context.candidate.declaration.source;
-    let mut ours: Vec<&Relaxation> = context
-        .policy
-        .exceptions
-        .iter()
-        .filter(|e| e.source == *source)
-        .collect();
+    let exceptions = context.policy.exceptions.iter();
+    let mut ours: Vec<&Relaxation> = exceptions.filter(|exception| context.concerns(exception)).collect();
     ours.sort_by(|a, b| (&a.rule, a.expires, &a.owner, &a.reason).cmp(&(&b.rule, b.expires, &b.owner, &b.reason)));
     if ours.is_empty() {
         return Verdict::not_applicable("there are no exceptions for this source");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Architecture, PackageName, Sha256};
+use crate::domain::{Architecture, FileName, PackageName, Sha256};
 use crate::format::intoto::Outcome;
 
 use super::super::candidate::Output;
@@ -138,20 +138,29 @@ pub(super) fn b3(context: &Context<'_>) -> Verdict {
             let same = |other: &&DebFacts| {
                 (&other.package, &other.version, &other.architecture) == (&parent, &facts.version, &facts.architecture)
             };
-            if !set
-                .outputs
-                .iter()
-                .filter_map(|o| o.facts.facts())
-                .any(|other| same(&other))
-            {
+            let mut others = set.outputs.iter().filter_map(|o| o.facts.facts());
+            let Some(whose) = others.find(same) else {
                 return refuse(format!(
                     "its build has no {parent} {} {}",
                     facts.version, facts.architecture
+                ));
+            };
+            if let Some(id) = foreign_symbols(facts, whose) {
+                return refuse(format!(
+                    "it has symbols of `{}`, which no file of {parent} has",
+                    crate::domain::escape(id)
                 ));
             }
             stowaway(facts).and_then(refuse)
         },
     )
+}
+
+/// A build id of the debug package that no file of its parent has. Where the parent has files without a
+/// build id that could be read, nothing can be said.
+fn foreign_symbols<'a>(debug: &'a DebFacts, parent: &DebFacts) -> Option<&'a String> {
+    let mut ids = debug.build_ids.iter();
+    ids.find(|id| parent.elf_without_id == 0 && !parent.elf_build_ids.contains(*id))
 }
 
 /// A file in a debug package that is no debug symbols, or a build id without its symbols.
@@ -222,8 +231,43 @@ pub(super) fn b6(context: &Context<'_>) -> Verdict {
             }
         }
     }
+    if let Some(problem) = mixed(context) {
+        return Verdict::Broken(problem);
+    }
     let architectures: Vec<&str> = context.sets.iter().map(|set| set.set.architecture.as_str()).collect();
     Verdict::held(format!("one set each for {}", architectures.join(", ")))
+}
+
+/// Packages for all architectures: from the builds that the policy names, and from each build all or none.
+fn mixed(context: &Context<'_>) -> Option<String> {
+    let all = |set: &Set<'_>| -> BTreeMap<PackageName, FileName> {
+        let facts = set
+            .outputs
+            .iter()
+            .filter_map(|output| Some((output, output.facts.facts()?)));
+        let all = facts.filter(|(_, facts)| facts.architecture.is_all());
+        all.map(|(output, facts)| (facts.package.clone(), output.name.clone()))
+            .collect()
+    };
+    let sets: Vec<_> = context
+        .sets
+        .iter()
+        .map(|set| (&set.set.architecture, all(set)))
+        .collect();
+    let giving: Vec<_> = sets.iter().filter(|(_, packages)| !packages.is_empty()).collect();
+    if let Some(((a, first), (b, other))) = giving
+        .first()
+        .and_then(|first| Some((first, giving.iter().find(|(_, packages)| *packages != first.1)?)))
+    {
+        let differs = |name: &&PackageName| first.get(*name) != other.get(*name);
+        let name = first.keys().chain(other.keys()).find(differs)?;
+        return Some(format!("{name} is given by one of the builds for {a} and {b} only"));
+    }
+    let wanted = context.policy.all_built_on.as_ref()?;
+    let (found, packages) = giving.first()?;
+    let name = packages.keys().next()?;
+    let missing = !giving.iter().any(|(architecture, _)| *architecture == wanted);
+    missing.then(|| format!("{name} was built on {found}, and the policy wants packages for all built on {wanted}"))
 }
 
 /// Names.

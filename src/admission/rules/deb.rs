@@ -1,18 +1,38 @@
 //! D1 to D4: the .debs themselves. The strict reader refused what it could not read in one way only.
 
+use std::collections::BTreeSet;
+
 use crate::domain::escape;
 use crate::index::INDEX_FIELDS;
 
-use super::super::candidate::Inspected;
+use super::super::candidate::{Inspected, Output};
 use super::super::context::Context;
+use super::super::evidence::Before;
+use super::super::facts::DebFacts;
 use super::Verdict;
 
 /// Well-formed.
 pub(super) fn d1(context: &Context<'_>) -> Verdict {
-    refused(context, |facts| match facts {
+    let malformed = refused(context, |facts| match facts {
         Inspected::Malformed(why) => Some(why),
         _ => None,
-    })
+    });
+    let taken = &context.policy.compressions;
+    let other = context.debs().find_map(|(_, output, facts)| {
+        let other = facts
+            .compressions
+            .iter()
+            .find(|found| !taken.is_empty() && !taken.contains(found))?;
+        let word = format!("{other:?}").to_lowercase();
+        Some(format!(
+            "`{}` is compressed by {word}, which the policy does not take",
+            output.name
+        ))
+    });
+    match (malformed, other) {
+        (Verdict::Held(_), Some(problem)) => Verdict::Broken(problem),
+        (verdict, _) => verdict,
+    }
 }
 
 /// Within limits.
@@ -42,19 +62,55 @@ pub(super) fn d2(context: &Context<'_>) -> Verdict {
             escape(path)
         ))
     });
-    let scripts = context.debs().filter(|(_, _, facts)| !facts.scripts.is_empty());
-    let listed: Vec<String> = scripts
-        .map(|(_, output, facts)| {
-            let names: Vec<&str> = facts.scripts.keys().map(String::as_str).collect();
-            format!("{} ({})", output.name, names.join(", "))
-        })
+    let mut listed: Vec<String> = context
+        .debs()
+        .filter_map(|(_, output, facts)| root(context, output, facts))
         .collect();
+    listed.dedup();
     let evidence = if listed.is_empty() {
         "no such files, and no maintainer scripts".to_owned()
     } else {
-        format!("no such files; maintainer scripts: {}", listed.join("; "))
+        format!("what runs as root: {}", listed.join("; "))
     };
     Verdict::unless(problem, evidence)
+}
+
+/// What of a package runs as root, and how that differs from the version that it takes the place of.
+fn root(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
+    let same = |before: &&Before| (&before.package, &before.architecture) == (&facts.package, &facts.architecture);
+    let before = context.evidence.before.iter().filter(same).max();
+    let mut changes = Vec::new();
+    if let Some(before) = before {
+        for (name, sha256) in &facts.scripts {
+            match before.scripts.get(name) {
+                Some(old) if old == sha256 => {}
+                Some(_) => changes.push(format!("{name} changed")),
+                None => changes.push(format!("{name} is new")),
+            }
+        }
+        let gone = before.scripts.keys().filter(|name| !facts.scripts.contains_key(*name));
+        changes.extend(gone.map(|name| format!("{name} is gone")));
+        let (old, new): (BTreeSet<_>, BTreeSet<_>) = (before.setuid.iter().collect(), facts.setuid.iter().collect());
+        changes.extend(
+            new.difference(&old)
+                .map(|path| format!("{} is new with set-id", escape(path))),
+        );
+        changes.extend(
+            old.difference(&new)
+                .map(|path| format!("{} has no set-id any more", escape(path))),
+        );
+    }
+    if facts.scripts.is_empty() && facts.setuid.is_empty() && changes.is_empty() {
+        return None;
+    }
+    let mut has: Vec<String> = facts.scripts.keys().cloned().collect();
+    has.extend(facts.setuid.iter().map(|path| format!("set-id {}", escape(path))));
+    let since = match before {
+        None => String::new(),
+        Some(before) if changes.is_empty() => format!(", as in {}", before.version),
+        Some(before) => format!(", against {}: {}", before.version, changes.join(", ")),
+    };
+    Some(format!("{} ({}{since})", output.name, has.join(", ")))
 }
 
 /// Control fields.

@@ -88,7 +88,7 @@ fn snapshot(context: &Context<'_>, locked: &LockedSnapshot) -> Option<String> {
         return Some(format!("{name} is of a suite that the policy does not take"));
     }
     let floors = taken.into_iter().filter_map(|one| one.floor.as_ref());
-    let floor = floors.chain(&context.policy.environment_floor).max()?;
+    let floor = floors.chain(&context.terms.environment_floor).max()?;
     (locked.id < *floor).then(|| format!("{name} is older than the policy's floor, {floor}"))
 }
 

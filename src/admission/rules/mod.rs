@@ -5,6 +5,7 @@ mod archive;
 mod build;
 mod deb;
 mod environment;
+mod names;
 mod record;
 mod source;
 mod version;
@@ -109,18 +110,18 @@ pub static RULES: &[Rule] = &[
     rule("R1", "enough operators, in all and in each group, rebuilt the same bytes", REBUILD, record::r1),
     rule("R3", "records are about this declaration and environment, answer a nonce of the gate, and are fresh", REBUILD, record::r3),
     rule("R4", "every nonce that was issued is answered or has timed out", REBUILD, record::r4),
-    rule("R5", "no record is by a builder whose key was revoked", REBUILD, record::r5),
+    rule("R5", "no record is by a builder whose key was not valid then, or was revoked", REBUILD, record::r5),
     rule("R6", "records tell of builds that succeeded, with the digest of the log", REBUILD, record::r6),
     rule("R7", "records are signed by the key of the builder that they name", REBUILD, record::r7),
     rule("B1", "the files offered are, by name and SHA-256, all that the rebuilds gave", REBUILD, build::b1),
     rule("B2", "every package is one that the source declares for this architecture", REBUILD, build::b2),
-    rule("B3", "debug packages belong to a package of the same build and hold nothing but debug symbols", REBUILD, build::b3),
+    rule("B3", "debug packages belong to a package of the same build, by its build ids, and hold nothing but debug symbols", REBUILD, build::b3),
     rule("B4", "every package names the declared source and its version", REBUILD, build::b4),
     rule("B5", "no package is a binary-only rebuild", REBUILD, build::b5),
-    rule("B6", "sets of outputs are each of one environment, and agree on what they share", REBUILD, build::b6),
+    rule("B6", "sets of outputs are each of one environment, agree on what they share, and are not mixed", REBUILD, build::b6),
     rule("B7", "file name, control fields and build agree on name, version and architecture", REBUILD, build::b7),
-    rule("D1", "every file is a well-formed .deb", EXPLAIN, deb::d1),
-    excusable("D2", "no package has set-user-id or set-group-id files", EXPLAIN, deb::d2),
+    rule("D1", "every file is a well-formed .deb, compressed as the policy takes it", EXPLAIN, deb::d1),
+    excusable("D2", "no package has set-user-id or set-group-id files; what runs as root, and what of it is new, is shown", EXPLAIN, deb::d2),
     rule("D3", "no file exceeds the reader's limits", EXPLAIN, deb::d3),
     rule("D4", "no control field is one that the archive itself writes", EXPLAIN, deb::d4),
     rule("V1", "a binary package's name, version and architecture never come back with other bytes", EXPLAIN, version::v1),
@@ -130,7 +131,7 @@ pub static RULES: &[Rule] = &[
     rule("A2", "everything that was built is decided together, with its source", EXPLAIN, archive::a2),
     rule("A5", "no valid record contradicts another", REBUILD, record::a5),
     rule("A6", "no build ran out of time, memory, disk, processes or room for its log", REBUILD, record::a6),
-    excusable("A8", "packages do not take over names of the mirrored archives, and are not Essential or Protected", EXPLAIN, archive::a8),
+    excusable("A8", "names and fields that reach beyond the package are those that the policy lists", EXPLAIN, names::a8),
     rule("A10", "the policy is the one that the archive names, by SHA-256", EXPLAIN, archive::a10),
     rule("A11", "suites and component are the declared ones", EXPLAIN, archive::a11),
     rule("A12", "the source package was not removed from the suite on purpose", EXPLAIN, archive::a12),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::{Sha256, escape};
 use crate::format::intoto::Outcome;
-use crate::site::Varied;
+use crate::site::{Dissent, Varied};
 
 use super::super::context::{Context, Judged, Set};
 use super::super::evidence::{IssuedNonce, RecordEvidence};
@@ -16,7 +16,7 @@ use super::Verdict;
 
 /// Quorum over operators and groups.
 pub(super) fn r1(context: &Context<'_>) -> Verdict {
-    if context.policy.quorum == 0 {
+    if context.terms.quorum == 0 {
         return Verdict::broken("the policy asks for a quorum of 0, which would admit anything");
     }
     if context.sets.is_empty() {
@@ -34,7 +34,7 @@ pub(super) fn r1(context: &Context<'_>) -> Verdict {
         if let Some(shortage) = context.shortage(set) {
             return Verdict::broken(format!("for {architecture} only {shortage} gave these bytes: {who}"));
         }
-        let wanted = context.policy.quorum;
+        let wanted = context.terms.quorum;
         found.push(format!(
             "{} operators of {wanted} needed gave these bytes for {architecture}: {who}",
             names.len()
@@ -50,10 +50,7 @@ pub(super) fn r3(context: &Context<'_>) -> Verdict {
 
 /// No answer is missing.
 pub(super) fn r4(context: &Context<'_>) -> Verdict {
-    let ours = |nonce: &&IssuedNonce| {
-        Some(nonce.declaration) == context.declaration && context.sets.iter().any(|set| set.set.lock == nonce.lock)
-    };
-    let nonces: BTreeSet<&IssuedNonce> = context.evidence.nonces.iter().filter(ours).collect();
+    let nonces = asked(context);
     let open: Vec<&IssuedNonce> = nonces
         .iter()
         .copied()
@@ -77,6 +74,14 @@ pub(super) fn r4(context: &Context<'_>) -> Verdict {
         nonces.len(),
         late.join(", ")
     ))
+}
+
+/// The nonces that were issued for this candidate, each once.
+fn asked<'a>(context: &Context<'a>) -> BTreeSet<&'a IssuedNonce> {
+    let ours = |nonce: &&IssuedNonce| {
+        Some(nonce.declaration) == context.declaration && context.sets.iter().any(|set| set.set.lock == nonce.lock)
+    };
+    context.evidence.nonces.iter().filter(ours).collect()
 }
 
 /// Whether a record that the asked builder signed answers this nonce.
@@ -133,7 +138,7 @@ pub(super) fn a6(context: &Context<'_>) -> Verdict {
 
 /// Variation among the records that count.
 pub(super) fn e5(context: &Context<'_>) -> Verdict {
-    if context.policy.quorum < 2 {
+    if context.terms.quorum < 2 {
         return Verdict::not_applicable("the policy asks for one rebuild only");
     }
     for set in &context.sets {
@@ -172,7 +177,25 @@ pub(super) fn a5(context: &Context<'_>) -> Verdict {
             return Verdict::broken(why);
         }
     }
+    if context.policy.dissent == Dissent::AnySilenceBlocks
+        && let Some(why) = silence(context)
+    {
+        return Verdict::broken(format!("{why}, and the policy lets no silence pass"));
+    }
     Verdict::held("no valid record contradicts another")
+}
+
+/// Who was asked and did not say what the build gives.
+fn silence(context: &Context<'_>) -> Option<String> {
+    let late = |judged: &&Judged<'_>| matches!(judged.standing, Standing::Void("A6", _));
+    if let Some(judged) = context.records.iter().find(late) {
+        return Some(format!("{} ran out of time", name(judged.record)));
+    }
+    let open = asked(context).into_iter().find(|nonce| !answered(context, nonce))?;
+    Some(format!(
+        "`{}` did not answer what it was asked at {}",
+        open.builder, open.issued_at
+    ))
 }
 
 /// Why the valid records of one set contradict each other. That all of them contradict the

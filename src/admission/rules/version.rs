@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+use crate::domain::{PackageName, escape};
+use crate::site::Takeover;
+
 use super::super::context::Context;
 use super::super::ledger::{LedgerConflict, LedgerEntry, LedgerKey, claims};
 use super::Verdict;
@@ -105,15 +108,39 @@ fn backwards(held: &LedgerEntry, claim: &LedgerEntry) -> Option<String> {
 /// Owners.
 pub(super) fn v4(context: &Context<'_>) -> Verdict {
     let source = &context.candidate.declaration.source;
+    let declared = |package: &PackageName, from: &PackageName| {
+        let takeover = |t: &&Takeover| (&t.package, &t.from, &t.to) == (package, from, source);
+        context.policy.takeovers.iter().find(takeover)
+    };
+    let mut moved = Vec::new();
     let problem = context.debs().find_map(|(_, output, facts)| {
-        let held = context.evidence.ledger.entries().find(|held| {
+        let mut others = context.evidence.ledger.entries().filter(|held| {
             matches!(&held.key, LedgerKey::Binary { package, .. } if *package == facts.package)
                 && held.source != *source
+        });
+        let held = others.find(|held| match declared(&facts.package, &held.source) {
+            Some(takeover) => {
+                moved.push(format!(
+                    "{} came from {} ({})",
+                    facts.package,
+                    held.source,
+                    escape(&takeover.reason)
+                ));
+                false
+            }
+            None => true,
         })?;
         Some(format!(
             "`{}`: the package {} belongs to the source {}",
             output.name, facts.package, held.source
         ))
     });
-    Verdict::unless(problem, format!("no package belongs to another source than {source}"))
+    moved.sort();
+    moved.dedup();
+    let evidence = if moved.is_empty() {
+        format!("no package belongs to another source than {source}")
+    } else {
+        format!("declared takeovers: {}", moved.join("; "))
+    };
+    Verdict::unless(problem, evidence)
 }

@@ -14,6 +14,7 @@ pub use reader::{Limits, read};
 pub use writer::{Body, NewEntry, Writer};
 
 use crate::domain::Digest;
+use crate::format::elf::Elf;
 
 pub(super) const WHAT: &str = "tar";
 pub(super) const BLOCK: usize = 512;
@@ -37,6 +38,8 @@ pub struct TarEntry {
     pub group: String,
     /// Seconds since 1970.
     pub mtime: u64,
+    /// What was found in a regular file that is an ELF file.
+    pub elf: Option<Elf>,
     /// The bytes of a regular file, when the reader was told to keep them.
     pub content: Option<Vec<u8>>,
 }

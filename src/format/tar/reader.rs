@@ -9,6 +9,7 @@ use super::header::Header;
 use super::{BLOCK, TarEntry, TarKind, WHAT, path};
 use crate::domain::{Digest, Sha256, escape};
 use crate::format::FormatError;
+use crate::format::elf;
 use crate::format::input::{Input, read_failed};
 
 /// What a reader takes at most, and what it does.
@@ -50,6 +51,13 @@ fn limit(limit: u64, unit: &'static str) -> FormatError {
         limit,
         unit,
     }
+}
+
+/// What a regular file is.
+struct Content {
+    digest: Digest,
+    elf: Option<elf::Elf>,
+    kept: Option<Vec<u8>>,
 }
 
 struct Tar<R> {
@@ -148,12 +156,12 @@ impl<R: Read> Tar<R> {
         if !link.is_empty() && !matches!(header.flag, b'1' | b'2') {
             return Err(bad("it has a target and is no link"));
         }
-        let mut content = None;
+        let (mut content, mut elf) = (None, None);
         let kind = match header.flag {
             b'0' => {
-                let (digest, bytes) = self.content(header.size)?;
-                content = bytes;
-                TarKind::File(digest)
+                let read = self.content(header.size)?;
+                (content, elf) = (read.kept, read.elf);
+                TarKind::File(read.digest)
             }
             b'1' => {
                 let target = path::normal(&link)?.to_owned();
@@ -182,6 +190,7 @@ impl<R: Read> Tar<R> {
             user: header.user,
             group: header.group,
             mtime: header.mtime,
+            elf,
             content,
         };
         self.place(&entry)?;
@@ -297,8 +306,9 @@ impl<R: Read> Tar<R> {
         Ok(bytes)
     }
 
-    fn content(&mut self, size: u64) -> Result<(Digest, Option<Vec<u8>>), FormatError> {
+    fn content(&mut self, size: u64) -> Result<Content, FormatError> {
         let mut hash = sha2::Sha256::new();
+        let mut elf = elf::Scanner::new();
         let mut kept = self.limits.keep_content.then(Vec::new);
         let mut left = size;
         let mut buffer = vec![0; 64 << 10];
@@ -311,6 +321,7 @@ impl<R: Read> Tar<R> {
                 return Err(self.bad("it ends too early"));
             }
             hash.update(part);
+            elf.push(part);
             if let Some(kept) = &mut kept {
                 kept.extend_from_slice(part);
             }
@@ -318,7 +329,11 @@ impl<R: Read> Tar<R> {
         }
         self.padding(size)?;
         let sha256 = Sha256::from_bytes(hash.finalize().into());
-        Ok((Digest { sha256, size }, kept))
+        Ok(Content {
+            digest: Digest { sha256, size },
+            elf: elf.finish(),
+            kept,
+        })
     }
 
     /// Zeros up to the next block.
