@@ -15,7 +15,7 @@ use crate::format::json;
 use crate::rebuild::Parameters;
 use crate::site::{Builder, SignerScheme};
 use crate::snapshot::Removed;
-use crate::source::{Declaration, SignedSource, SourceSignature};
+use crate::source::{Declaration, DeclaredSigner, SignedSource, SourceSignature};
 use crate::trust::Ed25519Public;
 
 use super::{AdmissionError, DebFacts, LedgerView};
@@ -30,6 +30,9 @@ pub struct Evidence {
     pub source: Option<SourceEvidence>,
     /// Why the source could not be derived again.
     pub source_failure: Option<SourceFailure>,
+    /// Which declarations of this source were admitted before; absent when nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
     /// Every rebuild record for the declaration, also those that dissent.
     #[serde(skip)]
     pub records: Vec<RecordEvidence>,
@@ -60,6 +63,30 @@ pub struct Evidence {
     pub before: Vec<Before>,
     /// What differs inside a file that a record names: for people, no rule leans on it.
     pub differences: BTreeMap<Sha256, String>,
+}
+
+/// The declarations of a source that were admitted before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lineage {
+    /// The newest of them; absent when there is none.
+    pub newest: Option<Previous>,
+    /// All of them.
+    pub admitted: BTreeSet<Sha256>,
+}
+
+/// A declaration that was admitted, and what it says of the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Previous {
+    /// Its identity.
+    pub declaration: Sha256,
+    /// The version that it declares.
+    pub version: Version,
+    /// Who may sign the next; empty: whom the policy lets.
+    pub authorised: Vec<DeclaredSigner>,
+    /// How many people must sign the next; absent: as many as the policy says.
+    pub threshold: Option<u32>,
 }
 
 /// What Git holds, verified and derived now, whatever the declaration says.

@@ -22,8 +22,8 @@ pub use case::{CASE, Case, Revoked, differences};
 pub use decide::{ALLOWABLE, Decision, decide, file_set};
 pub use error::AdmissionError;
 pub use evidence::{
-    Before, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, RecordEvidence, SourceEvidence, SourceFailure,
-    TagSigner, builder_fingerprint, identity,
+    Before, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, Lineage, Previous, RecordEvidence,
+    SourceEvidence, SourceFailure, TagSigner, builder_fingerprint, identity,
 };
 pub use explain::{explain, explain_json};
 pub use facts::DebFacts;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::domain::{
-    ArchiveName, BuilderId, Component, GitOid, GitRef, PackageName, PublicUrl, SnapshotRef, SourceFolder, SuiteName,
-    TagName, Timestamp,
+    ArchiveName, BuilderId, Component, Fingerprint, GitOid, GitRef, PackageName, PublicUrl, SnapshotRef, SourceFolder,
+    SuiteName, TagName, Timestamp,
 };
 
 /// An APT repository manager that proves where every package came from.
@@ -287,6 +287,16 @@ pub(super) struct DeclareArgs {
     /// The folder of the repository that is the source, with `debian/` in it [default: the whole]
     #[arg(long, value_name = "FOLDER")]
     pub(super) subfolder: Option<SourceFolder>,
+    /// A signer of the policy, by full fingerprint, who may sign the next version; all who may [default: as
+    /// the declaration that was admitted last says]
+    #[arg(long = "authorise", value_name = "FINGERPRINT")]
+    pub(super) authorise: Vec<Fingerprint>,
+    /// How many people must sign the next version
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) authorise_threshold: Option<u32>,
+    /// Leave it to the policy again who may sign the next version
+    #[arg(long, conflicts_with_all = ["authorise", "authorise_threshold"])]
+    pub(super) authorise_by_policy: bool,
 }
 
 /// Names of declared source packages.

@@ -6,9 +6,12 @@ use super::args::DeclareArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::work::Work;
-use crate::domain::GitRef;
+use crate::admission::Previous;
+use crate::domain::{Fingerprint, GitRef};
 use crate::host::files;
-use crate::source::{self, Request};
+use crate::publish::load_lineage;
+use crate::site::Policy;
+use crate::source::{self, Declaration, DeclaredSigner, Request};
 
 pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Failure> {
     let work = Work::open(context, args.archive.as_ref())?;
@@ -42,7 +45,7 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
     let keys = work.source_keys(&policy)?;
     let signers = work.signers(&policy, &keys);
     let signed = source::verify_signed(&repository, &reference, args.commit.as_ref(), &signers)?;
-    let request = Request {
+    let mut request = Request {
         git: args.git.clone(),
         suites,
         component,
@@ -52,7 +55,9 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         authorised_threshold: None,
         authorised: Vec::new(),
     };
-    let (declaration, package) = source::declare(&repository, &request, &signed, &signers)?;
+    let (mut declaration, package) = source::declare(&repository, &request, &signed, &signers)?;
+    follow(&work, args, &policy, &declaration, &mut request)?;
+    request.says_who_follows(&mut declaration);
     work.policy_of(&declaration)?;
     let path = work.site.declaration_path(&work.archive, &declaration.source);
     files::write(&path, declaration.to_toml()?.as_bytes())?;
@@ -73,4 +78,59 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         declaration.source
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the declaration says of the one before, which names who may sign this one, and of the one after.
+fn follow(
+    work: &Work,
+    args: &DeclareArgs,
+    policy: &Policy,
+    declaration: &Declaration,
+    request: &mut Request,
+) -> Result<(), Failure> {
+    let lineage = load_lineage(work.store.as_ref(), &work.archive, &declaration.source, None)?;
+    if let Some(previous) = lineage.newest {
+        if let Some(same) = unchanged(work, args, declaration, &previous) {
+            *request = Request::of(&same);
+            return Ok(());
+        }
+        request.supersedes = Some(previous.declaration);
+        if !args.authorise_by_policy {
+            request.authorised = previous.authorised;
+            request.authorised_threshold = previous.threshold;
+        }
+    }
+    if !args.authorise.is_empty() {
+        let signers = args.authorise.iter().map(|key| signer(policy, key));
+        request.authorised = signers.collect::<Result<_, _>>()?;
+    }
+    request.authorised_threshold = args.authorise_threshold.or(request.authorised_threshold);
+    let (listed, wanted) = (&request.authorised, request.authorised_threshold.unwrap_or(1));
+    if !listed.is_empty() && listed.len() < wanted as usize {
+        let why = format!(
+            "{} signers are authorised and {wanted} must sign: nobody could follow",
+            listed.len()
+        );
+        return Err(UsageError::Argument(why).into());
+    }
+    Ok(())
+}
+
+/// The declaration that is written already, when it is the one that was admitted last and says the same:
+/// what is declared again is no successor of itself.
+fn unchanged(work: &Work, args: &DeclareArgs, found: &Declaration, previous: &Previous) -> Option<Declaration> {
+    let written = Declaration::load(&work.site.declaration_path(&work.archive, &found.source)).ok()?;
+    let mut same = found.clone();
+    Request::of(&written).says_who_follows(&mut same);
+    let asked = args.authorise_by_policy || args.authorise_threshold.is_some() || !args.authorise.is_empty();
+    (!asked && same == written && written.identity().ok()? == previous.declaration).then_some(written)
+}
+
+fn signer(policy: &Policy, key: &Fingerprint) -> Result<DeclaredSigner, UsageError> {
+    let found = policy.signers.iter().find(|signer| signer.fingerprint == *key);
+    let found = found.ok_or_else(|| UsageError::Argument(format!("the policy does not know the signer {key}")))?;
+    Ok(DeclaredSigner {
+        scheme: found.scheme,
+        fingerprint: found.fingerprint.clone(),
+    })
 }

@@ -21,7 +21,7 @@ use super::evidence::{add_document, create_or_same, read_document};
 use super::next::{Edits, Writer, are_edited, next_snapshot};
 use super::propose::removed;
 use super::stage::{Addition, Change, next_states, read_decisions};
-use super::{GateError, Published, ReleaseSigner, ledger, load_vouched, publish};
+use super::{GateError, Published, ReleaseSigner, ledger, lineage, load_vouched, publish};
 
 /// The most that a .dsc may have, in bytes.
 const LARGEST_DSC: u64 = 1 << 20;
@@ -147,28 +147,38 @@ pub(super) fn admit_together(
     }
     let chain = load_vouched(gate.store, gate.archive, &gate.signer.keyring()?)?;
     let mut kept = vec![None; decided.len()];
-    if !is_done(gate, &decided, edits, chain.latest())? {
-        let mut stanzas = Vec::new();
-        for ((asked, decision), kept) in questions.iter().zip(&mut decided).zip(&mut kept) {
-            if !is_in(gate, decision, chain.latest())? {
-                stanzas.push(self::stanzas(gate, asked.candidate)?);
-                ledger::append_ledger(gate.store, gate.archive, &claims(asked.candidate))?;
-                fill_pool(gate, asked.candidate)?;
-                *decision = decision.clone().resting_on(keep_inputs(gate, asked)?);
-                *kept = Some(keep(gate, decision)?);
-            }
+    let mut stanzas = Vec::new();
+    for ((asked, decision), kept) in questions.iter().zip(&mut decided).zip(&mut kept) {
+        let there = is_in(gate, decision, chain.latest())?;
+        // The same packages may be declared anew, to say who signs next.
+        if there && lineage::is_in_lineage(gate.store, gate.archive, asked.candidate)? {
+            stanzas.push(None);
+            continue;
         }
-        let new = decided
-            .iter()
-            .zip(&kept)
-            .filter_map(|(decision, kept)| Some((decision, (*kept)?)));
-        let addition = |((decision, decision_sha256), (packages, sources))| Addition {
-            decision,
-            decision_sha256,
-            packages,
-            sources,
-        };
-        let additions: Vec<Addition<'_>> = new.zip(stanzas).map(addition).collect();
+        let made = (!there).then(|| self::stanzas(gate, asked.candidate)).transpose()?;
+        *decision = decision.clone().resting_on(keep_inputs(gate, asked)?);
+        // Before any claim: who loses here has changed nothing.
+        lineage::append_lineage(gate.store, gate.archive, asked.candidate, asked.evidence)?;
+        if !there {
+            ledger::append_ledger(gate.store, gate.archive, &claims(asked.candidate))?;
+            fill_pool(gate, asked.candidate)?;
+        }
+        *kept = Some(keep(gate, decision)?);
+        stanzas.push(made);
+    }
+    if !is_done(gate, &decided, edits, chain.latest())? {
+        let made = decided.iter().zip(&kept).zip(stanzas);
+        let additions: Vec<Addition<'_>> = made
+            .filter_map(|((decision, kept), made)| {
+                let (packages, sources) = made?;
+                Some(Addition {
+                    decision,
+                    decision_sha256: (*kept)?,
+                    packages,
+                    sources,
+                })
+            })
+            .collect();
         make_snapshot(gate, questions, &additions, edits, reason, now)?;
     }
     let published = publish(gate.store, gate.archive, gate.signer, gate.public_url)?;

@@ -17,6 +17,7 @@ mod forms;
 mod gate_error;
 mod known;
 mod ledger;
+mod lineage;
 mod moves;
 mod next;
 mod partial;
@@ -37,6 +38,7 @@ pub use filtered::{Filtered, filter, selection_digest};
 pub use gate_error::GateError;
 pub use known::{Known, load_known};
 pub use ledger::{append_ledger, load_ledger};
+pub use lineage::load_lineage;
 pub use moves::{
     Contents, Held, Move, Moves, SourceChange, SourceDiff, Target, compare, contents, moves, remove, restore, suite_of,
 };

@@ -18,7 +18,7 @@ use crate::store::{Key, Store};
 
 use super::admit::hash;
 use super::known::{load_before, load_known, load_levels, load_previous};
-use super::{GateError, Records, ledger, load_nonces};
+use super::{GateError, Records, ledger, load_lineage, load_nonces};
 
 /// The largest file that is compared, in bytes.
 const LARGEST_COMPARED: u64 = 512 << 20;
@@ -128,6 +128,12 @@ pub fn gather(
     Ok(Evidence {
         source,
         source_failure,
+        lineage: Some(load_lineage(
+            store,
+            &candidate.archive,
+            &candidate.declaration.source,
+            declaration,
+        )?),
         records: records.records.clone(),
         nonces,
         locks: locks.clone(),

@@ -66,6 +66,13 @@ impl Request {
             authorised: declaration.authorised.clone(),
         }
     }
+
+    /// Writes into a declaration what it follows, and who may sign the next.
+    pub fn says_who_follows(&self, declaration: &mut Declaration) {
+        declaration.supersedes = self.supersedes;
+        declaration.authorised_threshold = self.authorised_threshold;
+        declaration.authorised.clone_from(&self.authorised);
+    }
 }
 
 /// Derives the declaration of a signed source, and its bytes. An upstream tag that the repository lacks
@@ -109,7 +116,7 @@ pub fn declare(
     };
     text.check_upstream(signed, upstream.as_ref().map(|upstream| &upstream.git_commit))?;
     let package = package::make(&debian, &tree, &blobs, orig.as_ref())?;
-    let declaration = Declaration {
+    let mut declaration = Declaration {
         source: source.clone(),
         version: version.clone(),
         suites: request.suites.clone(),
@@ -130,10 +137,11 @@ pub fn declare(
         packages: packages(&debian),
         files: package.files.iter().map(listed).collect(),
         signers: signed_by,
-        supersedes: request.supersedes,
-        authorised_threshold: request.authorised_threshold,
-        authorised: request.authorised.clone(),
+        supersedes: None,
+        authorised_threshold: None,
+        authorised: Vec::new(),
     };
+    request.says_who_follows(&mut declaration);
     Ok((declaration, package))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use assay::admission::{Offered, identity};
-use assay::domain::{Coded as _, Digest, Kind};
+use assay::domain::{Coded as _, Digest, Fingerprint, Kind};
 use assay::format::dsse::{Envelope, IN_TOTO};
 use assay::format::intoto::{Statement, Summary, VerificationResult};
 use assay::format::json;
@@ -15,7 +15,7 @@ use assay::snapshot::{Chain, EditionName, read_index};
 use assay::store::{Key, Store};
 use assay::trust::{Ed25519Key, verify_envelope};
 
-use super::scenario::{file, secret_key};
+use super::scenario::{Scenario, file, secret_key};
 use super::site::{Site, deb};
 use crate::support::apt::{Apt, source};
 
@@ -146,6 +146,76 @@ fn a_new_version_takes_the_place_of_the_old_whose_name_never_comes_back() {
     let old = site.admit(&site.build("1.0", "other bytes")).unwrap();
     let broken: Vec<_> = old.decision.broken().map(|rule| rule.id.as_str()).collect();
     assert_eq!(broken, ["V1", "V3"], "also though no suite holds it any more");
+}
+
+/// Rule S10 on what the store keeps: version 1 takes a signer off the list.
+#[test]
+fn a_signer_whom_the_last_version_removed_gets_nothing_in() {
+    let site = Site::new();
+    let stays = Fingerprint::new("A".repeat(40)).unwrap();
+    let policy = |scenario: &mut Scenario| {
+        scenario.rule(|policy| {
+            let mut second = policy.signers[0].clone();
+            (second.name, second.fingerprint) = ("Erin".into(), Fingerprint::new("A".repeat(40)).unwrap());
+            policy.signers.push(second);
+        });
+    };
+    let erin = assay::source::DeclaredSigner {
+        scheme: assay::site::SignerScheme::Openpgp,
+        fingerprint: stays.clone(),
+    };
+    let first = site.build_as("1.0", "first", |scenario| {
+        policy(scenario);
+        scenario.declare(|declaration| declaration.authorised = vec![erin.clone()]);
+    });
+    let admitted = site.admit(&first).unwrap().decision;
+    assert!(admitted.admitted, "{}", assay::admission::explain(&admitted));
+    let supersedes = identity(&first.scenario.candidate.declaration);
+
+    // By Dana, whom the policy still lists; with a list that puts her back; without a word of what came before.
+    for authorised in [Vec::new(), first.scenario.candidate.declaration.signers.clone()] {
+        for follows in [supersedes, None] {
+            let second = site.build_as("1.1", "second", |scenario| {
+                policy(scenario);
+                let authorised = authorised.clone();
+                scenario.declare(|declaration| {
+                    (declaration.supersedes, declaration.authorised) = (follows, authorised);
+                });
+            });
+            let refused = site.admit(&second).unwrap().decision;
+            let broken: Vec<_> = refused.broken().map(|rule| rule.id.as_str()).collect();
+            assert_eq!(broken, ["S10"]);
+        }
+    }
+    let by_erin = |text: &str| {
+        site.build_as(text, text, |scenario| {
+            policy(scenario);
+            scenario.declare(|declaration| {
+                declaration.supersedes = supersedes;
+                (declaration.signers, declaration.authorised) = (vec![erin.clone()], vec![erin.clone()]);
+            });
+            scenario.evidence.source.as_mut().unwrap().signers[0].fingerprint = stays.clone();
+        })
+    };
+    // Two successors are decided on at once: one is.
+    let (one, two) = (by_erin("1.1"), by_erin("1.2"));
+    let (candidate, evidence) = site.prepare(&two);
+    let admitted = site.admit(&one).unwrap().decision;
+    assert!(admitted.admitted, "{}", assay::admission::explain(&admitted));
+    let lost = admit(
+        &site.gate(),
+        &two.scenario.policy,
+        &candidate,
+        &evidence,
+        two.scenario.now,
+    )
+    .unwrap_err();
+    assert!(
+        matches!(&lost, GateError::Overtaken { rule, .. } if rule == "S10"),
+        "{lost}"
+    );
+    // What was admitted stays so, also when it is decided on again.
+    assert!(site.admit(&one).unwrap().decision.admitted);
 }
 
 #[test]

@@ -139,8 +139,9 @@ fn less(evidence: &Evidence) -> Vec<Evidence> {
         unsigned.records[at].signed_by.clear();
         all.push(unsigned);
     }
-    let forget: [fn(&mut Evidence); 5] = [
+    let forget: [fn(&mut Evidence); 6] = [
         |e| e.records.clear(),
+        |e| e.lineage = None,
         |e| e.source = None,
         |e| e.snapshots.clear(),
         |e| e.locks.clear(),

@@ -183,6 +183,72 @@ fn rule_s9_changelog_must_be_the_declared_one_and_not_later_than_the_tag() {
 }
 
 #[test]
+fn rule_s10_who_may_sign_follows_from_what_was_admitted_before() {
+    let key = |fingerprint: &str| assay::source::DeclaredSigner {
+        scheme: assay::site::SignerScheme::Openpgp,
+        fingerprint: Fingerprint::new(fingerprint).unwrap(),
+    };
+    let other = "A".repeat(40);
+    let previous = assay::admission::Previous {
+        declaration: sha("version 1"),
+        version: version("2.10-2"),
+        authorised: Vec::new(),
+        threshold: None,
+    };
+    let after = |previous: &assay::admission::Previous| {
+        let mut scenario = Scenario::good();
+        scenario.evidence.lineage = Some(assay::admission::Lineage {
+            newest: Some(previous.clone()),
+            admitted: BTreeSet::from([sha("version 0"), sha("version 1")]),
+        });
+        scenario
+    };
+    after(&previous).admitted();
+    let mut first = Scenario::good();
+    first.declare(|declaration| declaration.supersedes = Some(sha("version 1")));
+    assert!(first.refused(&["S10"]).contains("none of this source"));
+    first.evidence.lineage = None;
+    assert!(first.refused(&["S10"]).contains("nobody looked"));
+
+    // The policy still lists the signer; the declaration before does not.
+    let mut removed = after(&assay::admission::Previous {
+        authorised: vec![key(&other)],
+        ..previous.clone()
+    });
+    assert!(removed.refused(&["S10"]).contains("must say that it follows it"));
+    removed.declare(|declaration| declaration.supersedes = Some(sha("version 0")));
+    removed.refused(&["S10"]);
+    removed.declare(|declaration| declaration.supersedes = Some(sha("version 1")));
+    assert!(removed.refused(&["S10"]).contains("0 of 1 people"));
+    // What is being judged has no say in it.
+    removed.declare(|declaration| declaration.authorised = declaration.signers.clone());
+    removed.refused(&["S10"]);
+    // The way out when nobody can sign any more is an exception, which shows.
+    removed.except("S10", "2026-07-01T00:00:00Z");
+    assert!(removed.admitted().levels.contains(&"ASSAY_RELAXED_S10".to_owned()));
+
+    let follows = |previous: &assay::admission::Previous| {
+        let mut scenario = after(previous);
+        scenario.declare(|declaration| declaration.supersedes = Some(sha("version 1")));
+        scenario
+    };
+    let listed = assay::admission::Previous {
+        authorised: vec![key(&other), key(super::scenario::SIGNER)],
+        ..previous.clone()
+    };
+    follows(&listed).admitted();
+    let two = assay::admission::Previous {
+        threshold: Some(2),
+        ..listed.clone()
+    };
+    assert!(follows(&two).refused(&["S10"]).contains("1 of 2 people"));
+    // Being listed before does not help whom the policy no longer lets sign.
+    let mut revoked = follows(&listed);
+    revoked.rule(|policy| policy.signers[0].revoked_at = Some(at("2026-06-01T00:00:00Z")));
+    revoked.refused(&["S1", "S10"]);
+}
+
+#[test]
 fn rule_e1_environment_is_from_known_signed_snapshots_above_the_floor() {
     let mut unknown = Scenario::good();
     unknown.evidence.snapshots.clear();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay::admission::{
     Candidate, DebFacts, Decision, Evidence, Indexed, IndexedKind, Inspected, IssuedNonce, KnownSnapshot, LedgerView,
-    Offered, Output, OutputSet, RecordEvidence, SourceEvidence, TagSigner, Terms, decide, identity,
+    Lineage, Offered, Output, OutputSet, RecordEvidence, SourceEvidence, TagSigner, Terms, decide, identity,
 };
 use assay::domain::{
     Architecture, ArchiveName, BuilderId, Component, Digest, FileName, Fingerprint, GitOid, GitRef, PackageName,
@@ -330,6 +330,7 @@ impl Scenario {
                 row("libc6", "2.41-12", sha("libc6")),
                 row("hello", "2.10-3", sha("Debian's hello")),
             ],
+            lineage: Some(Lineage::default()),
             ledger: LedgerView::default(),
             ..Evidence::default()
         };

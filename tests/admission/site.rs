@@ -94,8 +94,17 @@ impl Site {
         self.build_for(text, content, &["stable"])
     }
 
+    /// The same, with something else declared or ruled.
+    pub(crate) fn build_as(&self, text: &str, content: &str, change: impl FnOnce(&mut Scenario)) -> Built {
+        self.build_with(text, content, &["stable"], change)
+    }
+
     /// The same, declared and offered for these suites.
     pub(crate) fn build_for(&self, text: &str, content: &str, suites: &[&str]) -> Built {
+        self.build_with(text, content, suites, |_| {})
+    }
+
+    fn build_with(&self, text: &str, content: &str, suites: &[&str], change: impl FnOnce(&mut Scenario)) -> Built {
         let suites: Vec<SuiteName> = suites.iter().map(|name| name.parse().unwrap()).collect();
         let deb = deb(text, content);
         let mut scenario = Scenario::good();
@@ -119,6 +128,7 @@ impl Site {
         let signed_at = self.now.plus(-3600);
         let source = scenario.evidence.source.as_mut().unwrap();
         (source.tagged_at, source.signers[0].made_at) = (signed_at, signed_at);
+        change(&mut scenario);
         let name = file(&format!("hello_{text}_amd64.deb"));
         let digest = Digest::of(&deb);
         hold(&self.store, &self.archive, &digest, &mut &deb[..]).unwrap();

@@ -2,6 +2,7 @@
 //! B: build outputs, D: the .debs themselves, V: versions, A: the archive and the decision.
 
 mod archive;
+mod authority;
 mod build;
 mod deb;
 mod environment;
@@ -100,6 +101,7 @@ pub static RULES: &[Rule] = &[
     excusable("S7", "the upstream tarball is exactly the tree of the declared upstream tag", SOURCE, source::s7),
     rule("S8", "patches and options of the source package stay inside it", SOURCE, source::s8),
     rule("S9", "name, version and date of the changelog are the declared ones, and not after the tag", SOURCE, source::s9),
+    excusable("S10", "the people signed whom the declaration admitted before lets sign the next one", SOURCE, authority::s10),
     rule("E1", "environments come from snapshots of this site that upstream signed, of suites that the policy takes, not older than its floors", ENVIRONMENT, environment::e1),
     rule("E2", "every package of the environment is the one that the snapshot's index lists, by SHA-256", ENVIRONMENT, environment::e2),
     rule("E3", "every package of the environment is covered by upstream's signature or was admitted", ENVIRONMENT, environment::e3),

@@ -16,7 +16,7 @@ const SKEW: i64 = 86_400;
 const FIRST: i64 = 315_532_800;
 
 /// The evidence from Git, or why a rule breaks without it.
-fn derived<'a>(context: &Context<'a>, rule: &str) -> Result<&'a SourceEvidence, Verdict> {
+pub(super) fn derived<'a>(context: &Context<'a>, rule: &str) -> Result<&'a SourceEvidence, Verdict> {
     match (&context.evidence.source, &context.evidence.source_failure) {
         (Some(source), None) => Ok(source),
         (_, Some(failure)) => {
@@ -82,7 +82,7 @@ pub(super) fn s1(context: &Context<'_>) -> Verdict {
 }
 
 /// The policy's key that allows this signature, or why none does.
-fn allowed<'a>(context: &Context<'a>, signer: &TagSigner) -> Result<&'a SignerKey, String> {
+pub(super) fn allowed<'a>(context: &Context<'a>, signer: &TagSigner) -> Result<&'a SignerKey, String> {
     let name = &signer.fingerprint;
     let known = |key: &&SignerKey| key.fingerprint == *name && key.scheme == signer.scheme;
     let mut keys = context.policy.signers.iter().filter(known).peekable();
