@@ -5,8 +5,9 @@ FUZZ_SECONDS ?= 4
 SITE ?= demo-site
 
 RUNS ?= 1
+SHOW ?= show-mirrors
 
-.PHONY: demo test setup build check fuzz bench clean
+.PHONY: demo test setup build check fuzz bench show-mirrors clean
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -33,6 +34,10 @@ check:
 bench: setup
 	$(CARGO) build --release --locked
 	tests/bench/run $(RUNS)
+
+# Real Debian read from every form of URL by the next release's apt; some hundred megabytes, as root.
+show-mirrors: build
+	tests/show/mirrors "$(SHOW)"
 
 fuzz: setup
 	tests/fuzz/run $(FUZZ_SECONDS)

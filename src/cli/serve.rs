@@ -49,6 +49,7 @@ pub(super) fn start(
         listen,
         store,
         archives,
+        root: site.config().root.clone(),
         overlays,
         now: context.now(),
     })?)

@@ -232,7 +232,7 @@ fn lower_word(text: &str) -> Check {
 fn archive_name(text: &str) -> Check {
     lower_word(text)?;
     match text {
-        "state" | "env" | "api" | "pages" => Err("the store or the server uses this word itself"),
+        "state" | "env" | "api" | "pages" | "dists" | "pool" => Err("the store or the server uses this word itself"),
         _ => Ok(()),
     }
 }

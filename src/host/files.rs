@@ -79,6 +79,37 @@ pub fn open(path: &Path) -> Result<File> {
     Err(failed("open", path)(why))
 }
 
+/// What tells a file from one that was changed: whoever writes to it sets its change time, which no
+/// program can set back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamp {
+    inode: (u64, u64),
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Of an open file.
+    #[must_use]
+    pub fn of(file: &std::fs::Metadata) -> Self {
+        Self {
+            inode: (file.dev(), file.ino()),
+            size: file.len(),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+
+    /// Of something of which no more is known than its size, and when it was written, in seconds.
+    #[must_use]
+    pub fn written(size: u64, seconds: i64) -> Self {
+        Self {
+            size,
+            changed: (seconds, 0),
+            ..Self::default()
+        }
+    }
+}
+
 /// Reads a file of at most `limit` bytes below a folder that somebody else may have filled: no link is
 /// followed, and nothing outside of the folder is reached.
 ///

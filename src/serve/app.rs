@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 
 use super::Overlays;
 use super::answer::{Caching, line, send, set};
+use super::checked::Checked;
 use super::meant::Meant;
 use super::object::Object;
 use super::pages;
@@ -23,19 +24,34 @@ use crate::upstream::{PullThrough, UpstreamError};
 pub(super) struct App {
     pub(super) store: Arc<dyn Store>,
     pub(super) archives: BTreeMap<ArchiveName, Archive>,
+    /// The one that is at the root, too.
+    pub(super) root: Option<ArchiveName>,
     pub(super) overlays: Overlays,
     pub(super) started: Timestamp,
 }
 
 /// One archive that is served.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Archive {
-    /// Where pool files come from that the store lacks.
-    pub(super) pool: Option<PullThrough>,
+    /// What pool files are, and where those come from that the store lacks.
+    pool: PullThrough,
+    /// Pool files that were hashed.
+    checked: Checked,
     /// Its snapshots, as they were when last looked at.
-    pub(super) chain: Mutex<Option<Arc<Chain>>>,
+    chain: Mutex<Option<Arc<Chain>>>,
     /// What names meant when the newest snapshot had this number.
-    pub(super) names: Mutex<(u64, BTreeMap<String, Arc<Meant>>)>,
+    names: Mutex<(u64, BTreeMap<String, Arc<Meant>>)>,
+}
+
+impl Archive {
+    pub(super) fn new(pool: PullThrough) -> Self {
+        Self {
+            pool,
+            checked: Checked::default(),
+            chain: Mutex::default(),
+            names: Mutex::default(),
+        }
+    }
 }
 
 /// How many names are remembered for each archive.
@@ -68,7 +84,7 @@ async fn answer(app: Arc<App>, method: &Method, uri: &Uri, asked: &HeaderMap) ->
         set(&mut answer, header::ALLOW, "GET, HEAD");
         return answer;
     }
-    let target = match route(uri.path(), &|name| app.archives.contains_key(name)) {
+    let target = match route(uri.path(), &|name| app.archives.contains_key(name), app.root.as_ref()) {
         Ok(target) => target,
         Err(why) => return line(StatusCode::NOT_FOUND, why),
     };
@@ -228,18 +244,24 @@ impl App {
 
     fn pool(&self, archive: &ArchiveName, path: &PoolPath) -> Result<Found> {
         let key = Key::pool(archive, path);
-        let media = media_of(path.file_name());
-        if let Some(pool) = &self.archive(archive)?.pool {
-            pool.ensure(path).map_err(fetch_failed)?;
+        let Archive { pool, checked, .. } = self.archive(archive)?;
+        pool.ensure(path).map_err(fetch_failed)?;
+        let found = self.object(&key, media_of(path.file_name()), Caching::Immutable)?;
+        if !checked.has(path, &found.object.stamp) {
+            let wanted = pool.find(path).map_err(fetch_failed)?;
+            // What no index names has no digest that it should have.
+            let wanted = wanted.ok_or_else(|| missing(&key))?;
+            if found.object.digest(&key).map_err(store_failed)? != wanted {
+                return Err(snapshot_failed(SnapshotError::Damaged { key }));
+            }
+            checked.add(path.clone(), found.object.stamp);
         }
-        self.object(&key, media, Caching::Immutable)
+        Ok(found)
     }
 
     /// A file of a flat repository: one that an index names, and nothing else.
     fn flat(&self, archive: &ArchiveName, path: &PoolPath) -> Result<Found> {
-        let pool = self.archive(archive)?.pool.as_ref();
-        let named = pool.map(|pool| pool.find(path)).transpose().map_err(fetch_failed)?;
-        match named.flatten() {
+        match self.archive(archive)?.pool.find(path).map_err(fetch_failed)? {
             Some(_) => self.pool(archive, path),
             None => Err(not_found(NO_SNAPSHOT)),
         }

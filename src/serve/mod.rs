@@ -6,6 +6,7 @@
 
 mod answer;
 mod app;
+mod checked;
 mod error;
 mod listener;
 mod meant;

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
 
 use crate::domain::{Digest, Timestamp};
-use crate::host::files;
-use crate::store::{Key, Store, StoreError};
+use crate::host::files::{self, Stamp};
+use crate::store::{Key, Store, StoreError, hash_stream};
 
 /// Bytes in one piece of a body.
 const PIECE: usize = 64 << 10;
@@ -28,6 +28,8 @@ pub(super) struct Object {
     pub(super) modified: Timestamp,
     /// What stands in `ETag`, without quotes.
     pub(super) tag: String,
+    /// What changes with the bytes.
+    pub(super) stamp: Stamp,
     source: Source,
 }
 
@@ -55,6 +57,7 @@ impl Object {
             size: bytes.len() as u64,
             modified,
             tag: Digest::of(&bytes).sha256.hex(),
+            stamp: Stamp::default(),
             source: Source::Memory(bytes),
         }
     }
@@ -76,6 +79,7 @@ impl Object {
                 size: meta.len(),
                 modified,
                 tag: format!("{:x}-{:x}", since.as_nanos(), meta.len()),
+                stamp: Stamp::of(&meta),
                 source: Source::Disk(file),
             }));
         }
@@ -84,6 +88,7 @@ impl Object {
             size: meta.size,
             modified: meta.modified,
             tag: format!("{:x}-{:x}", meta.modified.unix(), meta.size),
+            stamp: Stamp::written(meta.size, meta.modified.unix()),
             source: Source::Store(Arc::clone(store), key.clone()),
         }))
     }
@@ -100,6 +105,16 @@ impl Object {
             return Self::open(store, key);
         };
         Ok(Some(Self::memory(bytes, date)))
+    }
+
+    /// The digest of all of its bytes. Blocks.
+    pub(super) fn digest(&self, key: &Key) -> Result<Digest, StoreError> {
+        match &self.source {
+            Source::Memory(bytes) => Ok(Digest::of(bytes)),
+            // Its place in the file is set before it is sent.
+            Source::Disk(file) => hash_stream(key, file),
+            Source::Store(store, key) => hash_stream(key, store.open(key)?),
+        }
     }
 
     /// The bytes from `start` on, `length` of them.

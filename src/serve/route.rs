@@ -28,11 +28,16 @@ pub(super) enum Target {
     OverlayPool(Sha256, ArchiveName, PoolPath),
 }
 
-/// Reads the path of a request, still percent-encoded. `served` tells the archives that there are.
+/// Reads the path of a request, still percent-encoded. `served` tells the archives that there are, and
+/// `root` is the one that is at the root as well.
 ///
 /// # Errors
 /// Why nothing can be there, in one line.
-pub(super) fn route(path: &str, served: &dyn Fn(&ArchiveName) -> bool) -> Result<Target, &'static str> {
+pub(super) fn route(
+    path: &str,
+    served: &dyn Fn(&ArchiveName) -> bool,
+    root: Option<&ArchiveName>,
+) -> Result<Target, &'static str> {
     let decoded = decode(path)?;
     // apt writes the path of an index behind the base as it is, and flat repositories start theirs so.
     let decoded = decoded.replace("/./", "/");
@@ -46,7 +51,8 @@ pub(super) fn route(path: &str, served: &dyn Fn(&ArchiveName) -> bool) -> Result
     }
     // One grammar for every path: no empty part, no dot at a part's start, no odd character.
     RelPath::new(rest).map_err(|_| "the path is not one that an archive can have")?;
-    let (first, rest) = split(rest)?;
+    let at_root = root.and_then(|root| below(root, rest));
+    let (first, rest) = split(at_root.as_deref().unwrap_or(rest))?;
     if first == "env" {
         return overlay(rest);
     }
@@ -81,6 +87,16 @@ pub(super) fn route(path: &str, served: &dyn Fn(&ArchiveName) -> bool) -> Result
 pub(super) const NO_ARCHIVE: &str = "there is no archive of this name";
 /// Why a snapshot is not found.
 pub(super) const NO_SNAPSHOT: &str = "this archive has no such snapshot: an id, a serial, a tag or a timestamp";
+
+/// The path below the archive at the root, when it is that one's: `dists/…`, or `<snapshot>/dists/…`. No
+/// archive is called `dists` or `pool`.
+fn below(root: &ArchiveName, path: &str) -> Option<String> {
+    let (first, rest) = path.split_once('/')?;
+    let second = rest.split('/').next().unwrap_or_default();
+    let is_own = matches!(first, "dists" | "pool" | "provenance" | "project");
+    let of_snapshot = matches!(second, "dists" | "pool") && first.parse::<SnapshotName>().is_ok();
+    (is_own || (of_snapshot && first != root.as_str())).then(|| format!("{root}/{path}"))
+}
 
 fn snapshot(archive: ArchiveName, name: SnapshotName, rest: &str) -> Result<Target, &'static str> {
     let (first, below) = split(rest)?;
@@ -157,7 +173,49 @@ mod tests {
     use super::*;
 
     fn route(path: &str) -> Result<Target, &'static str> {
-        super::route(path, &|name| name.as_str() == "debian")
+        super::route(path, &|name| name.as_str() == "debian", None)
+    }
+
+    #[test]
+    fn an_archive_at_the_root_is_where_it_always_is_as_well() {
+        let debian: ArchiveName = "debian".parse().unwrap();
+        let at = |path: &str| super::route(path, &|name| *name == debian, Some(&debian));
+        for (path, same) in [
+            ("/dists/trixie/InRelease", "/debian/dists/trixie/InRelease"),
+            (
+                "/dists/trixie/snapshots/2026112201/Release",
+                "/debian/dists/trixie/snapshots/2026112201/Release",
+            ),
+            (
+                "/pool/main/h/hello/hello_1_amd64.deb",
+                "/debian/pool/main/h/hello/hello_1_amd64.deb",
+            ),
+            ("/project/trace/debian", "/debian/project/trace/debian"),
+            (
+                "/2026112201/dists/trixie/InRelease",
+                "/debian/2026112201/dists/trixie/InRelease",
+            ),
+            ("/5.15.1/pool/main/h/x.deb", "/debian/5.15.1/pool/main/h/x.deb"),
+            ("/debian/dists/trixie/InRelease", "/debian/dists/trixie/InRelease"),
+            (
+                "/5.15.1/debian/dists/trixie/InRelease",
+                "/5.15.1/debian/dists/trixie/InRelease",
+            ),
+            ("/", "/"),
+        ] {
+            let plain = route(same);
+            assert!(plain.is_ok() && at(path) == plain, "{path}");
+            assert_eq!(path == same, route(path) == plain, "{path}");
+        }
+        for bad in [
+            "/state/debian/1.json",
+            "/dists/../state",
+            "/dists",
+            "/pool/",
+            "/project/trace/other",
+        ] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct ServeConfig {
     pub store: Arc<dyn Store>,
     /// The archives.
     pub archives: Vec<ServedArchive>,
+    /// The one of them that is also at the root: `/dists/…`, `/pool/…`.
+    pub root: Option<ArchiveName>,
     /// Files in memory, at `/env/<digest>/…`.
     pub overlays: Overlays,
     /// The present: `Last-Modified` of what is made up here.
@@ -104,16 +106,14 @@ impl Server {
 fn app(config: &ServeConfig) -> App {
     let mut archives = BTreeMap::new();
     for served in &config.archives {
-        let mut archive = Archive::default();
-        if let Some(client) = &served.upstream {
-            let (store, client) = (Arc::clone(&config.store), Arc::clone(client));
-            archive.pool = Some(PullThrough::new(served.name.clone(), store, client));
-        }
-        archives.insert(served.name.clone(), archive);
+        let (store, client) = (Arc::clone(&config.store), served.upstream.clone());
+        let pool = PullThrough::new(served.name.clone(), store, client);
+        archives.insert(served.name.clone(), Archive::new(pool));
     }
     App {
         store: Arc::clone(&config.store),
         archives,
+        root: config.root.clone(),
         overlays: config.overlays.clone(),
         started: config.now,
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Fingerprint, PublicUrl};
+use crate::domain::{ArchiveName, Fingerprint, PublicUrl};
 
 /// `assay.toml`: where things are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub struct SiteConfig {
     pub store: String,
     /// The base URL under which clients reach the archives.
     pub public_url: PublicUrl,
+    /// The archive that `serve` also has at the root of its URL: `<public-url>/dists/…`, `<public-url>/pool/…`.
+    pub root: Option<ArchiveName>,
     /// The folder of secret keys, relative to the site; never in Git.
     #[serde(default = "default_keys")]
     pub keys: PathBuf,

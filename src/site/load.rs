@@ -228,6 +228,9 @@ impl Site {
                 .values()
                 .any(|a| matches!(a, ArchiveConfig::Mirror(m) if m.origin.eq_ignore_ascii_case(origin)))
         };
+        if let Some(root) = &self.config.root {
+            self.archive(root)?;
+        }
         for (name, archive) in &self.archives {
             match archive {
                 ArchiveConfig::Mirror(mirror) => {

@@ -65,7 +65,7 @@ pub fn follow(
         Err(error) if error.is_moving() => {
             let again = what.heads(now, progress)?;
             fetch.settled = again.iter().map(Head::digest).eq(heads.iter().map(Head::digest));
-            if fetch.settled && !matches!(error, UpstreamError::NotFound { .. } | UpstreamError::Size { .. }) {
+            if fetch.settled && matches!(error, UpstreamError::Uncompressed { .. }) {
                 return Err(error);
             }
             what.take(&again, &fetch)

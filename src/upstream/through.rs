@@ -10,12 +10,12 @@ use crate::domain::{ArchiveName, Digest, PoolPath, TagName};
 use crate::snapshot::{Chain, EditionName, Marks, TagRecord};
 use crate::store::{Key, Store};
 
-/// The pool of a lazy mirror. Share it: it makes many who wait for one file wait for one download.
+/// The pool of an archive, lazy when there is an upstream. Share it: it makes many who wait for one file wait for one download.
 #[derive(Debug)]
 pub struct PullThrough {
     archive: ArchiveName,
     store: Arc<dyn Store>,
-    client: Arc<Client>,
+    client: Option<Arc<Client>>,
     known: Mutex<Known>,
     flights: Mutex<HashMap<PoolPath, Arc<Flight>>>,
 }
@@ -40,9 +40,10 @@ struct Flight {
 }
 
 impl PullThrough {
-    /// The pool of `archive`, whose files come from `client`'s upstream.
+    /// The pool of `archive`, whose files come from `client`'s upstream. Without one there are those that
+    /// the store has.
     #[must_use]
-    pub fn new(archive: ArchiveName, store: Arc<dyn Store>, client: Arc<Client>) -> Self {
+    pub fn new(archive: ArchiveName, store: Arc<dyn Store>, client: Option<Arc<Client>>) -> Self {
         Self {
             archive,
             store,
@@ -61,6 +62,8 @@ impl PullThrough {
         if self.store.head(&Key::pool(&self.archive, path))?.is_some() {
             return Ok(());
         }
+        let client = self.client.as_deref();
+        let client = client.ok_or_else(|| UpstreamError::NotInSnapshots(path.clone()))?;
         let digest = self
             .find(path)?
             .ok_or_else(|| UpstreamError::NotInSnapshots(path.clone()))?;
@@ -73,7 +76,7 @@ impl PullThrough {
             path,
             flight: &flight,
         };
-        let fetched = fetch_pool_file(&self.client, self.store.as_ref(), &self.archive, path, &digest);
+        let fetched = fetch_pool_file(client, self.store.as_ref(), &self.archive, path, &digest);
         flight.land(fetched.as_ref().copied().map_err(UpstreamError::shared));
         fetched
     }

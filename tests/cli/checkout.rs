@@ -115,6 +115,7 @@ impl Built {
             listen: "127.0.0.1:0".parse().unwrap(),
             store: open_store(&site.config().store, site.root()).unwrap(),
             archives: archives.collect(),
+            root: None,
             overlays: Overlays::default(),
             now: now(),
         })

@@ -252,7 +252,7 @@ fn a_tag_of_a_lazy_mirror_keeps_its_packages_when_its_snapshot_goes() {
     metals.upstream.add(old, b"alloy 1");
     let store: Arc<dyn Store> = Arc::new(LocalStore::open(&metals.site().join("store")).unwrap());
     let client = Arc::new(Client::new(&metals.upstream.url(), Mirror::limits()).unwrap());
-    let pool = PullThrough::new("foundry".parse().unwrap(), store, client);
+    let pool = PullThrough::new("foundry".parse().unwrap(), store, Some(client));
     pool.ensure(&old.parse().unwrap()).unwrap();
     assert!(metals.pool().contains("alloy_1_amd64.deb"));
     metals.verify();

@@ -229,7 +229,7 @@ fn pull_through_passes_over_what_is_gone() {
     let (mirror, serials) = mirrored();
     let find = |name: &str| {
         let client = assay::upstream::Client::new("http://127.0.0.1:1/", Mirror::limits()).unwrap();
-        let pool = assay::upstream::PullThrough::new(mirror.name.clone(), mirror.store.clone(), client.into());
+        let pool = assay::upstream::PullThrough::new(mirror.name.clone(), mirror.store.clone(), Some(client.into()));
         pool.find(&PoolPath::new(format!("pool/main/a/alloy/{name}")).unwrap())
             .unwrap()
     };

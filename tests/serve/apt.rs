@@ -64,6 +64,7 @@ fn debian_is_mirrored_and_apt_takes_every_form_of_it() {
             name: mirror.name.clone(),
             upstream: Some(Arc::new(Client::new(&uri, Limits::default()).unwrap())),
         }],
+        root: None,
         overlays: Overlays::default(),
         now,
     })

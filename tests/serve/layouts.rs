@@ -53,6 +53,7 @@ impl Served {
                 name: repository.archive.clone(),
                 upstream: None,
             }],
+            root: Some(repository.archive.clone()),
             overlays: Overlays::default(),
             now: now(),
         })
@@ -91,6 +92,10 @@ fn apt_takes_every_layout_without_a_warning() {
         ("custom/".to_owned(), "trixie/5.15.1".to_owned(), "1"),
         ("custom/".to_owned(), "trixie".to_owned(), "2"),
         ("custom/".to_owned(), "stable".to_owned(), "2"),
+        (String::new(), "trixie".to_owned(), "2"),
+        (String::new(), format!("trixie/{serial}"), "1"),
+        (format!("{serial}/"), "trixie".to_owned(), "1"),
+        ("5.15.1/".to_owned(), "stable".to_owned(), "1"),
     ] {
         let apt = served.apt(&below, &suite);
         apt.update();
@@ -126,6 +131,41 @@ fn reprepros_own_layout_serves_the_same_files() {
         said.text
     );
     assert_eq!(apt.versions("hello"), ["1"]);
+}
+
+#[test]
+fn a_pool_file_that_was_changed_on_the_disk_is_not_sent() {
+    let served = Served::new();
+    let path = "custom/pool/main/h/hello/hello_2_amd64.deb";
+    let file = served.folder.path().join("store").join(path);
+    let (at, url) = (served.running.address(), format!("/{path}"));
+    let good = std::fs::read(&file).unwrap();
+    assert_eq!(get(at, &url).body, good);
+    // In place, with the size and the time of before.
+    let when = std::fs::metadata(&file).unwrap().modified().unwrap();
+    let write = |bytes: &[u8]| {
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::write(&file, bytes).unwrap();
+        let written = std::fs::File::options().write(true).open(&file).unwrap();
+        written.set_modified(when).unwrap();
+    };
+    let mut bad = good.clone();
+    bad[good.len() / 2] ^= 1;
+    write(&bad);
+    for headers in [&[][..], &[("Range", "bytes=0-3")]] {
+        let answer = crate::support::http::ask(at, "GET", &url, headers);
+        assert_eq!(answer.status, 500, "{}", answer.text());
+        assert!(
+            answer.text().contains("E-SNAPSHOT-007") && answer.text().contains("hello_2_amd64.deb"),
+            "{}",
+            answer.text()
+        );
+    }
+    write(&good);
+    assert_eq!(get(at, &url).body, good);
+    // One that no index names is not there.
+    std::fs::write(file.with_file_name("other_1_amd64.deb"), "x").unwrap();
+    assert_eq!(get(at, "/custom/pool/main/h/hello/other_1_amd64.deb").status, 404);
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn serve(store: &Arc<dyn Store>, upstream: Option<String>, overlays: &Overlays) 
             name: "foundry".parse().unwrap(),
             upstream: upstream.map(|uri| Arc::new(Client::new(&uri, Limits::default()).unwrap())),
         }],
+        root: None,
         overlays: overlays.clone(),
         now: noon(),
     };

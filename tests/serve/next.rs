@@ -35,6 +35,7 @@ fn the_next_stable_takes_every_form_without_a_word() {
             name: "custom".parse().unwrap(),
             upstream: None,
         }],
+        root: None,
         overlays: Overlays::default(),
         now: now(),
     })

@@ -101,6 +101,14 @@ fn what_a_mirror_may_be_led_to_and_how_old_it_may_get_is_checked() {
 }
 
 #[test]
+fn only_an_archive_of_the_site_is_at_the_root() {
+    let root = |name: &str| site_with("assay.toml", |text| format!("root = \"{name}\"\n{text}"));
+    assert!(root("custom").is_ok());
+    assert_eq!(root("nothing").unwrap_err().code(), "E-SITE-004");
+    assert_eq!(root("pool").unwrap_err().code(), "E-SITE-002");
+}
+
+#[test]
 fn a_public_url_that_was_edited_is_checked() {
     let edited = |url: &str| {
         site_with("assay.toml", |text| {

@@ -78,6 +78,7 @@ fn a_flat_repository_becomes_a_suite_that_real_apt_reads_and_upstream_proves() {
                 name: mirror.name.clone(),
                 upstream: Some(Arc::new(Client::new(&upstream.url(), Limits::default()).unwrap())),
             }],
+            root: None,
             overlays: Overlays::default(),
             now: ago(1),
         })

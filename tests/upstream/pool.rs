@@ -30,7 +30,7 @@ fn mirrored() -> (Upstream, Mirror, PullThrough) {
     mirror.accept(&upstream.url(), hours(2));
     upstream.requests();
     let client = Arc::new(Client::new(&upstream.url(), Mirror::limits()).unwrap());
-    let pool = PullThrough::new(mirror.name.clone(), Arc::clone(&mirror.store), client);
+    let pool = PullThrough::new(mirror.name.clone(), Arc::clone(&mirror.store), Some(client));
     (upstream, mirror, pool)
 }
 
