@@ -48,6 +48,7 @@ pub(super) enum Verb {
     Admit(AdmitArgs),
     Decisions(super::decisions::DecisionsArgs),
     Suite(super::suite::SuiteArgs),
+    Lock(super::lock::LockArgs),
     Publish(PublishArgs),
     Sources(SourcesArgs),
     Freeze(FreezeArgs),
@@ -248,6 +249,9 @@ pub(super) struct TagArgs {
     /// The snapshots [default: the latest of every archive]
     #[arg(long = "snapshot", value_name = "REF")]
     pub(super) snapshots: Vec<SnapshotRef>,
+    /// The snapshots that a file of `assay lock` names, when they still are what it says
+    #[arg(long, value_name = "FILE", conflicts_with = "snapshots")]
+    pub(super) lock: Option<PathBuf>,
     /// Lists of packages: build manifests of Tails, what `dpkg-query -W` prints, dpkg's status file,
     /// `name=version` lists, `.buildinfo` files, environment locks
     #[arg(long = "manifest", value_name = "FILE")]
@@ -392,11 +396,14 @@ pub(super) struct SourcesArgs {
     /// Every archive that has this tag, at this tag
     #[arg(long, value_name = "NAME", conflicts_with = "snapshots")]
     pub(super) tag: Option<TagName>,
+    /// The snapshots that a file of `assay lock` names, when they still are what it says
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["snapshots", "tag"])]
+    pub(super) lock: Option<PathBuf>,
     /// The base URL to write [default: the site's public URL]
     #[arg(long)]
     pub(super) url: Option<String>,
     /// The checkout of an image that is built as Tails is
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["snapshots", "tag"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["snapshots", "tag", "lock"])]
     pub(super) tails_checkout: Option<PathBuf>,
     /// Only print the serials, `latest` resolved: `ARCHIVE: SERIAL` lines, or one JSON object with --json
     #[arg(long, requires = "tails_checkout")]

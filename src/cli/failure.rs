@@ -103,6 +103,9 @@ pub(super) enum UsageError {
     /// The evidence does not suffice.
     #[error("{0}")]
     NotFound(String),
+    /// A site's lock does not hold.
+    #[error("{0}")]
+    Lock(String),
 }
 
 impl UsageError {
@@ -133,6 +136,7 @@ impl Coded for UsageError {
             Self::Unlocked(_) => "E-CLI-006",
             Self::Conflict(_) => "E-CLI-007",
             Self::NoBuilder(_) => "E-CLI-008",
+            Self::Lock(_) => "E-CLI-020",
         }
     }
     fn kind(&self) -> Kind {
@@ -146,6 +150,7 @@ impl Coded for UsageError {
             Self::Output(_) => Kind::Environment,
             Self::Conflict(_) => Kind::Conflict,
             Self::NotFound(_) => Kind::Unknown,
+            Self::Lock(_) => Kind::Verification,
         }
     }
     fn hint(&self) -> Option<String> {

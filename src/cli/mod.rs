@@ -22,6 +22,7 @@ mod generate;
 mod init;
 mod keep;
 mod key;
+mod lock;
 mod mirror;
 mod publish;
 mod rebuild;
@@ -100,6 +101,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Admit(args) => admit::run(&context, &args),
         Verb::Decisions(args) => decisions::run(&context, &args),
         Verb::Suite(args) => suite::run(&context, &args),
+        Verb::Lock(args) => lock::run(&context, &args),
         Verb::Publish(args) => publish::run(&context, &args),
         Verb::Sources(args) => sources::run(&context, &args),
         Verb::Freeze(args) => checkout::freeze(&context, &args),

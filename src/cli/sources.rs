@@ -34,9 +34,10 @@ pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Fai
         .as_deref()
         .unwrap_or(site.config().public_url.as_str())
         .trim_end_matches('/');
-    let references = match &args.tag {
-        Some(tag) => tagged(&site, store.as_ref(), tag)?,
-        None => references(context, &site, store.as_ref(), &args.snapshots)?,
+    let references = match (&args.tag, &args.lock) {
+        (Some(tag), _) => tagged(&site, store.as_ref(), tag)?,
+        (None, Some(file)) => super::lock::references(&site, store.as_ref(), file)?,
+        (None, None) => references(context, &site, store.as_ref(), &args.snapshots)?,
     };
     for reference in references {
         let chain = Chain::load(store.as_ref(), &reference.archive)?;

@@ -11,7 +11,7 @@ use super::failure::{Failure, UsageError};
 use super::mirror::{made, upstream_uri};
 use super::sources::references;
 use super::work::Unframed;
-use crate::domain::{ArchiveName, Kind, SnapshotName};
+use crate::domain::{ArchiveName, Kind, SnapshotName, SnapshotRef};
 use crate::environment::Lock;
 use crate::format::json;
 use crate::format::manifest::Manifest;
@@ -59,13 +59,21 @@ pub(super) fn run(context: &Context, args: &TagArgs) -> Result<ExitCode, Failure
         return partial(context, &site, store.as_ref(), args);
     }
     let mut states = Vec::new();
-    for reference in references(context, &site, store.as_ref(), &args.snapshots)? {
+    for reference in named(context, &site, store.as_ref(), args)? {
         let signing_key = site.archive(&reference.archive)?.signing_key();
         let chain = load_vouched(store.as_ref(), &reference.archive, &site.archive_keyring(signing_key)?)?;
         let record = chain.resolve(store.as_ref(), &reference.name)?;
         states.push((record.suites.clone(), record));
     }
     make_all(context, &site, store.as_ref(), args, &states)
+}
+
+/// What a lock names, or the command line, or the latest.
+fn named(context: &Context, site: &Site, store: &dyn Store, args: &TagArgs) -> Result<Vec<SnapshotRef>, Failure> {
+    match &args.lock {
+        Some(file) => super::lock::references(site, store, file),
+        None => references(context, site, store, &args.snapshots),
+    }
 }
 
 /// Tags what manifests name.
@@ -120,8 +128,13 @@ fn snapshots(
         site.archive(archive)?;
     }
     let mut records = Vec::new();
+    let locked = args
+        .lock
+        .as_ref()
+        .map(|file| super::lock::references(site, store, file));
+    let given = locked.transpose()?.unwrap_or_else(|| args.snapshots.clone());
     for (archive, config) in site.archives() {
-        let given = args.snapshots.iter().find(|reference| reference.archive == *archive);
+        let given = given.iter().find(|reference| reference.archive == *archive);
         let given = given.map(|reference| reference.name.clone());
         let name = manifest.origins.get(archive).cloned().flatten().or(given);
         let chain = load_vouched(store, archive, &site.archive_keyring(config.signing_key())?)?;

@@ -22,6 +22,10 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         Some(Against::Upstream) => verify_against_upstream(store.as_ref(), &anchors, &context.progress)?,
         None => verify(store.as_ref(), &anchors, context.now(), &context.progress)?,
     };
+    // Where a record is damaged, nothing can be said of what it holds.
+    if args.against.is_none() && report.problems.is_empty() {
+        report.problems.extend(super::lock::problems(&site, store.as_ref())?);
+    }
     if args.git {
         report.problems.extend(sources(context, &site)?);
     }

@@ -1,11 +1,12 @@
-//! Who needs which snapshots: environment locks of the site, and serial files of Git repositories.
+//! Who needs which snapshots: locks of the site, and locks and serial files of Git repositories.
 
 use std::collections::BTreeMap;
 
 use super::CollectError;
-use crate::domain::ArchiveName;
+use crate::domain::{ArchiveName, Serial};
 use crate::environment::Lock;
 use crate::format::json;
+use crate::format::site_lock::{self, SiteLock};
 use crate::host::files;
 use crate::site::Site;
 use crate::snapshot::Pins;
@@ -29,6 +30,23 @@ impl Pinned {
     pub fn of(&self, archive: &ArchiveName) -> Pins {
         self.archives.get(archive).cloned().unwrap_or_default()
     }
+
+    fn pin(&mut self, archive: ArchiveName, serial: Serial, why: &str) {
+        let pins = self.archives.entry(archive).or_default();
+        pins.entry(serial).or_default().insert(why.to_owned());
+    }
+
+    fn lock(&mut self, lock: Lock, why: &str) {
+        for locked in lock.snapshots {
+            self.pin(locked.archive, locked.serial, why);
+        }
+    }
+
+    fn site_lock(&mut self, lock: SiteLock, why: &str) {
+        for (archive, state) in lock.archives {
+            self.pin(archive, state.serial, why);
+        }
+    }
 }
 
 /// Reads everything that pins snapshots of a site. Repositories are fetched into the site's cache.
@@ -46,13 +64,14 @@ pub fn pinned(site: &Site) -> Result<Pinned, CollectError> {
                 }
             })?;
             let name = path.strip_prefix(site.root()).unwrap_or(&path).display().to_string();
-            for locked in lock.snapshots {
-                let pins = pinned.archives.entry(locked.archive).or_default();
-                pins.entry(locked.serial)
-                    .or_default()
-                    .insert(format!("locked by {name}"));
-            }
+            pinned.lock(lock, &format!("locked by {name}"));
         }
+    }
+    let path = site.lock_file();
+    if files::exists(&path) {
+        let bytes = files::read(&path, site_lock::LARGEST)?;
+        let lock = SiteLock::parse(&bytes).map_err(|source| CollectError::Lock { path, source })?;
+        pinned.site_lock(lock, "locked by assay.lock");
     }
     for repository in &site.config().serials {
         let folder = site.root().join(repository);
@@ -70,6 +89,18 @@ pub fn pinned(site: &Site) -> Result<Pinned, CollectError> {
             let pins = pinned.archives.entry(pin.archive).or_default();
             let why = format!("named by {repository}, branch {}, {}", pin.branch, pin.file);
             pins.entry(pin.serial).or_default().insert(why);
+        }
+        for (branch, file, bytes) in found.locks {
+            let why = format!("locked by {repository}, branch {branch}, {file}");
+            let read = if file == "assay.lock" {
+                SiteLock::parse(&bytes).map(|lock| pinned.site_lock(lock, &why))
+            } else {
+                json::strict("environment lock", &bytes).map(|lock| pinned.lock(lock, &why))
+            };
+            if let Err(error) = read {
+                let note = format!("{repository}: branch {branch}: {file}: {error}: it keeps nothing");
+                pinned.notes.push(note);
+            }
         }
         let malformed = found.malformed.into_iter();
         pinned

@@ -29,6 +29,7 @@ pub mod parts;
 pub mod pdiff;
 pub mod relation;
 pub mod release;
+pub mod site_lock;
 pub mod sums;
 pub mod tar;
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::{Before, Candidate, Indexed, IndexedKind, Inspected, KnownSnapshot};
-use crate::domain::{Architecture, ArchiveName, PackageName, PoolPath, Sha256, SnapshotName};
+use crate::domain::{Architecture, ArchiveName, PackageName, PoolPath, Sha256, SnapshotName, SuiteName};
 use crate::environment::{Lock, LockedSnapshot};
 use crate::format::FormatError;
 use crate::format::compress::{Compression, decompress};
@@ -16,11 +16,12 @@ use crate::format::json;
 use crate::format::packages::{Binary, Source};
 use crate::format::relation::Relations;
 use crate::snapshot::{Chain, IndexFile, Record, SnapshotError, SuiteState, index_key, read_index};
+use crate::source::Declaration;
 use crate::store::{Key, Store};
 
 use super::GateError;
 use super::evidence::read_document;
-use super::stage::read_decisions;
+use super::stage::{Decisions, read_decisions};
 
 /// The largest lock that is read, in bytes.
 const LARGEST_LOCK: u64 = 4 << 20;
@@ -132,20 +133,8 @@ pub(super) fn load_previous(
     candidate: &Candidate,
 ) -> Result<Vec<LockedSnapshot>, GateError> {
     let (archive, declaration) = (&candidate.archive, &candidate.declaration);
-    // A source has a folder of its own in the pool.
-    let first = declaration.files.first();
-    let place = first.and_then(|file| PoolPath::in_pool(&declaration.component, &declaration.source, &file.name).ok());
-    let Some((folder, _)) = place.as_ref().and_then(|path| path.as_str().rsplit_once('/')) else {
-        return Ok(Vec::new());
-    };
-    let is_own = |path: &PoolPath| path.as_str().rsplit_once('/').is_some_and(|(other, _)| other == folder);
-    let mut decisions = BTreeSet::new();
-    let suites = latest.iter().flat_map(|record| &record.suites);
-    for state in suites.filter(|state| candidate.suites.contains(&state.suite)) {
-        let decided = read_decisions(store, archive, state)?.into_iter();
-        let own = decided.filter(|(path, _)| is_own(path));
-        decisions.extend(own.map(|(_, (_, decision))| decision));
-    }
+    let own = own_decisions(store, latest, declaration, &candidate.suites)?;
+    let decisions: BTreeSet<Sha256> = own.into_values().map(|(_, decision)| decision).collect();
     let mut snapshots = Vec::new();
     for decision in decisions {
         let summary = read_summary(store, archive, &decision)?;
@@ -161,8 +150,36 @@ pub(super) fn load_previous(
     Ok(snapshots)
 }
 
+/// The admitted files that some suites of a record have of a source, with what admitted them.
+pub(super) fn own_decisions(
+    store: &dyn Store,
+    latest: Option<&Record>,
+    declaration: &Declaration,
+    suites: &[SuiteName],
+) -> Result<Decisions, GateError> {
+    // A source has a folder of its own in the pool.
+    let first = declaration.files.first();
+    let place = first.and_then(|file| PoolPath::in_pool(&declaration.component, &declaration.source, &file.name).ok());
+    let Some((folder, _)) = place.as_ref().and_then(|path| path.as_str().rsplit_once('/')) else {
+        return Ok(Decisions::new());
+    };
+    let is_own = |path: &PoolPath| path.as_str().rsplit_once('/').is_some_and(|(other, _)| other == folder);
+    let mut own = Decisions::new();
+    if let Some(record) = latest {
+        for state in record.suites.iter().filter(|state| suites.contains(&state.suite)) {
+            let decided = read_decisions(store, &record.archive, state)?;
+            own.extend(decided.into_iter().filter(|(path, _)| is_own(path)));
+        }
+    }
+    Ok(own)
+}
+
 /// What a decision says, if it is there: by its hash, which the archive's own index names.
-fn read_summary(store: &dyn Store, archive: &ArchiveName, decision: &Sha256) -> Result<Option<Summary>, GateError> {
+pub(super) fn read_summary(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    decision: &Sha256,
+) -> Result<Option<Summary>, GateError> {
     if store.head(&Key::provenance(archive, decision))?.is_none() {
         return Ok(None);
     }

@@ -19,6 +19,7 @@ mod known;
 mod ledger;
 mod lineage;
 mod moves;
+mod locked;
 mod next;
 mod partial;
 mod plan;
@@ -39,6 +40,7 @@ pub use gate_error::GateError;
 pub use known::{Known, load_known};
 pub use ledger::{append_ledger, load_ledger};
 pub use lineage::load_lineage;
+pub use locked::{LockProblem, lock_site, locked_records};
 pub use moves::{
     Contents, Held, Move, Moves, SourceChange, SourceDiff, Target, compare, contents, moves, remove, restore, suite_of,
 };

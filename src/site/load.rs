@@ -162,6 +162,12 @@ impl Site {
             .join(format!("{source}.lock"))
     }
 
+    /// The file that `assay lock` writes.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.root.join("assay.lock")
+    }
+
     /// The source packages that an archive's folder declares, by name.
     ///
     /// # Errors

@@ -46,6 +46,9 @@ impl Problem {
     /// Evidence that a decision names and that does not carry it.
     pub(crate) const EVIDENCE: &'static str = "V-EVIDENCE";
 
+    /// What `assay.lock` says and the archives do not.
+    pub(crate) const LOCK: &'static str = "V-LOCK";
+
     pub(crate) fn new(code: &'static str, object: impl ToString, why: impl ToString) -> Self {
         Self {
             object: object.to_string(),

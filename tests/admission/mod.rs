@@ -3,6 +3,7 @@
 mod again;
 mod flow;
 mod policy;
+mod locked;
 mod properties;
 mod registry;
 mod rules;

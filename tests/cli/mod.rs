@@ -1,6 +1,7 @@
 //! Tests of `cli`: what a user sees, run as the program.
 
 mod checkout;
+mod lock;
 mod made;
 mod partial;
 mod pipes;

@@ -108,7 +108,7 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
     fs::write(&path, lock.to_string()).unwrap();
     assert_eq!(
         kept(&site, 2)[0],
-        (first, true, "locked by repos/foundry/alloy.lock".to_owned())
+        (first.clone(), true, "locked by repos/foundry/alloy.lock".to_owned())
     );
 
     // The serial of the builder, on a branch that is not checked out.
@@ -129,8 +129,30 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
     let all = kept(&site, 2);
     assert_eq!(
         all[1],
-        (second, true, format!("named by images, branch feature/x, {file}"))
+        (
+            second.clone(),
+            true,
+            format!("named by images, branch feature/x, {file}")
+        )
     );
     git(&images, &["branch", "-D", "-q", "feature/x"]);
     assert!(!kept(&site, 2)[1].1, "the branch is gone");
+
+    // Locks that are on a branch only: an environment's, and the whole site's.
+    fs::remove_file(&path).unwrap();
+    assert!(!kept(&site, 2)[0].1);
+    git(&images, &["checkout", "-q", "-b", "release"]);
+    fs::create_dir_all(images.join("repos/foundry")).unwrap();
+    fs::write(images.join("repos/foundry/alloy.lock"), lock.to_string()).unwrap();
+    let site_lock = format!(
+        "format 1\narchive foundry {second} 20261123T120100Z {}\n",
+        "ab".repeat(32)
+    );
+    fs::write(images.join("assay.lock"), site_lock).unwrap();
+    git(&images, &["add", "."]);
+    git(&images, &["commit", "-q", "-m", "z"]);
+    git(&images, &["checkout", "-q", "devel"]);
+    let why: Vec<String> = kept(&site, 2).into_iter().map(|(_, _, why)| why).collect();
+    assert_eq!(why[0], "locked by images, branch release, repos/foundry/alloy.lock");
+    assert_eq!(why[1], "locked by images, branch release, assay.lock");
 }

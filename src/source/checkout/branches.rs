@@ -1,4 +1,4 @@
-//! Serial files on every branch of a repository: which snapshots images are built from.
+//! Serial files and locks on every branch of a repository: which snapshots images are built from.
 
 use std::path::Path;
 
@@ -13,6 +13,9 @@ const TREES: [&str; 2] = [
     "config/APT_snapshots.d",
     "vagrant/definitions/tails-builder/config/APT_snapshots.d",
 ];
+
+/// Where a site has its locks.
+const LOCKS: [&str; 2] = ["repos", "assay.lock"];
 
 /// A serial that a branch names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +35,13 @@ pub struct BranchSerial {
 pub struct BranchSerials {
     /// Every serial, on every branch.
     pub pins: Vec<BranchSerial>,
+    /// The environment locks on every branch, and what `assay lock` wrote: branch, file, bytes.
+    pub locks: Vec<(String, String, Vec<u8>)>,
     /// Serial files that hold something else, in words. No image can be built from such a branch.
     pub malformed: Vec<String>,
 }
 
-/// The serials that the serial files on every branch of a repository name. `latest` names none.
+/// The locks, and the serials that the serial files on every branch of a repository name. `latest` names none.
 ///
 /// # Errors
 /// When the repository cannot be fetched into `cache`, or an object of it is not what it says.
@@ -48,6 +53,12 @@ pub fn branch_serials(url: &str, cache: &Path) -> Result<BranchSerials, SourceEr
             .iter()
             .find_map(|prefix| reference.strip_prefix(prefix))
             .unwrap_or(&reference);
+        for (file, id) in repository.files_below(&reference, &LOCKS)? {
+            if file.ends_with(".lock") {
+                let bytes = repository.object(&id, Kind::Blob)?.bytes;
+                found.locks.push((escape(branch), escape(&file), bytes));
+            }
+        }
         for (file, id) in repository.files_below(&reference, &TREES)? {
             let Some(archive) = archive_of(&file) else { continue };
             let bytes = repository.object(&id, Kind::Blob)?.bytes;

@@ -1,0 +1,123 @@
+//! `assay lock`: write `assay.lock`, or say how it differs from what is.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::context::Context;
+use super::failure::{Failure, UsageError};
+use crate::domain::{Kind, SnapshotName, SnapshotRef};
+use crate::environment::declared_sources;
+use crate::format::site_lock::{LARGEST, SiteLock};
+use crate::host::files;
+use crate::publish::{LockProblem, load_vouched, lock_site, locked_records};
+use crate::site::Site;
+use crate::snapshot::{Chain, Record};
+use crate::store::Store;
+use crate::verify::Problem;
+
+/// Write `assay.lock`: the newest snapshot of every archive, and every admitted file
+///
+/// One entry a line, for Git: each archive's serial, id and content digest (which renewing keeps), and the
+/// SHA-256 of every admitted file of each declared source. An image whose tree holds this file and the
+/// declarations defines every package in it. `sources --lock` and `tag --lock` go by it; `verify` and `gc`
+/// look at it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay lock\n  assay lock --check\n  assay sources --lock assay.lock")]
+pub(super) struct LockArgs {
+    /// Write nothing; print what differs, one a line, with exit 1
+    #[arg(long)]
+    check: bool,
+}
+
+pub(super) fn run(context: &Context, args: &LockArgs) -> Result<ExitCode, Failure> {
+    let site = context.site()?;
+    let store = context.store_to_read(&site)?;
+    let chains = vouched(&site, store.as_ref())?;
+    let declared = declared_sources(&site)?;
+    let (lock, left) = lock_site(store.as_ref(), &chains, &declared)?;
+    for one in left {
+        let (name, version) = (&one.name, &one.declaration.version);
+        context
+            .output
+            .note(&format!("{name} {version} is not admitted: left out"));
+    }
+    let path = site.lock_file();
+    let before = if files::exists(&path) {
+        read(&path)?
+    } else {
+        SiteLock::default()
+    };
+    let changes = before.changes(&lock);
+    for change in &changes {
+        let dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+        let text = format!(
+            "{} {}: {} → {}",
+            change.change,
+            change.what,
+            dash(&change.old),
+            dash(&change.new)
+        );
+        context.output.record(change, &text)?;
+    }
+    if args.check {
+        let code = if changes.is_empty() {
+            0
+        } else {
+            Kind::Refused.exit_code()
+        };
+        return Ok(ExitCode::from(code));
+    }
+    if !changes.is_empty() || !files::exists(&path) {
+        files::write(&path, lock.to_text().as_bytes())?;
+        context
+            .output
+            .note(&format!("wrote {}; next: commit it", path.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The chain of every archive of a site that has one of ours.
+fn vouched(site: &Site, store: &dyn Store) -> Result<Vec<Chain>, Failure> {
+    let mut chains = Vec::new();
+    for (archive, config) in site.archives() {
+        chains.push(load_vouched(
+            store,
+            archive,
+            &site.archive_keyring(config.signing_key())?,
+        )?);
+    }
+    Ok(chains)
+}
+
+/// Reads a lock file.
+fn read(path: &Path) -> Result<SiteLock, Failure> {
+    Ok(SiteLock::parse(&files::read(path, LARGEST)?)?)
+}
+
+/// The snapshots that a lock file names; each must be what it says.
+pub(super) fn references(site: &Site, store: &dyn Store, path: &Path) -> Result<Vec<SnapshotRef>, Failure> {
+    let (records, problems) = locked_records(store, &vouched(site, store)?, &read(path)?)?;
+    let reference = |record: Record| SnapshotRef {
+        archive: record.archive,
+        name: SnapshotName::Serial(record.serial),
+    };
+    match problems.first() {
+        None => Ok(records.into_iter().map(reference).collect()),
+        Some(LockProblem { archive, why }) => {
+            Err(UsageError::Lock(format!("`{}`: {archive}: {why}", path.display())).into())
+        }
+    }
+}
+
+/// What does not hold of the site's own lock, when it has one.
+pub(super) fn problems(site: &Site, store: &dyn Store) -> Result<Vec<Problem>, Failure> {
+    let path = site.lock_file();
+    if !files::exists(&path) {
+        return Ok(Vec::new());
+    }
+    let (_, problems) = locked_records(store, &vouched(site, store)?, &read(&path)?)?;
+    let problem = |LockProblem { archive, why }| Problem::new(Problem::LOCK, "assay.lock", format!("{archive}: {why}"));
+    Ok(problems.into_iter().map(problem).collect())
+}
