@@ -197,7 +197,7 @@ pub fn suite_indexes(
     });
     let mut files = BTreeMap::new();
     for component in components {
-        for architecture in architectures.iter().filter(|a| is_real(a)) {
+        for architecture in architectures.iter().filter(|a| has_index(a)) {
             let stanzas = binaries.iter().filter(|listed| {
                 let of = &listed.says.architecture;
                 listed.component == *component && (of == architecture || of.is_all())
@@ -212,7 +212,9 @@ pub fn suite_indexes(
     Ok(files.into_iter().collect())
 }
 
-fn is_real(architecture: &Architecture) -> bool {
+/// Whether an architecture has indexes of its own: what is for `all` stands in those of every other.
+#[must_use]
+pub fn has_index(architecture: &Architecture) -> bool {
     !architecture.is_all() && architecture.as_str() != "source"
 }
 
@@ -239,7 +241,7 @@ fn check_inside(
     }
     for (_, binary) in catalog.binaries() {
         let of = &binary.architecture;
-        let inside = of.is_all() || (is_real(of) && architectures.contains(of));
+        let inside = of.is_all() || (has_index(of) && architectures.contains(of));
         if !inside {
             return Err(outside(&binary.package, "architecture", of.as_str()));
         }

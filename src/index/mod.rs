@@ -1,4 +1,4 @@
-//! Indexes: catalog → Packages, Sources, Translation, Release bytes (DESIGN §9).
+//! Indexes: catalog → Packages, Sources, Contents, Release bytes, and their compressed forms (DESIGN §9).
 //!
 //! Owns the bytes of every index that we make ourselves. Pure and deterministic: sorted, no clock,
 //! no locale, pinned compressors; the order in which packages came does not show. Reads no file,
@@ -7,6 +7,7 @@
 mod blocks;
 mod catalog;
 mod closure;
+mod contents;
 mod error;
 mod packages;
 pub mod release;
@@ -14,8 +15,9 @@ mod select;
 mod sources;
 
 pub use blocks::{Before, Cut, Packed, blocks, packed};
-pub use catalog::{Catalog, index_path, suite_indexes};
+pub use catalog::{Catalog, has_index, index_path, suite_indexes};
 pub use closure::{Chosen, Closure};
+pub use contents::{FileList, contents, contents_path};
 pub use error::IndexError;
 pub use packages::{INDEX_FIELDS, binary_stanza};
 pub use select::{Search, select};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::GateError;
 use super::stage::stage;
-use crate::domain::{ArchiveName, RelPath, SuiteName};
+use crate::domain::{ArchiveName, Digest, RelPath, SuiteName};
 use crate::index::{Before, Cut, index_path, packed};
 use crate::site::IndexForm;
 use crate::snapshot::{IndexFile, SuiteState, index_key, read_index};
@@ -20,7 +20,8 @@ pub(super) struct Was<'a> {
     pub(super) text: &'a [u8],
 }
 
-/// Keeps an index by hash, plain and in each form.
+/// Keeps an index by hash, in each form and plain. A plain Contents, which nobody reads and is large, is only
+/// listed.
 ///
 /// # Errors
 /// When a compressor has no memory; the store's failure.
@@ -55,9 +56,16 @@ pub(super) fn stage_forms(
         let bytes = packed(compression, text, cut(&path), before)?.bytes;
         staged.push(stage(store, archive, suite, path, &bytes)?);
     }
-    staged.push(match there(&path).filter(|_| same) {
-        Some(known) => known.clone(),
-        None => stage(store, archive, suite, path, text)?,
+    // The plain text is there for simple tools, whose indexes are Packages and Sources.
+    let kept = forms.is_empty() || cut(&path) == Cut::Stanzas;
+    staged.push(if kept {
+        stage(store, archive, suite, path, text)?
+    } else {
+        IndexFile {
+            path,
+            digest: Digest::of(text),
+            kept,
+        }
     });
     Ok(staged)
 }

@@ -10,6 +10,7 @@
 //! writer of custom pools, of the ledger and of decisions.
 
 mod admit;
+mod contents;
 mod error;
 mod evidence;
 mod filtered;

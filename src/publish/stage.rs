@@ -14,6 +14,7 @@ use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteSta
 use crate::store::Store;
 
 use super::GateError;
+use super::contents::{has_contents, members, stage_contents};
 use super::forms::{Was, has_forms, stage_forms};
 
 /// The index that says which decision let each pool file in.
@@ -120,6 +121,7 @@ fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
     state.components == config.components
         && state.architectures == config.architectures
         && has_forms(state, &config.compress)
+        && has_contents(state) == config.contents
 }
 
 /// Where suites are staged.
@@ -145,6 +147,7 @@ impl Place<'_> {
             decisions = read_decisions(self.store, self.archive, state)?;
         }
         let mut catalog = catalog(&texts)?;
+        let old = members(&catalog);
         if let Some(edit) = edit {
             if let Some(burial) = &edit.bury {
                 bury(&mut custom, &catalog, edit, burial);
@@ -192,6 +195,16 @@ impl Place<'_> {
                 (path, &text),
                 &self.config.compress,
                 was,
+            )?);
+        }
+        if self.config.contents {
+            let place = (self.archive, suite);
+            staged.extend(stage_contents(
+                self.store,
+                place,
+                self.config,
+                (before, &old),
+                &catalog,
             )?);
         }
         let text = decisions_text(&decisions);

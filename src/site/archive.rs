@@ -218,6 +218,9 @@ pub struct CustomArchive {
     /// The compressed forms of indexes, beside the plain one.
     #[serde(default = "IndexForm::usual")]
     pub compress: BTreeSet<IndexForm>,
+    /// Whether there are Contents indexes: which package has which file.
+    #[serde(default = "yes")]
+    pub contents: bool,
     /// `Valid-Until` of our Release files, in days from our Date.
     #[serde(default = "ten_days")]
     pub valid_days: u32,

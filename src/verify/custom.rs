@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::contents::contents_problems;
 use super::editions::{History, editions};
 use super::evidence::{Agreeing, Decided, decision};
 use super::hashing::Damaged;
@@ -13,7 +14,7 @@ use crate::domain::{PoolPath, Sha256, SuiteName};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
-use crate::index::{binary_stanza, source_stanza};
+use crate::index::{FileList, binary_stanza, source_stanza};
 use crate::publish::{DECISIONS, GateError, Kept, parse_decisions};
 use crate::snapshot::{SuiteState, index_key, kept_index, read_plain_index};
 use crate::store::{Key, Store, StoreError};
@@ -32,6 +33,8 @@ struct Check<'a> {
     derived: BTreeSet<Sha256>,
     /// What was seen in each package that was read: package → digest of its facts.
     seen: BTreeMap<Sha256, Option<Sha256>>,
+    /// The files of each package that was read.
+    lists: BTreeMap<Sha256, FileList>,
 }
 
 pub(super) fn check(
@@ -50,6 +53,7 @@ pub(super) fn check(
         decided: BTreeMap::new(),
         derived: BTreeSet::new(),
         seen: BTreeMap::new(),
+        lists: BTreeMap::new(),
     };
     for state in editions(store, history).flat_map(|edition| edition.suites) {
         check.suite(&state, report);
@@ -60,6 +64,7 @@ pub(super) fn check(
 impl Check<'_> {
     fn suite(&mut self, state: &SuiteState, report: &mut Report) {
         let mut listed = BTreeMap::new();
+        let mut packages = BTreeMap::new();
         self.only_ours(state, report);
         for forms in package_indexes(state) {
             let Some((key, text)) = intact(self.store, &self.anchor.name, &state.suite, &forms) else {
@@ -74,8 +79,16 @@ impl Check<'_> {
             let problems = differing_forms(self.store, place, &forms, &text, self.damaged);
             report.problems.extend(problems);
             listed.extend(pool_files(&text).flatten());
+            let debs = pool_files(&text)
+                .flatten()
+                .filter(|(path, _)| path.as_str().ends_with(".deb"));
+            let path = forms.first().map_or("", |index| stem(index)).to_owned();
+            packages.insert(path, debs.map(|(_, digest)| digest.sha256).collect());
             self.stanzas(&key, &text, report);
         }
+        let place = (self.anchor, state);
+        let problems = contents_problems(self.store, place, &packages, &self.lists, self.damaged);
+        report.problems.extend(problems);
         let listed = listed.into_iter().map(|(path, digest)| (path, digest.sha256)).collect();
         self.decisions(state, &listed, report);
     }
@@ -85,12 +98,10 @@ impl Check<'_> {
         let mut ours = BTreeSet::from([DECISIONS.to_owned()]);
         for component in &state.components {
             ours.insert(format!("{component}/source/Sources"));
-            ours.extend(
-                state
-                    .architectures
-                    .iter()
-                    .map(|a| format!("{component}/binary-{a}/Packages")),
-            );
+            for architecture in &state.architectures {
+                ours.insert(format!("{component}/binary-{architecture}/Packages"));
+                ours.insert(format!("{component}/Contents-{architecture}"));
+            }
         }
         for index in state.indexes.iter().filter(|index| !ours.contains(stem(index))) {
             let key = index_key(&self.anchor.name, &state.suite, index);
@@ -250,6 +261,7 @@ impl Check<'_> {
             binary_stanza(&deb.control, &binary.filename, &binary.digest).map_err(|error| error.to_string())?;
         let facts = DebFacts::from_deb(&deb).ok().and_then(|facts| identity(&facts));
         self.seen.insert(deb.digest.sha256, facts);
+        self.lists.insert(deb.digest.sha256, FileList::of(&deb));
         Ok(Some(stanza))
     }
 

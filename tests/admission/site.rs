@@ -59,6 +59,7 @@ impl Site {
             components: vec!["main".parse().unwrap()],
             architectures: vec!["amd64".parse().unwrap()],
             compress: IndexForm::usual(),
+            contents: true,
             valid_days: 10,
             keep: None,
             signing_key: archive_key.fingerprint().clone(),

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod catalog;
+mod contents;
 mod packages;
 
 pub(crate) use blocks::filler;

@@ -145,9 +145,13 @@ fn one_flipped_byte_of_any_public_object_is_found_and_named() {
         replace(&path, &bad);
         let problems = published.problems(&store);
         assert!(!problems.is_empty(), "{name}: nobody noticed");
-        for (object, code) in &problems {
-            assert_eq!(object, &name, "{code}, of {problems:?}");
-        }
+        // A record that was changed may name what is nowhere: that is said, too.
+        let said =
+            |(object, code): &(String, &str)| object == &name || (name.starts_with("state/") && *code != "V-RECORD");
+        assert!(
+            problems.iter().any(|(object, _)| *object == name) && problems.iter().all(said),
+            "{name}: {problems:?}"
+        );
         replace(&path, &good);
     }
     assert_eq!(published.problems(&store), []);
@@ -231,7 +235,7 @@ fn a_decision_proves_nothing_of_another_suite_or_policy() {
         .iter_mut()
         .filter(|(name, _)| name == "Suite" || name == "Codename")
         .for_each(|field| field.1 = "testing".into());
-    for index in &moved.indexes {
+    for index in moved.indexes.iter().filter(|index| index.kept) {
         let bytes = read_index(&site.store, &site.archive, &states[0].suite, index).unwrap();
         let key = index_key(&site.archive, &testing, index);
         site.store.put_stream(&key, &index.digest, &mut &bytes[..]).unwrap();
