@@ -204,6 +204,15 @@ impl Decision {
         self
     }
 
+    /// Whether it is refused only because rebuilds are still to come: none has said anything yet, or those that
+    /// have agree and are too few.
+    #[must_use]
+    pub fn waits_for_rebuilds(&self) -> bool {
+        let recorded = self.inputs.iter().any(|(name, _)| name == "rebuild-record");
+        let open = |id: &str| matches!(id, "R1" | "R4") || (id == "B1" && !recorded);
+        !self.admitted && self.rules.iter().filter(|rule| !rule.passed).all(|rule| open(&rule.id))
+    }
+
     /// The statement that the gate signs: an SLSA verification summary, for refusals too.
     /// `gate` is the fingerprint of the gate's key, `program` names this program and its version.
     #[must_use]

@@ -1,32 +1,30 @@
 //! `assay admit`: decide, and publish what may.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::AdmitArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
+use super::incoming;
 use super::work::{Declared, Work};
-use crate::admission::{Offered, Output, SourceEvidence, SourceFailure, explain, explain_json};
-use crate::domain::{Digest, FileName, Kind, PackageName, Version};
-use crate::format::changes::Changes;
-use crate::host::files;
-use crate::publish::{self, Admission, Proposal, add_document, gather, hold, inspect, load_records, propose};
+use crate::admission::{Candidate, Evidence, SourceEvidence, SourceFailure, explain, explain_json};
+use crate::domain::{Digest, FileName, Kind, PackageName};
+use crate::publish::{self, Admission, Offer, Proposal, Upload, gather, hold, load_records, propose};
 use crate::source::{self, SourceError, SourceFile, SourceKeys, SourcePackage};
-
-/// The largest .changes file and the largest package that are read, in bytes.
-const LARGEST_CHANGES: u64 = 1 << 20;
-const LARGEST_PACKAGE: u64 = 2 << 30;
 
 pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failure> {
     let work = Work::open(context, args.archive.as_ref())?;
     let _working = context.writing(&work.store, &work.archive, "admit")?;
     let mut all = true;
+    if let Some(folder) = &args.incoming {
+        all &= incoming::run(context, &work, args, folder.as_deref())?;
+    }
     for candidate in &args.candidates {
         let upload = candidate
             .ends_with(".changes")
-            .then(|| Upload::read(Path::new(candidate)))
+            .then(|| read(Path::new(candidate)))
             .transpose()?;
         let name = match &upload {
             Some(upload) => upload.source.clone(),
@@ -43,53 +41,30 @@ pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failu
     })
 }
 
-/// What somebody offers: a .changes file and the packages beside it.
-pub(super) struct Upload {
-    source: PackageName,
-    version: Version,
-    changes: Vec<u8>,
-    files: Vec<(FileName, PathBuf)>,
-}
-
-impl Upload {
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = files::read(path, LARGEST_CHANGES)?;
-        let changes = Changes::parse(&bytes)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut found = Vec::new();
-        for (name, said) in &changes.files {
-            let file = folder.join(name.as_str());
-            if files::size(&file)? != said.size {
-                let why = format!(
-                    "`{}` has not the {} bytes that the .changes file says",
-                    file.display(),
-                    said.size
-                );
-                return Err(UsageError::Argument(why).into());
-            }
-            let is = Digest::of(&files::read(&file, LARGEST_PACKAGE)?);
-            if is != *said {
-                let why = format!("`{}` is {is}, and the .changes file says {said}", file.display());
-                return Err(UsageError::Argument(why).into());
-            }
-            let package = [".deb", ".udeb", ".ddeb"]
-                .iter()
-                .any(|end| name.as_str().ends_with(end));
-            if package {
-                found.push((name.clone(), file));
-            }
-        }
-        Ok(Self {
-            source: changes.source,
-            version: changes.source_version,
-            changes: bytes,
-            files: found,
-        })
-    }
+/// An upload that somebody named, whole.
+fn read(path: &Path) -> Result<Upload, Failure> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let upload = Upload::read(folder.unwrap_or(Path::new(".")), &FileName::new(name)?)?;
+    upload.check()?;
+    Ok(upload)
 }
 
 fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upload>) -> Result<Admission, Failure> {
-    admit_declared(context, work, &work.declared(name)?, upload)
+    let declared = work.declared(name)?;
+    if let Some(why) = upload.and_then(|upload| undeclared(upload, &declared)) {
+        return Err(UsageError::Argument(why).into());
+    }
+    let offer = upload
+        .map(|upload| upload.hold(work.store.as_ref(), &work.archive))
+        .transpose()?;
+    admit_declared(context, work, &declared, offer.as_ref())
+}
+
+/// Why an upload is not of what is declared.
+pub(super) fn undeclared(upload: &Upload, declared: &Declared) -> Option<String> {
+    let (source, offered, wanted) = (&upload.source, &upload.version, &declared.declaration.version);
+    (offered != wanted).then(|| format!("the .changes file is for {source} {offered}, and {wanted} is declared"))
 }
 
 /// Decides on a declared source, and publishes what may.
@@ -97,14 +72,42 @@ pub(super) fn admit_declared(
     context: &Context,
     work: &Work,
     declared: &Declared,
-    upload: Option<&Upload>,
+    offer: Option<&Offer>,
 ) -> Result<Admission, Failure> {
+    let (candidate, evidence) = prepare(context, work, declared, offer)?;
+    carry_out(context, work, declared, &candidate, &evidence)
+}
+
+/// Decides, and publishes what may.
+pub(super) fn carry_out(
+    context: &Context,
+    work: &Work,
+    declared: &Declared,
+    candidate: &Candidate,
+    evidence: &Evidence,
+) -> Result<Admission, Failure> {
+    let (key, signer) = (
+        work.site.ed25519_key(&work.site.config().gate)?,
+        work.site.archive_key(&work.custom.signing_key)?,
+    );
+    let gate = work.gate(&key, &signer);
+    Ok(publish::admit(
+        &gate,
+        &declared.policy,
+        candidate,
+        evidence,
+        context.now(),
+    )?)
+}
+
+/// What is offered of a declared source, and what is known of it.
+pub(super) fn prepare(
+    context: &Context,
+    work: &Work,
+    declared: &Declared,
+    offer: Option<&Offer>,
+) -> Result<(Candidate, Evidence), Failure> {
     let name = &declared.declaration.source;
-    if let Some(upload) = upload.filter(|upload| upload.version != declared.declaration.version) {
-        let (offered, wanted) = (&upload.version, &declared.declaration.version);
-        let why = format!("the .changes file is for {name} {offered}, and {wanted} is declared");
-        return Err(UsageError::Argument(why).into());
-    }
     let store = work.store.as_ref();
     let (lock, lock_sha256) = work.lock(name)?;
     let locks = BTreeMap::from([(lock_sha256, lock)]);
@@ -131,22 +134,12 @@ pub(super) fn admit_declared(
     };
     let mut candidate = propose(store, &proposal, &records.records)?;
     candidate.terms = declared.terms.clone();
-    if let Some(upload) = upload {
-        let changes = add_document(store, &work.archive, &upload.changes)?;
-        candidate.offered = Offered::Upload { changes };
-        for set in &mut candidate.sets {
-            set.outputs = offered(work, upload)?;
-        }
+    if let Some(offer) = offer {
+        offer.put_into(&mut candidate);
     }
     let evidence = gather(store, &candidate, &locks, &records, source)?;
-    let (key, signer) = (
-        work.site.ed25519_key(&work.site.config().gate)?,
-        work.site.archive_key(&work.custom.signing_key)?,
-    );
-    let gate = work.gate(&key, &signer);
-    let admission = publish::admit(&gate, &declared.policy, &candidate, &evidence, context.now());
     bar.finish();
-    Ok(admission?)
+    Ok((candidate, evidence))
 }
 
 /// What Git says now, and the source package that follows from it. That it says nothing, or
@@ -184,24 +177,7 @@ fn source_files(package: &SourcePackage) -> Vec<SourceFile> {
     package.files.iter().map(file).collect()
 }
 
-/// The offered files, held and inspected like those of rebuilders.
-fn offered(work: &Work, upload: &Upload) -> Result<Vec<Output>, Failure> {
-    let mut outputs = Vec::new();
-    for (name, path) in &upload.files {
-        let bytes = files::read(path, LARGEST_PACKAGE)?;
-        let digest = Digest::of(&bytes);
-        hold(work.store.as_ref(), &work.archive, &digest, &mut bytes.as_slice())?;
-        outputs.push(inspect(
-            work.store.as_ref(),
-            &work.archive,
-            name.clone(),
-            digest.sha256,
-        )?);
-    }
-    Ok(outputs)
-}
-
-fn show(context: &Context, args: &AdmitArgs, admission: &Admission) -> Result<(), Failure> {
+pub(super) fn show(context: &Context, args: &AdmitArgs, admission: &Admission) -> Result<(), Failure> {
     let decision = &admission.decision;
     if context.output.json {
         return context.output.record(&explain_json(decision), "");

@@ -357,11 +357,19 @@ pub(super) struct RebuildArgs {
 ///
 /// Exit 1 when one is refused. Every decision is signed and kept, refusals too.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  assay admit hello\n  assay admit ./hello_2.10-3_amd64.changes --explain")]
+#[command(
+    after_help = "Example:\n  assay admit hello\n  assay admit ./hello_2.10-3_amd64.changes --explain\n  assay admit --incoming /srv/incoming"
+)]
 pub(super) struct AdmitArgs {
     /// Declared source packages, or `.changes` files of builds that are offered
-    #[arg(value_name = "NAME|FILE.changes", required = true)]
+    #[arg(value_name = "NAME|FILE.changes", required_unless_present = "incoming")]
     pub(super) candidates: Vec<String>,
+    /// Every upload in a folder that dput or scp writes to [default folder: the archive's `incoming`]
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pub(super) incoming: Option<Option<PathBuf>>,
+    /// How long an upload that is not whole may rest before it is refused, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "incoming")]
+    pub(super) patience: u32,
     /// The custom archive [default: the only one]
     #[arg(long)]
     pub(super) archive: Option<ArchiveName>,

@@ -18,6 +18,11 @@ impl Failure {
         self.0.kind().exit_code()
     }
 
+    /// The stable code.
+    pub(super) fn code(&self) -> &'static str {
+        self.0.code()
+    }
+
     /// The cause, without code and next step.
     pub(super) fn cause(&self) -> String {
         self.0.to_string()

@@ -19,6 +19,7 @@ mod env_lock;
 mod fsck;
 mod gc;
 mod generate;
+mod incoming;
 mod init;
 mod keep;
 mod key;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::HostError;
+use crate::domain::Timestamp;
 
 type Result<T> = std::result::Result<T, HostError>;
 
@@ -117,11 +118,7 @@ impl Stamp {
 /// When a part of the path is a link or not there, or the file cannot be read or is larger.
 pub fn read_beneath(folder: &Path, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let whole = folder.join(path);
-    let file = File::from(beneath(folder, path, OFlags::RDONLY | OFlags::NONBLOCK)?);
-    if !file.metadata().map_err(failed("look at", &whole))?.is_file() {
-        let why = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file");
-        return Err(failed("open", &whole)(why));
-    }
+    let (file, _) = open_beneath(folder, path)?;
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1))
         .read_to_end(&mut bytes)
@@ -130,6 +127,21 @@ pub fn read_beneath(folder: &Path, path: &Path, limit: u64) -> Result<Vec<u8>> {
         return Err(HostError::TooLarge { path: whole, limit });
     }
     Ok(bytes)
+}
+
+/// Opens a regular file below a folder that somebody else may have filled, with its size: no link is followed.
+///
+/// # Errors
+/// When a part of the path is a link or not there, or it is no regular file.
+pub fn open_beneath(folder: &Path, path: &Path) -> Result<(File, u64)> {
+    let whole = folder.join(path);
+    let file = File::from(beneath(folder, path, OFlags::RDONLY | OFlags::NONBLOCK)?);
+    let metadata = file.metadata().map_err(failed("look at", &whole))?;
+    if metadata.is_file() {
+        return Ok((file, metadata.len()));
+    }
+    let why = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file");
+    Err(failed("open", &whole)(why))
 }
 
 /// The names in a folder below another, sorted bytewise. No link is followed.
@@ -255,6 +267,15 @@ pub fn is_folder(path: &Path) -> bool {
 /// When it cannot be looked at.
 pub fn size(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path).map_err(failed("look at", path))?.len())
+}
+
+/// When a file was last written, a link itself and not what it points to.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn modified(path: &Path) -> Result<Timestamp> {
+    let metadata = fs::symlink_metadata(path).map_err(failed("look at", path))?;
+    Ok(Timestamp::from_unix(metadata.mtime()))
 }
 
 /// Moves a file within one file system.

@@ -31,6 +31,7 @@ mod repeat;
 mod sign;
 mod stage;
 mod sync;
+mod upload;
 mod vouch;
 
 pub use admit::{Admission, Gate, Question, admit};
@@ -55,4 +56,5 @@ pub use repeat::{Kept, list_decisions, load_decision};
 pub use sign::{ReleaseSigner, Signed};
 pub use stage::{DECISIONS, Decisions, parse_decisions, read_decisions};
 pub use sync::{SuiteChange, SyncStep, Synced, expires, plan_sync, sync};
+pub use upload::{Incoming, Offer, Upload, UploadError};
 pub use vouch::{check_vouched, commit, load_vouched};

@@ -229,6 +229,8 @@ pub struct CustomArchive {
     /// The OpenPGP key that signs our Release files: `policies/keys/<this>.asc`, and the secret in
     /// the folder of keys.
     pub signing_key: Fingerprint,
+    /// The folder that uploads arrive in, relative to the site; absent: none is looked at.
+    pub incoming: Option<PathBuf>,
     /// Where build environments are resolved from.
     pub environment: Vec<EnvironmentSource>,
 }

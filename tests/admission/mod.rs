@@ -2,6 +2,7 @@
 
 mod again;
 mod flow;
+mod incoming;
 mod policy;
 mod locked;
 mod properties;

@@ -91,9 +91,9 @@ fn any_scenario() -> impl Strategy<Value = Scenario> {
     let breaks = prop::collection::vec(0..BREAKS.len() * 3, 0..3);
     (records(), breaks, 0..8_u8, any::<bool>()).prop_map(|(records, breaks, policy, late)| {
         let mut scenario = scenario(&records, 5);
-        // Some ways need two records to be there.
-        if scenario.evidence.records.len() >= 2 {
-            for one in breaks.iter().filter_map(|number| BREAKS.get(*number)) {
+        for one in breaks.iter().filter_map(|number| BREAKS.get(*number)) {
+            // Some ways need two records to be there.
+            if scenario.evidence.records.len() >= 2 {
                 (one.how)(&mut scenario);
             }
         }

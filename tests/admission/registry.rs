@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use assay::admission::{Inspected, LedgerEntry, LedgerKey, LedgerView, RULES, SourceFailure, explain, explain_json};
-use assay::domain::{GitOid, SuiteName};
+use assay::domain::{GitOid, SnapshotId, SuiteName};
 use assay::format::intoto::Outcome;
 use assay::snapshot::Removed;
 
@@ -100,6 +100,11 @@ pub(crate) const BREAKS: &[Break] = &[
         s.evidence.records[1].hostname = s.evidence.records[0].hostname.clone()
     }),
     record("E6", |s| s.evidence.records[1].options = vec!["nocheck".into()]),
+    alone("E7", |s| {
+        let mut later = super::scenario::lock().snapshots[0].clone();
+        later.id = SnapshotId::new("20260501T000001Z").unwrap();
+        s.evidence.previous.push(later);
+    }),
     alone("R1", |s| {
         s.evidence.records.pop();
         s.evidence.nonces.pop();

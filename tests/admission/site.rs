@@ -62,6 +62,7 @@ impl Site {
             contents: true,
             valid_days: 10,
             keep: None,
+            incoming: None,
             signing_key: archive_key.fingerprint().clone(),
             environment: Vec::new(),
         };

@@ -138,3 +138,86 @@ fn a_version_that_is_not_declared_is_refused_by_its_name() {
         &["the .changes file is for hello 9.9-1", "2.10-3+custom1 is declared"],
     );
 }
+
+#[test]
+fn an_incoming_folder_is_worked_through_and_says_what_became_of_each() {
+    let offered = Offered::new();
+    offered.made.edit("repos/custom.toml", |text| {
+        text.replacen("[[suite]]", "incoming = \"incoming\"\n\n[[suite]]", 1)
+    });
+    let incoming = offered.made.path("incoming");
+    fs::create_dir_all(&incoming).unwrap();
+    let bytes = deb("9.9-1", "x");
+    let moved = |changes: PathBuf| {
+        for path in [changes.with_file_name("hello_9.9-1_amd64.deb"), changes.clone()] {
+            if path.exists() {
+                fs::rename(&path, incoming.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+    };
+    // Another version than is declared; a package that is still arriving; another source; a link.
+    moved(offered.offer("9.9-1", &bytes, &Digest::of(&bytes)));
+    let said = Digest::of(&bytes);
+    let late = offered.offer("9.8-1", &bytes, &said);
+    fs::rename(&late, incoming.join("late.changes")).unwrap();
+    let other = fs::read_to_string(incoming.join("hello_9.9-1_amd64.changes")).unwrap();
+    let other = other
+        .replace("Source: hello", "Source: stranger")
+        .replace("hello_9.9-1", "stranger_9.9-1");
+    fs::write(incoming.join("stranger.changes"), other).unwrap();
+    fs::write(incoming.join("stranger_9.9-1_amd64.deb"), &bytes).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", incoming.join("link.changes")).unwrap();
+    let before = files(&offered.made.path("store"));
+    let run = offered.made.run(&["admit", "--incoming"]);
+    let said = super::text(&run.stdout);
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 4, "{said}");
+    assert!(
+        lines[0].starts_with("hello_9.9-1_amd64.changes refused: the .changes file is for hello 9.9-1"),
+        "{said}"
+    );
+    assert!(
+        lines[1].starts_with("late.changes waits: ") && lines[1].contains("hello_9.8-1_amd64.deb"),
+        "{said}"
+    );
+    assert!(lines[2].starts_with("link.changes refused: "), "{said}");
+    assert!(
+        lines[3].contains("refused") && lines[3].contains("is not declared"),
+        "{said}"
+    );
+    let refused = incoming.join("refused/hello_9.9-1_amd64");
+    let reason = fs::read_to_string(refused.join("hello_9.9-1_amd64.reason")).unwrap();
+    assert!(reason.contains("2.10-3+custom1 is declared"), "{reason}");
+    assert!(refused.join("hello_9.9-1_amd64.deb").exists());
+    let again = offered.made.run(&["admit", "--incoming", "--patience", "0", "--json"]);
+    let said = super::text(&again.stdout);
+    assert!(
+        said.contains("\"fate\":\"refused\"") && said.lines().count() == 1,
+        "nobody waits for ever: {said}"
+    );
+    assert_eq!(offered.made.run(&["admit", "--incoming"]).status.code(), Some(0));
+    assert_eq!(
+        files(&offered.made.path("store")),
+        before,
+        "nothing of all this is in the store"
+    );
+}
+
+#[test]
+fn decisions_are_listed_and_a_key_that_nobody_has_carries_none() {
+    let made = Offered::new().made;
+    made.commit_custom(now());
+    let listed = made.run(&["decisions", "--again"]);
+    assert!(listed.status.success() && listed.stdout.is_empty(), "{listed:?}");
+    assert_eq!(
+        made.run(&["decisions", "hello"]).status.code(),
+        Some(6),
+        "there is none of it"
+    );
+    assert_eq!(
+        made.run(&["decisions", "--revoked", "alice/laptop"]).status.code(),
+        Some(0)
+    );
+    assert_eq!(made.run(&["decisions", "--revoked", "no key"]).status.code(), Some(2));
+}

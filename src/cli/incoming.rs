@@ -1,0 +1,148 @@
+//! `assay admit --incoming`: every upload in a folder is admitted, refused with its reason, or waits.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::admit::{carry_out, prepare, show, undeclared};
+use super::args::AdmitArgs;
+use super::context::Context;
+use super::failure::{Failure, UsageError};
+use super::work::Work;
+use crate::admission::{decide, explain};
+use crate::domain::FileName;
+use crate::publish::{Incoming, Upload, UploadError};
+
+/// What becomes of an upload.
+enum Fate {
+    Admitted,
+    /// What its reason file says.
+    Refused(String),
+    /// For what.
+    Waits(String),
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    upload: &'a FileName,
+    fate: &'static str,
+    why: String,
+}
+
+/// Whether nothing was refused.
+pub(super) fn run(context: &Context, work: &Work, args: &AdmitArgs, folder: Option<&Path>) -> Result<bool, Failure> {
+    let configured = work
+        .custom
+        .incoming
+        .as_ref()
+        .map(|folder| work.site.root().join(folder));
+    let Some(folder) = folder.map(Path::to_owned).or(configured) else {
+        let why = format!("`repos/{}.toml` has no `incoming`: name the folder", work.archive);
+        return Err(UsageError::Argument(why).into());
+    };
+    let incoming = Incoming::look(&folder)?;
+    let mut all = true;
+    for name in &incoming.changes {
+        let fate = match upload(context, work, args, &incoming, name) {
+            Ok(fate) => fate,
+            Err(Stopped::Upload(error)) if error.is_its_own() => {
+                let idle = incoming.idle(name, context.now());
+                let overdue = args.patience == 0 || idle >= i64::from(args.patience);
+                if error.may_be_unfinished() && !overdue {
+                    Fate::Waits(error.to_string())
+                } else {
+                    Fate::Refused(error.to_string())
+                }
+            }
+            Err(Stopped::Upload(error)) => return Err(error.into()),
+            Err(Stopped::Verb(failure)) => return Err(failure),
+        };
+        let (fate, why) = match fate {
+            Fate::Admitted => {
+                incoming.done(name)?;
+                ("admitted", String::new())
+            }
+            Fate::Waits(why) => ("waits", why),
+            Fate::Refused(reason) => {
+                all = false;
+                let place = incoming.refuse(name, &format!("{}\n", reason.trim_end()))?;
+                (
+                    "refused",
+                    format!("{} ({})", reason.lines().next().unwrap_or_default(), place.display()),
+                )
+            }
+        };
+        let text = if why.is_empty() {
+            format!("{name} {fate}")
+        } else {
+            format!("{name} {fate}: {why}")
+        };
+        context.output.record(
+            &Listed {
+                upload: name,
+                fate,
+                why,
+            },
+            &text,
+        )?;
+    }
+    Ok(all)
+}
+
+/// Why an upload was not decided on.
+enum Stopped {
+    Upload(UploadError),
+    Verb(Failure),
+}
+
+impl From<UploadError> for Stopped {
+    fn from(error: UploadError) -> Self {
+        Self::Upload(error)
+    }
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Verb(failure)
+    }
+}
+
+fn upload(
+    context: &Context,
+    work: &Work,
+    args: &AdmitArgs,
+    incoming: &Incoming,
+    name: &FileName,
+) -> Result<Fate, Stopped> {
+    let upload = Upload::read(incoming.folder(), name)?;
+    upload.check()?;
+    let declared = match work.declared(&upload.source) {
+        Ok(declared) => declared,
+        Err(failure) if failure.code() == "E-CLI-005" => return Ok(Fate::Refused(failure.cause())),
+        Err(failure) => return Err(failure.into()),
+    };
+    if let Some(why) = undeclared(&upload, &declared) {
+        return Ok(Fate::Refused(why));
+    }
+    let offer = upload.hold(work.store.as_ref(), &work.archive)?;
+    let (candidate, evidence) = prepare(context, work, &declared, Some(&offer))?;
+    let decision = decide(&declared.policy, &candidate, &evidence, context.now());
+    if decision.waits_for_rebuilds() {
+        let first = decision
+            .broken()
+            .next()
+            .map(|rule| format!("{}: {}", rule.id, rule.evidence));
+        return Ok(Fate::Waits(first.unwrap_or_default()));
+    }
+    let admission = carry_out(context, work, &declared, &candidate, &evidence)?;
+    show(context, args, &admission)?;
+    if admission.decision.admitted {
+        return Ok(Fate::Admitted);
+    }
+    let decision = admission.decision_sha256.map(|sha256| format!("\ndecision {sha256}\n"));
+    Ok(Fate::Refused(format!(
+        "{}{}",
+        explain(&admission.decision),
+        decision.unwrap_or_default()
+    )))
+}
