@@ -24,5 +24,6 @@ pub mod admission;
 pub mod publish;
 pub mod collect;
 pub mod verify;
+pub mod query;
 pub mod serve;
 pub mod cli;

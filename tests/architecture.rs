@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The flow. A module may import only what stands before it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "domain",
     "host",
     "format",
@@ -21,6 +21,7 @@ const ORDER: [&str; 18] = [
     "publish",
     "collect",
     "verify",
+    "query",
     "serve",
     "cli",
 ];

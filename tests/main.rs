@@ -21,6 +21,7 @@ mod environment;
 mod format;
 mod index;
 mod publish;
+mod query;
 mod rebuild;
 mod serve;
 mod site;

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::query::{
+    BuiltWithArgs, BySignerArgs, DissentArgs, OutputsOfArgs, SourceOfArgs, StaleArgs, UnreproducedArgs,
+};
 use crate::domain::{
     ArchiveName, BuilderId, Component, Fingerprint, GitOid, GitRef, PackageName, PublicUrl, SnapshotRef, SourceFolder,
     SuiteName, TagName, Timestamp,
@@ -54,6 +57,13 @@ pub(super) enum Verb {
     Freeze(FreezeArgs),
     Thaw(FreezeArgs),
     Why(WhyArgs),
+    SourceOf(SourceOfArgs),
+    OutputsOf(OutputsOfArgs),
+    BySigner(BySignerArgs),
+    BuiltWith(BuiltWithArgs),
+    Unreproduced(UnreproducedArgs),
+    Dissent(DissentArgs),
+    Stale(StaleArgs),
     Verify(VerifyArgs),
     Fsck(FsckArgs),
     Gc(GcArgs),

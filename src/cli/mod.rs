@@ -26,6 +26,7 @@ mod key;
 mod lock;
 mod mirror;
 mod publish;
+mod query;
 mod rebuild;
 mod renew;
 mod serve;
@@ -108,6 +109,13 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Freeze(args) => checkout::freeze(&context, &args),
         Verb::Thaw(args) => checkout::thaw(&context, &args),
         Verb::Why(args) => why::run(&context, &args),
+        Verb::SourceOf(args) => query::source_of(&context, &args),
+        Verb::OutputsOf(args) => query::outputs_of(&context, &args),
+        Verb::BySigner(args) => query::by_signer(&context, &args),
+        Verb::BuiltWith(args) => query::built_with(&context, &args),
+        Verb::Unreproduced(args) => query::unreproduced(&context, &args),
+        Verb::Dissent(args) => query::dissent(&context, &args),
+        Verb::Stale(args) => query::stale(&context, &args),
         Verb::Verify(args) => verify::run(&context, &args),
         Verb::Fsck(args) => fsck::run(&context, &args),
         Verb::Gc(args) => gc::run(&context, &args),

@@ -34,23 +34,33 @@ pub(super) fn run(context: &Context, args: &WhyArgs) -> Result<ExitCode, Failure
         chain.package, chain.version, chain.architecture, chain.archive, chain.suite, chain.sha256, chain.file
     )];
     for hop in &chain.hops {
-        let mark = match hop.proof {
-            Proof::Proven => "proven ",
-            Proof::Unknown => "unknown",
-            Proof::Refuted => "REFUTED",
-        };
+        let mark = mark(hop.proof);
         lines.push(format!("  {mark}  {:11} {}", hop.hop, hop.evidence));
     }
     context.output.record(&chain, &lines.join("\n"))?;
-    Ok(ExitCode::from(match chain.proof() {
+    Ok(exit_code(chain.proof()))
+}
+
+/// How a proof is shown, always as wide.
+pub(super) fn mark(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Proven => "proven ",
+        Proof::Unknown => "unknown",
+        Proof::Refuted => "REFUTED",
+    }
+}
+
+/// How a verb ends that checked something.
+pub(super) fn exit_code(proof: Proof) -> ExitCode {
+    ExitCode::from(match proof {
         Proof::Proven => 0,
         Proof::Refuted => Kind::Verification.exit_code(),
         Proof::Unknown => Kind::Unknown.exit_code(),
-    }))
+    })
 }
 
 /// A hash, a file that is there, or a package name.
-fn subject(text: &str) -> Result<Subject, Failure> {
+pub(super) fn subject(text: &str) -> Result<Subject, Failure> {
     if let Ok(sha256) = text.parse::<Sha256>() {
         return Ok(Subject::File(sha256));
     }

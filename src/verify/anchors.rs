@@ -46,6 +46,33 @@ pub enum AnchorKind {
     },
 }
 
+impl Anchor {
+    /// Whether it is a custom archive.
+    #[must_use]
+    pub fn is_custom(&self) -> bool {
+        matches!(self.kind, AnchorKind::Custom { .. })
+    }
+
+    /// The policy of that name, of a custom archive.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<&Policy> {
+        let AnchorKind::Custom { policies, .. } = &self.kind else {
+            return None;
+        };
+        let found = policies.iter().find(|(policy, _)| policy.as_str() == name);
+        found.map(|(_, policy)| policy)
+    }
+
+    /// All its policies; a mirror has none.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        let policies = match &self.kind {
+            AnchorKind::Custom { policies, .. } => Some(policies.values()),
+            AnchorKind::Mirror { .. } => None,
+        };
+        policies.into_iter().flatten()
+    }
+}
+
 impl Anchors {
     /// Reads the keys and policies of a site.
     ///

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Anchor, AnchorKind, Anchors, Problem};
-use crate::admission::{RecordEvidence, strength};
-use crate::domain::{PoolPath, Sha256, SuiteName};
+use crate::admission::{RecordEvidence, builder_fingerprint, strength};
+use crate::domain::{ArchiveName, BuilderId, DomainError, Fingerprint, PoolPath, Sha256, SuiteName, escape};
 use crate::environment::Lock;
 use crate::format::dsse::{Envelope, IN_TOTO, LARGEST};
 use crate::format::intoto::{Outcome, SUMMARY, Statement, Summary, VerificationResult};
 use crate::format::json;
 use crate::rebuild::read_statement;
-use crate::site::{Policy, Rebuild};
+use crate::site::{Builder, Policy, Rebuild};
 use crate::snapshot::SuiteState;
 use crate::source::Declaration;
 use crate::store::{Key, Store};
@@ -37,14 +37,14 @@ pub(super) struct Agreeing {
     pub(super) record: RecordEvidence,
 }
 
-/// Reads a decision and checks that the gate signed it, and that it admits.
-pub(super) fn decision(
+/// Reads a decision, also one that refuses, and checks that the gate signed it and that it is about this archive.
+pub(crate) fn signed_decision(
     store: &dyn Store,
     anchors: &Anchors,
-    anchor: &Anchor,
+    archive: &ArchiveName,
     sha256: &Sha256,
-) -> Result<Decided, Problem> {
-    let key = Key::provenance(&anchor.name, sha256);
+) -> Result<Summary, Problem> {
+    let key = Key::provenance(archive, sha256);
     let bytes = named(store, &key, sha256)?;
     let unsigned = |why: String| Problem::new(Problem::SIGNATURE, &key, why);
     let envelope = Envelope::parse(&bytes).map_err(|error| unsigned(error.to_string()))?;
@@ -60,26 +60,35 @@ pub(super) fn decision(
     let statement: Statement<Summary> =
         json::strict("decision", &envelope.payload).map_err(|error| wrong(error.to_string()))?;
     let summary = statement.predicate;
-    if statement.predicate_type != SUMMARY || summary.verification_result != VerificationResult::Passed {
+    if statement.predicate_type != SUMMARY {
+        return Err(wrong("it is no decision".to_owned()));
+    }
+    if summary.assay_binding.archive != archive.as_str() {
+        return Err(wrong(format!(
+            "it is about the archive `{}`",
+            escape(&summary.assay_binding.archive)
+        )));
+    }
+    Ok(summary)
+}
+
+/// Reads a decision and checks that the gate signed it, and that it admits.
+pub(super) fn decision(
+    store: &dyn Store,
+    anchors: &Anchors,
+    anchor: &Anchor,
+    sha256: &Sha256,
+) -> Result<Decided, Problem> {
+    let key = Key::provenance(&anchor.name, sha256);
+    let summary = signed_decision(store, anchors, &anchor.name, sha256)?;
+    let wrong = |why: String| Problem::new(Problem::DECISION, &key, why);
+    if summary.verification_result != VerificationResult::Passed {
         return Err(wrong("it does not admit anything".to_owned()));
     }
     if let Some(rule) = summary.assay_rules.iter().find(|rule| !rule.passed) {
         return Err(wrong(format!("it admits although rule {} did not hold", rule.id)));
     }
-    if summary.assay_binding.archive != anchor.name.as_str() {
-        return Err(wrong(format!(
-            "it is about the archive `{}`",
-            summary.assay_binding.archive
-        )));
-    }
-    let file = |(path, sha256): (&String, &String)| Ok((PoolPath::new(path.clone())?, sha256.parse()?));
-    let files = summary
-        .assay_binding
-        .files
-        .iter()
-        .map(file)
-        .collect::<Result<_, crate::domain::DomainError>>();
-    let files = files.map_err(|error| wrong(error.to_string()))?;
+    let files = pool_files(&summary).map_err(wrong)?;
     let inputs = inputs(&summary).map_err(wrong)?;
     Ok(Decided {
         key,
@@ -89,7 +98,20 @@ pub(super) fn decision(
     })
 }
 
-fn inputs(summary: &Summary) -> Result<Vec<(String, Sha256)>, String> {
+/// The pool files that a decision is about.
+pub(crate) fn pool_files(summary: &Summary) -> Result<BTreeMap<PoolPath, Sha256>, String> {
+    let file = |(path, sha256): (&String, &String)| Ok((PoolPath::new(path.clone())?, sha256.parse()?));
+    let files = summary
+        .assay_binding
+        .files
+        .iter()
+        .map(file)
+        .collect::<Result<_, DomainError>>();
+    files.map_err(|error| error.to_string())
+}
+
+/// What it was decided on, by name.
+pub(crate) fn inputs(summary: &Summary) -> Result<Vec<(String, Sha256)>, String> {
     let input = |resource: &crate::format::intoto::ResourceDescriptor| {
         let sha256 = resource.digest.get("sha256").and_then(|hex| hex.parse().ok());
         let sha256 = sha256.ok_or_else(|| "an input has no SHA-256".to_owned())?;
@@ -99,7 +121,7 @@ fn inputs(summary: &Summary) -> Result<Vec<(String, Sha256)>, String> {
 }
 
 /// An object whose name is its hash.
-fn named(store: &dyn Store, key: &Key, sha256: &Sha256) -> Result<Vec<u8>, Problem> {
+pub(crate) fn named(store: &dyn Store, key: &Key, sha256: &Sha256) -> Result<Vec<u8>, Problem> {
     let bytes = store
         .get(key, LARGEST)
         .map_err(|error| Problem::new(Problem::MISSING, key, error))?;
@@ -159,18 +181,8 @@ impl Decided {
 
     /// The policy of the Git tree that it is judged by now.
     fn policy<'a>(&self, anchor: &'a Anchor) -> Result<&'a Policy, Problem> {
-        let AnchorKind::Custom { policies, .. } = &anchor.kind else {
-            return Err(Problem::new(
-                Problem::DECISION,
-                &self.key,
-                "the archive is not a custom one",
-            ));
-        };
         let name = self.summary.policy.name.as_deref().unwrap_or_default();
-        let found = policies
-            .iter()
-            .find(|(policy, _)| policy.as_str() == name)
-            .map(|(_, policy)| policy);
+        let found = anchor.policy(name);
         found.ok_or_else(|| {
             Problem::new(
                 Problem::DECISION,
@@ -237,12 +249,9 @@ impl Decided {
             .collect();
         let mut agreeing = Vec::new();
         for (key, record) in self.input(store, anchor, "rebuild-record", |bytes| record(bytes, &keys))? {
-            let signed = policy.builders.iter().find(|builder| {
-                let fingerprint = crate::admission::builder_fingerprint(builder);
-                let revoked = builder.revoked_at.is_some();
-                builder.id == record.builder && !revoked && fingerprint.is_some_and(|f| record.signed_by.contains(&f))
-            });
-            let Some(builder) = signed else { continue };
+            let Some(builder) = speaker(policy, &record.builder, &record.signed_by) else {
+                continue;
+            };
             let same = record.declaration == declaration && locks.contains(&record.lock);
             if same && record.outcome == Outcome::Built && self.outputs() == record_outputs(&record) {
                 agreeing.push(Agreeing {
@@ -298,10 +307,21 @@ fn record_outputs(record: &RecordEvidence) -> BTreeMap<String, Sha256> {
         .collect()
 }
 
-/// A rebuild record: its statement, and which builders' signatures on it hold.
-fn record(bytes: &[u8], keys: &[Ed25519Public]) -> Option<RecordEvidence> {
+/// The builder of the policy that a record names, when the record is signed by its key and that is not revoked.
+pub(crate) fn speaker<'a>(policy: &'a Policy, named: &BuilderId, signed_by: &[Fingerprint]) -> Option<&'a Builder> {
+    policy.builders.iter().find(|builder| {
+        let fingerprint = builder_fingerprint(builder);
+        builder.id == *named && builder.revoked_at.is_none() && fingerprint.is_some_and(|f| signed_by.contains(&f))
+    })
+}
+
+/// A rebuild record: its statement, and which builders' signatures on it hold. It may be none: then nobody speaks.
+pub(crate) fn record(bytes: &[u8], keys: &[Ed25519Public]) -> Option<RecordEvidence> {
     let envelope = Envelope::parse(bytes).ok()?;
-    let signed = verify_envelope(&envelope, IN_TOTO, keys).ok()?;
+    if envelope.payload_type != IN_TOTO {
+        return None;
+    }
+    let signed = verify_envelope(&envelope, IN_TOTO, keys).unwrap_or_default();
     let statement = read_statement(&envelope.payload).ok()?;
     let fingerprints = signed.iter().map(Ed25519Public::fingerprint).collect();
     RecordEvidence::new(Sha256::of(bytes), fingerprints, &statement).ok()

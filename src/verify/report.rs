@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Proof;
 use crate::domain::{Coded, DomainError, Kind};
 use crate::site::SiteError;
 use crate::store::StoreError;
@@ -55,6 +56,16 @@ impl Problem {
             code,
             why: why.to_string(),
             also: Vec::new(),
+        }
+    }
+
+    /// What is left of a proof that needs the object: without it nothing can be said.
+    #[must_use]
+    pub fn proof(&self) -> Proof {
+        if self.code == Self::MISSING {
+            Proof::Unknown
+        } else {
+            Proof::Refuted
         }
     }
 }

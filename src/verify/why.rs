@@ -8,7 +8,7 @@ use super::evidence::decision;
 use super::releases::{matches_record, signed_text};
 use super::upstream::check_upstream;
 use super::{Anchor, AnchorKind, Anchors, Problem, VerifyError};
-use crate::domain::{PackageName, RelPath, Sha256, SnapshotName, Timestamp};
+use crate::domain::{ArchiveName, PackageName, RelPath, Sha256, SnapshotName, SuiteName, Timestamp};
 use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
 use crate::publish::{DECISIONS, parse_decisions};
@@ -85,6 +85,26 @@ pub struct Found<'a> {
     state: SuiteState,
     index: RelPath,
     binary: Binary,
+}
+
+impl Found<'_> {
+    /// The archive.
+    #[must_use]
+    pub fn archive(&self) -> &ArchiveName {
+        &self.anchor.name
+    }
+
+    /// The suite.
+    #[must_use]
+    pub fn suite(&self) -> &SuiteName {
+        &self.state.suite
+    }
+
+    /// The package.
+    #[must_use]
+    pub fn binary(&self) -> &Binary {
+        &self.binary
+    }
 }
 
 /// Where the newest snapshots list the subject: custom archives first, since they are asked about.
@@ -188,18 +208,11 @@ fn hop(name: &'static str, outcome: Result<String, Problem>) -> Hop {
             proof: Proof::Proven,
             evidence,
         },
-        Err(problem) => {
-            let proof = if problem.code == Problem::MISSING {
-                Proof::Unknown
-            } else {
-                Proof::Refuted
-            };
-            Hop {
-                hop: name,
-                proof,
-                evidence: format!("{}: {}", problem.object, problem.why),
-            }
-        }
+        Err(problem) => Hop {
+            hop: name,
+            proof: problem.proof(),
+            evidence: format!("{}: {}", problem.object, problem.why),
+        },
     }
 }
 

@@ -19,11 +19,11 @@ use std::process::{Command, Output};
 pub(crate) const ASSAY: &str = env!("CARGO_BIN_EXE_assay");
 
 /// Runs the program in a folder.
-fn assay(folder: &Path, args: &[&str]) -> Output {
+pub(crate) fn assay(folder: &Path, args: &[&str]) -> Output {
     Command::new(ASSAY).args(args).current_dir(folder).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 

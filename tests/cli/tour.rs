@@ -151,6 +151,8 @@ fn the_commands_of_the_readme_work() {
         "admit",
         "why",
         "verify",
+        "source-of",
+        "built-with",
     ] {
         let command = format!("assay {verb} ");
         assert!(
