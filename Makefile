@@ -5,9 +5,9 @@ FUZZ_SECONDS ?= 4
 SITE ?= demo-site
 
 RUNS ?= 1
-SHOW ?= show-mirrors
+SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench show-mirrors clean
+.PHONY: demo test setup build check fuzz bench show-mirrors show-packages clean
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -38,6 +38,10 @@ bench: setup
 # Real Debian read from every form of URL by the next release's apt; some hundred megabytes, as root.
 show-mirrors: build
 	tests/show/mirrors "$(SHOW)"
+
+# Real Debian source packages of many kinds, from Git through the gate into a chroot; an hour or less.
+show-packages: build
+	tests/show/packages "$(SHOW)"
 
 fuzz: setup
 	tests/fuzz/run $(FUZZ_SECONDS)

@@ -21,7 +21,7 @@ use assay::format::intoto::{
 use assay::format::json;
 use assay::index::{Catalog, suite_indexes};
 use assay::publish::{DECISIONS, commit};
-use assay::rebuild::{BUILD_TYPE, Parameters, Recipe};
+use assay::rebuild::{BUILD_TYPE, FileOrder, Parameters, Recipe};
 use assay::site::{SignerScheme, Site};
 use assay::snapshot::{Chain, IndexFile, Made, SuiteState, index_key};
 use assay::source::{BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, SourceFile};
@@ -153,7 +153,7 @@ impl Maker {
             .into_iter()
             .map(|at| locked(format!("dep{at:05}"), "1.2-3+deb12u1"))
             .collect();
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             packages.push(locked(RARE.to_owned(), "5.6.1-1"));
         }
         if let Some(ours) = ours {
@@ -192,6 +192,7 @@ impl Maker {
             architecture: "amd64".parse().unwrap(),
             snapshots,
             wanted: "debhelper-compat (= 13)".into(),
+            buildinfo: None,
             packages,
             chroot: LockedChroot {
                 tar_sha256: Sha256::of(number.to_string().as_bytes()),
@@ -464,6 +465,7 @@ impl Maker {
             components: config.components.clone(),
             indexes,
             upstream: None,
+            custom: None,
         };
         let chain = Chain::load(&self.store, &self.archive).unwrap();
         let made = Made {
@@ -504,6 +506,11 @@ fn recipe() -> Recipe {
         uid: 1000,
         source_date_epoch: 1,
         network: "none".into(),
+        file_order: FileOrder::Disk,
         seconds: 3600,
+        memory: 1 << 30,
+        disk: 1 << 30,
+        processes: 100,
+        log: 1 << 20,
     }
 }
