@@ -50,6 +50,7 @@ pub(super) enum Verb {
     Rebuild(RebuildArgs),
     Admit(AdmitArgs),
     Decisions(super::decisions::DecisionsArgs),
+    Manifest(super::manifest::ManifestArgs),
     Suite(super::suite::SuiteArgs),
     Lock(super::lock::LockArgs),
     Publish(PublishArgs),

@@ -8,11 +8,13 @@ use super::args::{FreezeArgs, SourcesArgs};
 use super::context::{Context, custom_archive};
 use super::failure::{Failure, UsageError};
 use super::sources::{Source, stanza};
-use crate::domain::{ArchiveName, Serial, SnapshotName, SuiteName};
+use crate::domain::{ArchiveName, Serial, SnapshotName};
 use crate::format::json;
 use crate::site::Site;
 use crate::snapshot::Chain;
-use crate::source::checkout::{Checkout, Frozen, Origin, SerialChange, Serials, change_serials, read_serials};
+use crate::source::checkout::{
+    Checkout, Frozen, Origin, Resolved, SerialChange, Serials, change_serials, read_serials,
+};
 use crate::store::Store;
 
 /// `assay sources --tails-checkout`.
@@ -49,7 +51,7 @@ pub(super) fn sources(context: &Context, args: &SourcesArgs, folder: &std::path:
         };
         sources.push(state(&site, store.as_ref(), &archive, &name, uri)?);
     }
-    sources.push(custom(&site, store.as_ref(), url, &resolved.custom)?);
+    sources.extend(custom(context, &site, store.as_ref(), url, &resolved)?);
     for source in &sources {
         context.output.record(source, &stanza(source))?;
     }
@@ -82,19 +84,31 @@ fn state(
     Source::new(site, archive, &edition.suites, uri)
 }
 
-/// The suites of the branch, its overlays or the release, in the custom archive's newest snapshot.
-fn custom(site: &Site, store: &dyn Store, url: &str, suites: &[SuiteName]) -> Result<Source, Failure> {
+/// The suites of the branch, its overlays or the release, in the custom archive's newest snapshot. An archive
+/// that never had one has nothing for a branch; what an overlay or a release needs would be missing.
+fn custom(
+    context: &Context,
+    site: &Site,
+    store: &dyn Store,
+    url: &str,
+    resolved: &Resolved,
+) -> Result<Option<Source>, Failure> {
     let archive = custom_archive(site, site.branch_policy()?.custom.as_ref())?;
-    let record = Chain::load(store, &archive)?.resolve(store, &SnapshotName::Latest)?;
+    let chain = Chain::load(store, &archive)?;
+    if chain.latest().is_none() && !resolved.released && resolved.custom.len() == 1 {
+        context.output.note(&format!("{archive} has no snapshot yet: left out"));
+        return Ok(None);
+    }
+    let record = chain.resolve(store, &SnapshotName::Latest)?;
     let mut found = Vec::new();
-    for suite in suites {
+    for suite in &resolved.custom {
         let state = record.suites.iter().find(|state| state.suite == *suite);
         found.push(state.cloned().ok_or_else(|| {
             let why = format!("`{archive}` has no suite `{suite}`: add it to repos/{archive}.toml, and publish");
             UsageError::Argument(why)
         })?);
     }
-    Source::new(site, &archive, &found, format!("{url}/{archive}/{}/", record.id))
+    Source::new(site, &archive, &found, format!("{url}/{archive}/{}/", record.id)).map(Some)
 }
 
 #[derive(Serialize)]

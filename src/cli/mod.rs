@@ -24,6 +24,7 @@ mod init;
 mod keep;
 mod key;
 mod lock;
+mod manifest;
 mod mirror;
 mod publish;
 mod query;
@@ -102,6 +103,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Rebuild(args) => rebuild::run(&context, &args),
         Verb::Admit(args) => admit::run(&context, &args),
         Verb::Decisions(args) => decisions::run(&context, &args),
+        Verb::Manifest(args) => manifest::run(&context, &args),
         Verb::Suite(args) => suite::run(&context, &args),
         Verb::Lock(args) => lock::run(&context, &args),
         Verb::Publish(args) => publish::run(&context, &args),

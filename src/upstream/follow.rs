@@ -187,7 +187,7 @@ fn wanted(heads: &[Head]) -> Vec<Wanted<'_>> {
 fn there(head: &Head, absent: &Absent) -> Result<Vec<IndexFile>, UpstreamError> {
     let suite = &head.state.suite;
     let is_absent = |path: &crate::domain::RelPath| absent.contains(&(suite.clone(), path.clone()));
-    let mut kept = Vec::new();
+    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
     for file in &head.plan.files {
         let forms = || {
             head.plan
@@ -200,10 +200,15 @@ fn there(head: &Head, absent: &Absent) -> Result<Vec<IndexFile>, UpstreamError> 
                 let url = format!("dists/{suite}/{}", file.path);
                 return Err(UpstreamError::NotFound { url, status: 404 });
             }
-            tracing::warn!(%suite, path = %file.path, "upstream's Release names it, and upstream does not have it");
+            tracing::info!(%suite, path = %file.path, "upstream's Release names it, and upstream does not have it");
+            left_out.push(&file.path);
         } else if !is_absent(&file.path) {
             kept.push(file.index());
         }
+    }
+    if let Some(first) = left_out.first() {
+        let count = left_out.len();
+        tracing::warn!(%suite, count, %first, "upstream's Release names files that upstream does not have; `-v` names each");
     }
     Ok(kept)
 }

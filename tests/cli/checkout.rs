@@ -185,6 +185,35 @@ fn apt_takes_the_sources_of_a_checkout() {
 }
 
 #[test]
+fn a_custom_archive_without_a_snapshot_is_left_out_unless_something_of_it_is_needed() {
+    let built = Built::new();
+    let state = built.site().join("store/state/custom");
+    fs::remove_dir_all(&state).unwrap();
+    let checkout = built.checkout();
+    let sources = || {
+        let run = assay(
+            &built.site(),
+            &["sources", "--tails-checkout", checkout.to_str().unwrap()],
+        );
+        (run.status.code(), text(&run.stdout), text(&run.stderr))
+    };
+    let (code, said, why) = sources();
+    assert_eq!(
+        (code.is_some_and(|code| code > 0), said.as_str()),
+        (true, ""),
+        "an overlay needs it: {why}"
+    );
+    fs::remove_file(checkout.join("config/APT_overlays.d/feature-foo")).unwrap();
+    let (code, said, why) = sources();
+    assert_eq!(
+        (code, said.matches("URIs: ").count()),
+        (Some(0), MIRRORS.len()),
+        "{why}"
+    );
+    assert!(why.contains("custom has no snapshot yet: left out"), "{why}");
+}
+
+#[test]
 fn a_release_is_built_from_its_tag_whatever_came_later() {
     let built = Built::new();
     built.write("config/APT_overlays.d/.placeholder", "");

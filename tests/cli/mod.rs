@@ -3,6 +3,7 @@
 mod checkout;
 mod lock;
 mod made;
+mod manifests;
 mod partial;
 mod pipes;
 mod renewal;

@@ -130,6 +130,8 @@ impl Repository {
         let deb = folder.path().join("hello.deb");
         let built = Command::new("dpkg-deb")
             .args(["--root-owner-group", "--build"])
+            // The same bytes, whenever it is built.
+            .env("SOURCE_DATE_EPOCH", "1700000000")
             .args([&folder.path().join("tree"), &deb])
             .output()
             .unwrap();

@@ -242,6 +242,26 @@ fn an_upstream_without_inrelease_is_followed_by_its_detached_signature() {
 }
 
 #[test]
+fn s8_an_upstream_that_had_an_inrelease_keeps_to_that_form() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    upstream.set(Archive::new(hours(-1)).files(&signer));
+    let mirror = Mirror::of(&signer);
+    mirror.accept(&upstream.url(), noon());
+    // As well signed, and newer; but whoever stands between could as well hide a newer InRelease.
+    let newer = Archive::new(hours(1)).with("pool/main/a/alloy/alloy_2_amd64.deb", b"alloy 2");
+    upstream.set(detached(&newer, &signer));
+    let said = mirror.follow(&upstream.url(), hours(2)).unwrap_err();
+    assert_eq!(
+        (said.code(), said.to_string().contains("InRelease")),
+        ("E-UP-004", true),
+        "{said}"
+    );
+    upstream.set(newer.files(&signer));
+    mirror.accept(&upstream.url(), hours(2));
+}
+
+#[test]
 fn hiding_inrelease_brings_nothing_old_nor_unsigned() {
     let signer = key("upstream");
     let upstream = Upstream::start();

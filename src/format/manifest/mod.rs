@@ -2,10 +2,14 @@
 //! lists that `dpkg-query -W` or a call of mmdebstrap's `--include` gives, dpkg's status file and its
 //! kin, and `.buildinfo` files. All become one value.
 
+mod diff;
 mod list;
+mod logs;
 mod tails;
 mod write;
 mod yaml;
+
+pub use diff::{Likeness, ManifestDiff, OriginDifference, PackageDifference};
 
 use std::collections::BTreeMap;
 

@@ -12,6 +12,8 @@ use crate::source::SourceError;
 pub struct Resolved {
     /// Suites of the custom archive: the base first, then the overlays.
     pub custom: Vec<SuiteName>,
+    /// Whether it is a released version, whose packages are in a suite of its own.
+    pub released: bool,
     /// Each archive that has a serial file.
     pub archives: BTreeMap<ArchiveName, Origin>,
 }
@@ -55,6 +57,7 @@ impl Checkout {
             .map(|(archive, serial)| (archive.clone(), origin(serial)));
         Ok(Resolved {
             custom,
+            released,
             archives: archives.collect(),
         })
     }
