@@ -7,7 +7,7 @@ SITE ?= demo-site
 RUNS ?= 1
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench show-mirrors show-packages clean
+.PHONY: demo test setup build check fuzz bench show-mirrors show-packages show-dependencies clean
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -42,6 +42,10 @@ show-mirrors: build
 # Real Debian source packages of many kinds, from Git through the gate into a chroot; an hour or less.
 show-packages: build
 	tests/show/packages "$(SHOW)"
+
+# A package of ours that is built with another of ours, on real Debian input.
+show-dependencies: build
+	tests/show/dependencies "$(SHOW)"
 
 fuzz: setup
 	tests/fuzz/run $(FUZZ_SECONDS)

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::Declared;
 use super::context::Context;
-use super::env::{chroot, show};
+use super::env::{Set, chroot, show};
 use super::failure::{Failure, UsageError};
 use super::work::{Unframed, Work};
 use crate::domain::{Architecture, Kind, PackageName, Sha256, SnapshotName, SnapshotRef};
@@ -132,14 +132,13 @@ pub(super) fn run(context: &Context, args: &LockArgs) -> Result<ExitCode, Failur
         bar.finish();
         let resolved = resolved?;
         let epoch = newest_date(&resolved.inputs);
-        let chroot = chroot(
-            context,
-            &work,
+        let set = Set {
             architecture,
-            &resolved.packages,
-            &resolved.inputs,
-            epoch,
-        )?;
+            packages: &resolved.packages,
+            inputs: &resolved.inputs,
+            source_date_epoch: epoch,
+        };
+        let chroot = chroot(context, &work, &set)?;
         let lock = Lock {
             format: 1,
             architecture: architecture.clone(),

@@ -16,6 +16,7 @@ mod diff;
 mod env;
 mod env_diff;
 mod env_lock;
+mod env_recreate;
 mod fsck;
 mod gc;
 mod generate;

@@ -7,6 +7,7 @@ use crate::site::SiteError;
 use crate::snapshot::SnapshotError;
 use crate::source::SourceError;
 use crate::trust::TrustError;
+use crate::upstream::UpstreamError;
 
 /// An environment that cannot be resolved, locked or built.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +113,21 @@ pub enum EnvironmentError {
     /// The site cannot be read.
     #[error(transparent)]
     Site(#[from] SiteError),
+    /// A store over HTTP does not answer, or has other bytes.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A store over HTTP does not have an index with the locked hash.
+    #[error("`{url}` has no {index} of {snapshot} with the SHA-256 {wanted}")]
+    NoSuchIndex {
+        /// Where it was looked for.
+        url: String,
+        /// Which index.
+        index: String,
+        /// Which snapshot.
+        snapshot: String,
+        /// The locked hash.
+        wanted: String,
+    },
     /// A snapshot is missing or damaged.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -145,6 +161,8 @@ impl Coded for EnvironmentError {
             Self::NoIndex { .. } => "E-ENV-010",
             Self::Cycle { .. } => "E-ENV-011",
             Self::BuildArchitecture { .. } => "E-ENV-012",
+            Self::NoSuchIndex { .. } => "E-ENV-013",
+            Self::Upstream(source) => source.code(),
             Self::Source(source) => source.code(),
             Self::Site(source) => source.code(),
             Self::Snapshot(source) => source.code(),
@@ -163,12 +181,14 @@ impl Coded for EnvironmentError {
             | Self::NoIndex { .. }
             | Self::Cycle { .. }
             | Self::BuildArchitecture { .. } => Kind::Usage,
+            Self::Upstream(source) => source.kind(),
             Self::Source(source) => source.kind(),
             Self::Site(source) => source.kind(),
             Self::Missing { .. }
             | Self::Ambiguous { .. }
             | Self::NotInSnapshot { .. }
             | Self::NotTheLock { .. }
+            | Self::NoSuchIndex { .. }
             | Self::Format { .. } => Kind::Verification,
             Self::Trust(source) => source.kind(),
             Self::Snapshot(source) => source.kind(),
@@ -192,6 +212,7 @@ impl Coded for EnvironmentError {
                  that ours does not satisfy, or declare it without that dependency first"
                     .to_owned(),
             ),
+            Self::Upstream(source) => source.hint(),
             Self::Source(source) => source.hint(),
             Self::Site(source) => source.hint(),
             Self::Snapshot(source) => source.hint(),

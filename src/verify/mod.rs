@@ -8,6 +8,7 @@
 mod anchors;
 mod contents;
 mod custom;
+mod dependencies;
 mod editions;
 mod evidence;
 mod hashing;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::dependencies::Dependencies;
 use super::evidence::decision;
 use super::releases::{matches_record, signed_text};
 use super::upstream::check_upstream;
@@ -201,7 +202,7 @@ pub fn why(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<
     }
 }
 
-fn hop(name: &'static str, outcome: Result<String, Problem>) -> Hop {
+pub(super) fn hop(name: &'static str, outcome: Result<String, Problem>) -> Hop {
     match outcome {
         Ok(evidence) => Hop {
             hop: name,
@@ -344,7 +345,13 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         Err(problem) => hops.push(hop("rebuild", Err(problem))),
     }
     match decided.locks(store, found.anchor) {
-        Ok(locks) => hops.extend(locks.iter().map(|(key, lock)| environment(store, anchors, key, lock))),
+        Ok(locks) => {
+            let mut dependencies = Dependencies::new(store, anchors);
+            for (key, lock) in &locks {
+                hops.push(environment(store, anchors, key, lock));
+                hops.extend(dependencies.hops(key, lock));
+            }
+        }
         Err(problem) => hops.push(hop("environment", Err(problem))),
     }
     match decided.declaration(store, found.anchor) {
@@ -401,8 +408,12 @@ fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &crate::en
             .map(|s| format!("{}@{}", s.archive, s.serial))
             .collect();
         let (packages, chroot) = (lock.packages.len(), &lock.chroot.tar_sha256);
+        let covered = match Dependencies::count(anchors, lock) {
+            0 => "each covered by a signature".to_owned(),
+            own => format!("each covered by a signature or, {own}, admitted by us"),
+        };
         Ok(format!(
-            "{packages} packages of {}, each covered by a signature; chroot {chroot}: {key}",
+            "{packages} packages of {}, {covered}; chroot {chroot}: {key}",
             snapshots.join(", ")
         ))
     };

@@ -1,7 +1,9 @@
-//! `assay.lock`: which bytes of every declared source are admitted.
+//! `assay.lock`: which bytes of every declared source are admitted. And what is built with what is.
 
 use assay::domain::Sha256;
-use assay::environment::{Declared, SourceName};
+use assay::environment::{Declared, LockedPackage, SourceName, snapshot_input};
+use assay::format::deb822::Stanzas;
+use assay::format::packages::Binary;
 use assay::publish::{lock_site, locked_records};
 use assay::snapshot::Chain;
 
@@ -58,4 +60,47 @@ fn every_admitted_file_of_a_declared_version_is_locked() {
     let (_, problems) = locked_records(&site.store, &chains(), &forged).unwrap();
     assert_eq!(problems.len(), 1);
     assert!(problems[0].why.contains(first.path.as_str()), "{problems:?}");
+}
+
+#[test]
+fn what_is_built_with_a_package_of_ours_rests_on_its_decision() {
+    let mut site = Site::new();
+    let first = site.admit(&site.build("1.0", "first")).unwrap();
+    let chain = Chain::load(&site.store, &site.archive).unwrap();
+    let record = chain.latest().unwrap();
+    let input = snapshot_input(
+        &site.store,
+        record,
+        &record.suites[0].suite,
+        &["main".parse().unwrap()],
+        &"amd64".parse().unwrap(),
+    )
+    .unwrap();
+    let stanza = Stanzas::new(&input.packages[0]).next().unwrap().unwrap();
+    let binary = Binary::from_stanza(&stanza).unwrap();
+    site.lock.packages.push(LockedPackage {
+        package: binary.package,
+        version: binary.version,
+        architecture: binary.architecture,
+        sha256: binary.digest.sha256,
+        size: binary.digest.size,
+        filename: binary.filename,
+        archive: site.archive.clone(),
+        suite: record.suites[0].suite.clone(),
+        source: binary.source,
+        source_version: binary.source_version,
+    });
+    site.lock.snapshots.push(input.locked);
+
+    let second = site.admit(&site.build("1.1", "second")).unwrap();
+    let decision = &second.decision;
+    assert!(decision.admitted, "{}", assay::admission::explain(decision));
+    let by = ("dependency-decision".to_owned(), first.decision_sha256.unwrap());
+    assert!(decision.inputs.contains(&by), "{:?}", decision.inputs);
+    let count = |level: &str| decision.dependencies.as_ref().unwrap().get(level).copied();
+    assert_eq!(count("SLSA_BUILD_REPRODUCED"), Some(1), "{:?}", decision.dependencies);
+    assert_eq!(count("ASSAY_UPSTREAM_SIGNED"), Some(2));
+
+    let (_, evidence) = site.prepare(&site.build("1.2", "third"));
+    assert_eq!(evidence.previous.len(), 2, "the snapshots of 1.1's environment");
 }

@@ -31,7 +31,7 @@ pub(crate) struct Site {
     pub(crate) config: CustomArchive,
     pub(crate) gate_key: Ed25519Key,
     pub(crate) archive_key: ArchiveKey,
-    lock: Lock,
+    pub(crate) lock: Lock,
     now: Timestamp,
 }
 

@@ -1,6 +1,7 @@
 //! Tests of `environment`: real apt resolves, real mmdebstrap builds, on real Debian packages.
 
 mod compare;
+mod fetch;
 pub(crate) mod fixture;
 mod order;
 mod recorded;
