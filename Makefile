@@ -52,3 +52,9 @@ fuzz: setup
 
 clean:
 	$(CARGO) clean
+
+# One image from one commit on two sites that share Git and the public store, then from its tag: bit for bit the same.
+.PHONY: show-image
+IMAGE ?= show-image
+show-image: build
+	tests/show/image "$(IMAGE)"

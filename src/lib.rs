@@ -25,5 +25,6 @@ pub mod publish;
 pub mod collect;
 pub mod verify;
 pub mod query;
+pub mod prepare;
 pub mod serve;
 pub mod cli;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The flow. A module may import only what stands before it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "domain",
     "host",
     "format",
@@ -22,11 +22,12 @@ const ORDER: [&str; 19] = [
     "collect",
     "verify",
     "query",
+    "prepare",
     "serve",
     "cli",
 ];
 /// Functions of their input: bytes in, values out.
-const PURE: [&str; 5] = ["domain", "format", "trust", "index", "admission"];
+const PURE: [&str; 6] = ["domain", "format", "trust", "index", "admission", "prepare"];
 /// What a pure module may not name.
 const IMPURE: [&str; 9] = [
     "std::fs",
@@ -43,7 +44,7 @@ const IMPURE: [&str; 9] = [
 const EDGES: [&str; 3] = ["host/clock.rs", "host/files.rs", "host/program.rs"];
 /// What leads out of the process, and where below src/ it may be named. The first entry that fits counts.
 const PLACES: [(&str, &[&str]); 17] = [
-    ("reqwest", &["upstream/"]),
+    ("reqwest", &["upstream/", "store/http.rs"]),
     ("axum", &["serve/"]),
     ("hyper", &["serve/"]),
     ("tokio", &["upstream/", "serve/", "store/object.rs"]),

@@ -20,6 +20,7 @@ mod domain;
 mod environment;
 mod format;
 mod index;
+mod prepare;
 mod publish;
 mod query;
 mod rebuild;

@@ -19,6 +19,9 @@ pub(super) struct Arguments {
     /// The site's folder [default: the nearest one with an `assay.toml`, from here upwards]
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) site: Option<PathBuf>,
+    /// The store, instead of the site's own: a folder, or `http://…` to read somebody else's
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) store: Option<String>,
     /// Print records as JSON, one a line
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -53,6 +56,7 @@ pub(super) enum Verb {
     Manifest(super::manifest::ManifestArgs),
     Suite(super::suite::SuiteArgs),
     Lock(super::lock::LockArgs),
+    Prepare(super::prepare::PrepareArgs),
     Publish(PublishArgs),
     Sources(SourcesArgs),
     Freeze(FreezeArgs),
@@ -290,7 +294,8 @@ pub(super) struct DeclareArgs {
     /// The custom archive [default: the only one]
     #[arg(long)]
     pub(super) archive: Option<ArchiveName>,
-    /// The suites that the package is for [default: the first of the archive]
+    /// The suites that the package is for [default: where branches have suites, that of the branch which has
+    /// the declaration; else the first of the archive]
     #[arg(long = "suite", value_name = "SUITE")]
     pub(super) suites: Vec<SuiteName>,
     /// The component [default: the first of the archive]

@@ -73,7 +73,7 @@ fn print_serials(context: &Context, serials: &Serials) -> Result<ExitCode, Failu
 }
 
 /// All suites of one state of an archive, at a URL.
-fn state(
+pub(super) fn state(
     site: &Site,
     store: &dyn Store,
     archive: &ArchiveName,

@@ -1,6 +1,6 @@
 //! What every verb needs: the site, the clock, the store, how to print.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +17,10 @@ use crate::store::{Store, StoreError, open_store, open_store_to_read};
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The state of one run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Context {
     site: Option<PathBuf>,
+    store: Option<String>,
     pub(super) clock: Clock,
     pub(super) environment: Environment,
     pub(super) output: Output,
@@ -34,12 +35,14 @@ impl Context {
         let shown = !arguments.quiet && !arguments.json;
         Self {
             site: arguments.site.clone(),
+            store: arguments.store.clone(),
             clock: Clock::from_environment(environment),
             environment,
             verbose: arguments.verbose > 0,
             output: Output {
                 json: arguments.json,
                 quiet: arguments.quiet,
+                aside: false,
             },
             progress: if shown {
                 Progress::on_terminal()
@@ -51,6 +54,27 @@ impl Context {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The same, in the site that `--site` names, or else the nearest from a folder upwards.
+    pub(super) fn in_site(&self, folder: &Path) -> Result<Self, Failure> {
+        let site = match &self.site {
+            Some(site) => site.clone(),
+            None => Site::find(folder)?.root().to_owned(),
+        };
+        Ok(Self {
+            site: Some(site),
+            ..self.clone()
+        })
+    }
+
+    /// The same, with records on standard error: what this verb prints is another's input.
+    pub(super) fn aside(&self) -> Self {
+        let output = Output {
+            aside: true,
+            ..self.output
+        };
+        Self { output, ..self.clone() }
     }
 
     /// The site that `--site` or the current folder names.
@@ -92,14 +116,18 @@ impl Context {
         Ok(collect::work(store, archive, work, verb, patience, &mut waiting)?)
     }
 
+    fn store_url<'a>(&'a self, site: &'a Site) -> &'a str {
+        self.store.as_deref().unwrap_or(&site.config().store)
+    }
+
     /// The site's store.
     pub(super) fn store(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
-        Ok(open_store(&site.config().store, site.root())?)
+        Ok(open_store(self.store_url(site), site.root())?)
     }
 
     /// The same for a verb that only looks: a store that is not there is not made.
     pub(super) fn store_to_read(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
-        Ok(open_store_to_read(&site.config().store, site.root())?)
+        Ok(open_store_to_read(self.store_url(site), site.root())?)
     }
 
     /// The same for a verb that has an answer for an empty store: one that is not there is empty.

@@ -17,6 +17,8 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
     let work = Work::open(context, args.archive.as_ref())?;
     let suites = match (args.suites.is_empty(), work.custom.suites.first()) {
         (false, _) => args.suites.clone(),
+        // For the suite of whichever branch has the declaration.
+        (true, _) if work.custom.branches.is_some() => Vec::new(),
         (true, Some(first)) => vec![first.name.clone()],
         (true, None) => Vec::new(),
     };
@@ -25,16 +27,7 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         .clone()
         .or_else(|| work.custom.components.first().cloned());
     let component = component.ok_or_else(|| UsageError::Argument("the archive has no component".into()))?;
-    let policy_name = work
-        .custom
-        .suites
-        .iter()
-        .find(|s| suites.contains(&s.name))
-        .map(|s| s.policy.clone());
-    let policy_name =
-        policy_name.ok_or_else(|| UsageError::Argument(format!("the archive `{}` has no such suite", work.archive)))?;
-    let policy = work.site.policy(&policy_name)?;
-
+    let (_, policy) = work.policy_of(&suites)?;
     let cache = work.git_cache();
     let reference = match &args.reference {
         Some(reference) => reference.clone(),
@@ -58,7 +51,6 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
     let (mut declaration, package) = source::declare(&repository, &request, &signed, &signers)?;
     follow(&work, args, &policy, &declaration, &mut request)?;
     request.says_who_follows(&mut declaration);
-    work.policy_of(&declaration)?;
     let path = work.site.declaration_path(&work.archive, &declaration.source);
     files::write(&path, declaration.to_toml()?.as_bytes())?;
 

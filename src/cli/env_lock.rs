@@ -11,7 +11,7 @@ use super::context::Context;
 use super::env::{Set, chroot, show};
 use super::failure::{Failure, UsageError};
 use super::work::{Unframed, Work};
-use crate::domain::{Architecture, Kind, PackageName, Sha256, SnapshotName, SnapshotRef};
+use crate::domain::{Architecture, ArchiveName, Kind, PackageName, Sha256, SnapshotName, SnapshotRef};
 use crate::environment::{
     self, Lock, LockedBuildinfo, LockedPackage, Recorded, Searched, SnapshotInput, find_recorded, snapshot_input,
 };
@@ -72,6 +72,25 @@ struct From<'a> {
 struct Package<'a> {
     package: &'a LockedPackage,
     recorded: bool,
+}
+
+/// Locks one source, out of these snapshots where they are of archives that it is built from.
+pub(super) fn lock(
+    context: &Context,
+    archive: &ArchiveName,
+    source: &PackageName,
+    snapshots: Vec<SnapshotRef>,
+) -> Result<(), Failure> {
+    let declared = Declared {
+        names: vec![source.clone()],
+        archive: Some(archive.clone()),
+    };
+    let args = LockArgs {
+        declared,
+        snapshots,
+        buildinfo: None,
+    };
+    run(context, &args).map(|_| ())
 }
 
 pub(super) fn run(context: &Context, args: &LockArgs) -> Result<ExitCode, Failure> {

@@ -27,6 +27,7 @@ mod key;
 mod lock;
 mod manifest;
 mod mirror;
+mod prepare;
 mod publish;
 mod query;
 mod rebuild;
@@ -107,6 +108,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Manifest(args) => manifest::run(&context, &args),
         Verb::Suite(args) => suite::run(&context, &args),
         Verb::Lock(args) => lock::run(&context, &args),
+        Verb::Prepare(args) => prepare::run(&context, &args),
         Verb::Publish(args) => publish::run(&context, &args),
         Verb::Sources(args) => sources::run(&context, &args),
         Verb::Freeze(args) => checkout::freeze(&context, &args),

@@ -11,11 +11,17 @@ use super::failure::{Failure, UsageError};
 pub(super) struct Output {
     pub(super) json: bool,
     pub(super) quiet: bool,
+    /// Records are for people, on standard error.
+    pub(super) aside: bool,
 }
 
 impl Output {
     /// One record: `text` for people and simple scripts, `value` with `--json`.
     pub(super) fn record(self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
+        if self.aside {
+            self.note(text);
+            return Ok(());
+        }
         if self.json {
             let line = serde_json::to_string(value).map_err(|error| UsageError::Output(error.into()))?;
             return write(format!("{line}\n").as_bytes());

@@ -8,14 +8,14 @@ use super::args::RebuildArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::work::{Declared, Work};
-use crate::admission::RecordEvidence;
+use crate::admission::{IssuedNonce, RecordEvidence};
 use crate::domain::{BuilderId, Sha256};
 use crate::environment::{self, Lock, SourceName, Step};
 use crate::format::dsse::IN_TOTO;
 use crate::format::intoto::Outcome;
 use crate::format::json;
 use crate::host::{TempFolder, files};
-use crate::publish::{add_document, add_record, hold, issue_nonce, load_records};
+use crate::publish::{add_document, add_record, hold, issue_nonce, load_nonces, load_records};
 use crate::rebuild::{self, Finished, Job, Limits, RecordInput, Variation};
 use crate::site::Builder;
 use crate::trust::{Ed25519Key, Ed25519Public, sign_envelope};
@@ -58,7 +58,7 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
     };
     for name in &args.declared.names {
         let declared = work.declared(name)?;
-        let (lock, lock_sha256) = work.lock(name)?;
+        let (_, lock_sha256) = work.lock(name)?;
         let found = load_records(work.store.as_ref(), &work.archive, &declared.sha256, &declared.policy)?;
         for (sha256, why) in &found.unreadable {
             context
@@ -74,15 +74,7 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
         }
         let chosen = builders(&work, &declared, &args.builders)?;
         for (run, (builder, key)) in (records.len()..).zip(chosen) {
-            let variation = Variation::of_run(run, &declared.policy.vary).fitting(&Limits::default())?;
-            let one = Run {
-                work: &work,
-                declared: &declared,
-                lock: &lock,
-                lock_sha256: &lock_sha256,
-                variation,
-            };
-            all_built &= one.rebuild(context, builder, &key)? == Outcome::Built;
+            all_built &= rebuild_with(context, &work, &declared, (builder, &key), run)? == Outcome::Built;
         }
     }
     // A build that fails is recorded, and is no reason for this verb to fail silently either.
@@ -94,7 +86,7 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
 }
 
 /// The builders that were named, or all whose secret key is here.
-fn builders<'a>(
+pub(super) fn builders<'a>(
     work: &Work,
     declared: &'a Declared,
     named: &[BuilderId],
@@ -126,6 +118,25 @@ fn builders<'a>(
         return Err(UsageError::NoBuilder(why).into());
     }
     Ok(found)
+}
+
+/// One run of one builder, whose number tells how it differs from others. Gives how it ended.
+pub(super) fn rebuild_with(
+    context: &Context,
+    work: &Work,
+    declared: &Declared,
+    (builder, key): (&Builder, &Ed25519Key),
+    run: usize,
+) -> Result<Outcome, Failure> {
+    let (lock, lock_sha256) = work.lock(&declared.declaration.source)?;
+    let one = Run {
+        work,
+        declared,
+        lock: &lock,
+        lock_sha256: &lock_sha256,
+        variation: Variation::of_run(run, &declared.policy.vary).fitting(&Limits::default())?,
+    };
+    one.rebuild(context, builder, key)
 }
 
 /// What the policy still lacks: one job for each builder without a record in this environment.
@@ -207,8 +218,26 @@ impl Run<'_> {
         Ok(finished.outcome)
     }
 
+    /// A nonce of the gate; that of a run of this builder which was killed is answered now, for the gate
+    /// waits for every answer.
     fn issue(&self, context: &Context, builder: &Builder, limits: &Limits) -> Result<String, Failure> {
         let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
+        let declared = self.declared;
+        let records = load_records(store, archive, &declared.sha256, &declared.policy)?.records;
+        let needed = i64::try_from(limits.seconds).unwrap_or(GRACE);
+        let unanswered = |nonce: &IssuedNonce| {
+            nonce.builder == builder.id
+                && nonce.lock == *self.lock_sha256
+                && nonce.answer_by >= context.now().plus(needed)
+                && declared.terms.fresh_since.is_none_or(|since| nonce.issued_at >= since)
+                && !records.iter().any(|record| record.nonce == nonce.nonce)
+        };
+        if let Some(left) = load_nonces(store, archive, &declared.sha256)?
+            .into_iter()
+            .find(unanswered)
+        {
+            return Ok(left.nonce);
+        }
         let patience = i64::try_from(limits.seconds).unwrap_or(GRACE).saturating_add(GRACE);
         let (declaration, lock) = (self.declared.sha256, *self.lock_sha256);
         Ok(issue_nonce(store, archive, declaration, lock, &builder.id, context.now(), patience)?.nonce)

@@ -71,7 +71,7 @@ impl Work {
             return Err(UsageError::Undeclared(why).into());
         }
         let declaration = Declaration::load(&path)?;
-        let (policy_name, policy) = self.policy_of(&declaration)?;
+        let (policy_name, policy) = self.policy_of(&declaration.suites)?;
         let sha256 = declaration.identity()?;
         Ok(Declared {
             suites: declaration.suites.clone(),
@@ -83,22 +83,53 @@ impl Work {
         })
     }
 
-    /// The one policy of the suites that a declaration names. One that names none is for the suites of
-    /// branches: they must be under one policy.
-    pub(super) fn policy_of(&self, declaration: &Declaration) -> Result<(PolicyName, Policy), Failure> {
-        let mut names = BTreeSet::new();
-        if declaration.suites.is_empty() {
-            names.extend(self.custom.policies());
+    /// A declaration for suites that it does not name itself, or for some of those that it does; and when it is
+    /// rebuilt for them.
+    pub(super) fn declared_for(
+        &self,
+        source: &PackageName,
+        suites: &[SuiteName],
+    ) -> Result<(Declared, Rebuild), Failure> {
+        let declaration = Declaration::load(&self.site.declaration_path(&self.archive, source))?;
+        let (policy_name, policy) = self.policy_of(suites)?;
+        let chain = Chain::load(self.store.as_ref(), &self.archive)?;
+        let mut rebuild = Rebuild::Missing;
+        for suite in suites {
+            let states = chain.latest().into_iter().flat_map(|record| &record.suites);
+            let made = states
+                .filter(|state| state.suite == *suite)
+                .find_map(SuiteState::made_for);
+            let rules = self.custom.rules_of(suite, made.map(|made| &made.reference));
+            match rules.map(|rules| rules.rebuild) {
+                Some(Rebuild::Never) => rebuild = Rebuild::Never,
+                Some(other) if rebuild != Rebuild::Never => rebuild = other,
+                _ => {}
+            }
         }
-        let chain = match declaration
-            .suites
-            .iter()
-            .all(|suite| self.custom.rules_of(suite, None).is_some())
-        {
-            true => None,
-            false => Some(Chain::load(self.store.as_ref(), &self.archive)?),
+        let declared = Declared {
+            sha256: declaration.identity()?,
+            terms: self.terms_of(suites)?,
+            suites: suites.to_vec(),
+            declaration,
+            policy_name,
+            policy,
         };
-        for suite in &declaration.suites {
+        Ok((declared, rebuild))
+    }
+
+    /// The one policy of suites. Without any it is that of the first class of branches: of a declaration that
+    /// is for the suites of branches.
+    pub(super) fn policy_of(&self, suites: &[SuiteName]) -> Result<(PolicyName, Policy), Failure> {
+        let mut names = BTreeSet::new();
+        let classes = self.custom.branches.iter().flat_map(|branches| &branches.classes);
+        if suites.is_empty() {
+            names.extend(classes.map(|class| &class.policy).take(1));
+        }
+        let all_named = suites.iter().all(|suite| self.custom.rules_of(suite, None).is_some());
+        let chain = (!all_named)
+            .then(|| Chain::load(self.store.as_ref(), &self.archive))
+            .transpose()?;
+        for suite in suites {
             let states = chain.iter().filter_map(Chain::latest).flat_map(|record| &record.suites);
             let made = states
                 .filter(|state| state.suite == *suite)
@@ -109,13 +140,12 @@ impl Work {
             })?;
             names.insert(rules.policy);
         }
-        let mut names = names.into_iter();
-        match (names.next(), names.len()) {
-            (Some(only), 0) => Ok((only.clone(), self.site.policy(only)?)),
-            (_, more) => Err(UsageError::Argument(format!(
-                "`{}` is for suites of {} policies: one declaration is judged by one",
-                declaration.source,
-                more.saturating_add(1)
+        let count = names.len();
+        match names.into_iter().next() {
+            Some(only) if count == 1 => Ok((only.clone(), self.site.policy(only)?)),
+            None => Err(UsageError::Argument("no suite is named: name one with `--suite`".to_owned()).into()),
+            _ => Err(UsageError::Argument(format!(
+                "its suites are under {count} policies: one declaration is judged by one"
             ))
             .into()),
         }

@@ -121,6 +121,10 @@ impl App {
                     Caching::Immutable,
                 )
             }
+            Target::State(archive, key) => {
+                self.archive(&archive)?;
+                self.object(&key, "application/json", Caching::Check)
+            }
             Target::Trace(archive) => {
                 self.archive(&archive)?;
                 let key = key(&[archive.as_str(), "project", "trace", archive.as_str()])?;

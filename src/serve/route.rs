@@ -1,6 +1,7 @@
 //! What a URL path asks for. Pure: every part becomes a checked type here, or the answer is 404.
 
 use crate::domain::{ArchiveName, PoolPath, RelPath, Sha256, SnapshotName};
+use crate::store::Key;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub(super) enum Target {
     Provenance(ArchiveName, Sha256),
     /// `project/trace/<archive>`.
     Trace(ArchiveName),
+    /// What an archive's state is: records, renewals, marks, tags, and the signatures on them. Nothing of
+    /// what waits for a decision.
+    State(ArchiveName, Key),
     /// A file in memory.
     Overlay(Sha256, String),
     /// A pool file, below an overlay.
@@ -57,6 +61,10 @@ pub(super) fn route(
         return overlay(rest);
     }
     let archive = |name: &str| name.parse().ok().filter(served).ok_or(NO_ARCHIVE);
+    if first == "state" {
+        let (name, below) = split(rest)?;
+        return state(archive(name)?, below);
+    }
     let Ok(archive) = archive(first) else {
         let (second, below) = split(rest)?;
         // `/TAG/ARCHIVE/…`, as the tagged snapshots of Tails are laid out. A tag's name is no archive's.
@@ -105,6 +113,29 @@ fn snapshot(archive: ArchiveName, name: SnapshotName, rest: &str) -> Result<Targ
         "pool" => Ok(Target::Pool(archive, Some(name), pool(rest)?)),
         _ => Err("a snapshot has `dists` and `pool`"),
     }
+}
+
+/// An entry of an archive's state, or the signature on one.
+fn state(archive: ArchiveName, below: &str) -> Result<Target, &'static str> {
+    let why = "this is no public part of the archive's state";
+    let number = |name: &str| {
+        name.strip_suffix(".json")
+            .and_then(|n| n.parse::<u64>().ok())
+            .ok_or(why)
+    };
+    let parts: Vec<&str> = below.split('/').collect();
+    let key = match parts.as_slice() {
+        [n] => Key::record(&archive, number(n)?),
+        ["renewals", n, k] => Key::renewal(&archive, n.parse().map_err(|_| why)?, number(k)?),
+        ["marks", k] => Key::mark(&archive, number(k)?),
+        ["tags", tag] => {
+            let tag = tag.strip_suffix(".json").and_then(|tag| tag.parse().ok());
+            Key::tag(&archive, &tag.ok_or(why)?)
+        }
+        ["signatures", hex] => Key::signature(&archive, &digest(Some(hex))?),
+        _ => return Err(why),
+    };
+    Ok(Target::State(archive, key))
 }
 
 /// `<suite>/snapshots/<name>/<file>`, as reprepro lays snapshots out.
@@ -272,6 +303,10 @@ mod tests {
         );
         assert_eq!(route("/debian/project/trace/debian"), Ok(Target::Trace(archive())));
         assert_eq!(
+            route("/state/debian/7.json"),
+            Ok(Target::State(archive(), Key::record(&archive(), 7)))
+        );
+        assert_eq!(
             route(&format!("/env/{hex}/dists/lock/InRelease")),
             Ok(Target::Overlay(hex.parse().unwrap(), "dists/lock/InRelease".to_owned()))
         );
@@ -288,7 +323,12 @@ mod tests {
             "",
             "debian/dists/x/InRelease",
             "//debian/dists/x",
-            "/state/debian/1.json",
+            "/state/debian/01x.json",
+            "/state/debian/held/sha256/x",
+            "/state/debian/nonces/x/y",
+            "/state/debian/signatures/x",
+            "/state/debian/working/x.json",
+            "/state/other/1.json",
             "/debian",
             "/debian/",
             "/debian/dists/",

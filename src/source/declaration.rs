@@ -25,7 +25,8 @@ pub struct Declaration {
     pub source: PackageName,
     /// Its version: the changelog's head and the tag's.
     pub version: Version,
-    /// The suites it is meant for.
+    /// The suites it is meant for; none: that of the branch which has the declaration.
+    #[serde(default)]
     pub suites: Vec<SuiteName>,
     /// The component its packages go to.
     pub component: Component,

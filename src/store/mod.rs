@@ -5,11 +5,13 @@
 //! among threads, processes and machines.
 
 mod folder;
+mod http;
 mod local;
 mod object;
 mod stream;
 mod url;
 
+pub use http::HttpStore;
 pub use local::LocalStore;
 pub use object::ObjectStore;
 pub use url::{open_store, open_store_to_read};

@@ -38,20 +38,8 @@ impl ObjectStore {
     /// # Errors
     /// When the threads that drive it cannot be started.
     pub fn new(client: Client) -> Result<Self, StoreError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("store")
-            .enable_all()
-            .build();
-        let runtime = runtime.map_err(|source| StoreError::Backend {
-            act: "start",
-            key: client.to_string(),
-            source: source.into(),
-        })?;
-        Ok(Self {
-            client,
-            threads: Threads(Some(runtime)),
-        })
+        let threads = Threads::start(&client.to_string())?;
+        Ok(Self { client, threads })
     }
 
     /// Objects in this process's memory, gone with it.
@@ -229,14 +217,29 @@ impl ObjectStore {
 
 /// The threads that drive the client.
 #[derive(Debug)]
-struct Threads(Option<Runtime>);
+pub(super) struct Threads(Option<Runtime>);
 
 impl Threads {
+    /// Starts them, for the store that is named.
+    pub(super) fn start(store: &str) -> Result<Self, StoreError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("store")
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|source| StoreError::Backend {
+            act: "start",
+            key: store.to_owned(),
+            source: source.into(),
+        })?;
+        Ok(Self(Some(runtime)))
+    }
+
     fn handle(&self) -> Option<Handle> {
         self.0.as_ref().map(|runtime| runtime.handle().clone())
     }
 
-    fn wait<T, F>(&self, act: &'static str, key: &str, work: F) -> Result<T, StoreError>
+    pub(super) fn wait<T, F>(&self, act: &'static str, key: &str, work: F) -> Result<T, StoreError>
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,

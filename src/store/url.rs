@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{LocalStore, ObjectStore, Store, StoreError};
+use super::{HttpStore, LocalStore, ObjectStore, Store, StoreError};
 
-/// Opens the store that `url` names: a folder (relative ones below `base`), `file:///…`, or `memory:`.
+/// Opens the store that `url` names: a folder (relative ones below `base`), `file:///…`, `memory:`,
+/// or somebody else's to read over `http://…` or `https://…`.
 ///
 /// # Errors
 /// `Url` when it names no kind of store that this build has; the backend's failure.
@@ -41,8 +42,9 @@ fn open(
         return Ok(Arc::new(folder(Path::new(path))?));
     }
     match scheme(url) {
+        Some("http" | "https") => Ok(Arc::new(HttpStore::open(url)?)),
         Some("s3" | "gs" | "az") => Err(bad("this build has no support for cloud stores")),
-        Some(_) => Err(bad("it is neither a folder, `file:///…` nor `memory:`")),
+        Some(_) => Err(bad("it is neither a folder, `file:///…`, `http://…` nor `memory:`")),
         None if url.is_empty() => Err(bad("it is empty")),
         None => Ok(Arc::new(folder(&base.join(url))?)),
     }
@@ -66,7 +68,8 @@ mod tests {
         for (url, why) in [
             ("s3://bucket/x", "cloud"),
             ("gs://bucket", "cloud"),
-            ("https://example.org/", "neither"),
+            ("ftp://example.org/", "neither"),
+            ("https://example.org/?x", "a query"),
             ("file://host/x", "without a host"),
             ("file:///a%2fb", "without a host"),
             ("", "empty"),

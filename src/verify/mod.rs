@@ -24,9 +24,34 @@ pub(crate) use evidence::{inputs, named, pool_files, record, signed_decision, sp
 pub use report::{Problem, Report, VerifyError};
 pub use why::{Chain, Found, Git, Hop, Proof, Subject, find, why};
 
-use crate::domain::Timestamp;
+use crate::domain::{ArchiveName, Sha256, Timestamp};
 use crate::host::Progress;
+use crate::snapshot::SuiteState;
 use crate::store::Store;
+
+/// Checks that a decision lets something into a suite of a custom archive, as `verify` does: the gate's
+/// signature, enough rebuilders' own, and that it covers the suite under the suite's policy. Gives the
+/// identity of the declaration that it is about.
+///
+/// # Errors
+/// What does not hold.
+pub fn check_admitted(
+    store: &dyn Store,
+    anchors: &Anchors,
+    archive: &ArchiveName,
+    state: &SuiteState,
+    decision: &Sha256,
+) -> Result<Sha256, Problem> {
+    let wrong = |why: String| Problem::new(Problem::DECISION, decision, why);
+    let anchor = anchors.archive(archive);
+    let anchor = anchor.ok_or_else(|| wrong(format!("the site has no archive `{archive}`")))?;
+    let decided = evidence::decision(store, anchors, anchor, decision)?;
+    decided.locks(store, anchor)?;
+    let agreeing = decided.quorum(store, anchor)?;
+    decided.covers(anchor, state, &agreeing).map_err(wrong)?;
+    let (_, declaration) = decided.declaration(store, anchor)?;
+    declaration.identity().map_err(|error| wrong(error.to_string()))
+}
 
 /// Rechecks a whole store.
 ///

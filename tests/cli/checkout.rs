@@ -15,13 +15,13 @@ use crate::support::repository::{Repository, now};
 const MIRRORS: [&str; 3] = ["debian", "debian-security", "torproject"];
 
 /// A site with three mirrors and a custom archive, each with snapshots, served; and a checkout.
-struct Built {
+pub(super) struct Built {
     folder: tempfile::TempDir,
     serials: [String; 2],
 }
 
 impl Built {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = assay(folder.path(), &["init", "site", "--codename", "trixie"]);
         assert!(made.status.success(), "{}", text(&made.stderr));
@@ -66,16 +66,16 @@ impl Built {
         built
     }
 
-    fn site(&self) -> PathBuf {
+    pub(super) fn site(&self) -> PathBuf {
         self.folder.path().join("site")
     }
 
-    fn checkout(&self) -> PathBuf {
+    pub(super) fn checkout(&self) -> PathBuf {
         self.folder.path().join("checkout")
     }
 
     /// Makes and publishes a snapshot that has `hello` of this version; gives its serial.
-    fn snapshot(&self, archive: &str, suites: &[&str], version: &str) -> String {
+    pub(super) fn snapshot(&self, archive: &str, suites: &[&str], version: &str) -> String {
         let site = Site::load(&self.site()).unwrap();
         let store = open_store(&site.config().store, site.root()).unwrap();
         let name = archive.parse().unwrap();
@@ -104,7 +104,7 @@ impl Built {
         record.serial.to_string()
     }
 
-    fn serve(&self) -> Running {
+    pub(super) fn serve(&self) -> Running {
         let site = Site::load(&self.site()).unwrap();
         let archives = MIRRORS.iter().chain(&["custom"]);
         let archives = archives.map(|name| ServedArchive {
@@ -138,21 +138,26 @@ impl Built {
         assert!(done.unwrap().status.success(), "{args:?}");
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(super) fn run(&self, args: &[&str]) -> Output {
         assay(&self.site(), args)
     }
 
     /// What the program prints, which must succeed; `CHECKOUT` stands for the checkout.
-    fn prints(&self, args: &[&str]) -> String {
+    pub(super) fn prints(&self, args: &[&str]) -> String {
         let output = self.run(&self.named(args));
         assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout)
     }
 
-    fn named<'a>(&self, args: &[&'a str]) -> Vec<&'a str> {
+    pub(super) fn named<'a>(&self, args: &[&'a str]) -> Vec<&'a str> {
         let path: &'static str = String::leak(self.checkout().display().to_string());
+        let site: &'static str = String::leak(self.site().display().to_string());
         args.iter()
-            .map(|arg| if *arg == "CHECKOUT" { path } else { arg })
+            .map(|arg| match *arg {
+                "CHECKOUT" => path,
+                "SITE" => site,
+                arg => arg,
+            })
             .collect()
     }
 

@@ -6,6 +6,7 @@ mod made;
 mod manifests;
 mod partial;
 mod pipes;
+mod prepare;
 mod renewal;
 mod retention;
 mod snapshots;

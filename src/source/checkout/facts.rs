@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::serials::{Frozen, is_hidden, read_serials};
-use crate::domain::{ArchiveName, Version, escape};
+use crate::domain::{ArchiveName, GitRef, Version, escape};
 use crate::format::changelog;
 use crate::host::files;
 use crate::source::SourceError;
@@ -73,6 +73,19 @@ impl Checkout {
     pub fn was_released(&self, version: &Version) -> bool {
         self.tags.contains(&version.as_str().replace('~', "-"))
     }
+}
+
+/// The tags and the branch that HEAD is on, tags first. `branch` says which branch it is where HEAD does not.
+///
+/// # Errors
+/// When Git cannot say which refs there are.
+pub fn head_of(folder: &Path, branch: Option<&str>, cache: &Path) -> Result<Vec<GitRef>, SourceError> {
+    let refs = refs_of(&files::absolute(folder)?, cache)?;
+    let on_it = refs.tags.iter().filter(|(_, commit)| **commit == refs.head);
+    let mut names: Vec<String> = on_it.map(|(tag, _)| format!("refs/tags/{tag}")).collect();
+    let branch = branch.map(str::to_owned).or(refs.branch);
+    names.extend(branch.map(|branch| format!("refs/heads/{branch}")));
+    Ok(names.into_iter().filter_map(|name| GitRef::new(name).ok()).collect())
 }
 
 fn base_branch(folder: &Path) -> Result<String, SourceError> {

@@ -11,6 +11,6 @@ mod resolve;
 mod serials;
 
 pub use branches::{BranchSerial, BranchSerials, branch_serials};
-pub use facts::Checkout;
+pub use facts::{Checkout, head_of};
 pub use resolve::{Origin, Resolved};
 pub use serials::{Frozen, SerialChange, Serials, change_serials, read_serials};

@@ -1,0 +1,487 @@
+//! `assay prepare`: what an automated image build calls first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::admit::admit_declared;
+use super::checkout::state;
+use super::context::{Context, custom_archive};
+use super::failure::{Failure, UsageError};
+use super::rebuild::{builders, rebuild_with};
+use super::sources::{Source, stanza};
+use super::work::{Declared, Work};
+use crate::collect::Working;
+use crate::domain::{ArchiveName, SnapshotName, SnapshotRef, SuiteName, suite_of_branch};
+use crate::environment;
+use crate::format::json;
+use crate::host::files;
+use crate::prepare::{Image, Own, PrepareError, Step, Wanted, place};
+use crate::publish::{self, contents, load_nonces, load_records, load_vouched};
+use crate::site::{ArchiveConfig, Rebuild};
+use crate::snapshot::{Chain, Record, SuiteState};
+use crate::source::Declaration;
+use crate::source::branches_and_tags;
+use crate::source::checkout::{Checkout, Frozen, Origin, Serials, head_of};
+use crate::verify::{Anchors, check_admitted};
+
+/// The serials of a build, in its folder.
+const SERIALS: &str = "serials.json";
+/// The APT sources of a build, in its folder.
+const SOURCES: &str = "assay.sources";
+const LARGEST: u64 = 1 << 20;
+
+/// Bring all that a checkout declares into the archive, and print the APT sources to build its image from
+///
+/// Resolves the snapshot of every archive once. Each source that the checkout's branch declares is then
+/// brought to where the image needs it: what is admitted is reused, what lacks rebuilds is rebuilt with the
+/// builders' keys that are here, when the suite's `rebuild` says so, and admitted with the gate's key. A
+/// site without keys can prepare what is admitted already. Prints the sources when all is there, else
+/// nothing, and why, with what mends it. Run again it does nothing and prints the same; killed, it goes on.
+///
+/// The site is `--site`, or the checkout, or the nearest folder above it that has an `assay.toml`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay prepare --checkout ~/image > assay.sources\n  assay prepare --checkout ~/image --build-dir build\n  assay prepare --checkout ~/image --from-json other-build/serials.json"
+)]
+pub(super) struct PrepareArgs {
+    /// The image's checkout
+    #[arg(long, value_name = "DIR")]
+    checkout: PathBuf,
+    /// The custom archive [default: that of policies/branches.toml, or the only one]
+    #[arg(long)]
+    archive: Option<ArchiveName>,
+    /// The branch that is built [default: the one that HEAD is on]
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// Write `serials.json` and `assay.sources` there; serials that are there already are used again
+    #[arg(long, value_name = "DIR")]
+    build_dir: Option<PathBuf>,
+    /// The serials of another build, to take the same snapshots
+    #[arg(long, value_name = "FILE")]
+    from_json: Option<PathBuf>,
+    /// The base URL to write [default: the site's public URL]
+    #[arg(long)]
+    url: Option<String>,
+    /// Where the checkout keeps its serial files
+    #[arg(long, value_name = "DIR", default_value = "config/APT_snapshots.d")]
+    serial_files: PathBuf,
+}
+
+pub(super) fn run(context: &Context, args: &PrepareArgs) -> Result<ExitCode, Failure> {
+    let context = &context.in_site(&args.checkout)?;
+    let site = context.site()?;
+    let archive = match &args.archive {
+        Some(archive) => archive.clone(),
+        None => custom_archive(&site, site.branch_policy()?.custom.as_ref())?,
+    };
+    let work = Work::open(context, Some(&archive))?;
+    let replayed = replayed(args)?;
+    let job = Job {
+        context,
+        anchors: Anchors::from_site(&work.site)?,
+        build: Build::read(&work, args)?,
+        work,
+        args,
+    };
+    let mut serials = job.resolve(replayed.as_ref())?;
+    // At once, before anything that takes long: what is interrupted goes on with the same snapshots.
+    let own = replayed.as_ref().and_then(|all| all.get(&archive)).cloned();
+    let first = serials.clone().into_iter();
+    job.keep(
+        &first
+            .chain(own.clone().map(|serial| (archive.clone(), serial)))
+            .collect(),
+    )?;
+    let record = job.bring_all(&serials, own.as_ref())?;
+    serials.insert(archive, record.serial.clone());
+    let sources = job.sources(&serials, &record)?;
+    job.print(&serials, &sources)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The serials of a build to take again: another's, or this one's before it was interrupted.
+fn replayed(args: &PrepareArgs) -> Result<Option<Serials>, Failure> {
+    let own = args.build_dir.as_ref().map(|folder| folder.join(SERIALS));
+    let path = args.from_json.clone().or(own.filter(|path| files::exists(path)));
+    let Some(path) = path else { return Ok(None) };
+    Ok(Some(json::strict("serials", &files::read(&path, LARGEST)?)?))
+}
+
+/// What a checkout is built from.
+struct Build {
+    image: Image,
+    archives: BTreeMap<ArchiveName, Origin>,
+}
+
+impl Build {
+    fn read(work: &Work, args: &PrepareArgs) -> Result<Self, Failure> {
+        let (site, folder) = (&work.site, &args.checkout);
+        if !files::exists(&folder.join("config/base_branch")) {
+            return Self::plain(work, args);
+        }
+        let checkout = Checkout::read(folder, &args.serial_files, &site.cache())?;
+        let resolved = checkout.resolve(&site.branch_policy()?)?;
+        let branch = args.branch.clone().or_else(|| checkout.branch.clone());
+        let released = SuiteName::new(suite_of_branch(checkout.version.as_str())).ok();
+        let own = match branch {
+            _ if checkout.was_released(&checkout.version) && resolved.custom.first() == released.as_ref() => {
+                released.map(Own::Suite)
+            }
+            branch => branch.map(|branch| own_of(&branch, &resolved.custom)),
+        };
+        Ok(Self {
+            image: Image {
+                suites: resolved.custom,
+                own: own.unwrap_or_else(detached),
+            },
+            archives: resolved.archives,
+        })
+    }
+
+    /// A checkout that says nothing of snapshots: the newest of every mirror, and the suite of its branch or
+    /// tag where that has a class; else the suites that declarations name.
+    fn plain(work: &Work, args: &PrepareArgs) -> Result<Self, Failure> {
+        let mirrors = work.site.archives().iter();
+        let mirrors = mirrors.filter(|(_, archive)| matches!(archive, ArchiveConfig::Mirror(_)));
+        let archives = mirrors.map(|(name, _)| (name.clone(), Origin::TimeBased(Frozen::Latest)));
+        let mut image = Image {
+            suites: Vec::new(),
+            own: detached(),
+        };
+        if work.custom.branches.is_some() {
+            let head = head_of(&args.checkout, args.branch.as_deref(), &work.site.cache())?;
+            if let Some(reference) = head.into_iter().find(|head| work.custom.class_of(head).is_some()) {
+                let suite = reference.suite()?;
+                image.suites = vec![suite.clone()];
+                image.own = Own::Suite(suite);
+            }
+        }
+        Ok(Self {
+            image,
+            archives: archives.collect(),
+        })
+    }
+}
+
+fn own_of(branch: &str, suites: &[SuiteName]) -> Own {
+    let name = suite_of_branch(branch);
+    match suites.iter().find(|suite| suite.as_str() == name) {
+        Some(suite) => Own::Suite(suite.clone()),
+        None => Own::None {
+            why: format!("HEAD is on `{branch}`, and its suite `{name}` is none of the image's"),
+            fix: format!("add an empty file `config/APT_overlays.d/{name}`"),
+        },
+    }
+}
+
+fn detached() -> Own {
+    Own::None {
+        why: "HEAD is on no branch or tag that has a suite".to_owned(),
+        fix: "name the branch with `--branch`, or a suite in the declaration".to_owned(),
+    }
+}
+
+struct Job<'a> {
+    context: &'a Context,
+    anchors: Anchors,
+    work: Work,
+    build: Build,
+    args: &'a PrepareArgs,
+}
+
+impl Job<'_> {
+    /// The serial of every archive that the image is built from, `latest` resolved.
+    fn resolve(&self, replayed: Option<&Serials>) -> Result<Serials, Failure> {
+        let mut serials = Serials::new();
+        for (archive, origin) in &self.build.archives {
+            let Origin::TimeBased(frozen) = origin else { continue };
+            let serial = match frozen.settle(archive, replayed)? {
+                Some(serial) => serial,
+                None => {
+                    let chain = self.chain(archive)?;
+                    chain.resolve(self.work.store.as_ref(), &SnapshotName::Latest)?.serial
+                }
+            };
+            serials.insert(archive.clone(), serial);
+        }
+        Ok(serials)
+    }
+
+    fn keep(&self, serials: &Serials) -> Result<(), Failure> {
+        if let Some(folder) = &self.args.build_dir {
+            files::create_folder(folder)?;
+            let text = json::canonical("serials", serials)?;
+            files::write(&folder.join(SERIALS), &[text.as_slice(), b"\n"].concat())?;
+        }
+        Ok(())
+    }
+
+    /// An archive's chain, for which its own key vouches.
+    fn chain(&self, archive: &ArchiveName) -> Result<Chain, Failure> {
+        let site = &self.work.site;
+        let keyring = site.archive_keyring(site.archive(archive)?.signing_key())?;
+        Ok(load_vouched(self.work.store.as_ref(), archive, &keyring)?)
+    }
+
+    /// The record of the custom archive that has all that the checkout declares.
+    fn bring_all(&self, serials: &Serials, replayed: Option<&crate::domain::Serial>) -> Result<Record, Failure> {
+        let store = self.work.store.as_ref();
+        let steps = environment::order(&environment::declared_sources(&self.work.site)?)?;
+        let ours = steps.iter().filter(|step| step.name.archive == self.work.archive);
+        let sources: Vec<_> = ours.map(|step| &step.name.source).collect();
+        if let Some(serial) = replayed {
+            let record = self
+                .chain(&self.work.archive)?
+                .resolve(store, &SnapshotName::Serial(serial.clone()))?;
+            let mut all = true;
+            for source in &sources {
+                all &= !matches!(self.step(&self.wanted(source)?, Some(&record))?, Step::Bring(_));
+            }
+            if all {
+                return Ok(record);
+            }
+        }
+        let mut working: Option<Working> = None;
+        for source in sources {
+            let wanted = self.wanted(source)?;
+            let chain = self.chain(&self.work.archive)?;
+            match self.step(&wanted, chain.latest())? {
+                Step::Held(suite) => self.context.output.note(&format!("{source}: in `{suite}`")),
+                Step::Elsewhere => self
+                    .context
+                    .output
+                    .note(&format!("{source}: for suites that this image has not")),
+                Step::Bring(suites) => {
+                    self.can_admit(&wanted, &suites)?;
+                    if working.is_none() {
+                        let (store, archive) = (&self.work.store, &self.work.archive);
+                        working = Some(self.context.writing(store, archive, "prepare")?);
+                    }
+                    self.bring(&wanted, &suites, serials)?;
+                }
+            }
+        }
+        self.make_suites(&self.build.image.suites)?;
+        let chain = self.chain(&self.work.archive)?;
+        Ok(chain.resolve(store, &SnapshotName::Latest)?)
+    }
+
+    fn wanted(&self, source: &crate::domain::PackageName) -> Result<Wanted, Failure> {
+        let declaration = Declaration::load(&self.work.site.declaration_path(&self.work.archive, source))?;
+        Ok(Wanted {
+            source: source.clone(),
+            declaration: declaration.identity()?,
+            suites: declaration.suites,
+        })
+    }
+
+    fn step(&self, wanted: &Wanted, latest: Option<&Record>) -> Result<Step, Failure> {
+        place(wanted, &self.build.image, |suite| {
+            let state = latest.and_then(|record| record.suites.iter().find(|state| state.suite == *suite));
+            state.map_or(Ok(false), |state| self.holds(wanted, state))
+        })
+    }
+
+    /// Whether a suite has exactly what is declared. Who reads the store need not be who wrote it: the
+    /// decision is checked from the site's keys, with the records that it rests on.
+    fn holds(&self, wanted: &Wanted, state: &SuiteState) -> Result<bool, Failure> {
+        let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
+        let held = contents(store, archive, state)?;
+        let Some(held) = held.get(&wanted.source) else {
+            return Ok(false);
+        };
+        let declared = check_admitted(store, &self.anchors, archive, state, &held.decision);
+        let declared = declared.map_err(|problem| PrepareError::Unproven {
+            source_package: wanted.source.clone(),
+            suite: state.suite.clone(),
+            why: format!("{}: {}", problem.object, problem.why),
+        })?;
+        Ok(declared == wanted.declaration)
+    }
+
+    /// Before anything is built for it: whether this site could admit it at all.
+    fn can_admit(&self, wanted: &Wanted, suites: &[SuiteName]) -> Result<(), Failure> {
+        let site = &self.work.site;
+        let keys = [
+            ("the gate's key", &site.config().gate),
+            ("the archive's key", &self.work.custom.signing_key),
+        ];
+        let absent = keys.iter().find(|(_, key)| !files::exists(&site.secret_key_path(key)));
+        let (Some((what, _)), Some(suite)) = (absent, suites.first()) else {
+            return Ok(());
+        };
+        Err(PrepareError::NotAdmitted {
+            source_package: wanted.source.clone(),
+            suite: suite.clone(),
+            why: format!("{what} is not here"),
+        }
+        .into())
+    }
+
+    /// Makes the suites that the image needs and the archive has not, for their branches and tags.
+    fn make_suites(&self, suites: &[SuiteName]) -> Result<(), Failure> {
+        let chain = self.chain(&self.work.archive)?;
+        let has = |suite: &SuiteName| {
+            chain
+                .latest()
+                .is_some_and(|r| r.suites.iter().any(|s| s.suite == *suite))
+        };
+        let Some(branches) = &self.work.custom.branches else {
+            return Ok(());
+        };
+        let site = &self.work.site;
+        let named = |suite: &SuiteName| self.work.custom.rules_of(suite, None).is_some();
+        let absent = suites.iter().any(|suite| !has(suite) && !named(suite));
+        if !absent || !files::exists(&site.secret_key_path(&self.work.custom.signing_key)) {
+            return Ok(());
+        }
+        let refs = branches_and_tags(&branches.git, &self.work.git_cache())?;
+        let signer = site.archive_key(&self.work.custom.signing_key)?;
+        publish::sync(&self.work.writer(&signer), &refs, self.context.now())?;
+        Ok(())
+    }
+
+    /// Locks, rebuilds and admits one declared source, as far as that is not done.
+    fn bring(&self, wanted: &Wanted, suites: &[SuiteName], serials: &Serials) -> Result<(), Failure> {
+        self.make_suites(suites)?;
+        let source = &wanted.source;
+        let aside = &self.context.aside();
+        if !files::exists(&self.work.site.lock_path(&self.work.archive, source)) {
+            let of_environment = |archive: &&ArchiveName| {
+                let mut sources = self.work.custom.environment.iter();
+                sources.any(|source| source.archive == **archive)
+            };
+            let snapshots = serials.iter().filter(|(archive, _)| of_environment(archive));
+            let snapshots = snapshots.map(|(archive, serial)| SnapshotRef {
+                archive: archive.clone(),
+                name: SnapshotName::Serial(serial.clone()),
+            });
+            super::env_lock::lock(aside, &self.work.archive, source, snapshots.collect())?;
+        }
+        let (declared, rebuild) = self.work.declared_for(source, suites)?;
+        if rebuild != Rebuild::Never {
+            self.rebuild(aside, &declared)?;
+        }
+        let admission = admit_declared(aside, &self.work, &declared, None)?;
+        if admission.decision.admitted {
+            self.context
+                .output
+                .note(&format!("{source}: admitted to {}", words(suites)));
+            return Ok(());
+        }
+        let broken = admission.decision.broken();
+        let why: Vec<String> = broken.map(|rule| format!("{}: {}", rule.id, rule.evidence)).collect();
+        Err(PrepareError::Refused {
+            source_package: source.clone(),
+            suite: suites.first().cloned().map_or_else(|| SuiteName::new("unnamed"), Ok)?,
+            why: why.join("; "),
+        }
+        .into())
+    }
+
+    /// Rebuilds with the builders that are here, until enough operators have, counting only what counts
+    /// for these suites. Which records those are is told by declaration, lock and nonce.
+    fn rebuild(&self, aside: &Context, declared: &Declared) -> Result<(), Failure> {
+        let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
+        let (_, lock) = self.work.lock(&declared.declaration.source)?;
+        let records = load_records(store, archive, &declared.sha256, &declared.policy)?.records;
+        let nonces = load_nonces(store, archive, &declared.sha256)?;
+        let since = declared.terms.fresh_since;
+        let issued = |nonce: &str| nonces.iter().find(|n| n.nonce == nonce).map(|n| n.issued_at);
+        let counts = |record: &&crate::admission::RecordEvidence| {
+            let fresh = since.is_none_or(|since| issued(&record.nonce).is_some_and(|at| at >= since));
+            record.lock == lock && record.outcome == crate::format::intoto::Outcome::Built && fresh
+        };
+        let mut operators: BTreeSet<&str> = BTreeSet::new();
+        for record in records.iter().filter(counts) {
+            let builder = declared.policy.builders.iter().find(|b| b.id == record.builder);
+            operators.extend(builder.map(|b| b.operator.as_str()));
+        }
+        let wanted = declared.policy.quorum as usize;
+        if operators.len() >= wanted {
+            return Ok(());
+        }
+        let here = builders(&self.work, declared, &[])?;
+        for (run, (builder, key)) in (records.len()..).zip(here) {
+            if operators.len() < wanted && operators.insert(builder.operator.as_str()) {
+                rebuild_with(aside, &self.work, declared, (builder, &key), run)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every source, all known before the first is printed.
+    fn sources(&self, serials: &Serials, record: &Record) -> Result<Vec<Source>, Failure> {
+        let (site, store) = (&self.work.site, self.work.store.as_ref());
+        let url = self.args.url.as_deref().unwrap_or(site.config().public_url.as_str());
+        let url = url.trim_end_matches('/');
+        let mut sources = Vec::new();
+        for (archive, origin) in &self.build.archives {
+            let (name, uri) = match (origin, serials.get(archive)) {
+                (Origin::Tagged(tag), _) => (SnapshotName::Tag(tag.clone()), format!("{url}/{tag}/{archive}/")),
+                (_, Some(serial)) => {
+                    let uri = format!("{url}/{archive}/{serial}/");
+                    (SnapshotName::Serial(serial.clone()), uri)
+                }
+                _ => continue,
+            };
+            self.is_usable(archive, &name)?;
+            sources.push(state(site, store, archive, &name, uri)?);
+        }
+        let archive = &self.work.archive;
+        let find = |suite: &SuiteName| record.suites.iter().find(|state| state.suite == *suite).cloned();
+        let suites = &self.build.image.suites;
+        if let Some(absent) = suites.iter().find(|suite| find(suite).is_none()) {
+            let why = format!(
+                "`{archive}` has no suite `{absent}`: run `assay suite sync`, or add it to repos/{archive}.toml"
+            );
+            return Err(UsageError::NotFound(why).into());
+        }
+        let states: Vec<SuiteState> = match suites.is_empty() {
+            true => record.suites.clone(),
+            false => suites.iter().filter_map(find).collect(),
+        };
+        self.is_usable(archive, &SnapshotName::Serial(record.serial.clone()))?;
+        sources.push(Source::new(
+            site,
+            archive,
+            &states,
+            format!("{url}/{archive}/{}/", record.id),
+        )?);
+        Ok(sources)
+    }
+
+    /// Before the build starts: apt must take the snapshot.
+    fn is_usable(&self, archive: &ArchiveName, name: &SnapshotName) -> Result<(), Failure> {
+        let edition = self.chain(archive)?.edition(self.work.store.as_ref(), name)?;
+        match edition.valid_until().filter(|end| *end <= self.context.now()) {
+            None => Ok(()),
+            Some(end) => Err(PrepareError::Expired {
+                archive: archive.to_string(),
+                name: edition.name.as_str().to_owned(),
+                at: end.to_string(),
+            }
+            .into()),
+        }
+    }
+
+    fn print(&self, serials: &Serials, sources: &[Source]) -> Result<(), Failure> {
+        if let Some(folder) = &self.args.build_dir {
+            self.keep(serials)?;
+            let stanzas: String = sources.iter().map(|source| format!("{}\n", stanza(source))).collect();
+            files::write(&folder.join(SOURCES), stanzas.as_bytes())?;
+        }
+        for source in sources {
+            self.context.output.record(source, &stanza(source))?;
+        }
+        Ok(())
+    }
+}
+
+fn words(suites: &[SuiteName]) -> String {
+    let names: Vec<String> = suites.iter().map(|suite| format!("`{suite}`")).collect();
+    names.join(", ")
+}

@@ -1,0 +1,89 @@
+//! Which suite each declared source has to be in.
+
+use super::PrepareError;
+use crate::domain::{PackageName, Sha256, SuiteName};
+
+/// What a checkout declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The source package.
+    pub source: PackageName,
+    /// The identity of its declaration: what is admitted is told by it, never by a version.
+    pub declaration: Sha256,
+    /// The suites that the declaration names; none when it is for that of the branch.
+    pub suites: Vec<SuiteName>,
+}
+
+/// The suites that an image is built from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The base first, then the overlays; empty when the declarations alone say.
+    pub suites: Vec<SuiteName>,
+    /// The suite of the branch or tag that is built.
+    pub own: Own,
+}
+
+/// The suite of what is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Own {
+    /// It has one, which the image is built from.
+    Suite(SuiteName),
+    /// It has none, why, and what mends that.
+    None {
+        /// Why.
+        why: String,
+        /// What mends it.
+        fix: String,
+    },
+}
+
+/// What is to be done for one declared source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: a suite of the image has exactly what is declared.
+    Held(SuiteName),
+    /// It has to be admitted to these suites.
+    Bring(Vec<SuiteName>),
+    /// It is for other suites than the image's.
+    Elsewhere,
+}
+
+/// Where a declared source has to be. `holds` says whether a suite has exactly what a declaration says.
+///
+/// What the base has is never put into an overlay as well: an overlay holds what its branch adds.
+///
+/// # Errors
+/// `NoSuite`; what `holds` gives.
+pub fn place<E: From<PrepareError>>(
+    wanted: &Wanted,
+    image: &Image,
+    mut holds: impl FnMut(&SuiteName) -> Result<bool, E>,
+) -> Result<Step, E> {
+    if !wanted.suites.is_empty() {
+        let of_image = |suite: &&SuiteName| image.suites.is_empty() || image.suites.contains(suite);
+        let ours: Vec<&SuiteName> = wanted.suites.iter().filter(of_image).collect();
+        let Some(first) = ours.first() else {
+            return Ok(Step::Elsewhere);
+        };
+        for suite in &ours {
+            if !holds(suite)? {
+                return Ok(Step::Bring(wanted.suites.clone()));
+            }
+        }
+        return Ok(Step::Held((*first).clone()));
+    }
+    for suite in &image.suites {
+        if holds(suite)? {
+            return Ok(Step::Held(suite.clone()));
+        }
+    }
+    match &image.own {
+        Own::Suite(suite) => Ok(Step::Bring(vec![suite.clone()])),
+        Own::None { why, fix } => Err(PrepareError::NoSuite {
+            source_package: wanted.source.clone(),
+            why: why.clone(),
+            fix: fix.clone(),
+        }
+        .into()),
+    }
+}
