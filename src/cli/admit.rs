@@ -193,6 +193,9 @@ pub(super) fn show(context: &Context, args: &AdmitArgs, admission: &Admission) -
     for rule in decision.rules.iter().filter(|rule| !rule.passed) {
         text.push_str(&format!("\n  {}: {}", rule.id, rule.evidence));
     }
+    let a7 = decision.rules.iter().find(|rule| rule.id == "A7" && rule.passed);
+    let exceptions = a7.filter(|rule| !rule.evidence.starts_with("not applicable"));
+    text.extend(exceptions.map(|rule| format!("\n  {}", rule.evidence)));
     if args.explain {
         text.push('\n');
         text.push_str(&explain(decision));

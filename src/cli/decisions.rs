@@ -190,10 +190,6 @@ impl Review<'_> {
 
     fn show(&self, sha256: &Sha256, summary: &Summary, again: Option<Vec<String>>) -> Result<(), Failure> {
         let binding = &summary.assay_binding;
-        let a7 = summary.assay_rules.iter().find(|rule| rule.id == "A7");
-        let exceptions = a7
-            .map(|rule| rule.evidence.clone())
-            .filter(|said| !said.starts_with("not applicable"));
         let broken = summary.assay_rules.iter().filter(|rule| !rule.passed);
         let listed = Listed {
             decision: *sha256,
@@ -205,7 +201,7 @@ impl Review<'_> {
             admitted: summary.admits(),
             policy: summary.policy.name.clone().unwrap_or_default(),
             levels: summary.verified_levels.clone(),
-            exceptions,
+            exceptions: summary.exceptions().map(str::to_owned),
             refused_by: broken.cloned().collect(),
             again,
         };

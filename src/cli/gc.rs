@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, args: &GcArgs) -> Result<ExitCode, Failure>
     let site = context.site()?;
     let store = context.store(&site)?;
     for archive in named_or_all(&site, &args.archives, |_| true)? {
-        if Chain::load(store.as_ref(), &archive)?.is_empty() {
+        if Chain::load(store.as_ref(), &archive)?.is_empty() && !has_left_overs(&site, store.as_ref(), &archive)? {
             continue;
         }
         let collected = archive_of(context, args, &site, &store, &archive)?;
@@ -50,6 +50,13 @@ pub(super) fn run(context: &Context, args: &GcArgs) -> Result<ExitCode, Failure>
         context.output.record(&summary, &text)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether an archive without any snapshot has files all the same: of a first admission that was killed. What
+/// a first `mirror` fetched before it was killed stays, since the next one goes on from there.
+fn has_left_overs(site: &Site, store: &dyn Store, archive: &ArchiveName) -> Result<bool, Failure> {
+    let custom = matches!(site.archive(archive)?, ArchiveConfig::Custom(_));
+    Ok(custom && !store.list(archive.as_str())?.is_empty())
 }
 
 fn archive_of(

@@ -190,6 +190,13 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What it says of exceptions (rule A7), when there are any: every query shows it.
+    #[must_use]
+    pub fn exceptions(&self) -> Option<&str> {
+        let rule = self.assay_rules.iter().find(|rule| rule.id == "A7")?;
+        Some(rule.evidence.as_str()).filter(|said| !said.starts_with("not applicable"))
+    }
+
     /// Whether it admits what it is about.
     #[must_use]
     pub fn admits(&self) -> bool {

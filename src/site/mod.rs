@@ -21,7 +21,7 @@ pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};
 pub use config::SiteConfig;
 pub use load::{Site, SiteError};
 pub use policy::{
-    Allowance, Builder, BuilderGroup, DebCompression, Dissent, EnvironmentRule, ImportRule, ListedField, Policy,
-    Relaxation, Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,
+    Allowance, Builder, BuilderGroup, DebCompression, Dissent, EnvironmentRule, ListedField, Policy, Relaxation,
+    Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,
 };
 pub use select::{PackagePattern, Select};

@@ -58,9 +58,6 @@ pub struct Policy {
     /// Binary packages that move to another source.
     #[serde(rename = "takeover", default, skip_serializing_if = "is_default")]
     pub takeovers: Vec<Takeover>,
-    /// Archives that packages may be imported from, by their upstream's signature alone.
-    #[serde(rename = "import", default, skip_serializing_if = "is_default")]
-    pub imports: Vec<ImportRule>,
     /// Who may sign sources.
     #[serde(rename = "signer", default)]
     pub signers: Vec<SignerKey>,
@@ -381,17 +378,6 @@ pub struct Takeover {
     /// Why.
     #[serde(deserialize_with = "said")]
     pub reason: String,
-}
-
-/// An archive that packages may be imported from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ImportRule {
-    /// A mirror of this site.
-    pub archive: ArchiveName,
-    /// Which source packages; empty: all.
-    #[serde(default)]
-    pub sources: Vec<PackageName>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -308,11 +308,12 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         Err(problem) => return vec![hop("decision", Err(problem))],
     };
     let summary = &decided.summary;
-    let levels = if summary.verified_levels.is_empty() {
+    let mut levels = if summary.verified_levels.is_empty() {
         "no level".into()
     } else {
         summary.verified_levels.join(", ")
     };
+    levels.extend(summary.exceptions().map(|said| format!(" ({said})")));
     let quorum = decided.quorum(store, found.anchor);
     let covers = decided.covers(found.anchor, &found.state, quorum.as_deref().unwrap_or_default());
     let mut hops = vec![hop(

@@ -1,6 +1,7 @@
 //! The gate: each rule has a test that fails without it, and properties that hold for any evidence.
 
 mod again;
+mod attacks;
 mod flow;
 mod incoming;
 mod policy;

@@ -330,7 +330,6 @@ fn what_a_policy_does_not_use_leaves_its_identity_alone() {
          max-record-age-days = 30\nenvironment-floor = \"20261101T000000Z\"\n\
          [[allow]]\nsource = \"a1\"\nfields = [\"essential\"]\nreason = \"r\"\n\
          [[takeover]]\npackage = \"p1\"\nfrom = \"a1\"\nto = \"b1\"\nreason = \"r\"\n\
-         [[import]]\narchive = \"debian\"\n\
          [[exception]]\nrule = \"S7\"\nsource = \"a1\"\nversion = \"1.0\"\nreason = \"r\"\nowner = \"o\"\nexpires = \"2027-01-01T00:00:00Z\"\n\
          [[builder]]\nid = \"a/1\"\noperator = \"a\"\nhosting = \"h\"\npublic-key = \"{}\"\nvalid-from = \"2026-01-01T00:00:00Z\"\n",
         secret_key("b1").public().hex()

@@ -98,7 +98,6 @@ fn policy() -> Policy {
         suites: BTreeMap::new(),
         allowed: Vec::new(),
         takeovers: Vec::new(),
-        imports: Vec::new(),
         source_formats: vec!["3.0 (quilt)".into(), "3.0 (native)".into()],
         environment_floor: Some(SnapshotId::new("20260101T000000Z").unwrap()),
         environments: Vec::new(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use assay::domain::Digest;
+use assay::store::{Key, LocalStore, Store as _};
 
 use super::made::{Made, files};
 use crate::admission::scenario::Scenario;
@@ -220,4 +221,30 @@ fn decisions_are_listed_and_a_key_that_nobody_has_carries_none() {
         Some(0)
     );
     assert_eq!(made.run(&["decisions", "--revoked", "no key"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_a_killed_first_admission_left_goes_with_the_next_collection() {
+    let made = Offered::new().made;
+    let store = LocalStore::open(&made.path("store")).unwrap();
+    let bytes = deb(DECLARED, "x");
+    let key = Key::new("custom/pool/main/h/hello/hello_2.10-3+custom1_amd64.deb").unwrap();
+    store.put_stream(&key, &Digest::of(&bytes), &mut &bytes[..]).unwrap();
+    let found = made.run(&["verify"]);
+    assert!(
+        super::text(&found.stdout).contains("V-UNNAMED custom/pool"),
+        "{found:?}"
+    );
+    let collected = made.run(&["gc"]);
+    assert!(collected.status.success(), "{collected:?}");
+    assert!(
+        super::text(&collected.stdout).contains("goes: nothing that is kept names it"),
+        "{collected:?}"
+    );
+    assert!(store.head(&key).unwrap().is_none());
+    assert_eq!(
+        made.run(&["verify"]).status.code(),
+        Some(6),
+        "there is nothing to verify, and nothing wrong"
+    );
 }
