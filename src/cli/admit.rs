@@ -149,8 +149,9 @@ fn derive_source(work: &Work, declared: &Declared) -> (Result<SourceEvidence, So
     let derive = || {
         let repository = source::fetch_declared(declaration, &work.git_cache())?;
         let keys = SourceKeys::load(&work.site.public_keys(), &declared.policy.signers)?;
+        let signers = work.signers(&declared.policy, &keys);
         let (signed, derived, package) =
-            source::derive(&repository, declaration, &work.signers(&declared.policy, &keys))?;
+            work.with_files(|files| source::derive(&repository, declaration, &signers, files))?;
         Ok((SourceEvidence::new(&signed, derived), package))
     };
     match derive() {

@@ -8,8 +8,8 @@ use super::query::{
     BuiltWithArgs, BySignerArgs, DissentArgs, OutputsOfArgs, SourceOfArgs, StaleArgs, UnreproducedArgs,
 };
 use crate::domain::{
-    ArchiveName, BuilderId, Component, Fingerprint, GitOid, GitRef, PackageName, PublicUrl, SnapshotRef, SourceFolder,
-    SuiteName, TagName, Timestamp,
+    ArchiveName, BuilderId, Component, Fingerprint, GitOid, GitRef, PackageName, PublicUrl, Sha256, SnapshotRef,
+    SourceFolder, SuiteName, TagName, Timestamp,
 };
 
 /// An APT repository manager that proves where every package came from.
@@ -307,6 +307,18 @@ pub(super) struct DeclareArgs {
     /// The folder of the repository that is the source, with `debian/` in it [default: the whole]
     #[arg(long, value_name = "FOLDER")]
     pub(super) subfolder: Option<SourceFolder>,
+    /// Make the upstream tarball again from the branch `pristine-tar` and the upstream tag
+    #[arg(long)]
+    pub(super) pristine_tar: bool,
+    /// SHA-256 of the upstream tarball; without `--pristine-tar`, of one that `source add-file` kept
+    #[arg(long, value_name = "SHA256")]
+    pub(super) orig_sha256: Option<Sha256>,
+    /// A snapshot of a mirror whose source package this is a change of: its upstream tarballs are taken
+    #[arg(long, value_name = "REF", requires = "dsc", conflicts_with_all = ["upstream", "pristine_tar", "orig_sha256"])]
+    pub(super) base: Option<SnapshotRef>,
+    /// SHA-256 of that source package's .dsc
+    #[arg(long, value_name = "SHA256", requires = "base")]
+    pub(super) dsc: Option<Sha256>,
     /// A signer of the policy, by full fingerprint, who may sign the next version; all who may [default: as
     /// the declaration that was admitted last says]
     #[arg(long = "authorise", value_name = "FINGERPRINT")]
@@ -342,6 +354,16 @@ pub(super) enum SourceVerb {
     /// Fetch the tag again and check that all of the declaration follows from it
     #[command(after_help = "Example:\n  assay source verify hello")]
     Verify(Declared),
+    /// Keep an upstream tarball in the store, for `declare --orig-sha256`
+    #[command(after_help = "Example:\n  assay source add-file ../hello_2.10.orig.tar.gz")]
+    AddFile {
+        /// The tarballs
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// The custom archive [default: the only one]
+        #[arg(long)]
+        archive: Option<ArchiveName>,
+    },
     /// Write the derived .dsc and tarballs to a folder
     #[command(after_help = "Example:\n  assay source build hello --output /tmp/hello")]
     Build {

@@ -11,7 +11,7 @@ use crate::domain::{Fingerprint, GitRef};
 use crate::host::files;
 use crate::publish::load_lineage;
 use crate::site::Policy;
-use crate::source::{self, Declaration, DeclaredSigner, Request};
+use crate::source::{self, Base, Declaration, DeclaredSigner, OrigMethod, Request, WantedOrig};
 
 pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Failure> {
     let work = Work::open(context, args.archive.as_ref())?;
@@ -33,7 +33,11 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         Some(reference) => reference.clone(),
         None => source::main_branch(&args.git, &cache)?,
     };
-    let refs: Vec<GitRef> = std::iter::once(&reference).chain(&args.upstream).cloned().collect();
+    let orig = wanted_orig(args);
+    let mut refs: Vec<GitRef> = std::iter::once(&reference).chain(&args.upstream).cloned().collect();
+    if args.pristine_tar {
+        refs.push(source::pristine_branch()?);
+    }
     let repository = source::fetch(&args.git, &refs, &cache)?;
     let keys = work.source_keys(&policy)?;
     let signers = work.signers(&policy, &keys);
@@ -44,11 +48,15 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         component,
         subfolder: args.subfolder.clone(),
         upstream: args.upstream.clone(),
+        orig,
+        pristine_commit: None,
+        base: base(&work, args)?,
         supersedes: None,
         authorised_threshold: None,
         authorised: Vec::new(),
     };
-    let (mut declaration, package) = source::declare(&repository, &request, &signed, &signers)?;
+    let (mut declaration, package) =
+        work.with_files(|files| source::declare(&repository, &request, &signed, &signers, files))?;
     follow(&work, args, &policy, &declaration, &mut request)?;
     request.says_who_follows(&mut declaration);
     let path = work.site.declaration_path(&work.archive, &declaration.source);
@@ -64,12 +72,38 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         signers.join(", ")
     );
     context.output.record(&declaration, &text)?;
+    if let Some(difference) = declaration.orig.as_ref().and_then(|orig| orig.difference.as_ref()) {
+        context.output.note(&format!(
+            "the upstream tarball is not the tree of the upstream tag: {difference}; rule S7 asks for an exception in the policy"
+        ));
+    }
     context.output.note(&format!(
         "wrote {}; next: commit it, then `assay env lock {}`",
         path.display(),
         declaration.source
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+fn wanted_orig(args: &DeclareArgs) -> Option<WantedOrig> {
+    let method = match (args.pristine_tar, args.orig_sha256) {
+        (true, _) => OrigMethod::PristineTar,
+        (false, Some(_)) => OrigMethod::File,
+        (false, None) => return None,
+    };
+    Some(WantedOrig {
+        method,
+        sha256: args.orig_sha256,
+    })
+}
+
+/// The source package that `--base` and `--dsc` name.
+fn base(work: &Work, args: &DeclareArgs) -> Result<Option<Base>, Failure> {
+    let (Some(snapshot), Some(dsc)) = (&args.base, &args.dsc) else {
+        return Ok(None);
+    };
+    let found = work.with_files(|files| files.find_base(&snapshot.archive, &snapshot.name, dsc));
+    Ok(Some(found?))
 }
 
 /// What the declaration says of the one before, which names who may sign this one, and of the one after.

@@ -1,5 +1,6 @@
 //! `assay source`: check a declared source, or derive its source package.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -8,8 +9,12 @@ use super::args::{SourceArgs, SourceVerb};
 use super::context::Context;
 use super::failure::Failure;
 use super::work::Work;
-use crate::domain::{Digest, FileName, Sha256};
+use crate::domain::{ArchiveName, Digest, FileName, Sha256};
 use crate::host::files;
+use crate::publish::hold;
+
+/// The largest tarball that is kept, in bytes.
+const LARGEST: u64 = 1 << 30;
 
 #[derive(Serialize)]
 struct Checked<'a> {
@@ -19,8 +24,31 @@ struct Checked<'a> {
     files: Vec<(&'a FileName, Digest)>,
 }
 
+#[derive(Serialize)]
+struct Added {
+    file: String,
+    #[serde(flatten)]
+    digest: Digest,
+}
+
+/// Keeps files by their hash. Writing them again changes nothing.
+fn add(context: &Context, paths: &[PathBuf], archive: Option<&ArchiveName>) -> Result<ExitCode, Failure> {
+    let work = Work::open(context, archive)?;
+    let _working = context.writing(&work.store, &work.archive, "source add-file")?;
+    for path in paths {
+        let bytes = files::read(path, LARGEST)?;
+        let digest = Digest::of(&bytes);
+        hold(work.store.as_ref(), &work.archive, &digest, &mut bytes.as_slice())?;
+        let file = path.display().to_string();
+        let text = format!("{} {} {file}", digest.sha256, digest.size);
+        context.output.record(&Added { file, digest }, &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(super) fn run(context: &Context, args: &SourceArgs) -> Result<ExitCode, Failure> {
     let (declared, output) = match &args.verb {
+        SourceVerb::AddFile { files, archive } => return add(context, files, archive.as_ref()),
         SourceVerb::Verify(declared) => (declared, None),
         SourceVerb::Build { declared, output } => (declared, Some(output)),
     };

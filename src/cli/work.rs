@@ -7,16 +7,17 @@ use std::sync::Arc;
 use super::context::{Context, custom_archive};
 use super::failure::{Failure, UsageError};
 use crate::admission::Terms;
-use crate::domain::{ArchiveName, PackageName, PolicyName, Sha256, SuiteName, Timestamp};
+use crate::domain::{ArchiveName, Digest, PackageName, PolicyName, PoolPath, Sha256, SuiteName, Timestamp};
 use crate::environment::Lock;
 use crate::format::{json, manifest};
 use crate::host::files;
-use crate::publish::{Gate, Target, Writer};
+use crate::publish::{Gate, StoreFiles, Target, Writer};
 use crate::site::{CustomArchive, Policy, Rebuild, Site};
 use crate::snapshot::{Chain, SuiteState};
 use crate::source::{Declaration, Signers, SourceKeys, SourcePackage};
 use crate::store::Store;
 use crate::trust::{ArchiveKey, Ed25519Key, unverified_text};
+use crate::upstream::{Client, Limits, fetch_pool_file};
 
 /// This program and its version, as it signs.
 pub(super) const PROGRAM: &str = concat!("assay ", env!("CARGO_PKG_VERSION"));
@@ -236,7 +237,30 @@ impl Work {
         let repository = crate::source::fetch_declared(declaration, &self.git_cache())?;
         let keys = self.source_keys(&declared.policy)?;
         let signers = self.signers(&declared.policy, &keys);
-        Ok(crate::source::check(&repository, declaration, &signers)?)
+        self.with_files(|files| Ok(crate::source::check(&repository, declaration, &signers, files)?))
+    }
+
+    /// Does `work` with the files that sources may take from elsewhere than Git: what the store lacks of a
+    /// mirror's pool is fetched.
+    pub(super) fn with_files<T>(&self, work: impl FnOnce(&StoreFiles<'_>) -> T) -> T {
+        let store = self.store.as_ref();
+        let keyrings = |name: &ArchiveName| {
+            let key = self.site.archive(name).map(|archive| archive.signing_key());
+            let keyring = key.and_then(|key| self.site.archive_keyring(key));
+            keyring.map_err(|error| error.to_string())
+        };
+        let fetch = |name: &ArchiveName, path: &PoolPath, digest: &Digest| {
+            let mirror = self.site.mirror(name).map_err(|error| error.to_string())?;
+            let uri = super::mirror::upstream_uri(&self.site, name).map_err(|error| error.cause())?;
+            let client = Client::new(&uri, Limits::of(mirror)).map_err(|error| error.to_string())?;
+            fetch_pool_file(&client, store, name, path, digest).map_err(|error| error.to_string())
+        };
+        work(&StoreFiles {
+            store,
+            archive: &self.archive,
+            keyrings: &keyrings,
+            fetch: Some(&fetch),
+        })
     }
 
     /// Where bare repositories are kept.

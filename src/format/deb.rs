@@ -106,6 +106,7 @@ pub fn read_deb(reader: impl Read + Send, limits: &DebLimits) -> Result<Deb, For
         entries: limits.entries,
         keep_content: true,
         pax: false,
+        foreign: false,
     };
     let (control_compression, control_files) = member(&mut archive, "control.tar", &control_limits)?;
     let data_limits = tar::Limits {

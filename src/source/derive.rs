@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::debian::{Debian, SourceFormat, dep14};
-use super::object::Kind;
-use super::package::{self, Orig};
+use super::debian::{Debian, SourceFormat};
+use super::orig::{Files, Packaging, WantedOrig};
+use super::package;
 use super::text::TagText;
 use super::tree::{self, Blobs, Tree};
 use super::{
-    BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, Repository, SignedSource, Signers, SourceError,
-    SourceFile, Upstream, dsc,
+    Base, BuildDepends, Declaration, DeclaredPackage, DeclaredSigner, Repository, SignedSource, Signers, SourceError,
+    SourceFile, dsc,
 };
-use crate::domain::{Component, Digest, FileName, GitRef, Sha256, SourceFolder, SuiteName, Timestamp, escape};
+use crate::domain::{Component, Digest, FileName, GitOid, GitRef, Sha256, SourceFolder, SuiteName, escape};
 
 /// The bytes of a derived source package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,12 @@ pub struct Request {
     pub subfolder: Option<SourceFolder>,
     /// The upstream tag; absent: the one that the tag's text names, or `refs/tags/upstream/<version>`.
     pub upstream: Option<GitRef>,
+    /// An upstream tarball that is kept; absent: it is made of the upstream tag's tree.
+    pub orig: Option<WantedOrig>,
+    /// The commit of the branch `pristine-tar`; absent: the newest.
+    pub pristine_commit: Option<GitOid>,
+    /// The source package of a mirror that has the upstream tarballs.
+    pub base: Option<Base>,
     /// The declaration that this one follows.
     pub supersedes: Option<Sha256>,
     /// How many must sign the next version.
@@ -61,6 +67,12 @@ impl Request {
             component: declaration.component.clone(),
             subfolder: declaration.subfolder.clone(),
             upstream: declaration.upstream.as_ref().map(|upstream| upstream.tag_ref.clone()),
+            orig: declaration.orig.as_ref().map(|orig| WantedOrig {
+                method: orig.method,
+                sha256: Some(orig.sha256),
+            }),
+            pristine_commit: declaration.orig.as_ref().and_then(|orig| orig.git_commit.clone()),
+            base: declaration.base.clone(),
             supersedes: declaration.supersedes,
             authorised_threshold: declaration.authorised_threshold,
             authorised: declaration.authorised.clone(),
@@ -75,7 +87,16 @@ impl Request {
     }
 }
 
-/// Derives the declaration of a signed source, and its bytes. An upstream tag that the repository lacks
+/// A native package has nothing of an upstream's.
+fn refuse_upstream(request: &Request) -> Result<(), SourceError> {
+    if request.orig.is_some() || request.base.is_some() {
+        let why = "a native package has no upstream tarball, and no base";
+        return Err(SourceError::content("debian/source/format", why));
+    }
+    Ok(())
+}
+
+/// Derives the declaration of a signed source, and its bytes. `files` has what is not in Git. An upstream tag that the repository lacks
 /// is fetched when it was just fetched itself.
 ///
 /// # Errors
@@ -86,6 +107,7 @@ pub fn declare(
     request: &Request,
     signed: &SignedSource,
     signers: &Signers<'_>,
+    files: &dyn Files,
 ) -> Result<(Declaration, SourcePackage), SourceError> {
     let top = match &request.subfolder {
         Some(folder) => tree::descend(repository, &signed.tree, folder)?,
@@ -100,22 +122,27 @@ pub fn declare(
     let text = TagText::read(signed)?;
     text.check(signed, source, version)?;
     let signed_by = signed.signers_of(source, signers)?;
-    let (upstream, orig) = match debian.format {
-        SourceFormat::Native => (None, None),
-        SourceFormat::Quilt => {
-            let named = request
-                .upstream
-                .clone()
-                .map_or_else(|| text.upstream_tag(signed), |tag| Ok(Some(tag)))?;
-            let tag_ref = named.map_or_else(|| default_upstream(&debian), Ok)?;
-            let (declared, orig) = read_upstream(repository, &tag_ref, signed.date)?;
-            refuse_differences(&tree, &orig.tree, &declared)?;
-            blobs.read(repository, &orig.tree)?;
-            (Some(declared), Some(orig))
+    let packaging = Packaging {
+        repository,
+        request,
+        signed,
+        debian: &debian,
+        tree: &tree,
+        files,
+    };
+    let found = match debian.format {
+        SourceFormat::Native => {
+            refuse_upstream(request)?;
+            None
         }
+        SourceFormat::Quilt => Some(packaging.upstream(&text, &mut blobs)?),
+    };
+    let (side, upstream, orig) = match found {
+        Some(found) => (Some(found.side), found.upstream, found.orig),
+        None => (None, None, None),
     };
     text.check_upstream(signed, upstream.as_ref().map(|upstream| &upstream.git_commit))?;
-    let package = package::make(&debian, &tree, &blobs, orig.as_ref())?;
+    let package = package::make(&debian, &tree, &blobs, side)?;
     let mut declaration = Declaration {
         source: source.clone(),
         version: version.clone(),
@@ -130,8 +157,8 @@ pub fn declare(
         tree_sha256: package.tree_sha256(),
         source_format: debian.format.as_str().to_owned(),
         upstream,
-        orig: None,
-        base: None,
+        orig,
+        base: request.base.clone(),
         source_date_epoch: debian.head.date.unix(),
         build_depends: build_depends(&debian)?,
         packages: packages(&debian),
@@ -153,8 +180,9 @@ pub fn check(
     repository: &Repository,
     declaration: &Declaration,
     signers: &Signers<'_>,
+    files: &dyn Files,
 ) -> Result<SourcePackage, SourceError> {
-    let (_, derived, package) = derive(repository, declaration, signers)?;
+    let (_, derived, package) = derive(repository, declaration, signers, files)?;
     if let (Some(declared), Some(found)) = (&declaration.git_tag, &derived.git_tag)
         && declared != found
     {
@@ -174,10 +202,11 @@ pub fn derive(
     repository: &Repository,
     declaration: &Declaration,
     signers: &Signers<'_>,
+    files: &dyn Files,
 ) -> Result<(SignedSource, Declaration, SourcePackage), SourceError> {
     let commit = declaration.git_tag.is_none().then_some(&declaration.git_commit);
     let signed = super::verify_signed(repository, &declaration.reference, commit, signers)?;
-    let (mut derived, package) = declare(repository, &Request::of(declaration), &signed, signers)?;
+    let (mut derived, package) = declare(repository, &Request::of(declaration), &signed, signers, files)?;
     if declaration
         .signers
         .iter()
@@ -186,55 +215,6 @@ pub fn derive(
         derived.signers.clone_from(&declaration.signers);
     }
     Ok((signed, derived, package))
-}
-
-fn default_upstream(debian: &Debian) -> Result<GitRef, SourceError> {
-    let version = dep14(debian.head.version.upstream());
-    GitRef::new(format!("refs/tags/upstream/{version}")).map_err(|source| SourceError::Name {
-        what: "the upstream tag".to_owned(),
-        source,
-    })
-}
-
-/// The upstream tag's commit and tree. It need not be signed: the packaging's signed tag covers the
-/// same files. A lightweight tag has the commit's date.
-fn read_upstream(
-    repository: &Repository,
-    tag_ref: &GitRef,
-    latest: Timestamp,
-) -> Result<(Upstream, Orig), SourceError> {
-    repository.need(tag_ref)?;
-    let id = repository.resolve(tag_ref)?;
-    let object = repository.any_object(&id)?;
-    let (commit_id, tag_date) = match object.kind {
-        Kind::Tag => {
-            let tag = object.tag()?;
-            super::signed::check_header(&tag, tag_ref)?;
-            (tag.object, Some(tag.date))
-        }
-        _ => (id, None),
-    };
-    let commit = repository.object(&commit_id, Kind::Commit)?.commit()?;
-    let date = tag_date.unwrap_or(commit.date);
-    super::signed::check_date("S9", tag_ref.as_str(), date, latest)?;
-    let tree = Tree::read(repository, &commit.tree)?;
-    let declared = Upstream {
-        tag_ref: tag_ref.clone(),
-        git_commit: commit_id,
-        git_tree: commit.tree,
-    };
-    Ok((declared, Orig { tree, date }))
-}
-
-/// Rule S7: outside `debian/`, the tagged tree is upstream's, file by file. Patches are unapplied.
-fn refuse_differences(tree: &Tree, upstream: &Tree, declared: &Upstream) -> Result<(), SourceError> {
-    match tree.without("debian").first_difference(&upstream.without("debian")) {
-        None => Ok(()),
-        Some(path) => {
-            let why = format!("it is not as in `{}`", declared.tag_ref);
-            Err(SourceError::rule("S7", path, why))
-        }
-    }
 }
 
 fn build_depends(debian: &Debian) -> Result<BuildDepends, SourceError> {

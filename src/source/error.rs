@@ -97,6 +97,14 @@ pub enum SourceError {
         /// Why.
         why: String,
     },
+    /// A file that a source takes from elsewhere than Git is not there, or cannot be read.
+    #[error("`{file}`: {why}")]
+    Kept {
+        /// Which one.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A limit was exceeded.
     #[error("the source has more than {limit} {unit}")]
     Limit {
@@ -144,6 +152,15 @@ impl SourceError {
         }
     }
 
+    /// A file from elsewhere than Git that cannot be had.
+    #[must_use]
+    pub fn kept(file: &str, why: &str) -> Self {
+        Self::Kept {
+            file: crate::domain::escape(file),
+            why: why.to_owned(),
+        }
+    }
+
     pub(super) fn checkout(rule: &'static str, why: &str, fix: &str) -> Self {
         Self::Checkout {
             rule,
@@ -180,6 +197,7 @@ impl Coded for SourceError {
             Self::Name { .. } => "E-SRC-011",
             Self::Checkout { .. } => "E-SRC-012",
             Self::TagText { .. } => "E-SRC-013",
+            Self::Kept { .. } => "E-SRC-014",
         }
     }
 
@@ -191,6 +209,7 @@ impl Coded for SourceError {
             Self::Host(error) => error.kind(),
             Self::Rule { .. }
             | Self::TagText { .. }
+            | Self::Kept { .. }
             | Self::File { .. }
             | Self::Content { .. }
             | Self::Differs { .. }
@@ -214,6 +233,9 @@ impl Coded for SourceError {
             }
             Self::Rule { rule: "S7", .. } => {
                 "commit the upstream files unchanged and put every change into `debian/patches`"
+            }
+            Self::Kept { .. } => {
+                "keep the tarball with `assay source add-file FILE`, or mirror the snapshot that has it"
             }
             Self::TagText { .. } => "make a new tag whose `[dgit …]` lines say what is in it",
             Self::Checkout { fix, .. } => fix,

@@ -7,6 +7,7 @@
 //! nothing else: of working trees, only the serial files that a person asks it to change ([`checkout`]).
 
 pub mod checkout;
+mod contents;
 mod debian;
 mod declaration;
 mod derive;
@@ -15,8 +16,10 @@ mod error;
 mod git;
 mod keys;
 mod object;
+mod orig;
 mod package;
 mod path;
+mod pristine;
 mod repository;
 mod series;
 mod signature;
@@ -30,5 +33,7 @@ pub use declaration::{
 pub use derive::{Request, SourcePackage, check, declare, derive};
 pub use error::SourceError;
 pub use keys::SourceKeys;
+pub use orig::{Files, NoFiles, WantedOrig};
+pub use pristine::pristine_branch;
 pub use repository::{Repository, branches_and_tags, fetch, fetch_declared, main_branch, open};
 pub use signed::{SignedSource, Signers, SourceSignature, verify_signed};

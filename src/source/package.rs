@@ -4,41 +4,40 @@ use std::collections::BTreeSet;
 
 use super::debian::Debian;
 use super::dsc;
+use super::orig::{Side, file_name};
 use super::tree::{Blobs, Mode, Tree};
 use super::{SourceError, derive::SourcePackage};
-use crate::domain::{FileName, Timestamp};
+use crate::domain::Timestamp;
 use crate::format::FormatError;
 use crate::format::compress::{Compression, compress};
 use crate::format::tar::{Body, NewEntry, Writer};
 
-/// The upstream side of a `3.0 (quilt)` package: its tree, and when it was tagged.
-#[derive(Debug)]
-pub(super) struct Orig {
-    pub(super) tree: Tree,
-    pub(super) date: Timestamp,
-}
-
-/// Makes the source package of a tree. With `orig` it is `3.0 (quilt)`.
+/// Makes the source package of a tree. With `upstream` it is `3.0 (quilt)`.
 ///
 /// The .orig tarball depends on upstream's tag alone, so that every Debian revision has the same one.
 pub(super) fn make(
     debian: &Debian,
     tree: &Tree,
     blobs: &Blobs,
-    orig: Option<&Orig>,
+    upstream: Option<Side>,
 ) -> Result<SourcePackage, SourceError> {
     let source = &debian.control.name;
     let version = &debian.head.version;
     let stem = format!("{source}_{}", version.without_epoch());
     let mut tarballs = Vec::new();
-    match orig {
-        Some(orig) => {
-            let folder = format!("{source}-{}", version.upstream());
-            let name = format!("{source}_{}.orig.tar.xz", version.upstream());
+    match upstream {
+        Some(side) => {
             let packaging = tree.below("debian");
             let made = tarball(&packaging, blobs, None, debian.head.date)?;
             tarballs.push((file_name(format!("{stem}.debian.tar.xz"))?, made));
-            tarballs.push((file_name(name)?, tarball(&orig.tree, blobs, Some(&folder), orig.date)?));
+            match side {
+                Side::Kept(kept) => tarballs.extend(kept),
+                Side::Tree { tree, date } => {
+                    let folder = format!("{source}-{}", version.upstream());
+                    let name = format!("{source}_{}.orig.tar.xz", version.upstream());
+                    tarballs.push((file_name(name)?, tarball(&tree, blobs, Some(&folder), date)?));
+                }
+            }
         }
         None => {
             let folder = format!("{source}-{}", version.without_epoch());
@@ -55,9 +54,21 @@ pub(super) fn make(
     })
 }
 
-/// A tree as an .xz tarball, below `top` when there is one. Sorted bytewise by path, a folder before
-/// what is in it; one time for all.
+/// A tree as an .xz tarball, below `top` when there is one.
 fn tarball(tree: &Tree, blobs: &Blobs, top: Option<&str>, date: Timestamp) -> Result<Vec<u8>, SourceError> {
+    let bytes = tar(tree, blobs, top, date, &[])?;
+    compress(Compression::Xz, &bytes).map_err(in_tar("the compressed tarball"))
+}
+
+/// A tree as a tar archive, below `top` when there is one, and then `more` files. Sorted bytewise by path,
+/// a folder before what is in it; one time for all.
+pub(super) fn tar(
+    tree: &Tree,
+    blobs: &Blobs,
+    top: Option<&str>,
+    date: Timestamp,
+    more: &[(&str, Mode, &[u8])],
+) -> Result<Vec<u8>, SourceError> {
     let mut writer = Writer::new(Vec::new());
     let mut folders: BTreeSet<String> = BTreeSet::new();
     let mtime = date.unix_u64();
@@ -78,33 +89,35 @@ fn tarball(tree: &Tree, blobs: &Blobs, top: Option<&str>, date: Timestamp) -> Re
                 writer.append(&entry).map_err(in_tar(folder))?;
             }
         }
-        let bytes = blobs.bytes(&file.id)?;
-        let (mode, body) = match file.mode {
-            Mode::File => (0o644, Body::File(bytes)),
-            Mode::Program => (0o755, Body::File(bytes)),
-            Mode::Link => (0o777, Body::Symlink(link(&path, bytes)?)),
-        };
-        let entry = NewEntry {
-            path: &path,
-            mode,
-            mtime,
-            body,
-        };
-        writer.append(&entry).map_err(in_tar(&path))?;
+        append(&mut writer, (&path, file.mode, blobs.bytes(&file.id)?), mtime)?;
     }
-    let bytes = writer.finish().map_err(in_tar("the end"))?;
-    compress(Compression::Xz, &bytes).map_err(in_tar("the compressed tarball"))
+    for file in more {
+        append(&mut writer, *file, mtime)?;
+    }
+    writer.finish().map_err(in_tar("the end"))
+}
+
+fn append(
+    writer: &mut Writer<Vec<u8>>,
+    (path, mode, bytes): (&str, Mode, &[u8]),
+    mtime: u64,
+) -> Result<(), SourceError> {
+    let (mode, body) = match mode {
+        Mode::File => (0o644, Body::File(bytes)),
+        Mode::Program => (0o755, Body::File(bytes)),
+        Mode::Link => (0o777, Body::Symlink(link(path, bytes)?)),
+    };
+    let entry = NewEntry {
+        path,
+        mode,
+        mtime,
+        body,
+    };
+    writer.append(&entry).map_err(in_tar(path))
 }
 
 fn link<'a>(path: &str, target: &'a [u8]) -> Result<&'a str, SourceError> {
     std::str::from_utf8(target).map_err(|_| SourceError::rule("S6", path, "the link's target is not UTF-8"))
-}
-
-fn file_name(text: String) -> Result<FileName, SourceError> {
-    FileName::new(text).map_err(|source| SourceError::Name {
-        what: "the source package".to_owned(),
-        source,
-    })
 }
 
 fn in_tar(path: &str) -> impl FnOnce(FormatError) -> SourceError {

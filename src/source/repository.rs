@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::git::{self, Address};
 use super::object::{Kind, Object, ObjectFormat, parse_batch};
-use super::{Declaration, SourceError};
+use super::{Declaration, SourceError, pristine_branch};
 use crate::domain::{GitOid, GitRef, Sha256, escape};
 use crate::host::{HostError, TempFolder, files};
 
@@ -46,13 +46,16 @@ pub fn fetch(url: &str, refs: &[GitRef], cache: &Path) -> Result<Repository, Sou
     Ok(repository)
 }
 
-/// Fetches what `declaration` needs: its tag, and its upstream tag when it has one.
+/// Fetches what `declaration` needs: its tag or branch, its upstream tag, the branch `pristine-tar`.
 ///
 /// # Errors
 /// As `fetch`.
 pub fn fetch_declared(declaration: &Declaration, cache: &Path) -> Result<Repository, SourceError> {
     let upstream = declaration.upstream.iter().map(|upstream| &upstream.tag_ref);
-    let refs: Vec<GitRef> = [&declaration.reference].into_iter().chain(upstream).cloned().collect();
+    let mut refs: Vec<GitRef> = [&declaration.reference].into_iter().chain(upstream).cloned().collect();
+    if declaration.orig.as_ref().is_some_and(|orig| orig.git_commit.is_some()) {
+        refs.push(pristine_branch()?);
+    }
     fetch(&declaration.git, &refs, cache)
 }
 

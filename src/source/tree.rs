@@ -215,7 +215,7 @@ impl Blobs {
         self.0.get(id).map(|(bytes, _)| bytes.as_slice()).ok_or_else(missing)
     }
 
-    fn digest(&self, id: &GitOid) -> Result<Sha256, SourceError> {
+    pub(super) fn digest(&self, id: &GitOid) -> Result<Sha256, SourceError> {
         let missing = || SourceError::rule("S3", id.as_str(), "the object is missing");
         self.0.get(id).map(|(_, digest)| *digest).ok_or_else(missing)
     }

@@ -12,7 +12,7 @@ use super::{Anchor, AnchorKind, Anchors, Problem, VerifyError};
 use crate::domain::{ArchiveName, PackageName, RelPath, Sha256, SnapshotName, SuiteName, Timestamp};
 use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
-use crate::publish::{DECISIONS, parse_decisions};
+use crate::publish::{DECISIONS, StoreFiles, parse_decisions};
 use crate::snapshot::{Chain as Snapshots, Edition, SuiteState, kept_index, read_plain_index};
 use crate::source::{Declaration, Signers, SourceKeys, check, fetch_declared};
 use crate::store::{Key, Store, hash_stream};
@@ -356,7 +356,7 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         Err(problem) => hops.push(hop("environment", Err(problem))),
     }
     match decided.declaration(store, found.anchor) {
-        Ok((key, declaration)) => hops.extend(source(found.anchor, &key, &declaration, git, now)),
+        Ok((key, declaration)) => hops.extend(source(store, anchors, found.anchor, &key, &declaration, git, now)),
         Err(problem) => hops.push(hop("source", Err(problem))),
     }
     hops
@@ -422,7 +422,15 @@ fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &crate::en
 }
 
 /// The declared commit and its signature, derived from Git again.
-fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git<'_>>, now: Timestamp) -> Vec<Hop> {
+fn source(
+    store: &dyn Store,
+    anchors: &Anchors,
+    anchor: &Anchor,
+    key: &Key,
+    declaration: &Declaration,
+    git: Option<Git<'_>>,
+    now: Timestamp,
+) -> Vec<Hop> {
     let commit = format!("{} at {} ({key})", declaration.git_commit, declaration.reference);
     let unknown = |evidence: String| {
         vec![Hop {
@@ -441,6 +449,18 @@ fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git
         Ok(repository) => repository,
         Err(error) => return unknown(format!("commit {commit}: {error}")),
     };
+    let keyrings = |name: &crate::domain::ArchiveName| {
+        let anchor = anchors.archive(name);
+        anchor
+            .map(|anchor| anchor.keyring.clone())
+            .ok_or_else(|| format!("the site has no `{name}`"))
+    };
+    let files = StoreFiles {
+        store,
+        archive: &anchor.name,
+        keyrings: &keyrings,
+        fetch: None,
+    };
     let mut refused = None;
     for policy in policies.values() {
         let checked = SourceKeys::load(git.keys, &policy.signers).and_then(|keys| {
@@ -450,7 +470,7 @@ fn source(anchor: &Anchor, key: &Key, declaration: &Declaration, git: Option<Git
                 threshold: policy.signer_threshold,
                 now,
             };
-            check(&repository, declaration, &signers)
+            check(&repository, declaration, &signers, &files)
         });
         match checked {
             Ok(_) => {

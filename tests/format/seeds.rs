@@ -29,6 +29,7 @@ fn every_seed_is_good_input() {
         entries: 100,
         keep_content: false,
         pax: true,
+        foreign: false,
     };
     for (name, bytes) in seeds("tar") {
         assert!(read(&bytes[..], &limits).unwrap().len() >= 2, "{name}");

@@ -11,6 +11,7 @@ const LIMITS: Limits = Limits {
     entries: 10_000,
     keep_content: true,
     pax: true,
+    foreign: false,
 };
 
 /// A header by hand, as hostile as its caller wants it.

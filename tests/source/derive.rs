@@ -297,7 +297,7 @@ fn what_was_fetched_is_there_without_the_network() {
     let (declaration, package) = maker.declare(&tag).unwrap();
     let here = maker.url();
     let cached = source::open(&here, &maker.path("cache")).unwrap();
-    let same = source::check(&cached, &declaration, &maker.allowed(&maker.keys()));
+    let same = source::check(&cached, &declaration, &maker.allowed(&maker.keys()), &maker.files);
     assert_eq!(same.unwrap(), package);
     assert!(source::open(&here, &maker.path("elsewhere")).is_err());
 }

@@ -1,13 +1,14 @@
 //! Makes Git repositories with the real git, gpg and ssh-keygen.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use assay::domain::{Component, Fingerprint, GitRef, SuiteName, Timestamp};
+use assay::domain::{Component, FileName, Fingerprint, GitRef, PackageName, Sha256, SuiteName, Timestamp};
 use assay::host::Clock;
 use assay::site::{SignerKey, SignerScheme};
 use assay::source::{
-    self, Declaration, Repository, Request, SignedSource, Signers, SourceError, SourceKeys, SourcePackage,
+    self, Base, Declaration, Files, Repository, Request, SignedSource, Signers, SourceError, SourceKeys, SourcePackage,
 };
 use tempfile::TempDir;
 
@@ -19,6 +20,8 @@ pub(crate) struct Maker {
     folder: TempDir,
     pub(crate) signers: Vec<SignerKey>,
     pub(crate) threshold: u32,
+    /// What is not in Git.
+    pub(crate) files: Kept,
     /// What declarations ask for beside the tag.
     pub(crate) request: Request,
     pub(crate) git: PathBuf,
@@ -38,6 +41,7 @@ impl Maker {
             signers: Vec::new(),
             threshold: 1,
             request: request(),
+            files: Kept::default(),
             git,
             date: TAGGED,
             folder,
@@ -280,14 +284,14 @@ impl Maker {
         let keys = self.keys();
         let signers = self.allowed(&keys);
         let signed = source::verify_signed(&repository, tag, None, &signers)?;
-        source::declare(&repository, &self.request, &signed, &signers)
+        source::declare(&repository, &self.request, &signed, &signers, &self.files)
     }
 
     pub(crate) fn check(&self, declaration: &Declaration) -> Result<SourcePackage, SourceError> {
         let mut here = declaration.clone();
         here.git = self.url();
         let repository = source::fetch_declared(&here, &self.path("cache"))?;
-        source::check(&repository, declaration, &self.allowed(&self.keys()))
+        source::check(&repository, declaration, &self.allowed(&self.keys()), &self.files)
     }
 
     /// Writes a source package's files to a folder; gives the path of the .dsc.
@@ -300,6 +304,29 @@ impl Maker {
     }
 }
 
+/// Files that were kept, and the tarballs of bases by the hash of their .dsc.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) files: Vec<Vec<u8>>,
+    pub(crate) bases: BTreeMap<Sha256, Vec<(FileName, Vec<u8>)>>,
+}
+
+impl Files for Kept {
+    fn kept(&self, _: &Component, _: &PackageName, name: &FileName, sha: &Sha256) -> Result<Vec<u8>, SourceError> {
+        let found = self.files.iter().find(|bytes| Sha256::of(bytes) == *sha);
+        found
+            .cloned()
+            .ok_or_else(|| SourceError::kept(name.as_str(), "missing"))
+    }
+
+    fn base(&self, source: &PackageName, base: &Base) -> Result<Vec<(FileName, Vec<u8>)>, SourceError> {
+        let found = self.bases.get(&base.dsc_sha256);
+        found
+            .cloned()
+            .ok_or_else(|| SourceError::kept(source.as_str(), "missing"))
+    }
+}
+
 fn request() -> Request {
     Request {
         git: "https://example.org/x.git".to_owned(),
@@ -307,6 +334,9 @@ fn request() -> Request {
         component: Component::new("main").unwrap(),
         subfolder: None,
         upstream: None,
+        orig: None,
+        pristine_commit: None,
+        base: None,
         supersedes: None,
         authorised_threshold: None,
         authorised: Vec::new(),

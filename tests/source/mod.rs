@@ -4,4 +4,5 @@ mod checkout;
 mod derive;
 mod hostile;
 mod maker;
+mod orig;
 mod signed;

@@ -98,7 +98,7 @@ pub static RULES: &[Rule] = &[
     rule("S4", "the source format is one that the policy takes; no submodule, LFS pointer or attribute has a say", SOURCE, source::s4),
     rule("S5", "the source is read from objects in a bare repository, without configuration or hooks", SOURCE, source::s5),
     rule("S6", "no path of the tree leaves it or has a twin", SOURCE, source::s6),
-    excusable("S7", "the upstream tarball is exactly the tree of the declared upstream tag", SOURCE, source::s7),
+    excusable("S7", "the upstream tarball is exactly the tree of the declared upstream tag, or one that a mirrored upstream signed", SOURCE, source::s7),
     rule("S8", "patches and options of the source package stay inside it", SOURCE, source::s8),
     rule("S9", "name, version and date of the changelog are the declared ones, and not after the tag", SOURCE, source::s9),
     excusable("S10", "the people signed whom the declaration admitted before lets sign the next one", SOURCE, authority::s10),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{FileName, Sha256, Timestamp};
 use crate::site::SignerKey;
-use crate::source::{Declaration, SourceFile};
+use crate::source::{Declaration, Orig, SourceFile};
 
 use super::super::context::Context;
 use super::super::evidence::{SourceEvidence, TagSigner};
@@ -191,6 +191,20 @@ pub(super) fn s7(context: &Context<'_>) -> Verdict {
                 None => Verdict::not_applicable("a native package has no upstream tarball"),
             };
         }
+        if let Some(base) = &declared.base {
+            let problem = (source.derived.base.as_ref() != Some(base)).then(|| "another base was found".to_owned());
+            let place = format!(
+                "{} {} of {}@{}",
+                declared.source, base.version, base.archive, base.serial
+            );
+            return Verdict::unless(
+                problem,
+                format!("the tarballs are those of {place}, which its upstream signed"),
+            );
+        }
+        if let Some(orig) = &declared.orig {
+            return kept_tarball(orig, declared, source);
+        }
         let Some(upstream) = &declared.upstream else {
             return Verdict::broken("no upstream tag is declared, so nothing says what the tarball should hold");
         };
@@ -212,6 +226,23 @@ pub(super) fn s7(context: &Context<'_>) -> Verdict {
         );
         Verdict::unless(problem, evidence)
     })
+}
+
+/// A tarball that is kept: that it is not upstream's tree may be excepted, and shows.
+fn kept_tarball(orig: &Orig, declared: &Declaration, source: &SourceEvidence) -> Verdict {
+    let found = &source.derived;
+    if found.orig.as_ref() != Some(orig) || found.upstream != declared.upstream {
+        return Verdict::broken("the tarball, or upstream's tag, is another than the declared one");
+    }
+    let tag = declared
+        .upstream
+        .as_ref()
+        .map_or("no tag", |upstream| upstream.tag_ref.as_str());
+    let problem = orig.difference.as_ref().map(|difference| {
+        let difference = crate::domain::escape(difference);
+        format!("`{}` is not the tree of `{tag}`: {difference}", orig.name)
+    });
+    Verdict::unless(problem, format!("`{}` holds the tree of `{tag}`", orig.name))
 }
 
 /// The source package's own bytes.

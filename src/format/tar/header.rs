@@ -24,7 +24,7 @@ const CHECKSUM_AT: usize = 148;
 
 impl Header {
     /// Reads a block that is not all zeros.
-    pub(super) fn parse(block: &[u8; BLOCK], at: &str) -> Result<Self, FormatError> {
+    pub(super) fn parse(block: &[u8; BLOCK], at: &str, foreign: bool) -> Result<Self, FormatError> {
         let bad = |why: &str| FormatError::malformed(WHAT, at, why);
         let mut fields = Fields { rest: block, at };
         let name = fields.text(100, "name")?;
@@ -49,6 +49,7 @@ impl Header {
         let name = match magic {
             b"ustar\x0000" => joined(fields.text(155, "prefix")?, name),
             b"ustar  \0" => name.to_vec(),
+            b"\0\0\0\0\0\0\0\0" if foreign => name.to_vec(),
             _ => return Err(bad("a header is neither ustar nor GNU tar")),
         };
         if fields.rest.iter().any(|&b| b != 0) {
@@ -57,6 +58,12 @@ impl Header {
         if mode > 0o7777 {
             return Err(bad("a mode has bits beyond the permissions"));
         }
+        // v7 had no type for folders: their names end with a slash.
+        let flag = match flag {
+            0 if foreign && name.ends_with(b"/") => b'5',
+            0 if foreign => b'0',
+            flag => flag,
+        };
         Ok(Self {
             name,
             mode,

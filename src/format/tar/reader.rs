@@ -24,6 +24,10 @@ pub struct Limits {
     /// Whether pax headers are taken, with `path`, `linkpath` and a `size` that repeats the
     /// header's. dpkg does not know them, so a .deb may not have them.
     pub pax: bool,
+    /// Whether what others' programs write is taken too, as upstream tarballs have it: v7 headers, global
+    /// pax headers with a comment, pax records of times and owners, long names of any header. Nothing
+    /// that says what a file holds, or where it is, is passed over.
+    pub foreign: bool,
 }
 
 /// Reads a whole archive, from its first header to the end of the stream.
@@ -103,6 +107,7 @@ impl<R: Read> Tar<R> {
                 b'L' => self.once(&mut long.path, "name", |tar| tar.gnu_long(&header))?,
                 b'K' => self.once(&mut long.link, "link", |tar| tar.gnu_long(&header))?,
                 b'x' if self.limits.pax => self.pax(&header, &mut long)?,
+                b'g' if self.limits.foreign => self.pax(&header, &mut Long::default())?,
                 _ => entries.push(self.entry(header, std::mem::take(&mut long))?),
             }
         }
@@ -118,7 +123,7 @@ impl<R: Read> Tar<R> {
         let mut block = [0; BLOCK];
         self.input.exact(&mut block)?;
         if block != [0; BLOCK] {
-            return Header::parse(&block, &at).map(Some);
+            return Header::parse(&block, &at, self.limits.foreign).map(Some);
         }
         self.input.exact(&mut block)?;
         if block != [0; BLOCK] {
@@ -236,6 +241,9 @@ impl<R: Read> Tar<R> {
             return String::from_utf8(short).map_err(|_| self.bad("a name is not UTF-8"));
         };
         // Our writer cuts at a character, GNU tar at 100 bytes.
+        if self.limits.foreign {
+            return Ok(long);
+        }
         if long.len() <= 100 || short.len() < 97 || !long.as_bytes().starts_with(&short) {
             return Err(self.bad("a long name does not continue the name in its header"));
         }
@@ -271,6 +279,9 @@ impl<R: Read> Tar<R> {
     fn pax(&mut self, header: &Header, long: &mut Long) -> Result<(), FormatError> {
         let bytes = self.short_content(header.size)?;
         let text = String::from_utf8(bytes).map_err(|_| self.bad("a pax header is not UTF-8"))?;
+        if header.flag == b'g' && text.contains("path=") {
+            return Err(self.bad("a pax header gives all files one name"));
+        }
         let mut rest = text.as_str();
         while !rest.is_empty() {
             let (record, after) = record(rest).ok_or_else(|| self.bad("a pax header is malformed"))?;
@@ -282,6 +293,7 @@ impl<R: Read> Tar<R> {
                     let size = value.parse().map_err(|_| self.bad("a pax size is not a number"))?;
                     long.size = Some(size);
                 }
+                (key, _) if self.limits.foreign && says_nothing(key) => {}
                 (key, _) => return Err(self.bad(&format!("the pax record `{}` is not allowed", escape(key)))),
             }
         }
@@ -352,6 +364,12 @@ impl<R: Read> Tar<R> {
     fn bad(&self, why: &str) -> FormatError {
         FormatError::malformed(WHAT, self.input.position(), why)
     }
+}
+
+/// Pax records that say nothing of what a source package takes over.
+fn says_nothing(key: &str) -> bool {
+    let plain = ["comment", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname"];
+    plain.contains(&key) || key.starts_with("LIBARCHIVE.") || key.starts_with("SCHILY.")
 }
 
 fn odd_type(flag: u8) -> &'static str {

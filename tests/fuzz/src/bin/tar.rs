@@ -11,6 +11,7 @@ const LIMITS: Limits = Limits {
     entries: 1000,
     keep_content: true,
     pax: true,
+    foreign: false,
 };
 
 fuzz_target!(|data: &[u8]| {
