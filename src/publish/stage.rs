@@ -9,7 +9,7 @@ use crate::domain::{ArchiveName, Component, Digest, PackageName, PoolPath, RelPa
 use crate::format::FormatError;
 use crate::format::packages::Source;
 use crate::index::{Catalog, suite_indexes};
-use crate::site::CustomArchive;
+use crate::site::{CustomArchive, CustomSuite};
 use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, index_key, read_index};
 use crate::store::Store;
 
@@ -122,6 +122,7 @@ fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
         && state.architectures == config.architectures
         && has_forms(state, &config.compress)
         && has_contents(state) == config.contents
+        && state.fields == fields(config, &state.suite)
 }
 
 /// Where suites are staged.
@@ -241,13 +242,20 @@ fn bury(custom: &mut CustomState, catalog: &Catalog<'_>, edit: &Edit, burial: &B
 }
 
 fn fields(config: &CustomArchive, suite: &SuiteName) -> Vec<(String, String)> {
-    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    vec![
-        field("Origin", &config.origin),
-        field("Label", &config.label),
-        field("Suite", suite.as_str()),
-        field("Codename", suite.as_str()),
-    ]
+    let says = config.suites.iter().find(|says| says.name == *suite);
+    let yes = |is: fn(&CustomSuite) -> bool| says.filter(|says| is(says)).map(|_| "yes");
+    let fields = [
+        ("Origin", Some(config.origin.as_str())),
+        ("Label", Some(config.label.as_str())),
+        ("Suite", Some(suite.as_str())),
+        ("Codename", Some(suite.as_str())),
+        ("Changelogs", config.changelogs.as_deref()),
+        ("NotAutomatic", yes(|says| says.not_automatic)),
+        ("ButAutomaticUpgrades", yes(|says| says.but_automatic_upgrades)),
+        ("Description", says.and_then(|says| says.description.as_deref())),
+    ];
+    let there = |(name, value): (&str, Option<&str>)| Some((name.to_owned(), value?.to_owned()));
+    fields.into_iter().filter_map(there).collect()
 }
 
 /// Keeps an index by hash.

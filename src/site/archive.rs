@@ -218,6 +218,9 @@ pub struct CustomArchive {
     /// The compressed forms of indexes, beside the plain one.
     #[serde(default = "IndexForm::usual")]
     pub compress: BTreeSet<IndexForm>,
+    /// `Changelogs`: where clients find them, with `@CHANGEPATH@`; or `no`.
+    #[serde(default)]
+    pub changelogs: Option<String>,
     /// Whether there are Contents indexes: which package has which file.
     #[serde(default = "yes")]
     pub contents: bool,
@@ -246,6 +249,15 @@ pub struct CustomSuite {
     /// When `assay prepare` rebuilds.
     #[serde(default)]
     pub rebuild: Rebuild,
+    /// `Description` of its Release file.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// `NotAutomatic: yes`: clients install from it only what they ask for by suite (pin 1).
+    #[serde(default)]
+    pub not_automatic: bool,
+    /// `ButAutomaticUpgrades: yes`, beside the other: what came from it is upgraded from it (pin 100).
+    #[serde(default)]
+    pub but_automatic_upgrades: bool,
 }
 
 /// An archive and suite that build environments are resolved from.

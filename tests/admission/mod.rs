@@ -7,6 +7,7 @@ mod incoming;
 mod policy;
 mod locked;
 mod properties;
+mod release;
 mod registry;
 mod rules;
 mod rules_packages;

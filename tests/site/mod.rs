@@ -64,6 +64,28 @@ fn a_custom_archive_cannot_call_itself_debian() {
 }
 
 #[test]
+fn what_a_release_file_says_must_mean_something() {
+    for (from, to, word) in [
+        (
+            "name = \"stable\"",
+            "name = \"stable\"\nbut-automatic-upgrades = true",
+            "not-automatic",
+        ),
+        (
+            "contents = true",
+            "contents = true\nchangelogs = \"https://example.org/\"",
+            "@CHANGEPATH@",
+        ),
+    ] {
+        let error = site_with("repos/custom.toml", |text| text.replace(from, to)).unwrap_err();
+        assert!(
+            error.code() == "E-SITE-006" && error.to_string().contains(word),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_mirror_that_would_verify_nothing_is_refused() {
     let without_signers = |text: &str| {
         let (before, rest) = text.split_once("signers = [").unwrap();
