@@ -7,7 +7,7 @@ SITE ?= demo-site
 RUNS ?= 1
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench show-mirrors show-packages show-dependencies clean
+.PHONY: demo test setup build check fuzz bench bench-queries show-mirrors show-packages show-dependencies clean
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -46,6 +46,11 @@ show-packages: build
 # A package of ours that is built with another of ours, on real Debian input.
 show-dependencies: build
 	tests/show/dependencies "$(SHOW)"
+
+# Every query on a custom archive of 60,000 packages with real signed documents; 3 GB below target/.
+bench-queries: setup
+	$(CARGO) build --release --locked --bin assay --example queries
+	tests/query/bench target/bench-queries
 
 fuzz: setup
 	tests/fuzz/run $(FUZZ_SECONDS)

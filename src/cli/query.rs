@@ -182,7 +182,9 @@ fn ask(
         now: context.now(),
     };
     let mut index = Index::load(store.as_ref(), &anchors, &asked, &context.progress)?;
-    Ok(question(&mut index, &site)?)
+    let answers = question(&mut index, &site)?;
+    index.keep();
+    Ok(answers)
 }
 
 fn nothing(why: String) -> Result<ExitCode, Failure> {

@@ -195,21 +195,35 @@ pub fn suite_indexes(
             .then_with(|| a.version.dpkg_cmp(&b.version))
             .then_with(|| a.version.cmp(&b.version))
     });
+    fn stanza<'a>(listed: &Listed<'a, Binary>) -> &'a [u8] {
+        listed.stanza
+    }
     let mut files = BTreeMap::new();
     for component in components {
         for architecture in architectures.iter().filter(|a| has_index(a)) {
-            let stanzas = binaries.iter().filter(|listed| {
+            let here = binaries.iter().filter(|listed| {
                 let of = &listed.says.architecture;
                 listed.component == *component && (of == architecture || of.is_all())
             });
+            let (udebs, debs): (Vec<_>, Vec<_>) = here.partition(|listed| is_udeb(&listed.says.filename));
             let path = format!("{component}/binary-{architecture}/Packages");
-            files.insert(index_path(path)?, joined(stanzas.map(|listed| listed.stanza)));
+            files.insert(index_path(path)?, joined(debs.into_iter().map(stanza)));
+            // The installer's packages are no others' business: apt must not find them.
+            if !udebs.is_empty() {
+                let path = format!("{component}/debian-installer/binary-{architecture}/Packages");
+                files.insert(index_path(path)?, joined(udebs.into_iter().map(stanza)));
+            }
         }
         let stanzas = sources.iter().filter(|listed| listed.component == *component);
         let path = format!("{component}/source/Sources");
         files.insert(index_path(path)?, joined(stanzas.map(|listed| listed.stanza)));
     }
     Ok(files.into_iter().collect())
+}
+
+/// Whether a file is a package of the installer.
+fn is_udeb(path: &PoolPath) -> bool {
+    path.as_str().ends_with(".udeb")
 }
 
 /// Whether an architecture has indexes of its own: what is for `all` stands in those of every other.

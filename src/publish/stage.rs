@@ -320,6 +320,7 @@ fn component_of<'a>(state: &'a SuiteState, index: &IndexFile) -> Option<&'a Comp
     }
     let folder = index.path.folder().trim_end_matches('/');
     let (component, _) = folder.rsplit_once('/')?;
+    let component = component.strip_suffix("/debian-installer").unwrap_or(component);
     state.components.iter().find(|c| c.as_str() == component)
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::facts::{Declared, Facts, Known, LockFacts, LockedAt, LockedFacts, RecordFacts};
+use super::facts::{Declared, Facts, Known, LockFacts, LockedAt, LockedFacts, RecordFacts, SiteDeclaration};
 use crate::domain::{Sha256, Timestamp};
 use crate::format::intoto::Outcome;
 
@@ -35,6 +35,12 @@ pub(super) fn write(known: &Known) -> Vec<u8> {
         out.digest(sha256);
         lock_out(out, lock);
     });
+    out.list(&known.declarations, |out, (file, declaration)| {
+        out.digest(file);
+        out.digest(&declaration.sha256);
+        out.text(declaration.source.as_str());
+        out.text(declaration.version.as_str());
+    });
     out.finish()
 }
 
@@ -45,12 +51,22 @@ pub(super) fn read(bytes: &[u8]) -> Option<Known> {
     let records = from.list(|from| Some((from.digest()?, record_in(from)?)))?;
     let packages: Vec<LockedFacts> = from.list(package_in)?;
     let locks: BTreeMap<Sha256, LockFacts> = from.list(|from| Some((from.digest()?, lock_in(from)?)))?;
+    let declarations = from.list(|from| {
+        let file = from.digest()?;
+        let declaration = SiteDeclaration {
+            sha256: from.digest()?,
+            source: from.parsed()?,
+            version: from.parsed()?,
+        };
+        Some((file, declaration))
+    })?;
     let numbers = |lock: &LockFacts| lock.packages.iter().all(|at| (*at as usize) < packages.len());
     (from.rest.is_empty() && locks.values().all(numbers)).then_some(Known {
         decisions,
         records,
         locks,
         packages,
+        declarations,
     })
 }
 

@@ -6,11 +6,12 @@ use rayon::prelude::*;
 
 use super::QueryError;
 use super::answer::{Answer, State};
-use super::facts::{DecisionId, RecordFacts};
+use super::facts::{DecisionId, RecordFacts, SiteDeclaration};
 use super::index::Index;
 use crate::domain::{ArchiveName, PackageName, Sha256, Version};
 use crate::format::intoto::Outcome;
-use crate::site::Site;
+use crate::host::files;
+use crate::site::{Site, SiteError};
 use crate::source::Declaration;
 use crate::store::Key;
 use crate::verify::Problem;
@@ -18,31 +19,36 @@ use crate::verify::Problem;
 /// The level that two operators' equal rebuilds earn.
 const REPRODUCED: &str = "SLSA_BUILD_REPRODUCED";
 
-/// A declaration of the site: its identity, and what it is about.
-#[derive(Debug, Clone)]
-pub(super) struct OfSite {
-    pub(super) archive: ArchiveName,
-    pub(super) sha256: Sha256,
-    pub(super) source: PackageName,
-    pub(super) version: Version,
-}
+/// The largest declaration that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
 
-/// Every declaration of the site.
-pub(super) fn of_site(index: &Index<'_>, site: &Site) -> Result<Vec<OfSite>, QueryError> {
+/// Every declaration of the site, with its archive.
+pub(super) fn of_site(index: &mut Index<'_>, site: &Site) -> Result<Vec<(ArchiveName, SiteDeclaration)>, QueryError> {
+    let archives: Vec<ArchiveName> = index.archives.iter().map(|(anchor, _)| anchor.name.clone()).collect();
     let mut all = Vec::new();
-    for (anchor, _) in &index.archives {
-        let read = |source: PackageName| -> Result<OfSite, QueryError> {
-            let declaration = Declaration::load(&site.declaration_path(&anchor.name, &source))?;
-            Ok(OfSite {
-                archive: anchor.name.clone(),
+    for archive in archives {
+        let read = |source: PackageName| -> Result<(Sha256, SiteDeclaration), QueryError> {
+            let path = site.declaration_path(&archive, &source);
+            let bytes = files::read(&path, LARGEST).map_err(SiteError::from)?;
+            let file = Sha256::of(&bytes);
+            if let Some(known) = index.declaration(&file) {
+                return Ok((file, known.clone()));
+            }
+            let declaration = Declaration::parse(&path.display().to_string(), &bytes)?;
+            let read = SiteDeclaration {
                 sha256: declaration.identity()?,
                 source: declaration.source,
                 version: declaration.version,
-            })
+            };
+            Ok((file, read))
         };
-        let sources = site.declared(&anchor.name)?;
-        let declared: Result<Vec<OfSite>, QueryError> = sources.into_par_iter().map(read).collect();
-        all.extend(declared?);
+        let read: Result<Vec<_>, QueryError> = site.declared(&archive)?.into_par_iter().map(read).collect();
+        let read = read?;
+        all.extend(
+            read.iter()
+                .map(|(_, declaration)| (archive.clone(), declaration.clone())),
+        );
+        index.learn_declarations(read);
     }
     Ok(all)
 }
@@ -83,15 +89,15 @@ fn not_admitted(index: &mut Index<'_>, site: &Site) -> Result<Vec<Answer>, Query
     let listed = index.listed.keys().filter_map(|id| index.known.decisions.get(id));
     let admitted: BTreeSet<Sha256> = listed.filter_map(|facts| facts.declaration).collect();
     let mut answers = Vec::new();
-    for declared in of_site(index, site)? {
+    for (archive, declared) in of_site(index, site)? {
         if admitted.contains(&declared.sha256) {
             continue;
         }
-        answers.push(match newest_decision(index, &declared)? {
+        answers.push(match newest_decision(index, &archive, &declared)? {
             Some((id, why)) => Answer::of_decision(index, &id, why),
             None => {
                 let what = (&declared.source, &declared.version);
-                let mut answer = Answer::declared(index, &declared.archive, what, "declared, not decided on".into());
+                let mut answer = Answer::declared(index, &archive, what, "declared, not decided on".into());
                 answer.declaration = Some(declared.sha256);
                 answer
             }
@@ -101,11 +107,15 @@ fn not_admitted(index: &mut Index<'_>, site: &Site) -> Result<Vec<Answer>, Query
 }
 
 /// The newest decision about a declaration, and what it says.
-fn newest_decision(index: &mut Index<'_>, declared: &OfSite) -> Result<Option<(DecisionId, String)>, QueryError> {
-    let prefix = format!("state/{}/decisions/{}", declared.archive, declared.sha256);
+fn newest_decision(
+    index: &mut Index<'_>,
+    archive: &ArchiveName,
+    declared: &SiteDeclaration,
+) -> Result<Option<(DecisionId, String)>, QueryError> {
+    let prefix = format!("state/{archive}/decisions/{}", declared.sha256);
     let mut newest = None;
     for sha256 in named_below(index, &prefix)? {
-        let id = (declared.archive.clone(), sha256);
+        let id = (archive.clone(), sha256);
         // What the gate did not sign says nothing; a doubt about it is for `verify`.
         if let Ok(facts) = index.decision(&id) {
             let verdict = if facts.admitted {
@@ -181,19 +191,19 @@ struct About {
 }
 
 impl About {
-    fn of(index: &Index<'_>, archive: &ArchiveName, declared: &[OfSite]) -> Self {
+    fn of(index: &Index<'_>, archive: &ArchiveName, declared: &[(ArchiveName, SiteDeclaration)]) -> Self {
         let decisions = index
             .known
             .decisions
             .iter()
             .filter(|(id, facts)| id.0 == *archive && facts.admitted);
-        let declared = declared.iter().filter(|one| one.archive == *archive);
+        let declared = declared.iter().filter(|(of, _)| of == archive);
         Self {
             decisions: decisions
                 .filter_map(|(id, facts)| Some((facts.declaration?, id.clone())))
                 .collect(),
             declared: declared
-                .map(|one| (one.sha256, (one.source.clone(), one.version.clone())))
+                .map(|(_, one)| (one.sha256, (one.source.clone(), one.version.clone())))
                 .collect(),
         }
     }

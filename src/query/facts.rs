@@ -181,4 +181,17 @@ pub struct Known {
     pub locks: BTreeMap<Sha256, LockFacts>,
     /// The packages of all locks.
     pub packages: Vec<LockedFacts>,
+    /// Declaration files of the site, by the SHA-256 of their bytes.
+    pub declarations: BTreeMap<Sha256, SiteDeclaration>,
+}
+
+/// What a declaration file of the site declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteDeclaration {
+    /// Its identity.
+    pub sha256: Sha256,
+    /// The source package.
+    pub source: PackageName,
+    /// Its version.
+    pub version: Version,
 }

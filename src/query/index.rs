@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::QueryError;
 use super::cache::{self, Cache};
-use super::facts::{DecisionId, Facts, Known, RecordFacts};
+use super::facts::{DecisionId, Facts, Known, RecordFacts, SiteDeclaration};
 use super::read::{self, Unread};
 use crate::admission::strength;
 use crate::domain::{ArchiveName, PoolPath, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
@@ -35,6 +35,10 @@ pub struct Index<'a> {
     pub listed: BTreeMap<DecisionId, Vec<Listed>>,
     /// What was verified.
     pub known: Known,
+    /// Where facts are kept, and under which key.
+    cache: Option<(&'a Cache, Sha256)>,
+    /// Whether there are facts that the cache does not have.
+    learned: bool,
     /// The decisions that answers are about.
     scope: BTreeSet<DecisionId>,
     unread: Unread,
@@ -71,7 +75,7 @@ impl<'a> Index<'a> {
     pub fn load(
         store: &'a dyn Store,
         anchors: &'a Anchors,
-        asked: &Asked<'_>,
+        asked: &Asked<'a>,
         progress: &Progress,
     ) -> Result<Self, QueryError> {
         let (cache, now) = (asked.cache, asked.now);
@@ -85,6 +89,8 @@ impl<'a> Index<'a> {
             archives: Vec::new(),
             listed: BTreeMap::new(),
             known: cache.map(|cache| cache.load(&key)).unwrap_or_default(),
+            cache: cache.map(|cache| (cache, key)),
+            learned: false,
             scope: BTreeSet::new(),
             unread: Unread::new(),
         };
@@ -99,12 +105,27 @@ impl<'a> Index<'a> {
         if asked.all {
             index.scope.extend(index.all_decisions()?);
         }
-        if index.learn(index.scope.clone(), progress)
-            && let Some(cache) = cache
-        {
-            cache.save(&key, &index.known);
-        }
+        index.learned = index.learn(index.scope.clone(), progress);
         Ok(index)
+    }
+
+    /// Keeps what was learned, by loading the index and by answering.
+    pub fn keep(&self) {
+        if let Some((cache, key)) = self.cache.as_ref().filter(|_| self.learned) {
+            cache.save(key, &self.known);
+        }
+    }
+
+    /// What a declaration file of the site is about, by its bytes: most were read before.
+    pub(super) fn declaration(&self, file: &Sha256) -> Option<&SiteDeclaration> {
+        self.known.declarations.get(file)
+    }
+
+    /// Remembers declaration files.
+    pub(super) fn learn_declarations(&mut self, read: impl IntoIterator<Item = (Sha256, SiteDeclaration)>) {
+        for (file, declaration) in read {
+            self.learned |= self.known.declarations.insert(file, declaration).is_none();
+        }
     }
 
     /// Every decision that the gate ever made, refusals too.
@@ -203,6 +224,7 @@ impl<'a> Index<'a> {
         }
         let record = read::rebuild_record(self.store, archive, sha256, &self.keys)?;
         self.known.records.insert(*sha256, record.clone());
+        self.learned = true;
         Ok(record)
     }
 
@@ -216,6 +238,7 @@ impl<'a> Index<'a> {
         }
         let facts = read::decision(self.store, self.anchors, id)?;
         self.known.decisions.insert(id.clone(), facts.clone());
+        self.learned = true;
         Ok(facts)
     }
 

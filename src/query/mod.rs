@@ -22,7 +22,7 @@ pub use built_with::{Ingredient, built_with};
 pub use cache::Cache;
 pub use declared::{dissent, unreproduced};
 pub use error::QueryError;
-pub use facts::{DecisionId, Declared, Facts, Known, LockFacts, LockedAt, LockedFacts, RecordFacts};
+pub use facts::{DecisionId, Declared, Facts, Known, LockFacts, LockedAt, LockedFacts, RecordFacts, SiteDeclaration};
 pub use index::{Asked, Index, Listed};
 pub use source::{by_signer, outputs_of, source_of};
 pub use stale::{Limits, stale};

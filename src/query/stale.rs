@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::QueryError;
 use super::answer::{Answer, Exception, State};
 use super::declared::of_site;
-use super::facts::{DecisionId, Facts};
+use super::facts::{DecisionId, Facts, SiteDeclaration};
 use super::index::Index;
 use crate::domain::{ArchiveName, Sha256, SnapshotId, SuiteName, Timestamp};
 use crate::publish::load_vouched;
@@ -26,7 +26,9 @@ pub struct Limits {
 ///
 /// # Errors
 /// When a declaration of the site or a mirror's chain cannot be read; the store's failure.
-pub fn stale(index: &Index<'_>, site: &Site, limits: Limits) -> Result<Vec<Answer>, QueryError> {
+pub fn stale(index: &mut Index<'_>, site: &Site, limits: Limits) -> Result<Vec<Answer>, QueryError> {
+    let declared = of_site(index, site)?;
+    let index: &Index<'_> = index;
     let newest = newest_snapshots(index)?;
     let mut answers = Vec::new();
     for id in index.listed.keys() {
@@ -44,7 +46,7 @@ pub fn stale(index: &Index<'_>, site: &Site, limits: Limits) -> Result<Vec<Answe
                 .map(|why| Answer::of_decision(index, id, why)),
         );
     }
-    answers.extend(behind(index, site)?);
+    answers.extend(behind(index, &declared));
     for (anchor, _) in &index.archives {
         for policy in anchor.policies() {
             answers.extend(policy_items(index, &anchor.name, policy, limits));
@@ -121,12 +123,11 @@ fn records(index: &Index<'_>, id: &DecisionId, facts: &Facts, limits: Limits) ->
 }
 
 /// Sources whose declaration is not what was admitted.
-fn behind(index: &Index<'_>, site: &Site) -> Result<Vec<Answer>, QueryError> {
-    let declared = of_site(index, site)?;
-    let identities: BTreeSet<Sha256> = declared.iter().map(|one| one.sha256).collect();
+fn behind(index: &Index<'_>, declared: &[(ArchiveName, SiteDeclaration)]) -> Vec<Answer> {
+    let identities: BTreeSet<Sha256> = declared.iter().map(|(_, one)| one.sha256).collect();
     let by_source: BTreeMap<_, _> = declared
         .iter()
-        .map(|one| ((&one.archive, &one.source), &one.version))
+        .map(|(archive, one)| ((archive, &one.source), &one.version))
         .collect();
     let mut answers = Vec::new();
     for id in index.listed.keys() {
@@ -143,7 +144,7 @@ fn behind(index: &Index<'_>, site: &Site) -> Result<Vec<Answer>, QueryError> {
         };
         answers.push(Answer::of_decision(index, id, why));
     }
-    Ok(answers)
+    answers
 }
 
 /// What a policy says that ends soon, or has ended and still stands there.

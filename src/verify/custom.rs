@@ -100,6 +100,7 @@ impl Check<'_> {
             ours.insert(format!("{component}/source/Sources"));
             for architecture in &state.architectures {
                 ours.insert(format!("{component}/binary-{architecture}/Packages"));
+                ours.insert(format!("{component}/debian-installer/binary-{architecture}/Packages"));
                 ours.insert(format!("{component}/Contents-{architecture}"));
             }
         }

@@ -141,8 +141,13 @@ pub fn find<'a>(store: &dyn Store, anchors: &'a Anchors, subject: &Subject) -> R
 fn in_suite(store: &dyn Store, edition: &Edition, state: &SuiteState, subject: &Subject) -> Option<(RelPath, Binary)> {
     let mut best: Option<(RelPath, Binary)> = None;
     for component in &state.components {
-        for architecture in &state.architectures {
-            let plain = format!("{component}/binary-{architecture}/Packages");
+        let folders = [component.to_string(), format!("{component}/debian-installer")];
+        let places = state
+            .architectures
+            .iter()
+            .flat_map(|a| folders.iter().map(move |folder| (folder, a)));
+        for (folder, architecture) in places {
+            let plain = format!("{folder}/binary-{architecture}/Packages");
             let Some(index) = kept_index(state, &plain) else {
                 continue;
             };

@@ -49,6 +49,20 @@ fn every_index_is_there() {
 }
 
 #[test]
+fn udebs_are_listed_where_only_the_installer_looks() {
+    let deb = stanza("tools", "1", "amd64", 1);
+    let udeb = stanza("tools-udeb", "1", "amd64", 2).replace(".deb\n", ".udeb\n");
+    let both = format!("{deb}\n{udeb}\n");
+    let mut catalog = Catalog::new();
+    catalog.add_packages(&component("main"), both.as_bytes()).unwrap();
+    let files = indexes(&catalog).unwrap();
+    assert_eq!(text(&files, "main/binary-amd64/Packages"), format!("{deb}\n"));
+    let installers = "main/debian-installer/binary-amd64/Packages";
+    assert_eq!(text(&files, installers), format!("{udeb}\n"));
+    assert_eq!(files.len(), 7, "and no index for it where there is no udeb");
+}
+
+#[test]
 fn contradictions_and_strays_are_refused() {
     let first = stanza("tools", "1", "amd64", 1);
     let refused = |place: &str, text: &str| {
