@@ -103,6 +103,18 @@ fn source(site: &Site, url: &str, edition: &Edition) -> Result<Source, Failure> 
 }
 
 impl Source {
+    /// One suite with the component `main`, by its own certificate.
+    pub(super) fn of_suite(uri: String, suite: String, architecture: String, signed_by: String) -> Self {
+        Self {
+            types: "deb".to_owned(),
+            uri,
+            suites: vec![suite],
+            components: vec!["main".to_owned()],
+            architectures: vec![architecture],
+            signed_by,
+        }
+    }
+
     /// These suites of an archive, at a URL.
     pub(super) fn new(site: &Site, archive: &ArchiveName, suites: &[SuiteState], uri: String) -> Result<Self, Failure> {
         let signing_key = site.archive(archive)?.signing_key();

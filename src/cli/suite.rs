@@ -1,6 +1,7 @@
 //! `assay suite`: suites of branches and tags; what they hold, and moving it between them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -8,9 +9,11 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::{Failure, UsageError};
+use super::sources::{Source, stanza};
 use super::work::Work;
 use crate::admission::Decision;
-use crate::domain::{ArchiveName, GitRef, Kind, PackageName, SuiteName, Timestamp, Version};
+use crate::domain::{Architecture, ArchiveName, FileName, GitRef, Kind, PackageName, SuiteName, Timestamp, Version};
+use crate::host::files;
 use crate::publish::{
     self, Move, Moves, ReleaseSigner, SourceDiff, SuiteChange, SyncStep, Writer, compare, contents, load_vouched,
     moves, plan_sync, suite_of,
@@ -18,6 +21,10 @@ use crate::publish::{
 use crate::site::Rebuild;
 use crate::snapshot::{Chain, SuiteState};
 use crate::source::branches_and_tags;
+use crate::trust::ArchiveKey;
+
+/// The largest package that is read, in bytes.
+const LARGEST_PACKAGE: u64 = 2 << 30;
 
 /// The suites of custom archives: what they hold, for which branches they are, and moving packages
 ///
@@ -92,9 +99,33 @@ enum SuiteVerb {
     /// Remove a source package from a suite on purpose: it does not come back by itself
     #[command(after_help = "Example:\n  assay suite remove stable hello --reason 'it eats data'")]
     Remove(Named),
+    /// Make a suite of packages that were just built, for one image build on this machine
+    ///
+    /// It is signed by a key that is thrown away, is never published, and enters no archive. Prints its APT
+    /// source; what remains is `manifest.json`, with the hash of every package.
+    #[command(
+        after_help = "Example:\n  assay suite ephemeral --output build/overlay hello_2.10-4_amd64.deb > build/overlay.sources"
+    )]
+    Ephemeral(EphemeralArgs),
     /// Let a source package come back into a suite that it was removed from
     #[command(after_help = "Example:\n  assay suite restore stable hello --reason 'version 2.0 is mended'")]
     Restore(Named),
+}
+
+#[derive(Debug, Args)]
+struct EphemeralArgs {
+    /// The folder to make it in: must not be there, or be empty
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// The suite's name
+    #[arg(long, value_name = "SUITE", default_value = "ephemeral")]
+    name: SuiteName,
+    /// The architecture of the machine that installs them
+    #[arg(long, value_name = "ARCH", default_value = "amd64")]
+    architecture: Architecture,
+    /// The packages: .deb files
+    #[arg(value_name = "FILE", required = true)]
+    packages: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -124,8 +155,12 @@ struct Named {
 }
 
 pub(super) fn run(context: &Context, args: &SuiteArgs) -> Result<ExitCode, Failure> {
+    if let SuiteVerb::Ephemeral(args) = &args.verb {
+        return ephemeral(context, args);
+    }
     let work = Work::open(context, args.archive.as_ref())?;
     match &args.verb {
+        SuiteVerb::Ephemeral(args) => ephemeral(context, args),
         SuiteVerb::Sync { git, dry_run } => sync(context, &work, git.as_deref(), *dry_run),
         SuiteVerb::List => list(context, &work),
         SuiteVerb::Diff { old, new } => diff(context, &work, old, new),
@@ -134,6 +169,40 @@ pub(super) fn run(context: &Context, args: &SuiteArgs) -> Result<ExitCode, Failu
         SuiteVerb::Remove(named) => edit(context, &work, named, "removed", publish::remove),
         SuiteVerb::Restore(named) => edit(context, &work, named, "may come back", publish::restore),
     }
+}
+
+/// The packages first, then the indexes, InRelease last: who reads it meanwhile sees nothing yet.
+fn ephemeral(context: &Context, args: &EphemeralArgs) -> Result<ExitCode, Failure> {
+    if files::exists(&args.output) && !files::list(&args.output)?.is_empty() {
+        return Err(UsageError::NotEmpty(args.output.display().to_string()).into());
+    }
+    let mut packages = Vec::new();
+    for path in &args.packages {
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        packages.push((FileName::new(name.as_ref())?, files::read(path, LARGEST_PACKAGE)?));
+    }
+    let key = ArchiveKey::generate("Assay ephemeral suite", context.now())?;
+    let made = publish::ephemeral(&args.name, &args.architecture, &packages, &key, context.now())?;
+    files::create_folder(&args.output)?;
+    let folder = files::absolute(&args.output)?;
+    for (name, bytes) in &packages {
+        files::write(&folder.join("pool").join(name.as_str()), bytes)?;
+    }
+    for (path, bytes) in &made.files {
+        files::write(&folder.join(path), bytes)?;
+    }
+    files::write(
+        &folder.join("manifest.json"),
+        &[made.manifest.as_slice(), b"\n"].concat(),
+    )?;
+    let source = Source::of_suite(
+        format!("file:{}/", folder.display()),
+        args.name.to_string(),
+        args.architecture.to_string(),
+        key.certificate_armored()?,
+    );
+    context.output.record(&source, &stanza(&source))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn sync(context: &Context, work: &Work, git: Option<&str>, dry_run: bool) -> Result<ExitCode, Failure> {

@@ -390,7 +390,7 @@ fn make_snapshot(
     })
 }
 
-fn malformed(what: &'static str, why: &str) -> GateError {
+pub(super) fn malformed(what: &'static str, why: &str) -> GateError {
     GateError::document(what)(crate::format::FormatError::Malformed {
         what,
         at: "candidate".to_owned(),

@@ -11,6 +11,7 @@
 
 mod admit;
 mod contents;
+mod ephemeral;
 mod error;
 mod evidence;
 mod filtered;
@@ -36,6 +37,7 @@ mod upload;
 mod vouch;
 
 pub use admit::{Admission, Gate, Question, admit};
+pub use ephemeral::{Ephemeral, ephemeral};
 pub use error::PublishError;
 pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document};
 pub use filtered::{Filtered, filter, selection_digest};

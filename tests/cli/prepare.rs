@@ -19,7 +19,8 @@ fn printed(output: &Output) -> String {
 #[test]
 fn a_site_without_keys_prepares_over_http_and_goes_on_with_its_own_serials() {
     let built = Built::new();
-    fs::remove_dir_all(built.site().join("keys")).unwrap();
+    let (keys, away) = (built.site().join("keys"), built.site().join("away"));
+    fs::rename(&keys, &away).unwrap();
     let running = built.serve();
     let url = running.url();
     let own = built.prints(&["sources", "--tails-checkout", "CHECKOUT", "--url", &url]);
@@ -34,8 +35,10 @@ fn a_site_without_keys_prepares_over_http_and_goes_on_with_its_own_serials() {
     );
 
     // The archives move on: this build does not, another one does.
+    fs::rename(&away, &keys).unwrap();
     built.snapshot("debian-security", &["trixie"], "5.0");
     built.snapshot("custom", &["feature-foo", "stable"], "9.1");
+    fs::rename(&keys, &away).unwrap();
     assert_eq!(printed(&prepare(&built, &ask)), first);
     assert_ne!(printed(&prepare(&built, &["--store", &url, "--url", &url])), first);
     let replayed = [

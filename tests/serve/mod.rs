@@ -123,8 +123,9 @@ fn nothing_that_is_not_published_is_reached() {
     let secret = Key::new("state/foundry/held/sha256/x").unwrap();
     served.mirror.store.replace(&secret, b"held").unwrap();
     for path in [
-        "/state/foundry/1.json",
         "/state/foundry/held/sha256/x",
+        "/state/foundry/nonces/x/y",
+        "/state/foundry/9.json",
         "/foundry/../state/foundry/1.json",
         "/foundry/dists/../../state/foundry/1.json",
         "/foundry/dists/%2e%2e/%2e%2e/state/foundry/1.json",
