@@ -7,7 +7,7 @@ SITE ?= demo-site
 RUNS ?= 1
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench bench-queries show-mirrors show-packages show-dependencies clean
+.PHONY: demo test setup build check fuzz bench bench-queries show-mirrors show-packages show-dependencies backends overhead clean
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -51,6 +51,15 @@ show-dependencies: build
 bench-queries: setup
 	$(CARGO) build --release --locked --bin assay --example queries
 	tests/query/bench target/bench-queries
+
+# One source by root and an ordinary user, by our runner and sbuild, after `make demo`; as root, installs sbuild.
+backends: build
+	tests/show/backends "$(SITE)" hello
+
+# What a rebuild costs beyond dpkg-buildpackage, after `make demo`; as root.
+overhead: setup
+	$(CARGO) build --release --locked
+	tests/bench/overhead "$(SITE)" hello
 
 fuzz: setup
 	tests/fuzz/run $(FUZZ_SECONDS)

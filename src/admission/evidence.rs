@@ -12,7 +12,7 @@ use crate::domain::{
 use crate::environment::{Lock, LockedSnapshot};
 use crate::format::intoto::{DigestSet, Outcome, Provenance, ResourceDescriptor, Statement};
 use crate::format::json;
-use crate::rebuild::Parameters;
+use crate::rebuild::{Commitment, Parameters};
 use crate::site::{Builder, SignerScheme};
 use crate::snapshot::Removed;
 use crate::source::{Declaration, DeclaredSigner, SignedSource, SourceSignature};
@@ -61,6 +61,12 @@ pub struct Evidence {
     /// What the newest snapshot of the archive holds under the names of the candidate's packages.
     #[serde(default)]
     pub before: Vec<Before>,
+    /// The rounds of blind rebuilds that were closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<Round>,
+    /// What builders have committed to, shown by now or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commitments: Vec<Commitment>,
     /// What differs inside a file that a record names: for people, no rule leans on it.
     pub differences: BTreeMap<Sha256, String>,
 }
@@ -281,6 +287,19 @@ pub struct IssuedNonce {
     pub issued_at: Timestamp,
     /// Until then the answer is waited for, and no decision is made without it.
     pub answer_by: Timestamp,
+}
+
+/// A round of blind rebuilds in one environment: what was committed to when it was closed, which was
+/// before anybody could see a result (rule R2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Round {
+    /// SHA-256 of the environment lock.
+    pub lock: Sha256,
+    /// When it was closed.
+    pub closed_at: Timestamp,
+    /// All commitments by then.
+    pub commitments: Vec<Commitment>,
 }
 
 /// A suite of a snapshot of this site, read from its own chain of records.

@@ -22,7 +22,7 @@ pub use case::{CASE, Case, Revoked, differences};
 pub use decide::{ALLOWABLE, Decision, decide, file_set};
 pub use error::AdmissionError;
 pub use evidence::{
-    Before, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, Lineage, Previous, RecordEvidence,
+    Before, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, Lineage, Previous, RecordEvidence, Round,
     SourceEvidence, SourceFailure, TagSigner, builder_fingerprint, identity,
 };
 pub use explain::{explain, explain_json};

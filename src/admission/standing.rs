@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{FileName, Sha256, escape};
 use crate::format::intoto::Outcome;
+use crate::rebuild::Commitment;
 use crate::site::Builder;
 
 use super::context::{Context, Set};
@@ -131,9 +132,13 @@ fn built_later(context: &Context<'_>, failed: &RecordEvidence) -> bool {
     })
 }
 
-/// R3, R6, E4, E6: whether an agreeing record may count.
+/// R2, R3, R6, E4, E6: whether an agreeing record may count.
 fn complete(context: &Context<'_>, record: &RecordEvidence, builder: &Builder) -> Result<(), Standing> {
     asked(context, record, builder)?;
+    if context.policy.blind_rebuilds && !context.relaxed("R2") && !is_blind(context, record) {
+        let why = "its builder had not committed to it before the first result was shown";
+        return Err(void("R2", why.to_owned()));
+    }
     in_time(context, record)?;
     let declared = context.candidate.declaration.source_date_epoch;
     if record.source_date_epoch != declared {
@@ -180,6 +185,18 @@ fn asked(context: &Context<'_>, record: &RecordEvidence, builder: &Builder) -> R
         return Err(void("R3", why));
     }
     Ok(())
+}
+
+/// Whether a record is one that its builder was bound to before anybody could see another's.
+pub(super) fn is_blind(context: &Context<'_>, record: &RecordEvidence) -> bool {
+    let bound = |c: &Commitment| {
+        (&c.nonce, &c.builder, c.record) == (&record.nonce, &record.builder, record.sha256)
+            && (c.declaration, c.lock) == (record.declaration, record.lock)
+    };
+    let rounds = context.evidence.rounds.iter();
+    rounds
+        .filter(|round| round.lock == record.lock)
+        .any(|round| round.commitments.iter().any(bound))
 }
 
 fn in_time(context: &Context<'_>, record: &RecordEvidence) -> Result<(), Standing> {

@@ -1,6 +1,6 @@
 //! `assay admit`: decide, and publish what may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,7 +11,9 @@ use super::incoming;
 use super::work::{Declared, Work};
 use crate::admission::{Candidate, Evidence, SourceEvidence, SourceFailure, explain, explain_json};
 use crate::domain::{Digest, FileName, Kind, PackageName};
-use crate::publish::{self, Admission, Offer, Proposal, Upload, gather, hold, load_records, propose};
+use crate::publish::{
+    self, Admission, Desk, Observation, Offer, Proposal, Upload, gather, hold, load_links, load_records, propose,
+};
 use crate::source::{self, SourceError, SourceFile, SourceKeys, SourcePackage};
 
 pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failure> {
@@ -32,6 +34,11 @@ pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failu
         };
         let admission = admit(context, &work, &name, upload.as_ref())?;
         show(context, args, &admission)?;
+        if args.explain && !context.output.json {
+            for seen in observed(&work, &name, &admission)? {
+                context.output.record(&(), &format!("weak ok       {seen}"))?;
+            }
+        }
         all &= admission.decision.admitted;
     }
     Ok(if all {
@@ -111,6 +118,16 @@ pub(super) fn prepare(
     let store = work.store.as_ref();
     let (lock, lock_sha256) = work.lock(name)?;
     let locks = BTreeMap::from([(lock_sha256, lock)]);
+    let desk = Desk {
+        store,
+        archive: &work.archive,
+        policy: &declared.policy,
+        suites: &declared.declaration.suites,
+        declaration: declared.sha256,
+        sealed: &work.sealed(),
+        now: context.now(),
+    };
+    desk.show_all()?;
     let records = load_records(store, &work.archive, &declared.sha256, &declared.policy)?;
     for (sha256, why) in &records.unreadable {
         context
@@ -176,6 +193,13 @@ fn source_files(package: &SourcePackage) -> Vec<SourceFile> {
         digest: Digest::of(bytes),
     };
     package.files.iter().map(file).collect()
+}
+
+/// What workers of rebuilderd say of these files: for people, counted by nothing.
+fn observed(work: &Work, name: &PackageName, admission: &Admission) -> Result<BTreeSet<Observation>, Failure> {
+    let policy = work.declared(name)?.policy;
+    let files = admission.decision.files.values().copied().collect();
+    Ok(load_links(work.store.as_ref(), &work.archive, &policy, &files)?)
 }
 
 pub(super) fn show(context: &Context, args: &AdmitArgs, admission: &Admission) -> Result<(), Failure> {

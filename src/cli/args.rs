@@ -11,6 +11,7 @@ use crate::domain::{
     ArchiveName, BuilderId, Component, Fingerprint, GitOid, GitRef, PackageName, PublicUrl, Sha256, SnapshotRef,
     SourceFolder, SuiteName, TagName, Timestamp,
 };
+use crate::site::Backend;
 
 /// An APT repository manager that proves where every package came from.
 #[derive(Debug, Parser)]
@@ -377,18 +378,49 @@ pub(super) enum SourceVerb {
 
 /// Rebuild declared sources and sign what came out
 ///
-/// Each run makes one record. A build that fails is recorded too.
+/// Each run makes one record. A build that fails is recorded too. What came out stays sealed until as many operators
+/// as the policy asks for have answered. A builder on another machine answers with `--output`, and the gate takes
+/// the answer with `--take`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  assay rebuild hello --builder alice/laptop\n  assay rebuild hello --plan --json")]
+#[command(
+    after_help = "Example:\n  assay rebuild hello --builder alice/laptop\n  assay rebuild hello --plan --issue --json\n  assay \
+                  rebuild hello --builder bob/ci --nonce $NONCE --run 1 --output answer\n  assay rebuild hello --take answer"
+)]
 pub(super) struct RebuildArgs {
     #[command(flatten)]
     pub(super) declared: Declared,
     /// The builder whose key signs [default: every builder of the policy whose secret key is here]
     #[arg(long = "builder", value_name = "ID")]
     pub(super) builders: Vec<BuilderId>,
-    /// Only print the jobs that the policy still lacks
+    /// What runs the build: `overlay` or `sbuild` [default: what assay.toml says, else `overlay`]
     #[arg(long)]
+    pub(super) backend: Option<Backend>,
+    /// Only print the jobs that the policy still lacks
+    #[arg(long, conflicts_with_all = ["builders", "nonce", "take", "output"])]
     pub(super) plan: bool,
+    /// With `--plan`: issue the nonce of each job, for builders that cannot write to the store
+    #[arg(long, requires = "plan")]
+    pub(super) issue: bool,
+    /// Answer this nonce, which the gate issued to the one builder
+    #[arg(long, value_name = "HEX", requires_all = ["builders", "run", "output"])]
+    pub(super) nonce: Option<String>,
+    /// Which run this is, as the plan says: another one varies other things
+    #[arg(long, value_name = "N", requires = "nonce")]
+    pub(super) run: Option<usize>,
+    /// Write the answer into this new folder, and nothing into the store; without `--nonce` only what was built,
+    /// and no record
+    #[arg(long, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
+    /// Only compare what rebuilds gave: where outputs differ, the likely cause, and diffoscope's word when it is
+    /// installed
+    #[arg(long, conflicts_with_all = ["builders", "nonce", "take", "output", "plan"])]
+    pub(super) compare: bool,
+    /// Keep links that workers of rebuilderd signed: they are shown, and never counted
+    #[arg(long = "link", value_name = "FILE", conflicts_with_all = ["builders", "nonce", "output", "take", "plan"])]
+    pub(super) links: Vec<PathBuf>,
+    /// Take answers of builders on other machines: folders that `--output` wrote
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["builders", "nonce", "output"])]
+    pub(super) take: Vec<PathBuf>,
 }
 
 /// Decide whether rebuilt packages may enter the archive, and publish those that may

@@ -405,9 +405,9 @@ impl Job<'_> {
             return Ok(());
         }
         let here = builders(&self.work, declared, &[])?;
-        for (run, (builder, key)) in (records.len()..).zip(here) {
+        for (builder, key) in here {
             if operators.len() < wanted && operators.insert(builder.operator.as_str()) {
-                rebuild_with(aside, &self.work, declared, (builder, &key), run)?;
+                rebuild_with(aside, &self.work, declared, (builder, &key))?;
             }
         }
         Ok(())

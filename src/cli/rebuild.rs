@@ -1,5 +1,7 @@
 //! `assay rebuild`: rebuild declared sources and sign what came out.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -8,22 +10,20 @@ use super::args::RebuildArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::work::{Declared, Work};
-use crate::admission::{IssuedNonce, RecordEvidence};
+use crate::admission::IssuedNonce;
 use crate::domain::{BuilderId, Sha256};
 use crate::environment::{self, Lock, SourceName, Step};
-use crate::format::dsse::IN_TOTO;
 use crate::format::intoto::Outcome;
 use crate::format::json;
 use crate::host::{TempFolder, files};
-use crate::publish::{add_document, add_record, hold, issue_nonce, load_nonces, load_records};
+use crate::publish::{Desk, LARGEST_LINK, add_document, add_link, contrasts, issue_nonce, load_nonces, load_records};
 use crate::rebuild::{self, Finished, Job, Limits, RecordInput, Variation};
-use crate::site::Builder;
-use crate::trust::{Ed25519Key, Ed25519Public, sign_envelope};
+use crate::site::{Backend, Builder};
+use crate::store::Key;
+use crate::trust::{Ed25519Key, Ed25519Public};
 
 /// How long an answer to a nonce is waited for, beyond the build's own limit: seconds.
 const GRACE: i64 = 3600;
-/// The largest log that is kept, in bytes.
-const LARGEST_LOG: u64 = 1 << 30;
 
 #[derive(Serialize)]
 struct Planned<'a> {
@@ -35,6 +35,11 @@ struct Planned<'a> {
     builder: &'a BuilderId,
     /// Sources that must be admitted before, since this one is built with their packages.
     after: &'a [SourceName],
+    /// What this job answers, when `--issue` asked for it; without, the job issues one itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<String>,
+    /// Which run it is: each varies other things.
+    run: usize,
     command: String,
 }
 
@@ -44,8 +49,17 @@ struct Rebuilt<'a> {
     builder: &'a BuilderId,
     outcome: Outcome,
     record: Sha256,
+    /// How many operators must still answer until the outputs are shown.
+    sealed: usize,
     outputs: Vec<(String, Sha256)>,
     seconds: i64,
+}
+
+#[derive(Serialize)]
+struct Received {
+    answer: String,
+    record: Sha256,
+    sealed: usize,
 }
 
 pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Failure> {
@@ -58,23 +72,45 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
     };
     for name in &args.declared.names {
         let declared = work.declared(name)?;
-        let (_, lock_sha256) = work.lock(name)?;
-        let found = load_records(work.store.as_ref(), &work.archive, &declared.sha256, &declared.policy)?;
-        for (sha256, why) in &found.unreadable {
-            context
-                .output
-                .note(&format!("the record {sha256} counts for nothing: {why}"));
-        }
-        let records = found.records;
+        let (lock, lock_sha256) = work.lock(name)?;
+        let one = Run {
+            context,
+            work: &work,
+            declared: &declared,
+            lock: &lock,
+            lock_sha256: &lock_sha256,
+            sealed: work.sealed(),
+            backend: args.backend.unwrap_or(work.site.config().rebuild.backend),
+        };
         if args.plan {
             let own = |step: &&Step| step.name.archive == work.archive && step.name.source == *name;
             let after = steps.iter().find(own).map_or(&[][..], |step| &step.after);
-            plan(context, &work, &declared, after, &lock_sha256, &records)?;
-            continue;
-        }
-        let chosen = builders(&work, &declared, &args.builders)?;
-        for (run, (builder, key)) in (records.len()..).zip(chosen) {
-            all_built &= rebuild_with(context, &work, &declared, (builder, &key), run)? == Outcome::Built;
+            one.plan(after, args.issue)?;
+        } else if args.compare {
+            all_built &= one.compare()?;
+        } else if !args.links.is_empty() {
+            for path in &args.links {
+                let bytes = files::read(path, LARGEST_LINK)?;
+                let kept = add_link(work.store.as_ref(), &work.archive, &declared.policy, &bytes)?;
+                let link = path.display().to_string();
+                context
+                    .output
+                    .record(&(&link, kept), &format!("{link} is about {kept} files"))?;
+            }
+        } else if !args.take.is_empty() {
+            one.take(&args.take)?;
+        } else if let (Some(nonce), Some(run), Some(output)) = (&args.nonce, args.run, &args.output) {
+            let [(builder, key)] = <[_; 1]>::try_from(builders(&work, &declared, &args.builders)?)
+                .map_err(|_| UsageError::Argument("a nonce is for one builder".to_owned()))?;
+            let answered = one.answer(builder, &key, nonce, run, output)?;
+            one.show(builder, &answered, 0)?;
+            all_built &= answered.finished.outcome == Outcome::Built;
+        } else if let Some(output) = &args.output {
+            all_built &= one.only_build(output)? == Outcome::Built;
+        } else {
+            for (builder, key) in builders(&work, &declared, &args.builders)? {
+                all_built &= one.rebuild(builder, &key)? == Outcome::Built;
+            }
         }
     }
     // A build that fails is recorded, and is no reason for this verb to fail silently either.
@@ -120,85 +156,211 @@ pub(super) fn builders<'a>(
     Ok(found)
 }
 
-/// One run of one builder, whose number tells how it differs from others. Gives how it ended.
+/// One run of one builder. Gives how it ended.
 pub(super) fn rebuild_with(
     context: &Context,
     work: &Work,
     declared: &Declared,
     (builder, key): (&Builder, &Ed25519Key),
-    run: usize,
 ) -> Result<Outcome, Failure> {
     let (lock, lock_sha256) = work.lock(&declared.declaration.source)?;
     let one = Run {
+        context,
         work,
         declared,
         lock: &lock,
         lock_sha256: &lock_sha256,
-        variation: Variation::of_run(run, &declared.policy.vary).fitting(&Limits::default())?,
+        sealed: work.sealed(),
+        backend: work.site.config().rebuild.backend,
     };
-    one.rebuild(context, builder, key)
+    one.rebuild(builder, key)
 }
 
-/// What the policy still lacks: one job for each builder without a record in this environment.
-fn plan(
-    context: &Context,
-    work: &Work,
-    declared: &Declared,
-    after: &[SourceName],
-    lock: &Sha256,
-    records: &[RecordEvidence],
-) -> Result<(), Failure> {
-    let source = declared.declaration.source.as_str();
-    let answered = |id: &BuilderId| {
-        records
-            .iter()
-            .any(|record| record.builder == *id && record.lock == *lock)
-    };
-    for builder in declared
-        .policy
-        .builders
-        .iter()
-        .filter(|b| b.revoked_at.is_none() && !answered(&b.id))
-    {
-        let job = Planned {
-            source,
-            version: declared.declaration.version.to_string(),
-            archive: work.archive.to_string(),
-            declaration: declared.sha256,
-            lock: *lock,
-            builder: &builder.id,
-            after,
-            command: format!(
-                "assay rebuild {source} --archive {} --builder {}",
-                work.archive, builder.id
-            ),
-        };
-        context.output.record(&job, &job.command)?;
-    }
-    Ok(())
-}
-
-/// One run of one builder.
+/// Rebuilds of one declared source in its environment.
 struct Run<'a> {
+    context: &'a Context,
     work: &'a Work,
     declared: &'a Declared,
     lock: &'a Lock,
     lock_sha256: &'a Sha256,
-    variation: Variation,
+    sealed: PathBuf,
+    backend: Backend,
+}
+
+/// What one builder answers.
+struct Answered {
+    finished: Finished,
+    record: Sha256,
 }
 
 impl Run<'_> {
-    fn rebuild(&self, context: &Context, builder: &Builder, key: &Ed25519Key) -> Result<Outcome, Failure> {
-        let (work, declaration) = (self.work, &self.declared.declaration);
-        let package = work.derive(self.declared)?;
-        let chroot = super::env::locked_chroot(context, work, self.lock)?;
-        let limits = Limits::default();
-        let nonce = self.issue(context, builder, &limits)?;
+    fn desk(&self) -> Desk<'_> {
+        Desk {
+            store: self.work.store.as_ref(),
+            archive: &self.work.archive,
+            policy: &self.declared.policy,
+            suites: &self.declared.declaration.suites,
+            declaration: self.declared.sha256,
+            sealed: &self.sealed,
+            now: self.context.now(),
+        }
+    }
 
+    /// What the policy still lacks: one job for each builder that was not asked, or did not answer.
+    fn plan(&self, after: &[SourceName], issue: bool) -> Result<(), Failure> {
+        let (work, declared) = (self.work, self.declared);
+        let (store, source) = (work.store.as_ref(), declared.declaration.source.as_str());
+        let found = load_records(store, &work.archive, &declared.sha256, &declared.policy)?;
+        for (sha256, why) in &found.unreadable {
+            let note = format!("the record {sha256} counts for nothing: {why}");
+            self.context.output.note(&note);
+        }
+        let recorded = found.records.iter().map(|record| (&record.builder, record.lock));
+        let committed = found.commitments.iter().map(|c| (&c.builder, c.lock));
+        let answered: BTreeSet<_> = recorded.chain(committed).collect();
+        let lacking = declared.policy.builders.iter().filter(|b| b.revoked_at.is_none());
+        let lacking = lacking.filter(|b| !answered.contains(&(&b.id, *self.lock_sha256)));
+        let mut next = load_nonces(store, &work.archive, &declared.sha256)?.len();
+        for builder in lacking {
+            let nonce = if issue { Some(self.issue(builder)?) } else { None };
+            let run = match &nonce {
+                Some(nonce) => self.run_of(nonce)?,
+                None => next,
+            };
+            let mut command = format!(
+                "assay rebuild {source} --archive {} --builder {}",
+                work.archive, builder.id
+            );
+            if let Some(nonce) = &nonce {
+                command.push_str(&format!(
+                    " --nonce {nonce} --run {run} --output answer-{}",
+                    short(nonce)
+                ));
+            }
+            let job = Planned {
+                source,
+                version: declared.declaration.version.to_string(),
+                archive: work.archive.to_string(),
+                declaration: declared.sha256,
+                lock: *self.lock_sha256,
+                builder: &builder.id,
+                after,
+                nonce,
+                run,
+                command,
+            };
+            self.context.output.record(&job, &job.command)?;
+            next = next.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// Shows where outputs differ. Gives whether they are all the same.
+    fn compare(&self) -> Result<bool, Failure> {
+        let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
+        let records = load_records(store, archive, &self.declared.sha256, &self.declared.policy)?;
+        let work = self.work.site.cache().join("work");
+        let found = contrasts(store, archive, &records, "diffoscope", &work)?;
+        for contrast in &found {
+            let ((one, _), (other, _)) = (&contrast.one, &contrast.other);
+            let mut text = format!("{}: {one} and {other} differ", contrast.file);
+            for difference in &contrast.differences {
+                text.push_str(&format!("\n  {difference}"));
+            }
+            for cause in &contrast.causes {
+                text.push_str(&format!("\n  likely cause: {cause}"));
+            }
+            if let Some(said) = &contrast.diffoscope {
+                text.push_str(&format!("\n{said}"));
+            }
+            self.context.output.record(contrast, &text)?;
+        }
+        Ok(found.is_empty())
+    }
+
+    /// Takes what builders on other machines answered.
+    fn take(&self, folders: &[PathBuf]) -> Result<(), Failure> {
+        self.documents()?;
+        for folder in folders {
+            let taken = self.desk().take(folder)?;
+            let (record, sealed) = (taken.record(), taken.missing());
+            let answer = folder.display().to_string();
+            let text = format!("{answer} record {record}{}", waiting(sealed));
+            self.context
+                .output
+                .record(&Received { answer, record, sealed }, &text)?;
+        }
+        Ok(())
+    }
+
+    /// Asks itself, answers, and hands the answer in.
+    fn rebuild(&self, builder: &Builder, key: &Ed25519Key) -> Result<Outcome, Failure> {
+        let nonce = self.issue(builder)?;
+        let run = self.run_of(&nonce)?;
+        let temp = TempFolder::below(&self.work.site.cache().join("work"))?;
+        let folder = temp.path().join("answer");
+        let answered = self.answer(builder, key, &nonce, run, &folder)?;
+        self.documents()?;
+        let taken = self.desk().take(&folder)?;
+        self.show(builder, &answered, taken.missing())?;
+        Ok(answered.finished.outcome)
+    }
+
+    /// Builds, and leaves the answer to a nonce in a folder. Writes nothing into the store.
+    fn answer(
+        &self,
+        builder: &Builder,
+        key: &Ed25519Key,
+        nonce: &str,
+        run: usize,
+        folder: &Path,
+    ) -> Result<Answered, Failure> {
+        let (work, declared) = (self.work, self.declared);
+        let declaration = &declared.declaration;
         let temp = TempFolder::below(&work.site.cache().join("work"))?;
-        let bar = context
-            .progress
-            .waiting(&format!("{} rebuilds {}", builder.id, declaration.source));
+        let (variation, limits, finished) = self.build(&builder.id.to_string(), run, temp.path())?;
+        let input = RecordInput {
+            declaration,
+            declaration_sha256: &declared.sha256,
+            lock: self.lock,
+            lock_sha256: self.lock_sha256,
+            variation: &variation,
+            limits: &limits,
+            backend: self.backend,
+            nonce,
+            builder: &builder.id,
+            finished: &finished,
+        };
+        let record = rebuild::write_answer(folder, &input, key)?;
+        Ok(Answered { finished, record })
+    }
+
+    /// Builds for somebody who signs by other means: what came out goes into a new folder, and nothing else.
+    fn only_build(&self, output: &Path) -> Result<Outcome, Failure> {
+        let temp = TempFolder::below(&self.work.site.cache().join("work"))?;
+        let (_, _, finished) = self.build("without a record", 0, temp.path())?;
+        files::create_folder(output)?;
+        for file in finished.outputs.iter().chain(&finished.byproducts) {
+            files::copy(&file.path, &output.join(file.name.as_str()))?;
+            let (name, sha256) = (file.name.to_string(), file.digest.sha256);
+            let text = format!("{sha256} {name}");
+            self.context.output.record(&(name, sha256), &text)?;
+        }
+        if let Some(reason) = &finished.reason {
+            self.context.output.note(reason);
+        }
+        Ok(finished.outcome)
+    }
+
+    fn build(&self, who: &str, run: usize, folder: &Path) -> Result<(Variation, Limits, Finished), Failure> {
+        let (work, declared) = (self.work, self.declared);
+        let declaration = &declared.declaration;
+        let variation = Variation::of_run(run, &declared.policy.vary);
+        let (variation, limits) = variation.fitting(self.backend, &Limits::default())?;
+        let package = work.derive(declared)?;
+        let chroot = super::env::locked_chroot(self.context, work, self.lock)?;
+        let waiting = format!("{who} rebuilds {}", declaration.source);
+        let bar = self.context.progress.waiting(&waiting);
         let finished = rebuild::run(&Job {
             source: &declaration.source,
             version: &declaration.version,
@@ -206,93 +368,71 @@ impl Run<'_> {
             chroot_tar: &chroot,
             chroot_sha256: &self.lock.chroot.tar_sha256,
             cache: &work.site.cache().join("chroots"),
-            variation: &self.variation,
+            variation: &variation,
             limits: &limits,
-            work: temp.path(),
-            clock: context.clock,
+            backend: self.backend,
+            work: folder,
+            clock: self.context.clock,
         });
         bar.finish();
-        let finished = finished?;
-        let record = self.keep(builder, key, &nonce, &limits, &finished)?;
-        self.show(context, builder, record, &finished)?;
-        Ok(finished.outcome)
+        Ok((variation, limits, finished?))
     }
 
     /// A nonce of the gate; that of a run of this builder which was killed is answered now, for the gate
     /// waits for every answer.
-    fn issue(&self, context: &Context, builder: &Builder, limits: &Limits) -> Result<String, Failure> {
+    fn issue(&self, builder: &Builder) -> Result<String, Failure> {
         let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
-        let declared = self.declared;
-        let records = load_records(store, archive, &declared.sha256, &declared.policy)?.records;
-        let needed = i64::try_from(limits.seconds).unwrap_or(GRACE);
+        let (declared, now) = (self.declared, self.context.now());
+        let found = load_records(store, archive, &declared.sha256, &declared.policy)?;
+        let seconds = i64::try_from(Limits::default().seconds).unwrap_or(GRACE);
+        let answered = |nonce: &str| {
+            found.records.iter().any(|record| record.nonce == nonce)
+                || found.commitments.iter().any(|c| c.nonce == nonce)
+        };
         let unanswered = |nonce: &IssuedNonce| {
             nonce.builder == builder.id
                 && nonce.lock == *self.lock_sha256
-                && nonce.answer_by >= context.now().plus(needed)
+                && nonce.answer_by >= now.plus(seconds)
                 && declared.terms.fresh_since.is_none_or(|since| nonce.issued_at >= since)
-                && !records.iter().any(|record| record.nonce == nonce.nonce)
+                && !answered(&nonce.nonce)
         };
-        if let Some(left) = load_nonces(store, archive, &declared.sha256)?
-            .into_iter()
-            .find(unanswered)
-        {
+        let issued = load_nonces(store, archive, &declared.sha256)?;
+        if let Some(left) = issued.into_iter().find(unanswered) {
             return Ok(left.nonce);
         }
-        let patience = i64::try_from(limits.seconds).unwrap_or(GRACE).saturating_add(GRACE);
+        let patience = seconds.saturating_add(GRACE);
         let (declaration, lock) = (self.declared.sha256, *self.lock_sha256);
-        Ok(issue_nonce(store, archive, declaration, lock, &builder.id, context.now(), patience)?.nonce)
+        Ok(issue_nonce(store, archive, declaration, lock, &builder.id, now, patience)?.nonce)
+    }
+
+    /// Which run a nonce is for, counted from 0: each varies other things than the one before.
+    fn run_of(&self, nonce: &str) -> Result<usize, Failure> {
+        let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
+        let mut issued = load_nonces(store, archive, &self.declared.sha256)?;
+        issued.sort_by(|a, b| (a.issued_at, &a.nonce).cmp(&(b.issued_at, &b.nonce)));
+        let at = issued.iter().position(|one| one.nonce == nonce);
+        Ok(at.unwrap_or(issued.len()))
     }
 
     /// Declaration and lock first: a record never names what is not there.
-    fn keep(
-        &self,
-        builder: &Builder,
-        key: &Ed25519Key,
-        nonce: &str,
-        limits: &Limits,
-        finished: &Finished,
-    ) -> Result<Sha256, Failure> {
+    fn documents(&self) -> Result<(), Failure> {
         let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
         add_document(store, archive, &self.declared.declaration.canonical()?)?;
         add_document(store, archive, &json::canonical("environment lock", self.lock)?)?;
-        for file in &finished.outputs {
-            hold(store, archive, &file.digest, &mut files::open(&file.path)?)?;
-        }
-        for file in &finished.byproducts {
-            add_document(store, archive, &files::read(&file.path, LARGEST_LOG)?)?;
-        }
-        let statement = rebuild::statement(&RecordInput {
-            declaration: &self.declared.declaration,
-            declaration_sha256: &self.declared.sha256,
-            lock: self.lock,
-            lock_sha256: self.lock_sha256,
-            variation: &self.variation,
-            limits,
-            nonce,
-            builder: &builder.id,
-            finished,
-        })?;
-        let envelope = sign_envelope(IN_TOTO, &json::canonical("rebuild record", &statement)?, key);
-        Ok(add_record(
-            store,
-            archive,
-            &self.declared.sha256,
-            &envelope.to_bytes()?,
-        )?)
+        Ok(())
     }
 
-    fn show(&self, context: &Context, builder: &Builder, record: Sha256, finished: &Finished) -> Result<(), Failure> {
+    fn show(&self, builder: &Builder, answered: &Answered, sealed: usize) -> Result<(), Failure> {
         let source = self.declared.declaration.source.as_str();
+        let finished = &answered.finished;
+        let name = |o: &rebuild::Produced| (o.name.to_string(), o.digest.sha256);
         let rebuilt = Rebuilt {
             source,
             builder: &builder.id,
             outcome: finished.outcome,
-            record,
-            outputs: finished
-                .outputs
-                .iter()
-                .map(|o| (o.name.to_string(), o.digest.sha256))
-                .collect(),
+            record: answered.record,
+            sealed,
+            outputs: finished.outputs.iter().map(name).collect(),
             seconds: finished.ended.since(finished.started),
         };
         let outcome = match (finished.outcome, finished.outcome.limit()) {
@@ -300,23 +440,35 @@ impl Run<'_> {
             (_, Some(limit)) => format!("ran out of {limit},"),
             (_, None) => "failed".to_owned(),
         };
-        let mut text = format!("{source} {} {outcome} record {record}", builder.id);
+        let mut text = format!(
+            "{source} {} {outcome} record {}{}",
+            builder.id,
+            answered.record,
+            waiting(sealed)
+        );
         for (name, sha256) in &rebuilt.outputs {
             text.push_str(&format!("\n {sha256} {name}"));
         }
-        context.output.record(&rebuilt, &text)?;
-        if finished.outcome != Outcome::Built {
-            let log = finished
-                .byproducts
-                .iter()
-                .find(|file| file.name.as_str().ends_with(".log"));
-            if let Some(log) = log {
-                let key = crate::store::Key::provenance(&self.work.archive, &log.digest.sha256);
-                context
-                    .output
-                    .note(&format!("the build did not succeed; its log is `{key}` in the store"));
-            }
+        self.context.output.record(&rebuilt, &text)?;
+        let mut byproducts = finished.byproducts.iter();
+        let log = byproducts.find(|file| file.name.as_str().ends_with(".log"));
+        if let Some(log) = log.filter(|_| finished.outcome != Outcome::Built) {
+            let key = Key::provenance(&self.work.archive, &log.digest.sha256);
+            let note = format!("the build did not succeed; its log is `{key}` in the store");
+            self.context.output.note(&note);
         }
         Ok(())
     }
+}
+
+fn waiting(sealed: usize) -> String {
+    match sealed {
+        0 => String::new(),
+        1 => ", sealed until 1 more operator has answered".to_owned(),
+        n => format!(", sealed until {n} more operators have answered"),
+    }
+}
+
+fn short(nonce: &str) -> String {
+    nonce.chars().take(12).collect()
 }

@@ -268,6 +268,11 @@ impl Work {
         self.site.cache().join("git")
     }
 
+    /// Where answers wait until they may be shown.
+    pub(super) fn sealed(&self) -> std::path::PathBuf {
+        self.site.cache().join("sealed").join(self.archive.as_str())
+    }
+
     /// A source's environment lock, and its identity.
     pub(super) fn lock(&self, source: &PackageName) -> Result<(Lock, Sha256), Failure> {
         let path = self.site.lock_path(&self.archive, source);

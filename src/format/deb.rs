@@ -91,6 +91,18 @@ impl Deb {
 /// file is not one strict paragraph with valid `Package`, `Version` and `Architecture`, or a limit
 /// is exceeded.
 pub fn read_deb(reader: impl Read + Send, limits: &DebLimits) -> Result<Deb, FormatError> {
+    read(reader, limits, false)
+}
+
+/// The same with the contents of all files in memory: as much as `limits.data` allows.
+///
+/// # Errors
+/// As [`read_deb`].
+pub fn read_whole_deb(reader: impl Read + Send, limits: &DebLimits) -> Result<Deb, FormatError> {
+    read(reader, limits, true)
+}
+
+fn read(reader: impl Read + Send, limits: &DebLimits, keep_data: bool) -> Result<Deb, FormatError> {
     let mut hashed = Hashed {
         reader,
         hash: sha2::Sha256::new(),
@@ -111,7 +123,7 @@ pub fn read_deb(reader: impl Read + Send, limits: &DebLimits) -> Result<Deb, For
     let (control_compression, control_files) = member(&mut archive, "control.tar", &control_limits)?;
     let data_limits = tar::Limits {
         bytes: limits.data,
-        keep_content: false,
+        keep_content: keep_data,
         ..control_limits
     };
     let (data_compression, data) = member(&mut archive, "data.tar", &data_limits)?;

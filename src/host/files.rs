@@ -297,6 +297,16 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Copies the content of a regular file to a new one.
+///
+/// # Errors
+/// When the target exists, or one of them cannot be read or written.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut target = create_new(to)?;
+    std::io::copy(&mut open(from)?, &mut target).map_err(failed("copy", from))?;
+    Ok(())
+}
+
 /// Removes a folder and all that is in it; one that is not there is no error.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! Everything here is created once and never changed; a crash leaves it or does not. Records may be
 //! written by anybody: what they are worth is `admission`'s to say.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use rand::RngCore as _;
@@ -12,12 +13,12 @@ use crate::admission::{IssuedNonce, RecordEvidence};
 use crate::domain::{ArchiveName, BuilderId, Digest, Sha256, Timestamp};
 use crate::format::dsse::{self, Envelope};
 use crate::format::json;
-use crate::rebuild;
+use crate::rebuild::{self, Circumstances, Commitment};
 use crate::site::Policy;
 use crate::store::{Created, Key, Store, StoreError};
 use crate::trust::{Ed25519Public, verify_envelope};
 
-use super::GateError;
+use super::{GateError, load_commitments};
 
 const LARGEST_NONCE: u64 = 16 << 10;
 
@@ -28,6 +29,10 @@ pub struct Records {
     pub records: Vec<RecordEvidence>,
     /// Those that are no records of ours, and why: named to people, of no weight.
     pub unreadable: Vec<(Sha256, String)>,
+    /// What builders have committed to, shown by now or not.
+    pub commitments: Vec<Commitment>,
+    /// What was around each build, by the SHA-256 of its record: tells why outputs differ.
+    pub around: BTreeMap<Sha256, Circumstances>,
 }
 
 /// Issues a nonce for one run of one builder (rule R3), which has `patience` seconds to answer.
@@ -103,7 +108,10 @@ pub fn load_records(
     policy: &Policy,
 ) -> Result<Records, GateError> {
     let keys = keys_of(policy);
-    let mut found = Records::default();
+    let mut found = Records {
+        commitments: load_commitments(store, archive, declaration, policy)?,
+        ..Records::default()
+    };
     for meta in store.list(&format!("state/{archive}/evidence/{declaration}"))? {
         let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
         let Ok(sha256) = name.parse::<Sha256>() else {
@@ -111,7 +119,10 @@ pub fn load_records(
         };
         let bytes = read_document(store, archive, &sha256, dsse::LARGEST)?;
         match read_record(sha256, &bytes, &keys) {
-            Ok(record) => found.records.push(record),
+            Ok(record) => {
+                found.around.extend(around(&bytes).map(|around| (sha256, around)));
+                found.records.push(record);
+            }
             Err(why) => found.unreadable.push((sha256, why)),
         }
     }
@@ -133,6 +144,12 @@ pub(super) fn read_record(sha256: Sha256, bytes: &[u8], keys: &[Ed25519Public]) 
     let statement = rebuild::read_statement(&envelope.payload).map_err(|error| error.to_string())?;
     let fingerprints = signed_by.iter().map(Ed25519Public::fingerprint).collect();
     RecordEvidence::new(sha256, fingerprints, &statement).map_err(|error| error.to_string())
+}
+
+/// What was around the build that a record, which could be read, tells of.
+fn around(bytes: &[u8]) -> Option<Circumstances> {
+    let statement = rebuild::read_statement(&Envelope::parse(bytes).ok()?.payload).ok()?;
+    Some(Circumstances::of(&statement))
 }
 
 /// Keeps a public document by its SHA-256: a declaration, a lock, a record, a log.

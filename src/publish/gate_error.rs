@@ -1,10 +1,14 @@
 //! Why the gate could not carry out a decision, or read what it should decide on. A refusal is no
 //! error: it is a decision.
 
+use std::path::PathBuf;
+
 use crate::admission::{AdmissionError, LedgerEntry};
 use crate::domain::{ArchiveName, Coded, Digest, Kind, PackageName, Sha256, SuiteName};
 use crate::format::FormatError;
+use crate::host::HostError;
 use crate::index::IndexError;
+use crate::rebuild::RebuildError;
 use crate::snapshot::SnapshotError;
 use crate::store::{Key, StoreError};
 
@@ -103,6 +107,26 @@ pub enum GateError {
     /// What a release has would be replaced or removed.
     #[error("`{0}` is the suite of a release: what it has stays")]
     Released(SuiteName),
+    /// What a builder hands in is not an answer to a nonce of ours.
+    #[error("`{}` is not taken: {why}", folder.display())]
+    Answer {
+        /// Where it is.
+        folder: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A link that no observer of the policy signed.
+    #[error("the link is not kept: {why}")]
+    Link {
+        /// What is wrong.
+        why: String,
+    },
+    /// An answer that cannot be read.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
+    /// A folder beside the store could not be read or written.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// Other writers were faster each time.
     #[error("other writers were faster {0} times")]
     Busy(u32),
@@ -134,6 +158,10 @@ impl Coded for GateError {
             Self::NoSuite { .. } => "E-GATE-109",
             Self::NotThere { .. } => "E-GATE-110",
             Self::Released(_) => "E-GATE-111",
+            Self::Answer { .. } => "E-GATE-121",
+            Self::Link { .. } => "E-GATE-122",
+            Self::Rebuild(error) => error.code(),
+            Self::Host(error) => error.code(),
         }
     }
     fn kind(&self) -> Kind {
@@ -147,7 +175,9 @@ impl Coded for GateError {
                 Kind::Verification
             }
             Self::NoSuite { .. } | Self::NotThere { .. } => Kind::Usage,
-            Self::Released(_) => Kind::Refused,
+            Self::Released(_) | Self::Answer { .. } | Self::Link { .. } => Kind::Refused,
+            Self::Rebuild(error) => error.kind(),
+            Self::Host(error) => error.kind(),
             Self::NotRepeatable { .. } => Kind::Unknown,
             Self::Claimed { .. } | Self::Overtaken { .. } | Self::Busy(_) => Kind::Conflict,
         }
@@ -159,7 +189,9 @@ impl Coded for GateError {
             Self::Publish(error) => error.hint(),
             Self::Index(error) => error.hint(),
             Self::Admission(error) => error.hint(),
-            Self::NotRepeatable { .. } => None,
+            Self::Rebuild(error) => error.hint(),
+            Self::Host(error) => error.hint(),
+            Self::NotRepeatable { .. } | Self::Answer { .. } | Self::Link { .. } => None,
             Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
                 Some("`assay verify` names all that is damaged".to_owned())
             }

@@ -24,12 +24,15 @@ mod lineage;
 mod moves;
 mod locked;
 mod next;
+mod links;
+mod mismatch;
 mod partial;
 mod plan;
 mod project;
 mod propose;
 mod renew;
 mod repeat;
+mod sealed;
 mod sign;
 mod stage;
 mod sync;
@@ -46,7 +49,9 @@ pub use kept::{Fetch, Keyrings, StoreFiles};
 pub use known::{Known, load_known};
 pub use ledger::{append_ledger, load_ledger};
 pub use lineage::load_lineage;
+pub use links::{LARGEST_LINK, Observation, add_link, load_links};
 pub use locked::{LockProblem, lock_site, locked_records};
+pub use mismatch::{Contrast, contrasts};
 pub use moves::{
     Contents, Held, Move, Moves, SourceChange, SourceDiff, Target, compare, contents, moves, remove, restore, suite_of,
 };
@@ -57,6 +62,7 @@ pub use project::{Published, PublishedSuite, is_published, publish, publish_reco
 pub use propose::{Proposal, gather, inspect, propose};
 pub use renew::{Tagging, is_new_tag, renew, tag};
 pub use repeat::{Kept, list_decisions, load_decision};
+pub use sealed::{Desk, Taken, load_commitments, load_rounds};
 pub use sign::{ReleaseSigner, Signed};
 pub use stage::{DECISIONS, Decisions, parse_decisions, read_decisions};
 pub use sync::{SuiteChange, SyncStep, Synced, expires, plan_sync, sync};

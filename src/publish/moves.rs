@@ -9,6 +9,7 @@ use super::admit::{Admission, Gate, Question, admit_together};
 use super::evidence::{hold, load_nonces, load_records};
 use super::next::{Edits, Writer, next_snapshot};
 use super::propose::removed;
+use super::sealed::load_rounds;
 use super::stage::{Burial, Change, Edit, held_sources, next_states, read_decisions};
 use super::{GateError, Kept, Published, ledger, load_vouched, publish};
 use crate::admission::{Candidate, Evidence, Moved, Terms, identity};
@@ -268,7 +269,9 @@ fn question(
     hold_again(store, archive, &candidate, held)?;
     let mut evidence = kept.case.evidence;
     if let Some(declaration) = identity(&candidate.declaration) {
-        evidence.records = load_records(store, archive, &declaration, &target.policy)?.records;
+        let records = load_records(store, archive, &declaration, &target.policy)?;
+        (evidence.records, evidence.commitments) = (records.records, records.commitments);
+        evidence.rounds = load_rounds(store, archive, &declaration)?;
         evidence.nonces = load_nonces(store, archive, &declaration)?;
     }
     evidence.ledger = ledger::load_ledger(store, archive, &candidate)?;

@@ -10,7 +10,7 @@ use crate::admission::{
 use crate::domain::{ArchiveName, Digest, FileName, PolicyName, Sha256, SuiteName};
 use crate::environment::Lock;
 use crate::format::deb::{DebLimits, read_deb};
-use crate::rebuild::{self, Difference};
+use crate::rebuild::{self, Difference, Guess};
 use crate::site::Policy;
 use crate::snapshot::{Chain, Record, Removed, SuiteState};
 use crate::source::{Declaration, SourceFile};
@@ -18,7 +18,7 @@ use crate::store::{Key, Store};
 
 use super::admit::hash;
 use super::known::{load_before, load_known, load_levels, load_previous};
-use super::{GateError, Records, ledger, load_lineage, load_nonces};
+use super::{GateError, Records, ledger, load_lineage, load_nonces, load_rounds};
 
 /// The largest file that is compared, in bytes.
 const LARGEST_COMPARED: u64 = 512 << 20;
@@ -145,7 +145,12 @@ pub fn gather(
         ledger: ledger::load_ledger(store, &candidate.archive, candidate)?,
         removed: removed(chain.latest()),
         before: load_before(store, candidate)?,
-        differences: differences(store, candidate, &records.records),
+        rounds: match declaration {
+            Some(declaration) => load_rounds(store, &candidate.archive, &declaration)?,
+            None => Vec::new(),
+        },
+        commitments: records.commitments.clone(),
+        differences: differences(store, candidate, records),
     })
 }
 
@@ -163,31 +168,47 @@ pub(super) fn removed(latest: Option<&Record>) -> Vec<(SuiteName, Removed)> {
     states.flat_map(of_suite).collect()
 }
 
-/// Where inside a file a rebuild differs from what is offered, for people. What cannot be said is
-/// left out: no rule leans on it.
-fn differences(store: &dyn Store, candidate: &Candidate, records: &[RecordEvidence]) -> BTreeMap<Sha256, String> {
+/// Where inside a file a rebuild differs from what is offered, and what probably made it so: for people.
+/// What cannot be said is left out: no rule leans on it.
+fn differences(store: &dyn Store, candidate: &Candidate, records: &Records) -> BTreeMap<Sha256, String> {
     let mut found = BTreeMap::new();
     let read = |sha256: &Sha256| store.get(&Key::held(&candidate.archive, sha256), LARGEST_COMPARED).ok();
-    for record in records {
+    for record in &records.records {
         for (_, output) in candidate.outputs().filter(|(set, _)| set.lock == record.lock) {
-            let Some(rebuilt) = record
-                .outputs
-                .get(&output.name)
-                .filter(|sha256| **sha256 != output.digest.sha256)
-            else {
+            let offered = output.digest.sha256;
+            let differs = |sha256: &&Sha256| **sha256 != offered;
+            let Some(rebuilt) = record.outputs.get(&output.name).filter(differs) else {
                 continue;
             };
             if found.contains_key(rebuilt) {
                 continue;
             }
-            if let (Some(offered), Some(other)) = (read(&output.digest.sha256), read(rebuilt)) {
-                let name = output.name.as_str().to_owned();
-                let comparison = rebuild::compare(&[(name.clone(), offered)], &[(name, other)]);
-                found.extend(comparison.differences.first().map(|first| (*rebuilt, in_words(first))));
+            let (Some(one), Some(other)) = (read(&offered), read(rebuilt)) else {
+                continue;
+            };
+            let gave = |r: &&RecordEvidence| r.lock == record.lock && r.outputs.get(&output.name) == Some(&offered);
+            let offering = records.records.iter().find(gave);
+            let around = offering.and_then(|o| records.around.get(&o.sha256).zip(records.around.get(&record.sha256)));
+            let causes = around
+                .map(|(a, b)| rebuild::causes((&one, a), (&other, b)))
+                .unwrap_or_default();
+            let name = output.name.as_str().to_owned();
+            let comparison = rebuild::compare(&[(name.clone(), one)], &[(name, other)]);
+            if let Some(first) = comparison.differences.first() {
+                found.insert(*rebuilt, in_words(first) + &likely(&causes));
             }
         }
     }
     found
+}
+
+/// The causes, behind a difference.
+fn likely(causes: &[Guess]) -> String {
+    let words: Vec<String> = causes.iter().map(ToString::to_string).collect();
+    if words.is_empty() {
+        return String::new();
+    }
+    format!("; likely cause: {}", words.join("; "))
 }
 
 /// A difference without the file's name, which the rule says itself.

@@ -19,18 +19,12 @@ pub(super) fn unpacked(tar: &Path, sha256: &Sha256, cache: &Path) -> Result<Path
     if files::is_folder(&base) {
         return Ok(files::absolute(&base)?);
     }
-    let found = sha256_of(tar)?;
-    if found != *sha256 {
-        return Err(RebuildError::Chroot {
-            found: found.hex(),
-            wanted: sha256.hex(),
-        });
-    }
+    let tar = checked(tar, sha256)?;
     let parent = cache.join(format!("base-{user}"));
     let folder = TempFolder::below(&parent)?;
     let root = folder.path().join("root");
     files::create_folder(&root)?;
-    let unpacked = unpack(tar, &root);
+    let unpacked = unpack(&tar, &root);
     let placed = unpacked.and_then(|()| match files::rename(&root, &base) {
         // Another process was faster, with the same bytes.
         Err(_) if files::is_folder(&base) => Ok(()),
@@ -39,6 +33,18 @@ pub(super) fn unpacked(tar: &Path, sha256: &Sha256, cache: &Path) -> Result<Path
     namespace::remove_folder(folder.path())?;
     placed?;
     Ok(files::absolute(&base)?)
+}
+
+/// The chroot's tar archive, when it has this digest.
+pub(super) fn checked(tar: &Path, sha256: &Sha256) -> Result<PathBuf, RebuildError> {
+    let found = sha256_of(tar)?;
+    if found == *sha256 {
+        return Ok(files::absolute(tar)?);
+    }
+    Err(RebuildError::Chroot {
+        found: found.hex(),
+        wanted: sha256.hex(),
+    })
 }
 
 /// Devices are left out: an ordinary user cannot make them, and each build gets a `/dev` of its own.

@@ -13,6 +13,7 @@ use crate::format::intoto::{
     Statement, Subject, sha256_set,
 };
 use crate::format::json;
+use crate::site::Backend;
 use crate::source::Declaration;
 
 /// `buildType` of our records. An URI that names `docs/build-type.md`, and is fetched by nobody.
@@ -60,6 +61,9 @@ pub struct Recipe {
     pub source_date_epoch: i64,
     /// What the build could reach: `none`.
     pub network: String,
+    /// What ran it.
+    #[serde(default)]
+    pub backend: Backend,
     /// Where the source was unpacked to: file systems list folders in different orders.
     #[serde(default)]
     pub file_order: FileOrder,
@@ -94,6 +98,8 @@ pub struct RecordInput<'a> {
     pub variation: &'a Variation,
     /// What it could use.
     pub limits: &'a Limits,
+    /// What ran it.
+    pub backend: Backend,
     /// The gate's nonce.
     pub nonce: &'a str,
     /// Who built.
@@ -107,7 +113,7 @@ pub struct RecordInput<'a> {
 /// # Errors
 /// Never for a finished run.
 pub fn statement(input: &RecordInput<'_>) -> Result<Statement<Provenance<Parameters>>, RebuildError> {
-    let (declaration, finished) = (input.declaration, input.finished);
+    let finished = input.finished;
     let subject = |file: &Produced| Subject {
         name: file.name.to_string(),
         digest: sha256_set(&file.digest.sha256),
@@ -122,7 +128,7 @@ pub fn statement(input: &RecordInput<'_>) -> Result<Statement<Provenance<Paramet
                 external_parameters: Parameters {
                     declaration: *input.declaration_sha256,
                     environment_lock: *input.lock_sha256,
-                    recipe: recipe(declaration, input.variation, input.limits),
+                    recipe: recipe(input),
                     nonce: input.nonce.to_owned(),
                 },
                 resolved_dependencies: dependencies(input),
@@ -151,7 +157,8 @@ pub fn statement(input: &RecordInput<'_>) -> Result<Statement<Provenance<Paramet
     })
 }
 
-fn recipe(declaration: &Declaration, variation: &Variation, limits: &Limits) -> Recipe {
+fn recipe(input: &RecordInput<'_>) -> Recipe {
+    let (declaration, variation, limits) = (input.declaration, input.variation, input.limits);
     Recipe {
         build: "binary".to_owned(),
         build_path: build_path(&declaration.source, &declaration.version, variation),
@@ -165,6 +172,7 @@ fn recipe(declaration: &Declaration, variation: &Variation, limits: &Limits) -> 
         uid: variation.uid,
         source_date_epoch: declaration.source_date_epoch,
         network: "none".to_owned(),
+        backend: input.backend,
         file_order: variation.file_order,
         seconds: limits.seconds,
         memory: limits.memory,

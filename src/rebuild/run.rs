@@ -6,13 +6,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::base::unpacked;
-use super::{RebuildError, Variation};
+use super::base::{checked, unpacked};
+use super::{RebuildError, Variation, sbuild};
 use crate::domain::{Digest, FileName, PackageName, Sha256, Timestamp, Version, escape};
 use crate::environment::chroot::sha256_of;
 use crate::environment::namespace;
 use crate::format::intoto::Outcome;
 use crate::host::{Clock, HostError, TempFolder, files};
+use crate::site::Backend;
 
 /// What one build may use. It ends when it uses more, and the record says so (gate rule A6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Job<'a> {
     pub variation: &'a Variation,
     /// What the build may use.
     pub limits: &'a Limits,
+    /// What runs it.
+    pub backend: Backend,
     /// A folder of this build's own; its files stay in `out/` and `log` below it.
     pub work: &'a Path,
     /// When the build starts and ends.
@@ -114,7 +117,7 @@ pub fn build_options(variation: &Variation) -> String {
     format!("parallel={}", variation.parallel)
 }
 
-fn folder_name(source: &PackageName, version: &Version) -> String {
+pub(super) fn folder_name(source: &PackageName, version: &Version) -> String {
     format!("{source}-{}", version.upstream())
 }
 
@@ -124,7 +127,10 @@ fn folder_name(source: &PackageName, version: &Version) -> String {
 /// When the build could not be run at all. A build that fails is an outcome.
 pub fn run(job: &Job<'_>) -> Result<Finished, RebuildError> {
     let dsc = check(job)?;
-    let base = unpacked(job.chroot_tar, job.chroot_sha256, job.cache)?;
+    let base = match job.backend {
+        Backend::Overlay => unpacked(job.chroot_tar, job.chroot_sha256, job.cache)?,
+        Backend::Sbuild => checked(job.chroot_tar, job.chroot_sha256)?,
+    };
     let scratch = TempFolder::below(job.work)?;
     let scratch = files::absolute(scratch.path())?;
     let done = build(job, &dsc, &base, &scratch);
@@ -154,7 +160,7 @@ fn check(job: &Job<'_>) -> Result<FileName, RebuildError> {
             return Err(RebuildError::Variation { why });
         }
     }
-    if !(1000..=60_000).contains(&variation.uid) || variation.parallel == 0 {
+    if job.backend == Backend::Overlay && !(1000..=60_000).contains(&variation.uid) || variation.parallel == 0 {
         let why = "the user id must be from 1000 to 60000, and `parallel` at least 1".to_owned();
         return Err(RebuildError::Variation { why });
     }
@@ -178,6 +184,36 @@ fn build(job: &Job<'_>, dsc: &FileName, base: &Path, scratch: &Path) -> Result<F
     }
     let log = job.work.join("log");
     let started = job.clock.now();
+    let (outcome, reason) = match job.backend {
+        Backend::Overlay => overlay(job, dsc, base, scratch, &log)?,
+        Backend::Sbuild => sbuild::build(job, dsc, scratch, &log)?,
+    };
+    let ended = job.clock.now();
+    let mut finished = Finished {
+        outcome,
+        reason,
+        outputs: Vec::new(),
+        byproducts: vec![produced(
+            FileName::new(format!("{}.log", folder_name(job.source, job.version)))?,
+            log,
+        )?],
+        kernel: kernel()?,
+        started,
+        ended,
+    };
+    if finished.outcome == Outcome::Built {
+        collect(&mut finished, &scratch.join("out"), &job.work.join("out"))?;
+    }
+    Ok(finished)
+}
+
+fn overlay(
+    job: &Job<'_>,
+    dsc: &FileName,
+    base: &Path,
+    scratch: &Path,
+    log: &Path,
+) -> Result<(Outcome, Option<String>), RebuildError> {
     let ran = namespace::enter(&["--net", "--uts", "--ipc"])
         .args(["/bin/sh", "-c", OUTER])
         .env("ASSAY_INNER", INNER)
@@ -196,33 +232,16 @@ fn build(job: &Job<'_>, dsc: &FileName, base: &Path, scratch: &Path) -> Result<F
         .env("ASSAY_DISK", kib(job.limits.disk))
         .env("ASSAY_PROCESSES", job.limits.processes.to_string())
         .env("ASSAY_LOG", job.limits.log.to_string())
-        .log(&log)
+        .log(log)
         .timeout(job.limits.seconds.min(u64::from(u32::MAX)))
         .run_any();
-    let ended = job.clock.now();
-    let (outcome, reason) = match ran {
-        Ok((status, _)) => judged(job.limits, status, scratch, &log)?,
+    match ran {
+        Ok((status, _)) => judged(job.limits, status, scratch, log),
         Err(HostError::TimedOut { seconds, .. }) => {
-            (Outcome::Timeout, Some(format!("it did not end within {seconds} s")))
+            Ok((Outcome::Timeout, Some(format!("it did not end within {seconds} s"))))
         }
-        Err(error) => return Err(error.into()),
-    };
-    let mut finished = Finished {
-        outcome,
-        reason,
-        outputs: Vec::new(),
-        byproducts: vec![produced(
-            FileName::new(format!("{}.log", folder_name(job.source, job.version)))?,
-            log,
-        )?],
-        kernel: kernel()?,
-        started,
-        ended,
-    };
-    if finished.outcome == Outcome::Built {
-        collect(&mut finished, &scratch.join("out"), &job.work.join("out"))?;
+        Err(error) => Err(error.into()),
     }
-    Ok(finished)
 }
 
 fn kib(bytes: u64) -> String {
@@ -311,7 +330,7 @@ fn kernel() -> Result<String, RebuildError> {
     Ok(escape(String::from_utf8_lossy(&release).trim()))
 }
 
-fn end_of(log: &Path, most: u64) -> Result<String, RebuildError> {
+pub(super) fn end_of(log: &Path, most: u64) -> Result<String, RebuildError> {
     let text = files::read(log, most.saturating_add(LOG_SLACK))?;
     let lines: Vec<String> = String::from_utf8_lossy(&text).lines().map(escape).collect();
     let from = lines.len().saturating_sub(10);

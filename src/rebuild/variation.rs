@@ -7,9 +7,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, RebuildError};
+use super::{Limits, RebuildError, sbuild};
 use crate::host::files;
-use crate::site::Varied;
+use crate::site::{Backend, Varied};
 
 /// What a rebuilder varies on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,16 +100,20 @@ impl Variation {
         }
     }
 
-    /// The same on a machine that has too little memory free to build in it: on disk.
+    /// What a backend makes of it on this machine, and of the limits: sbuild names host and user itself, and a
+    /// machine that has too little memory free builds on disk.
     ///
     /// # Errors
-    /// When the kernel does not tell how much is free.
-    pub fn fitting(mut self, limits: &Limits) -> Result<Self, RebuildError> {
+    /// When the machine does not tell what it must.
+    pub fn fitting(mut self, backend: Backend, limits: &Limits) -> Result<(Self, Limits), RebuildError> {
+        if backend == Backend::Sbuild {
+            return sbuild::effective(self, limits);
+        }
         let wanted = limits.memory.saturating_add(limits.disk / SHARE_IN_MEMORY);
         if self.file_order == FileOrder::Memory && memory_free()? < wanted {
             self.file_order = FileOrder::Disk;
         }
-        Ok(self)
+        Ok((self, *limits))
     }
 }
 

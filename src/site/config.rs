@@ -26,12 +26,53 @@ pub struct SiteConfig {
     /// How many connections to upstreams there are at once, to all of them together.
     #[serde(default = "default_connections")]
     pub connections: NonZeroU16,
+    /// How packages are rebuilt here.
+    #[serde(default, skip_serializing_if = "RebuildConfig::is_default")]
+    pub rebuild: RebuildConfig,
     /// The Ed25519 key that signs decisions: `policies/keys/ed25519-<hex>.pub`.
     pub gate: Fingerprint,
     /// Git repositories, as folders relative to the site or URLs: every snapshot that a serial file on
     /// one of their branches names is kept.
     #[serde(default)]
     pub serials: Vec<String>,
+}
+
+/// `[rebuild]` of `assay.toml`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RebuildConfig {
+    /// What runs builds on this machine.
+    #[serde(default)]
+    pub backend: Backend,
+}
+
+impl RebuildConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What runs a build: each takes a source package and a locked chroot, and gives outputs and a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// Our own runner: an overlay over the locked chroot, in namespaces.
+    #[default]
+    Overlay,
+    /// Debian's sbuild, in unshare mode.
+    Sbuild,
+}
+
+impl std::str::FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "overlay" => Ok(Self::Overlay),
+            "sbuild" => Ok(Self::Sbuild),
+            _ => Err("it is neither `overlay` nor `sbuild`".to_owned()),
+        }
+    }
 }
 
 fn default_keys() -> PathBuf {

@@ -18,10 +18,10 @@ pub use archive::{
 };
 pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};
-pub use config::SiteConfig;
+pub use config::{Backend, RebuildConfig, SiteConfig};
 pub use load::{Site, SiteError};
 pub use policy::{
-    Allowance, Builder, BuilderGroup, DebCompression, Dissent, EnvironmentRule, ListedField, Policy, Relaxation,
-    Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,
+    Allowance, Builder, BuilderGroup, DebCompression, Dissent, EnvironmentRule, ListedField, Observer, Policy,
+    Relaxation, Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,
 };
 pub use select::{PackagePattern, Select};

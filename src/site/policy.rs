@@ -31,6 +31,9 @@ pub struct Policy {
     /// How many people must have signed a source: signers of different names.
     #[serde(default = "one", deserialize_with = "at_least_one", skip_serializing_if = "is_one")]
     pub signer_threshold: u32,
+    /// Whether a rebuild counts only when its builder had committed to the result before any was shown.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub blind_rebuilds: bool,
     /// What differs on purpose between the rebuilds of a quorum.
     #[serde(default = "Varied::usual", skip_serializing_if = "Varied::is_usual")]
     pub vary: Vec<Varied>,
@@ -64,6 +67,9 @@ pub struct Policy {
     /// Who may rebuild.
     #[serde(rename = "builder", default)]
     pub builders: Vec<Builder>,
+    /// Who else rebuilds, with rebuilderd: shown, and never counted.
+    #[serde(rename = "observer", default, skip_serializing_if = "Vec::is_empty")]
+    pub observers: Vec<Observer>,
     /// Groups of operators; when there are any, each must reach its own threshold too.
     #[serde(rename = "group", default)]
     pub groups: Vec<BuilderGroup>,
@@ -190,6 +196,17 @@ pub struct Builder {
     pub valid_until: Option<Timestamp>,
     /// Records signed from this instant on do not count, nor any when it is before them.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// A worker of rebuilderd, whose signed links are weak evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Observer {
+    /// Who this is, for people.
+    pub name: String,
+    /// The Ed25519 public key, 64 hexadecimal digits.
+    #[serde(deserialize_with = "ed25519")]
+    pub public_key: String,
 }
 
 /// A group of operators with a threshold of its own.
@@ -402,6 +419,15 @@ fn ed25519<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Erro
 
 fn some_at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     at_least_one(deserializer).map(Some)
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 fn year() -> u32 {

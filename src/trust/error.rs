@@ -207,6 +207,12 @@ pub enum TrustError {
         /// What it must say.
         expected: String,
     },
+    /// A link of in-toto that is none.
+    #[error("link: {why}")]
+    Link {
+        /// What is wrong.
+        why: String,
+    },
     /// An envelope that none of the keys signed.
     #[error("envelope: none of its {signatures} signatures is by one of the {keys} keys that count")]
     Unsigned {
@@ -256,6 +262,7 @@ impl Coded for TrustError {
             Self::Signing { .. } => "E-SIG-024",
             Self::PayloadType { .. } => "E-SIG-025",
             Self::Unsigned { .. } => "E-SIG-026",
+            Self::Link { .. } => "E-SIG-027",
             Self::Name(error) => error.code(),
         }
     }

@@ -1,5 +1,6 @@
 //! The chain behind one package, hop by hop, each proven, refuted or unknown.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::{Anchor, AnchorKind, Anchors, Problem, VerifyError};
 use crate::domain::{ArchiveName, PackageName, RelPath, Sha256, SnapshotName, SuiteName, Timestamp};
 use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
-use crate::publish::{DECISIONS, StoreFiles, parse_decisions};
+use crate::publish::{DECISIONS, Observation, StoreFiles, load_links, parse_decisions};
 use crate::snapshot::{Chain as Snapshots, Edition, SuiteState, kept_index, read_plain_index};
 use crate::source::{Declaration, Signers, SourceKeys, check, fetch_declared};
 use crate::store::{Key, Store, hash_stream};
@@ -350,6 +351,7 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         })),
         Err(problem) => hops.push(hop("rebuild", Err(problem))),
     }
+    hops.extend(observed(store, found));
     match decided.locks(store, found.anchor) {
         Ok(locks) => {
             let mut dependencies = Dependencies::new(store, anchors);
@@ -365,6 +367,19 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         Err(problem) => hops.push(hop("source", Err(problem))),
     }
     hops
+}
+
+/// What workers of rebuilderd say of the file. That they signed it is proven; it stands for nothing more.
+fn observed(store: &dyn Store, found: &Found<'_>) -> Vec<Hop> {
+    let AnchorKind::Custom { policies, .. } = &found.anchor.kind else {
+        return Vec::new();
+    };
+    let file = BTreeSet::from([found.binary.digest.sha256]);
+    let seen = policies
+        .values()
+        .filter_map(|policy| load_links(store, &found.anchor.name, policy, &file).ok());
+    let seen: BTreeSet<Observation> = seen.flatten().collect();
+    seen.iter().map(|seen| hop("weak", Ok(seen.to_string()))).collect()
 }
 
 fn decision_of(store: &dyn Store, found: &Found<'_>) -> Result<Sha256, Problem> {

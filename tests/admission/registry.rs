@@ -109,6 +109,11 @@ pub(crate) const BREAKS: &[Break] = &[
         s.evidence.records.pop();
         s.evidence.nonces.pop();
     }),
+    Break {
+        rule: "R2",
+        with: &["R1", "B1"],
+        how: |s| s.rule(|policy| policy.blind_rebuilds = true),
+    },
     record("R3", |s| s.evidence.records[1].source_date_epoch += 1),
     alone("R4", |s| {
         s.rebuild("b3");

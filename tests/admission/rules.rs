@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use assay::admission::{RULES, SourceFailure, explain};
+use assay::admission::{RULES, Round, SourceFailure, explain};
 use assay::domain::{Fingerprint, GitOid, SnapshotId, SuiteName};
 use assay::format::intoto::VerificationResult;
+use assay::rebuild::Commitment;
 use assay::site::{BuilderGroup, EnvironmentRule};
 
 use super::scenario::{Scenario, arch, at, builder, key_of, package, row, sha, version};
@@ -404,6 +405,60 @@ fn rule_e5_runs_must_differ() {
     fixed.admitted();
     fixed.evidence.records[1].parallel = 1;
     fixed.refused(&["E5"]);
+}
+
+#[test]
+fn rule_r2_a_result_that_could_be_copied_does_not_count() {
+    let commitments = |scenario: &Scenario| -> Vec<Commitment> {
+        let to = |r: &assay::admission::RecordEvidence| Commitment {
+            nonce: r.nonce.clone(),
+            builder: r.builder.clone(),
+            declaration: r.declaration,
+            lock: r.lock,
+            record: r.sha256,
+        };
+        scenario.evidence.records.iter().map(to).collect()
+    };
+    let mut blind = Scenario::good();
+    blind.rule(|policy| policy.blind_rebuilds = true);
+    blind.evidence.commitments = commitments(&blind);
+    let round = Round {
+        lock: blind.candidate.sets[0].lock,
+        closed_at: at("2026-06-01T15:00:00Z"),
+        commitments: commitments(&blind),
+    };
+    blind.evidence.rounds = vec![round];
+    blind.admitted();
+
+    let mut late = blind.clone();
+    late.evidence.rounds[0].commitments.pop();
+    let decision = late.decide();
+    let r2 = decision.broken().find(|rule| rule.id == "R2").unwrap();
+    assert!(r2.evidence.contains("had not committed"), "{}", r2.evidence);
+    late.refused(&["R1", "R2"]);
+    late.except("R2", "2026-07-01T00:00:00Z");
+    assert!(late.admitted().levels.contains(&"ASSAY_RELAXED_R2".to_owned()));
+
+    let mut changed = blind.clone();
+    changed.evidence.rounds[0].commitments[1].record = sha("what it had committed to");
+    changed.refused(&["R1", "R2"]);
+    let mut elsewhere = blind.clone();
+    elsewhere.evidence.rounds[0].lock = sha("another environment");
+    elsewhere.refused(&["R1", "R2", "B1"]);
+
+    let mut sealed = blind;
+    sealed.evidence.rounds.clear();
+    sealed.evidence.records.pop();
+    let decision = sealed.decide();
+    let r2 = decision.broken().find(|rule| rule.id == "R2").unwrap();
+    assert!(r2.evidence.contains("had not committed"), "{}", r2.evidence);
+    sealed.evidence.records.clear();
+    let decision = sealed.decide();
+    let r2 = decision.broken().find(|rule| rule.id == "R2").unwrap();
+    assert!(
+        r2.evidence
+            .contains("sealed until 2 operators have answered: the results of b1, b2")
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn rule_b1_files_must_be_all_that_was_rebuilt() {
         "{}",
         b1.evidence
     );
-    assert_eq!(b1.repeat, "assay rebuild hello");
+    assert_eq!(b1.repeat, "assay rebuild hello --compare");
     let mut extra = Scenario::good();
     extra.candidate.sets[0]
         .outputs

@@ -111,8 +111,10 @@ fn policy() -> Policy {
             revoked_at: None,
             sources: Vec::new(),
         }],
+        blind_rebuilds: false,
         vary: Varied::usual(),
         builders: vec![builder("b1", "alice"), builder("b2", "bob"), builder("b3", "bob")],
+        observers: Vec::new(),
         groups: Vec::new(),
         exceptions: Vec::new(),
     }

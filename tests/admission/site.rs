@@ -16,7 +16,7 @@ use assay::format::json;
 use assay::publish::add_record;
 use assay::publish::{Admission, Gate, GateError, Proposal, Records, admit, gather, hold, issue_nonce, propose};
 use assay::rebuild::{BUILD_TYPE, FileOrder, Parameters, Recipe};
-use assay::site::{CustomArchive, CustomSuite, IndexForm};
+use assay::site::{Backend, CustomArchive, CustomSuite, IndexForm};
 use assay::source::SourceFile;
 use assay::store::{Key, LocalStore, Store};
 use assay::trust::{ArchiveKey, Ed25519Key, sign_envelope};
@@ -81,6 +81,12 @@ impl Site {
             lock,
             now: now(),
         }
+    }
+
+    /// The same site at another time.
+    pub(crate) fn at(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
     }
 
     pub(crate) fn gate(&self) -> Gate<'_> {
@@ -197,7 +203,7 @@ impl Site {
         }
         let records = Records {
             records,
-            unreadable: Vec::new(),
+            ..Records::default()
         };
         self.prepare_with(built, &records)
     }
@@ -272,6 +278,7 @@ fn statement(record: &RecordEvidence) -> Statement<Provenance<Parameters>> {
                         uid: 1000,
                         source_date_epoch: record.source_date_epoch,
                         network: "none".into(),
+                        backend: Backend::Overlay,
                         file_order: FileOrder::Disk,
                         seconds: 60,
                         memory: 1 << 30,

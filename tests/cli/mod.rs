@@ -3,6 +3,7 @@
 mod checkout;
 mod ephemeral;
 mod lock;
+mod examples;
 mod made;
 mod manifests;
 mod partial;

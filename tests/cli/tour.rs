@@ -192,4 +192,81 @@ fn the_commands_of_the_readme_work() {
     );
     let package = site.join("store/custom/pool/main/a/assay-greeting/assay-greeting_1.0_all.deb");
     assert!(package.is_file(), "{out}");
+    engines_of_others(&place, &package);
+}
+
+const ADD_BUILDER: &str = r#"
+set -eu
+cd site
+key=$(assay key new builder)
+cat >> policies/default.toml <<END
+
+[[builder]]
+id = "$operator/ci"
+operator = "$operator"
+hosting = "elsewhere"
+public-key = "$(cat policies/keys/ed25519-${key#ed25519:}.pub)"
+END
+"#;
+
+/// A builder elsewhere has what Git has, its own key, and the chroot that the lock gives; not the store.
+const MOVE_BUILDER: &str = r#"
+mkdir -p ../machine/cache/chroots
+cp --archive assay.toml repos policies ../machine/
+install -d -m 700 ../machine/keys
+mv keys/*${key#ed25519:}* ../machine/keys/
+cp cache/chroots/*.tar ../machine/cache/chroots/
+assay rebuild assay-greeting --plan --issue --json
+"#;
+
+/// The examples for job engines, in the site that the tour made: a loop on this machine, a builder on another
+/// one that answers by files, and a worker of rebuilderd.
+fn engines_of_others(place: &Place, package: &Path) {
+    let examples = root().join("docs/examples");
+    let ran = |script: &str| {
+        let run = place.run(script);
+        let (out, err) = (super::text(&run.stdout), super::text(&run.stderr));
+        assert!(run.status.success(), "{script}\n{out}\n{err}");
+        out
+    };
+    let looped = ran(&format!(
+        "operator=dave\n{ADD_BUILDER}\n{}/rebuild-loop.sh assay-greeting",
+        examples.display()
+    ));
+    assert!(looped.contains("assay-greeting dave/ci built"), "{looped}");
+    assert!(looped.contains("assay-greeting 1.0 admitted"), "{looped}");
+
+    let jobs = ran(&format!("operator=carol\n{ADD_BUILDER}{MOVE_BUILDER}"));
+    let job: serde_json::Value = serde_json::from_str(jobs.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (jobs.lines().count(), &job["builder"]),
+        (1, &"carol/ci".into()),
+        "{jobs}"
+    );
+    let word = |field: &str| job[field].as_str().unwrap().to_owned();
+    let answered = ran(&format!(
+        "SITE=machine SOURCE={} ARCHIVE={} BUILDER={} NONCE={} RUN={} OUTPUT=answer {}/builder.sh",
+        word("source"),
+        word("archive"),
+        word("builder"),
+        word("nonce"),
+        job["run"],
+        examples.display()
+    ));
+    assert!(answered.contains("assay-greeting carol/ci built"), "{answered}");
+    let stored = ran("find machine/store -type f 2>/dev/null | wc -l");
+    assert_eq!(stored, "0\n", "the builder writes into no store");
+    let taken = ran("cd site && assay rebuild assay-greeting --take ../answer && assay admit assay-greeting");
+    assert!(
+        taken.contains("answer record ") && taken.contains("1.0 admitted"),
+        "{taken}"
+    );
+    let rebuilderd = root().join("share/rebuilderd/rebuilder-assay.sh");
+    ran(&format!(
+        "mkdir out && printf 'Format: 1.0\\nSource: assay-greeting\\nVersion: 1.0\\n' > asked.buildinfo && \
+         REBUILDERD_OUTDIR=$PWD/out ASSAY_SITE=$PWD/site {} asked.buildinfo",
+        rebuilderd.display()
+    ));
+    let built = place.0.join("out/assay-greeting_1.0_all.deb");
+    assert_eq!(fs::read(built).unwrap(), fs::read(package).unwrap());
 }

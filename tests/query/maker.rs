@@ -506,6 +506,7 @@ fn recipe() -> Recipe {
         uid: 1000,
         source_date_epoch: 1,
         network: "none".into(),
+        backend: assay::site::Backend::Overlay,
         file_order: FileOrder::Disk,
         seconds: 3600,
         memory: 1 << 30,

@@ -7,6 +7,7 @@ use assay::format::dsse::IN_TOTO;
 use assay::format::intoto::Outcome;
 use assay::format::json;
 use assay::rebuild::{Finished, Limits, RecordInput, read_statement, statement};
+use assay::site::Backend;
 use assay::trust::{Ed25519Key, sign_envelope, verify_envelope};
 
 use super::run::{Tiny, variation};
@@ -56,6 +57,7 @@ fn recorded(finished: &Finished, limits: &Limits, number: u32) {
         lock_sha256,
         variation: &variation(number),
         limits,
+        backend: Backend::Overlay,
         nonce: "n",
         builder: &"alice/laptop".parse().unwrap(),
         finished,

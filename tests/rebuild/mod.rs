@@ -3,4 +3,7 @@
 mod compare;
 mod hostile;
 mod limits;
-mod run;
+mod links;
+pub(crate) mod run;
+mod sealed;
+mod unreproducible;

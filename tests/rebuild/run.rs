@@ -7,6 +7,8 @@ use assay::format::intoto::Outcome;
 use assay::host::Clock;
 use assay::rebuild::{FileOrder, Finished, Job, Limits, RebuildError, Variation, run};
 
+use assay::site::Backend;
+
 use crate::environment::fixture;
 
 /// A native source package whose `debian/rules` runs `commands` to fill `debian/tiny/`.
@@ -112,6 +114,7 @@ impl Tiny {
             cache: &chroot.folder,
             variation,
             limits,
+            backend: Backend::Overlay,
             work,
             clock: Clock::System,
         };

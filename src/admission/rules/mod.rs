@@ -66,6 +66,7 @@ impl Verdict {
 
 const SOURCE: &str = "assay source verify {source}";
 const ENVIRONMENT: &str = "assay env build {source}";
+const COMPARE: &str = "assay rebuild {source} --compare";
 const REBUILD: &str = "assay rebuild {source}";
 const EXPLAIN: &str = "assay admit --explain {source}";
 
@@ -110,12 +111,13 @@ pub static RULES: &[Rule] = &[
     excusable("E5", "the rebuilds differed in time, parallelism, and the host name and user unless the policy fixes them", REBUILD, record::e5),
     excusable("E6", "rebuilds ran the tests and used no build profile", REBUILD, record::e6),
     rule("R1", "enough operators, in all and in each group, rebuilt the same bytes", REBUILD, record::r1),
+    excusable("R2", "builders had committed to their results before any was shown", REBUILD, record::r2),
     rule("R3", "records are about this declaration and environment, answer a nonce of the gate, and are fresh", REBUILD, record::r3),
     rule("R4", "every nonce that was issued is answered or has timed out", REBUILD, record::r4),
     rule("R5", "no record is by a builder whose key was not valid then, or was revoked", REBUILD, record::r5),
     rule("R6", "records tell of builds that succeeded, with the digest of the log", REBUILD, record::r6),
     rule("R7", "records are signed by the key of the builder that they name", REBUILD, record::r7),
-    rule("B1", "the files offered are, by name and SHA-256, all that the rebuilds gave", REBUILD, build::b1),
+    rule("B1", "the files offered are, by name and SHA-256, all that the rebuilds gave", COMPARE, build::b1),
     rule("B2", "every package is one that the source declares for this architecture", REBUILD, build::b2),
     rule("B3", "debug packages belong to a package of the same build, by its build ids, and hold nothing but debug symbols", REBUILD, build::b3),
     rule("B4", "every package names the declared source and its version", REBUILD, build::b4),
@@ -131,7 +133,7 @@ pub static RULES: &[Rule] = &[
     excusable("V3", "versions do not go back in a suite", EXPLAIN, version::v3),
     excusable("V4", "a binary package stays with its source package", EXPLAIN, version::v4),
     rule("A2", "everything that was built is decided together, with its source", EXPLAIN, archive::a2),
-    rule("A5", "no valid record contradicts another", REBUILD, record::a5),
+    rule("A5", "no valid record contradicts another", COMPARE, record::a5),
     rule("A6", "no build ran out of time, memory, disk, processes or room for its log", REBUILD, record::a6),
     excusable("A8", "names and fields that reach beyond the package are those that the policy lists", EXPLAIN, names::a8),
     rule("A10", "the policy is the one that the archive names, by SHA-256", EXPLAIN, archive::a10),

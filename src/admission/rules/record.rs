@@ -1,4 +1,4 @@
-//! R1, R3 to R7, A5, A6, E4 to E6: the rebuild records.
+//! R1 to R7, A5, A6, E4 to E6: the rebuild records.
 //!
 //! A rule that voids records breaks only when the quorum is missed: then it says which record it
 //! voided, and why. Otherwise whoever can write to the store could block every package.
@@ -11,7 +11,7 @@ use crate::site::{Dissent, Varied};
 
 use super::super::context::{Context, Judged, Set};
 use super::super::evidence::{IssuedNonce, RecordEvidence};
-use super::super::standing::Standing;
+use super::super::standing::{Standing, is_blind};
 use super::Verdict;
 
 /// Quorum over operators and groups.
@@ -41,6 +41,39 @@ pub(super) fn r1(context: &Context<'_>) -> Verdict {
         ));
     }
     Verdict::held(found.join("; "))
+}
+
+/// Nobody could copy.
+pub(super) fn r2(context: &Context<'_>) -> Verdict {
+    if !context.policy.blind_rebuilds {
+        return Verdict::not_applicable("the policy does not ask for blind rebuilds");
+    }
+    if let Verdict::Broken(why) = voided(context, "R2") {
+        return Verdict::Broken(why);
+    }
+    let sighted = |judged: &&Judged<'_>| judged.standing == Standing::Counts && !is_blind(context, judged.record);
+    if let Some(judged) = context.records.iter().find(sighted) {
+        // Held only by the exception: saying so here makes it visible in the decision.
+        return Verdict::broken(format!("{} was made when results could be seen", name(judged.record)));
+    }
+    let shown = |nonce: &str| context.records.iter().any(|judged| judged.record.nonce == nonce);
+    let ours = |lock: &Sha256| context.sets.iter().any(|set| set.set.lock == *lock);
+    let waiting: BTreeSet<&str> = context
+        .evidence
+        .commitments
+        .iter()
+        .filter(|c| ours(&c.lock) && Some(c.declaration) == context.declaration && !shown(&c.nonce))
+        .map(|c| c.builder.as_str())
+        .collect();
+    if !waiting.is_empty() && !context.has_quorum() {
+        let waiting: Vec<&str> = waiting.into_iter().collect();
+        let wanted = context.terms.quorum;
+        return Verdict::broken(format!(
+            "sealed until {wanted} operators have answered: the results of {}",
+            waiting.join(", ")
+        ));
+    }
+    voided(context, "R2")
 }
 
 /// Binding and freshness.

@@ -1,0 +1,364 @@
+//! Blind rebuilds (gate rule R2): nobody sees a result before enough others have bound themselves.
+//!
+//! A builder that succeeded first hands in a signed *commitment*: the SHA-256 of its signed record. The
+//! record and its outputs wait in a folder beside the store. When as many operators as the policy asks
+//! for have committed, the *round* is closed: one object, created once, lists what was committed to by
+//! then. Only after it exists is anything shown, and only what it lists counts for a quorum. So a
+//! builder that copies what another one published comes too late. A later round, of as many who rebuild what
+//! was shown before, is a new one. Failures name no outputs, and are
+//! shown at once.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::admission::{RecordEvidence, Round, strength};
+use crate::domain::{ArchiveName, Digest, FileName, Sha256, SuiteName, Timestamp};
+use crate::format::dsse::{self, Envelope};
+use crate::format::intoto::Outcome;
+use crate::format::json;
+use crate::host::files;
+use crate::rebuild::{Answer, COMMITMENT, Commitment};
+use crate::site::Policy;
+use crate::store::{Key, Store};
+use crate::trust::{Ed25519Public, verify_envelope};
+
+use super::GateError;
+use super::evidence::{add_document, add_record, create_or_same, hold, keys_of, load_nonces, read_record};
+
+const LARGEST_ROUND: u64 = 1 << 20;
+/// The largest output that is taken, in bytes.
+const LARGEST_OUTPUT: u64 = 4 << 30;
+
+/// What became of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// Its record is listed, and its outputs are held.
+    Shown(Sha256),
+    /// It is committed to, and waits for this many operators more.
+    Sealed {
+        /// SHA-256 of its record.
+        record: Sha256,
+        /// How many operators are missing until the round is closed.
+        missing: usize,
+    },
+}
+
+impl Taken {
+    /// SHA-256 of the answer's record.
+    #[must_use]
+    pub fn record(&self) -> Sha256 {
+        match self {
+            Self::Shown(record) | Self::Sealed { record, .. } => *record,
+        }
+    }
+
+    /// How many operators must still answer before it is shown.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        match self {
+            Self::Shown(_) => 0,
+            Self::Sealed { missing, .. } => *missing,
+        }
+    }
+}
+
+/// Where answers wait: `sealed` below a cache of the gate's, or of the builder's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Desk<'a> {
+    /// The store.
+    pub store: &'a dyn Store,
+    /// The custom archive.
+    pub archive: &'a ArchiveName,
+    /// The policy of the declared source.
+    pub policy: &'a Policy,
+    /// The suites that it is declared for: a policy may ask for more in some.
+    pub suites: &'a [SuiteName],
+    /// SHA-256 of its declaration.
+    pub declaration: Sha256,
+    /// The folder of answers that wait; not public.
+    pub sealed: &'a Path,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Desk<'_> {
+    /// Takes an answer that lies in a folder of its own: checks it, commits to it, and shows it when it
+    /// may be shown. What does not check is left where it is, and nothing of it is kept.
+    ///
+    /// # Errors
+    /// When it is not a record of a builder of the policy that answers a nonce of ours, or its files are
+    /// not those that the record names; the store's failure. Doing it again is safe.
+    pub fn take(&self, folder: &Path) -> Result<Taken, GateError> {
+        let answer = Answer::read(folder)?;
+        let (record, commitment) = self.check(&answer)?;
+        if record.outcome != Outcome::Built || !self.policy.blind_rebuilds {
+            self.show(&answer, &record)?;
+            return Ok(Taken::Shown(record.sha256));
+        }
+        let bytes = commitment.ok_or_else(|| refused(folder, "it has no commitment of its builder"))?;
+        let key = commitment_key(self.archive, &record.declaration, &record.nonce)?;
+        create_or_same(self.store, &key, &bytes)?;
+        let place = self.place(&record);
+        if !files::is_folder(&place) {
+            answer.copy_to(&place)?;
+        }
+        self.show_all()?;
+        let missing = self.missing(&record.lock)?;
+        Ok(if missing == 0 {
+            Taken::Shown(record.sha256)
+        } else {
+            Taken::Sealed {
+                record: record.sha256,
+                missing,
+            }
+        })
+    }
+
+    /// Closes each round for a declaration that has enough commitments, and shows the answers of closed
+    /// rounds that wait here.
+    ///
+    /// # Errors
+    /// As `take`.
+    pub fn show_all(&self) -> Result<(), GateError> {
+        let folder = self.sealed.join(self.declaration.hex());
+        if !files::is_folder(&folder) {
+            return Ok(());
+        }
+        for waiting in files::list(&folder)? {
+            // What is damaged, or not by a builder of the policy any more, stays where it is: it says nothing.
+            let Ok(answer) = Answer::read(&waiting) else {
+                continue;
+            };
+            let record = match self.check(&answer) {
+                Err(GateError::Answer { .. } | GateError::Host(_)) => continue,
+                checked => checked?.0,
+            };
+            if self.close(&record.lock)? {
+                self.show(&answer, &record)?;
+                files::remove_folder(&waiting)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, record: &RecordEvidence) -> PathBuf {
+        self.sealed.join(record.declaration.hex()).join(&record.nonce)
+    }
+
+    /// The record of an answer and its commitment, when all of it holds.
+    fn check(&self, answer: &Answer) -> Result<(RecordEvidence, Option<Vec<u8>>), GateError> {
+        let refuse = |why: &str| refused(&answer.folder, why);
+        let keys = keys_of(self.policy);
+        let sha256 = Sha256::of(&answer.record);
+        let record = read_record(sha256, &answer.record, &keys).map_err(|why| refuse(&why))?;
+        if record.declaration != self.declaration {
+            return Err(refuse("it is about another declaration"));
+        }
+        if !self.signed(&record) {
+            return Err(refuse("it is not signed by the builder that it names"));
+        }
+        let nonces = load_nonces(self.store, self.archive, &record.declaration)?;
+        let asked = nonces
+            .iter()
+            .any(|nonce| nonce.nonce == record.nonce && nonce.builder == record.builder && nonce.lock == record.lock);
+        if !asked {
+            return Err(refuse("its nonce was not issued for it"));
+        }
+        for (name, wanted) in &record.outputs {
+            if self.digest(answer, name)?.sha256 != *wanted {
+                return Err(refuse(&format!("`{name}` is not the file that the record names")));
+            }
+        }
+        let Some(bytes) = &answer.commitment else {
+            return Ok((record, None));
+        };
+        let commitment = read_commitment(bytes, self.policy).map_err(|why| refuse(&why))?;
+        if commitment != commitment_to(&record) {
+            return Err(refuse("its commitment is to another record"));
+        }
+        Ok((record, Some(bytes.clone())))
+    }
+
+    fn signed(&self, record: &RecordEvidence) -> bool {
+        let of = |b: &&crate::site::Builder| b.id == record.builder;
+        let builder = self.policy.builders.iter().find(of);
+        let key = builder.and_then(crate::admission::builder_fingerprint);
+        key.is_some_and(|key| record.signed_by.contains(&key))
+    }
+
+    fn digest(&self, answer: &Answer, name: &FileName) -> Result<Digest, GateError> {
+        let path = answer.folder.join(name.as_str());
+        let digest = Digest {
+            sha256: crate::environment::chroot::sha256_of(&path)?,
+            size: files::size(&path)?,
+        };
+        if digest.size > LARGEST_OUTPUT {
+            return Err(refused(&answer.folder, &format!("`{name}` is too large")));
+        }
+        Ok(digest)
+    }
+
+    /// By-products and outputs first: a record never names what is not there.
+    fn show(&self, answer: &Answer, record: &RecordEvidence) -> Result<(), GateError> {
+        for (name, sha256) in &answer.byproducts {
+            let bytes = files::read(&answer.folder.join(name.as_str()), LARGEST_OUTPUT)?;
+            if Sha256::of(&bytes) != *sha256 {
+                return Err(refused(
+                    &answer.folder,
+                    &format!("`{name}` is not the file that the record names"),
+                ));
+            }
+            add_document(self.store, self.archive, &bytes)?;
+        }
+        for name in record.outputs.keys() {
+            let digest = self.digest(answer, name)?;
+            hold(
+                self.store,
+                self.archive,
+                &digest,
+                &mut files::open(&answer.folder.join(name.as_str()))?,
+            )?;
+        }
+        add_record(self.store, self.archive, &record.declaration, &answer.record)?;
+        Ok(())
+    }
+
+    fn missing(&self, lock: &Sha256) -> Result<usize, GateError> {
+        if self.close(lock)? {
+            return Ok(0);
+        }
+        let committed = load_commitments(self.store, self.archive, &self.declaration, self.policy)?;
+        let (found, wanted) = self.strength(&committed, lock);
+        Ok(wanted.saturating_sub(found).max(1))
+    }
+
+    /// How many operators have committed, as a quorum counts them, and how many must.
+    fn strength(&self, committed: &[Commitment], lock: &Sha256) -> (usize, usize) {
+        let terms = self.policy.terms(self.suites);
+        let of = |c: &Commitment| {
+            self.policy
+                .builders
+                .iter()
+                .find(|b| b.id == c.builder && c.lock == *lock)
+        };
+        let builders = committed.iter().filter_map(of);
+        let rebuilders = builders.map(|b| (b.operator.as_str(), b.hosting.as_str())).collect();
+        (strength(&rebuilders, terms.distinct_hosting), terms.quorum as usize)
+    }
+
+    fn operators(&self, committed: &[Commitment], lock: &Sha256) -> BTreeSet<&str> {
+        let of = |c: &Commitment| {
+            self.policy
+                .builders
+                .iter()
+                .find(|b| b.id == c.builder && c.lock == *lock)
+        };
+        committed.iter().filter_map(of).map(|b| b.operator.as_str()).collect()
+    }
+
+    /// Closes the next round in this environment when enough operators have committed since the last one.
+    /// Gives whether any is closed: then results can be seen, and to hide more of them protects nothing.
+    fn close(&self, lock: &Sha256) -> Result<bool, GateError> {
+        let mut rounds = load_rounds(self.store, self.archive, &self.declaration)?;
+        rounds.retain(|round| round.lock == *lock);
+        let listed = |c: &Commitment| rounds.iter().any(|round| round.commitments.contains(c));
+        let mut committed = load_commitments(self.store, self.archive, &self.declaration, self.policy)?;
+        committed.retain(|c| c.lock == *lock && !listed(c));
+        let operators = self.operators(&committed, lock);
+        let (found, wanted) = self.strength(&committed, lock);
+        let enough = found >= wanted
+            && self.policy.groups.iter().all(|group| {
+                let members = group.operators.iter().filter(|o| operators.contains(o.as_str()));
+                members.count() >= group.threshold as usize
+            });
+        if !enough {
+            return Ok(!rounds.is_empty());
+        }
+        let key = round_key(self.archive, &self.declaration, lock, rounds.len())?;
+        let round = Round {
+            lock: *lock,
+            closed_at: self.now,
+            commitments: committed,
+        };
+        let bytes = json::canonical("round", &round).map_err(GateError::document(&key))?;
+        // When another one was faster, what he listed counts.
+        self.store.create(&key, &bytes)?;
+        Ok(true)
+    }
+}
+
+/// Every commitment for a declaration that a builder of the policy signed; others count for nothing.
+///
+/// # Errors
+/// The store's failure.
+pub fn load_commitments(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    declaration: &Sha256,
+    policy: &Policy,
+) -> Result<Vec<Commitment>, GateError> {
+    let mut found = Vec::new();
+    for meta in store.list(&format!("state/{archive}/commitments/{declaration}"))? {
+        let bytes = store.get(&meta.key, dsse::LARGEST)?;
+        found.extend(
+            read_commitment(&bytes, policy)
+                .ok()
+                .filter(|c| c.declaration == *declaration),
+        );
+    }
+    Ok(found)
+}
+
+/// Every closed round for a declaration.
+///
+/// # Errors
+/// When one is malformed; the store's failure.
+pub fn load_rounds(store: &dyn Store, archive: &ArchiveName, declaration: &Sha256) -> Result<Vec<Round>, GateError> {
+    let list = store.list(&format!("state/{archive}/rounds/{declaration}"))?;
+    list.iter().map(|meta| load_round(store, &meta.key)).collect()
+}
+
+fn load_round(store: &dyn Store, key: &Key) -> Result<Round, GateError> {
+    let bytes = store.get(key, LARGEST_ROUND)?;
+    json::strict("round", &bytes).map_err(GateError::document(key))
+}
+
+fn read_commitment(bytes: &[u8], policy: &Policy) -> Result<Commitment, String> {
+    let envelope = Envelope::parse(bytes).map_err(|error| error.to_string())?;
+    let commitment: Commitment = json::strict("commitment", &envelope.payload).map_err(|error| error.to_string())?;
+    let builder = policy.builders.iter().find(|b| b.id == commitment.builder);
+    let builder = builder.ok_or("its builder is none of the policy's")?;
+    let key = Ed25519Public::parse(&builder.public_key).map_err(|error| error.to_string())?;
+    let signed = verify_envelope(&envelope, COMMITMENT, &[key]).map_err(|error| error.to_string())?;
+    if signed.is_empty() {
+        return Err("its builder did not sign it".to_owned());
+    }
+    Ok(commitment)
+}
+
+fn commitment_to(record: &RecordEvidence) -> Commitment {
+    Commitment {
+        nonce: record.nonce.clone(),
+        builder: record.builder.clone(),
+        declaration: record.declaration,
+        lock: record.lock,
+        record: record.sha256,
+    }
+}
+
+fn commitment_key(archive: &ArchiveName, declaration: &Sha256, nonce: &str) -> Result<Key, GateError> {
+    Ok(Key::new(format!("state/{archive}/commitments/{declaration}/{nonce}"))?)
+}
+
+fn round_key(archive: &ArchiveName, declaration: &Sha256, lock: &Sha256, n: usize) -> Result<Key, GateError> {
+    Ok(Key::new(format!(
+        "state/{archive}/rounds/{declaration}/{lock}-{n}.json"
+    ))?)
+}
+
+fn refused(folder: &Path, why: &str) -> GateError {
+    GateError::Answer {
+        folder: folder.to_owned(),
+        why: why.to_owned(),
+    }
+}

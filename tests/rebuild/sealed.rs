@@ -1,0 +1,224 @@
+//! Answers of builders: handed in as files, sealed until enough others are bound, and checked when taken.
+
+use std::path::{Path, PathBuf};
+
+use assay::admission::{explain, identity};
+use assay::domain::{Coded as _, Digest, Sha256, Timestamp};
+use assay::format::intoto::Outcome;
+use assay::publish::{Desk, GateError, Records, Taken, contrasts, hold, issue_nonce, load_records, load_rounds};
+use assay::rebuild::{Finished, Limits, Produced, RecordInput, Variation, write_answer};
+use assay::site::Backend;
+use assay::site::Varied;
+use assay::store::{Key, Store};
+use assay::trust::Ed25519Key;
+
+use crate::admission::scenario::{file, secret_key};
+use crate::admission::site::{Built, Site, deb};
+
+struct Place {
+    site: Site,
+    built: Built,
+    now: Timestamp,
+}
+
+impl Place {
+    fn new() -> Self {
+        let site = Site::new();
+        let mut built = site.build("1.0", "what the test harness holds");
+        built.scenario.rule(|policy| policy.blind_rebuilds = true);
+        let now = built.scenario.now;
+        Self { site, built, now }
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.site.folder.path().join(name)
+    }
+
+    fn declaration(&self) -> Sha256 {
+        identity(&self.built.scenario.candidate.declaration).unwrap()
+    }
+
+    /// What the builder of the n-th nonce answers: a package of this content.
+    fn answer(&self, name: &str, nonce: usize, content: &str, outcome: Outcome, key: &Ed25519Key) -> PathBuf {
+        let work = self.folder(&format!("work-{name}"));
+        std::fs::create_dir_all(&work).unwrap();
+        let produced = |name: &str, bytes: &[u8]| {
+            let path = work.join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let (name, digest) = (file(name), Digest::of(bytes));
+            Produced { name, path, digest }
+        };
+        let is_built = outcome == Outcome::Built;
+        let output = || produced("hello_1.0_amd64.deb", &deb("1.0", content));
+        let finished = Finished {
+            outcome,
+            reason: None,
+            outputs: is_built.then(output).into_iter().collect(),
+            byproducts: vec![produced("hello-1.0.log", format!("log of {name}").as_bytes())],
+            kernel: "6.1".into(),
+            started: self.now.plus(nonce as i64),
+            ended: self.now.plus(nonce as i64 + 5),
+        };
+        let asked = &self.built.scenario.evidence.records[nonce];
+        let (lock_sha256, lock) = self.built.locks.iter().next().unwrap();
+        let input = RecordInput {
+            declaration: &self.built.scenario.candidate.declaration,
+            declaration_sha256: &self.declaration(),
+            lock,
+            lock_sha256,
+            variation: &Variation::of_run(nonce, Varied::ALL),
+            limits: &Limits::default(),
+            backend: Backend::Overlay,
+            nonce: &asked.nonce,
+            builder: &asked.builder,
+            finished: &finished,
+        };
+        let folder = self.folder(name);
+        write_answer(&folder, &input, key).unwrap();
+        folder
+    }
+
+    fn take(&self, folder: &Path) -> Result<Taken, GateError> {
+        let sealed = self.folder("sealed");
+        let desk = Desk {
+            store: &self.site.store,
+            archive: &self.site.archive,
+            policy: &self.built.scenario.policy,
+            suites: &self.built.scenario.candidate.declaration.suites,
+            declaration: self.declaration(),
+            sealed: &sealed,
+            now: self.now.plus(60),
+        };
+        desk.take(folder)
+    }
+
+    fn public(&self) -> Vec<Key> {
+        let all = self.site.objects("").into_iter().map(|(key, _)| key);
+        let private = |key: &Key| key.as_str().contains("/commitments/") || key.as_str().contains("/rounds/");
+        all.filter(|key| !private(key)).collect()
+    }
+}
+
+#[test]
+fn results_are_shown_when_enough_are_bound_and_later_ones_do_not_count() {
+    let mut place = Place::new();
+    let before = place.public();
+    let alice = place.answer("alice", 0, "the same", Outcome::Built, &secret_key("b1"));
+    let taken = place.take(&alice).unwrap();
+    assert!(matches!(taken, Taken::Sealed { missing: 1, .. }), "{taken:?}");
+    assert_eq!(place.public(), before, "nothing of it can be seen in the store");
+    assert_eq!(place.take(&alice).unwrap(), taken, "again is the same");
+    let bob = place.answer("bob", 1, "the same", Outcome::Built, &secret_key("b2"));
+    assert!(matches!(place.take(&bob).unwrap(), Taken::Shown(_)));
+    let digest = Digest::of(&deb("1.0", "the same"));
+    let held = Key::held(&place.site.archive, &digest.sha256);
+    assert!(place.site.store.head(&held).unwrap().is_some());
+
+    // One who answers now could have copied.
+    let policy = place.built.scenario.policy.clone();
+    let (lock, declaration) = (*place.built.locks.keys().next().unwrap(), place.declaration());
+    let (store, archive) = (&place.site.store, &place.site.archive);
+    let asked = issue_nonce(
+        store,
+        archive,
+        declaration,
+        lock,
+        &policy.builders[2].id,
+        place.now,
+        600,
+    )
+    .unwrap();
+    let mut late = place.built.scenario.evidence.records[1].clone();
+    (late.nonce, late.builder) = (asked.nonce, asked.builder);
+    place.built.scenario.evidence.records.push(late);
+    let late = place.answer("late", 2, "the same", Outcome::Built, &secret_key("b3"));
+    assert!(matches!(place.take(&late).unwrap(), Taken::Shown(_)));
+    let rounds = load_rounds(&place.site.store, &place.site.archive, &declaration).unwrap();
+    assert_eq!((rounds.len(), rounds[0].commitments.len()), (1, 2));
+
+    let records = load_records(&place.site.store, &place.site.archive, &declaration, &policy).unwrap();
+    assert_eq!((records.records.len(), records.commitments.len()), (3, 3));
+    let Place { site, built, now } = place;
+    let decision = site.at(now.plus(120)).admit_with(&built, &records).unwrap().decision;
+    assert!(decision.admitted, "{}", explain(&decision));
+    let r2 = decision.rules.iter().find(|rule| rule.id == "R2").unwrap();
+    assert!(r2.evidence.contains("`b3` does not count"), "{}", r2.evidence);
+}
+
+#[test]
+fn failures_are_shown_at_once_and_bind_nobody() {
+    let place = Place::new();
+    let failed = place.answer("alice", 0, "", Outcome::Ftbfs, &secret_key("b1"));
+    assert!(matches!(place.take(&failed).unwrap(), Taken::Shown(_)));
+    let bob = place.answer("bob", 1, "x", Outcome::Built, &secret_key("b2"));
+    assert!(matches!(place.take(&bob).unwrap(), Taken::Sealed { missing: 1, .. }));
+}
+
+#[test]
+fn what_does_not_hold_is_not_taken() {
+    let mut place = Place::new();
+    let code = |place: &Place, folder: &Path, why: &str| {
+        let before = place.site.objects("");
+        let error = place.take(folder).unwrap_err();
+        assert_eq!(error.code(), "E-GATE-121", "{error}");
+        assert!(error.to_string().contains(why), "{why}: {error}");
+        assert_eq!(place.site.objects(""), before, "nothing of it is kept");
+    };
+    let swapped = place.answer("swapped", 0, "one", Outcome::Built, &secret_key("b1"));
+    std::fs::write(swapped.join("hello_1.0_amd64.deb"), deb("1.0", "two")).unwrap();
+    code(&place, &swapped, "not the file that the record names");
+    let stranger = place.answer("stranger", 0, "one", Outcome::Built, &Ed25519Key::generate());
+    code(&place, &stranger, "");
+    let other = place.answer("other", 0, "one", Outcome::Built, &secret_key("b2"));
+    code(&place, &other, "not signed by the builder that it names");
+    let mixed = place.answer("mixed", 0, "one", Outcome::Built, &secret_key("b1"));
+    std::fs::copy(other.join("commitment.json"), mixed.join("commitment.json")).unwrap();
+    code(&place, &mixed, "");
+    let unbound = place.answer("unbound", 0, "one", Outcome::Built, &secret_key("b1"));
+    std::fs::remove_file(unbound.join("commitment.json")).unwrap();
+    code(&place, &unbound, "no commitment");
+    place.built.scenario.evidence.records[0].nonce = "ab".repeat(32);
+    let unasked = place.answer("unasked", 0, "one", Outcome::Built, &secret_key("b1"));
+    code(&place, &unasked, "nonce was not issued");
+}
+
+#[test]
+fn what_differs_can_be_looked_at_with_diffoscope() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let site = Site::new();
+    let built = site.build("1.0", "one");
+    let name = file("hello_1.0_amd64.deb");
+    let mut records = Records {
+        records: built.scenario.evidence.records.clone(),
+        ..Records::default()
+    };
+    let other = deb("1.0", "two");
+    let digest = Digest::of(&other);
+    hold(&site.store, &site.archive, &digest, &mut &other[..]).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let look = |records: &Records, program: &str| {
+        contrasts(&site.store, &site.archive, records, program, work.path()).unwrap()
+    };
+    assert_eq!(look(&records, "/nonexistent"), [], "they are the same");
+    records.records[1].outputs.insert(name.clone(), digest.sha256);
+    let found = look(&records, "/nonexistent");
+    assert_eq!((found.len(), &found[0].file, &found[0].diffoscope), (1, &name, &None));
+    assert!(
+        found[0].differences[0].contains("./usr/share/hello/text: content differs"),
+        "{found:?}"
+    );
+
+    // It is far too large to be installed for this: what stands in for it says what it was given.
+    let stub = work.path().join("diffoscope");
+    std::fs::write(
+        &stub,
+        "#!/bin/sh\nfor last; do :; done\nsha256sum <\"$last\"\nprintf '\\033[31mred\\n'\nyes | head -n 99\nexit 1\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&stub, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let said = look(&records, stub.to_str().unwrap())[0].diffoscope.clone().unwrap();
+    assert!(said.starts_with(&found[0].other.1.hex()), "{said}");
+    assert!(!said.contains('\u{1b}') && said.ends_with('…'), "{said}");
+    std::fs::write(&stub, "#!/bin/sh\nexit 2\n").unwrap();
+    assert_eq!(look(&records, stub.to_str().unwrap())[0].diffoscope, None);
+}
