@@ -221,7 +221,7 @@ impl Coded for SourceError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Url { .. } => {
-                "write a folder's path, or an `https://`, `ssh://` or `git://` address without a password"
+                "write a folder's path, or an `https://`, `http://`, `ssh://` or `git://` address without a password"
             }
             Self::Fetch { .. } => "run `git ls-remote` on the address to see what Git says; redirects are not followed",
             Self::NoSuchRef { .. } => "push the tag, or give the tag that is meant with `--ref refs/tags/…`",

@@ -30,12 +30,14 @@ impl Address {
         if let Some((scheme, rest)) = url.split_once("://") {
             let protocol = match scheme {
                 "file" => "file",
+                // Nothing is believed of a transport: objects are hashed again, and signatures checked.
+                "http" => "http",
                 "https" => "https",
                 "ssh" => "ssh",
                 "git" => "git",
                 _ => {
                     return Err(refused(
-                        "rule S5: only `file`, `https`, `ssh` and `git` addresses are fetched from",
+                        "rule S5: only `file`, `http`, `https`, `ssh` and `git` addresses are fetched from",
                     ));
                 }
             };
@@ -50,7 +52,7 @@ impl Address {
         }
         if url.contains("::") || url.split('/').next().is_some_and(|first| first.contains(':')) {
             return Err(refused(
-                "rule S5: only `file`, `https`, `ssh` and `git` addresses are fetched from",
+                "rule S5: only `file`, `http`, `https`, `ssh` and `git` addresses are fetched from",
             ));
         }
         let path = files::absolute(Path::new(url)).map_err(|source| SourceError::Fetch {
@@ -133,6 +135,7 @@ mod tests {
             "https://example.org/x.git",
             "ssh://git@example.org/x",
             "git://example.org/x",
+            "http://example.org/x",
             "file:///tmp",
             "/tmp",
         ] {
@@ -145,7 +148,7 @@ mod tests {
             "ext::sh -c x",
             "ext::sh",
             "fd::17",
-            "http://example.org/x",
+            "ftp://example.org/x",
             "https://user:secret@example.org/x",
             "ssh://-oProxyCommand=x/y",
             "host:path",

@@ -25,7 +25,7 @@ pub struct Repository {
 
 /// Fetches `refs` and all that they need from `url` into a bare repository below `cache`.
 ///
-/// `url` is a folder's path, or a `file://`, `https://`, `ssh://` or `git://` address. A local
+/// `url` is a folder's path, or a `file://`, `http://`, `https://`, `ssh://` or `git://` address. A local
 /// repository may belong to another user. Git checks every object that it fetches.
 ///
 /// # Errors
@@ -201,6 +201,11 @@ impl Repository {
             .collect();
         if let Some((address, settings)) = self.remote.as_ref().filter(|_| !other.is_empty()) {
             self.fetch_refs(address, &other, settings)?;
+            // Git passes over a ref, without a word, whose history the other side has cut off.
+            if let Some(name) = other.iter().find(|name| self.resolve(name).is_err()) {
+                let why = "the repository has only a part of its history: it is a shallow clone";
+                return Err(SourceError::rule("S3", name.as_str(), why));
+            }
         }
         self.refuse_borrowed_objects()
     }

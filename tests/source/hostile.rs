@@ -220,7 +220,7 @@ fn s5_addresses_that_run_programs_are_refused() {
         format!("ext::touch {}", canary.display()),
         format!("--upload-pack=touch {}", canary.display()),
         format!("ext::sh -c touch% {}", canary.display()),
-        "http://localhost/x.git".to_owned(),
+        "ftp://localhost/x.git".to_owned(),
         "https://user:password@localhost/x.git".to_owned(),
     ] {
         let error = source::fetch(&url, std::slice::from_ref(&tag), &maker.path("cache")).unwrap_err();

@@ -38,6 +38,8 @@ fn answer(client: TcpStream, folder: &Path) -> Option<()> {
             .split(' ')
             .nth(1)?
             .trim_start_matches('/')
+            .split('?')
+            .next()?
             .replace("%7e", "~")
             .replace("%2b", "+");
         let since = headers
