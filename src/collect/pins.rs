@@ -10,6 +10,7 @@ use crate::format::site_lock::{self, SiteLock};
 use crate::host::files;
 use crate::site::Site;
 use crate::snapshot::Pins;
+use crate::source::Declaration;
 use crate::source::checkout::branch_serials;
 
 /// The largest lock that is read, in bytes.
@@ -65,6 +66,19 @@ pub fn pinned(site: &Site) -> Result<Pinned, CollectError> {
             })?;
             let name = path.strip_prefix(site.root()).unwrap_or(&path).display().to_string();
             pinned.lock(lock, &format!("locked by {name}"));
+        }
+    }
+    for archive in site.archives().keys() {
+        for source in site.declared(archive)? {
+            let declared = Declaration::load(&site.declaration_path(archive, &source));
+            let declared = declared.map_err(|source| CollectError::Declaration(Box::new(source)))?;
+            if let Some(base) = declared.base {
+                pinned.pin(
+                    base.archive,
+                    base.serial,
+                    &format!("{source} of {archive} is a change of its {source}"),
+                );
+            }
         }
     }
     let path = site.lock_file();

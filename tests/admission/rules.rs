@@ -158,6 +158,45 @@ fn rule_s7_upstream_tarball_must_be_a_declared_tree() {
 }
 
 #[test]
+fn rule_s7_a_kept_tarball_is_upstreams_tree_or_an_exception_that_shows() {
+    let mut kept = Scenario::good();
+    kept.declare(|declaration| {
+        declaration.orig = Some(assay::source::Orig {
+            method: assay::source::OrigMethod::File,
+            name: super::scenario::file("hello_2.10.orig.tar.xz"),
+            sha256: sha("hello_2.10.orig.tar.xz"),
+            git_commit: None,
+            difference: None,
+        });
+    });
+    kept.admitted();
+    let mut other = kept.clone();
+    other.evidence.source.as_mut().unwrap().derived.orig = None;
+    other.refused(&["S7"]);
+    kept.declare(|declaration| {
+        declaration.orig.as_mut().unwrap().difference = Some("`build-to-host.m4` is added".into());
+    });
+    assert!(kept.refused(&["S7"]).contains("build-to-host.m4"));
+    kept.except("S7", "2026-07-01T00:00:00Z");
+    assert!(kept.admitted().levels.contains(&"ASSAY_RELAXED_S7".to_owned()));
+
+    let mut based = Scenario::good();
+    based.declare(|declaration| {
+        declaration.upstream = None;
+        declaration.base = Some(assay::source::Base {
+            archive: "debian".parse().unwrap(),
+            serial: "2026050101".parse().unwrap(),
+            suite: "trixie".parse().unwrap(),
+            version: version("2.10-3"),
+            dsc_sha256: sha(".dsc"),
+        });
+    });
+    based.admitted();
+    based.evidence.source.as_mut().unwrap().derived.base = None;
+    based.refused(&["S7"]);
+}
+
+#[test]
 fn rule_s8_source_files_must_be_what_git_gives() {
     let mut offered = Scenario::good();
     offered.candidate.source_files[1].digest.sha256 = sha("swapped");
