@@ -82,6 +82,9 @@ pub(crate) const BREAKS: &[Break] = &[
     alone("S9", |s| {
         s.declare(|d| d.source_date_epoch = at("2026-06-09T00:00:00Z").unix())
     }),
+    alone("S10", |s| {
+        s.declare(|d| d.supersedes = Some(sha("a declaration that nobody admitted")));
+    }),
     alone("E1", |s| {
         s.relock(|lock| lock.snapshots[0].packages_sha256 = vec![sha("forged")])
     }),
