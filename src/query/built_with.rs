@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::answer::Answer;
 use super::facts::{DecisionId, Facts, LockedFacts};
 use super::index::Index;
@@ -69,8 +71,9 @@ pub fn built_with(index: &mut Index<'_>, ingredient: &Ingredient) -> Vec<Answer>
     let scope: Vec<&DecisionId> = concerned.keys().filter(|id| index.in_scope(id)).collect();
     let ids: Vec<DecisionId> = scope.into_iter().cloned().collect();
     index.recheck(ids.iter());
+    let index: &Index<'_> = index;
     let mut answers: Vec<Answer> = ids
-        .iter()
+        .par_iter()
         .filter_map(|id| {
             let through = chain(index, &concerned, id);
             let held = through

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
 use super::QueryError;
 use super::answer::{Answer, State};
 use super::facts::DecisionId;
@@ -153,6 +155,9 @@ pub fn by_signer(index: &mut Index<'_>, fingerprint: &str) -> Result<Vec<Answer>
         }
     }
     index.recheck(found.iter().map(|(id, _)| id));
-    let answers = found.into_iter().map(|(id, why)| Answer::of_decision(index, &id, why));
+    let index: &Index<'_> = index;
+    let answers = found
+        .into_par_iter()
+        .map(|(id, why)| Answer::of_decision(index, &id, why));
     Ok(answers.collect())
 }
