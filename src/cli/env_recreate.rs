@@ -1,6 +1,6 @@
 //! `assay env recreate`: the chroot of a lock, anywhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -40,11 +40,10 @@ pub(super) struct RecreateArgs {
 
 pub(super) fn run(context: &Context, args: &RecreateArgs) -> Result<ExitCode, Failure> {
     let lock: Lock = json::strict("environment lock", &Unframed::read(&args.lock)?.text)?;
-    let output = files::absolute(&args.output)?;
-    let folder = output.parent().unwrap_or(&output);
-    files::create_folder(folder)?;
     // Beside the output: the last step is to move it there.
-    let temp = TempFolder::below(folder)?;
+    let beside = args.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let temp = TempFolder::below(beside.unwrap_or(Path::new(".")))?;
+    let output = args.output.clone();
     let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let made = if let Some(url) = &args.url {
         let store: Arc<dyn Store> = open_store("store", temp.path())?;
