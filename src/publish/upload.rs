@@ -110,7 +110,7 @@ impl Upload {
         Ok(())
     }
 
-    fn open(&self, name: &FileName) -> Result<(std::fs::File, u64), UploadError> {
+    fn open(&self, name: &FileName) -> Result<(impl std::io::Read + use<>, u64), UploadError> {
         let path = self.folder.join(name.as_str());
         if !files::exists(&path) {
             return Err(UploadError::Missing(path));
