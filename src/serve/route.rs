@@ -239,7 +239,7 @@ mod tests {
             assert_eq!(path == same, route(path) == plain, "{path}");
         }
         for bad in [
-            "/state/debian/1.json",
+            "/state/debian/held/sha256/x",
             "/dists/../state",
             "/dists",
             "/pool/",
