@@ -107,6 +107,13 @@ pub fn ephemeral(
             digest: Digest::of(&bytes),
             kept: true,
         });
+        // Release says `Acquire-By-Hash`, and apt asks for that name first.
+        let by_hash = format!(
+            "dists/{suite}/{}by-hash/SHA256/{}",
+            path.folder(),
+            Digest::of(&bytes).sha256
+        );
+        files.insert(by_hash, bytes.clone());
         files.insert(format!("dists/{suite}/{path}"), bytes);
     }
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
