@@ -62,6 +62,8 @@ watch() {
     room=$((ASSAY_DISK / 2)) before=$(free) tick=0
     while sleep 0.25; do
         tick=$((tick + 1))
+        # Whoever started this was killed: nobody would keep to the time, or take what comes out.
+        [ -e "/proc/$ASSAY_PID" ] || { kill -KILL "$1"; return; }
         cat processes/[0-9]*/stat processes/[0-9]*/statm 2>/dev/null > usage || true
         found=$(awk -v most="$ASSAY_PROCESSES" -v memory="$ASSAY_MEMORY" '
             /\(/ { sub(/^.*\) /, ""); threads += $18; next }

@@ -12,7 +12,7 @@ use crate::domain::{Digest, FileName, PackageName, Sha256, Timestamp, Version, e
 use crate::environment::chroot::sha256_of;
 use crate::environment::namespace;
 use crate::format::intoto::Outcome;
-use crate::host::{Clock, HostError, TempFolder, files};
+use crate::host::{Clock, HostError, Process, TempFolder, files};
 use crate::site::Backend;
 
 /// What one build may use. It ends when it uses more, and the record says so (gate rule A6).
@@ -225,6 +225,7 @@ fn overlay(
         .env("ASSAY_USER", &job.variation.user)
         .env("ASSAY_UID", job.variation.uid.to_string())
         .env("ASSAY_BUILD_OPTIONS", build_options(job.variation))
+        .env("ASSAY_PID", Process::current()?.pid.to_string())
         .env("ASSAY_PLACE", &job.variation.place)
         .env("ASSAY_LOCALE", &job.variation.locale)
         .env("ASSAY_FILE_ORDER", job.variation.file_order.word())
