@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -94,7 +94,8 @@ impl Root {
         if let Some(known) = self.enter_all(path) {
             return Ok(known);
         }
-        let mut at = self.fd.try_clone()?;
+        // Never a duplicate of the root's descriptor: two listings would share one place in it.
+        let mut at = rustix::fs::openat(&self.fd, ".", FOLDER, Mode::empty())?;
         for part in path.split('/').filter(|part| !part.is_empty()) {
             match enter(&at, part)? {
                 Some(inner) => at = inner,
@@ -107,13 +108,27 @@ impl Root {
     /// A folder by its path, or that there is none, in one call. None where the kernel cannot do that
     /// (before Linux 5.6), or something else is in the way: part by part it comes out what.
     fn enter_all(&self, path: &str) -> Option<Option<OwnedFd>> {
-        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let path = if path.is_empty() { "." } else { path };
-        match rustix::fs::openat2(&self.fd, path, FOLDER, Mode::empty(), beneath) {
+        self.find_beneath(path, FOLDER)
+    }
+
+    fn find_beneath(&self, path: &str, flags: OFlags) -> Option<Option<OwnedFd>> {
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), beneath) {
             Ok(found) => Some(Some(found)),
             Err(Errno::NOENT) => Some(None),
             Err(_) => None,
         }
+    }
+
+    /// Opens the file `key` for reading; none when it is not there. In one look-up where the kernel can
+    /// do that, else, and where something is in the way, part by part.
+    pub(super) fn open_file(&self, key: &str) -> io::Result<Option<(File, Found)>> {
+        if let Some(found) = self.find_beneath(key, FILE) {
+            return found.map_or(Ok(None), opened);
+        }
+        let name = key.rsplit('/').next().unwrap_or_default();
+        self.folder_of(key)?.map_or(Ok(None), |folder| open(&folder, name))
     }
 
     /// The folder that `key` is in, made durably where it is not there.
@@ -309,19 +324,20 @@ impl Drop for TempName<'_> {
 
 /// Opens a file for reading; none when it is not there.
 pub(super) fn open(folder: &OwnedFd, name: &str) -> io::Result<Option<(File, Found)>> {
-    // A pipe would block the opening, hence NONBLOCK; for files it means nothing.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
-        Ok(fd) => fd,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::LOOP) => return Err(not_ours("a symbolic link")),
-        Err(error) => return Err(error.into()),
-    };
+    match rustix::fs::openat(folder, name, FILE, Mode::empty()) {
+        Ok(fd) => opened(fd),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::LOOP) => Err(not_ours("a symbolic link")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn opened(fd: OwnedFd) -> io::Result<Option<(File, Found)>> {
     Ok(plain(&rustix::fs::fstat(&fd)?)?.map(|found| (File::from(fd), found)))
 }
 
 /// Looks at a name; none when no file is there.
-pub(super) fn look(folder: &OwnedFd, name: &str) -> io::Result<Option<Found>> {
+pub(super) fn look(folder: impl AsFd, name: &str) -> io::Result<Option<Found>> {
     stat(folder, name)?.map_or(Ok(None), |stat| plain(&stat))
 }
 
@@ -335,8 +351,9 @@ pub(super) fn remove(folder: &OwnedFd, name: &str) -> io::Result<()> {
 }
 
 /// Everything below `folder`: paths relative to it, in no order. Links and other oddities are left out.
-pub(super) fn walk(folder: &OwnedFd, above: &str, out: &mut dyn FnMut(String, Found)) -> io::Result<()> {
-    for (name, kind) in names(folder)? {
+pub(super) fn walk(folder: OwnedFd, above: &str, out: &mut dyn FnMut(String, Found)) -> io::Result<()> {
+    let mut folder = Dir::new(folder)?;
+    for (name, kind) in entries(&mut folder)? {
         if name.starts_with('.') {
             continue;
         }
@@ -347,12 +364,12 @@ pub(super) fn walk(folder: &OwnedFd, above: &str, out: &mut dyn FnMut(String, Fo
         };
         match kind {
             FileType::Directory => {
-                if let Some(inner) = enter(folder, &name)? {
-                    walk(&inner, &path, out)?;
+                if let Some(inner) = enter(folder.fd()?, &name)? {
+                    walk(inner, &path, out)?;
                 }
             }
             FileType::RegularFile => {
-                if let Some(found) = look(folder, &name)? {
+                if let Some(found) = look(folder.fd()?, &name)? {
                     out(path, found);
                 }
             }
@@ -390,8 +407,15 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
+/// A pipe would block the opening, hence NONBLOCK; for files it means nothing.
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
 /// Opens a folder in a folder; none when it is not there, or is a file.
-fn enter(folder: &OwnedFd, name: &str) -> io::Result<Option<OwnedFd>> {
+fn enter(folder: impl AsFd, name: &str) -> io::Result<Option<OwnedFd>> {
+    let folder = folder.as_fd();
     match rustix::fs::openat(folder, name, FOLDER, Mode::empty()) {
         Ok(fd) => Ok(Some(fd)),
         Err(Errno::NOENT) => Ok(None),
@@ -425,8 +449,12 @@ fn enter_or_make(folder: &OwnedFd, name: &str) -> io::Result<(OwnedFd, bool)> {
 }
 
 fn names(folder: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
+    entries(&mut Dir::read_from(folder)?)
+}
+
+fn entries(folder: &mut Dir) -> io::Result<Vec<(String, FileType)>> {
     let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
+    while let Some(entry) = folder.read() {
         let entry = entry?;
         // A name that is not UTF-8 is no part of a key.
         let Ok(name) = entry.file_name().to_str() else { continue };
@@ -434,7 +462,7 @@ fn names(folder: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
             continue;
         }
         let kind = match entry.file_type() {
-            FileType::Unknown => match stat(folder, name)? {
+            FileType::Unknown => match stat(folder.fd()?, name)? {
                 Some(stat) => FileType::from_raw_mode(stat.st_mode),
                 None => continue,
             },
@@ -445,7 +473,7 @@ fn names(folder: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
     Ok(names)
 }
 
-fn stat(folder: &OwnedFd, name: &str) -> io::Result<Option<Stat>> {
+fn stat(folder: impl AsFd, name: &str) -> io::Result<Option<Stat>> {
     match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),

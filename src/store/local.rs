@@ -45,10 +45,7 @@ impl LocalStore {
     }
 
     fn find(&self, key: &Key) -> io::Result<Option<(std::fs::File, Found)>> {
-        match self.root.folder_of(key.as_str())? {
-            Some(folder) => folder::open(&folder, name(key)),
-            None => Ok(None),
-        }
+        self.root.open_file(key.as_str())
     }
 
     fn look(&self, key: &Key) -> io::Result<Option<Found>> {
@@ -135,7 +132,8 @@ impl Store for LocalStore {
 
     fn open(&self, key: &Key) -> Result<Box<dyn Read + Send>, StoreError> {
         match self.find(key).map_err(failed("read", key))? {
-            Some((file, _)) => Ok(Box::new(file)),
+            // Its size says where it ends: a small object is read with one call.
+            Some((file, found)) => Ok(Box::new(file.take(found.size))),
             None => Err(StoreError::Missing(key.clone())),
         }
     }
@@ -163,7 +161,7 @@ impl Store for LocalStore {
             }
         };
         let walked = self.root.folder(prefix).and_then(|folder| match folder {
-            Some(folder) => folder::walk(&folder, prefix, &mut found),
+            Some(folder) => folder::walk(folder, prefix, &mut found),
             None => Ok(()),
         });
         walked.map_err(|source| StoreError::Backend {

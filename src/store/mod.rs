@@ -359,7 +359,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 ///
 /// # Errors
 /// When the stream breaks.
-pub fn hash_stream(key: &Key, mut stream: impl Read) -> Result<Digest, StoreError> {
+pub fn hash_stream(key: &Key, stream: impl Read) -> Result<Digest, StoreError> {
+    hash_through(key, stream, &mut vec![0; HASHED])
+}
+
+/// As `hash_stream`, through room that the caller has: for one of many.
+///
+/// # Errors
+/// When the stream breaks.
+pub fn hash_through(key: &Key, mut stream: impl Read, buffer: &mut [u8]) -> Result<Digest, StoreError> {
     use sha2::Digest as _;
     let failed = |source: std::io::Error| StoreError::Backend {
         act: "read",
@@ -367,9 +375,9 @@ pub fn hash_stream(key: &Key, mut stream: impl Read) -> Result<Digest, StoreErro
         source: source.into(),
     };
     let mut hasher = sha2::Sha256::new();
-    let (mut buffer, mut size) = (vec![0; HASHED], 0_u64);
+    let mut size = 0_u64;
     loop {
-        match stream.read(&mut buffer) {
+        match stream.read(buffer) {
             Ok(0) => break,
             Ok(count) => {
                 hasher.update(buffer.get(..count).unwrap_or_default());
@@ -386,7 +394,7 @@ pub fn hash_stream(key: &Key, mut stream: impl Read) -> Result<Digest, StoreErro
 }
 
 /// Bytes that are read at once: many for large objects, and no burden for small ones.
-const HASHED: usize = 32 << 10;
+pub const HASHED: usize = 32 << 10;
 
 /// What the store could not do.
 #[derive(Debug, thiserror::Error)]

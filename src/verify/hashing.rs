@@ -1,13 +1,13 @@
 //! Hashing: each object is read once, on all cores, whatever its names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
 use super::{Problem, Report};
 use crate::domain::{Digest, Sha256};
 use crate::host::Progress;
-use crate::store::{Key, Meta, Store, hash_stream};
+use crate::store::{HASHED, Key, Meta, Store, hash_through};
 
 /// What the bytes of an object must be. Content-addressed names say no size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Damaged {
 pub(super) fn hash(
     store: &dyn Store,
     listing: &[Meta],
-    expected: &BTreeMap<String, Expected>,
+    expected: &HashMap<String, Expected>,
     progress: &Progress,
     report: &mut Report,
 ) -> Damaged {
@@ -99,19 +99,24 @@ fn digests<'a>(
     todo: &[(&'a Meta, Expected)],
     progress: &Progress,
     report: &mut Report,
-) -> BTreeMap<Identity<'a>, Result<Digest, String>> {
+) -> HashMap<Identity<'a>, Result<Digest, String>> {
     let mut objects: Vec<&Meta> = todo.iter().map(|(meta, _)| *meta).collect();
     objects.sort_by_key(|meta| (std::cmp::Reverse(meta.size), identity(meta)));
     objects.dedup_by_key(|meta| identity(meta));
     report.objects = objects.len() as u64;
     report.bytes = objects.iter().map(|meta| meta.size).sum();
     let bar = progress.bytes("hashing", report.bytes);
-    let digest = |meta: &'a Meta| {
-        let digest = store.open(&meta.key).and_then(|stream| hash_stream(&meta.key, stream));
+    let digest = |buffer: &mut Vec<u8>, meta: &'a Meta| {
+        let stream = store.open(&meta.key);
+        let digest = stream.and_then(|stream| hash_through(&meta.key, stream, buffer));
         bar.advance(meta.size);
         (identity(meta), digest.map_err(|error| error.to_string()))
     };
-    let found = objects.into_par_iter().with_max_len(64).map(digest).collect();
+    let found = objects
+        .into_par_iter()
+        .with_max_len(64)
+        .map_init(|| vec![0; HASHED], digest)
+        .collect();
     bar.finish();
     found
 }

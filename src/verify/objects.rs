@@ -1,6 +1,6 @@
 //! Every object by hash: names, indexes and records say what the bytes must be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::editions::{History, all, is_newest};
 use super::hashing::{Damaged, Expected, hash};
@@ -21,7 +21,7 @@ pub(super) fn check(
     progress: &Progress,
     report: &mut Report,
 ) -> Result<Damaged, VerifyError> {
-    let mut expected: BTreeMap<String, Expected> = BTreeMap::new();
+    let mut expected: HashMap<String, Expected> = HashMap::new();
     let mut required: BTreeSet<String> = BTreeSet::new();
     let mut places: BTreeSet<String> = BTreeSet::new();
     // An archive without a whole chain of records names nothing that could be relied on.
@@ -68,7 +68,7 @@ pub(super) fn check_indexes(
     report: &mut Report,
 ) -> Result<Damaged, VerifyError> {
     let listing = store.list("")?;
-    let (mut expected, mut required) = (BTreeMap::new(), BTreeSet::new());
+    let (mut expected, mut required) = (HashMap::new(), BTreeSet::new());
     for (_, history) in histories {
         expect_indexes(store, history, &mut expected, &mut required);
     }
@@ -82,7 +82,7 @@ pub(super) fn check_indexes(
 fn expect_indexes(
     store: &dyn Store,
     history: &History,
-    expected: &mut BTreeMap<String, Expected>,
+    expected: &mut HashMap<String, Expected>,
     required: &mut BTreeSet<String>,
 ) {
     for (edition, gone) in all(store, history) {
@@ -103,7 +103,7 @@ fn absent<'a>(
     damaged: &mut Damaged,
     report: &mut Report,
 ) {
-    let there: BTreeSet<&str> = listing.iter().map(|meta| meta.key.as_str()).collect();
+    let there: HashSet<&str> = listing.iter().map(|meta| meta.key.as_str()).collect();
     for name in required.filter(|name| !there.contains(name.as_str())) {
         let why = "a snapshot names it, and it is not in the store";
         report.problem(Problem::MISSING, name, why);
@@ -186,7 +186,7 @@ fn signed_places(store: &dyn Store, history: &History) -> BTreeSet<String> {
 /// The pool files that an archive's indexes name.
 #[derive(Debug, Default)]
 struct Pool {
-    files: BTreeMap<String, Expected>,
+    files: HashMap<String, Expected>,
     /// Those that must be there.
     required: BTreeSet<String>,
     /// An index could not be read in any form: what it names is not known.
@@ -197,7 +197,7 @@ struct Pool {
 /// gone, only those that are there; a partial tag has all of its own.
 fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &[Meta], report: &mut Report) -> Pool {
     let prefix = format!("{}/", anchor.name);
-    let there: BTreeSet<&str> = listing
+    let there: HashSet<&str> = listing
         .iter()
         .filter_map(|meta| meta.key.as_str().strip_prefix(&prefix))
         .filter(|p| is_pool(p))
@@ -258,7 +258,7 @@ impl Promise {
 }
 
 /// The pool files of one index.
-fn listed(pool: &mut Pool, key: &Key, text: &[u8], there: &BTreeSet<&str>, promise: Promise, report: &mut Report) {
+fn listed(pool: &mut Pool, key: &Key, text: &[u8], there: &HashSet<&str>, promise: Promise, report: &mut Report) {
     for file in pool_files(text) {
         let (path, digest) = match file {
             Ok(file) => file,
@@ -284,7 +284,7 @@ fn listed(pool: &mut Pool, key: &Key, text: &[u8], there: &BTreeSet<&str>, promi
 }
 
 /// The pool files of an index that is gone: those that are still there, and that no other names.
-fn left_over(pool: &mut Pool, key: &Key, text: &[u8], there: &BTreeSet<&str>) {
+fn left_over(pool: &mut Pool, key: &Key, text: &[u8], there: &HashSet<&str>) {
     for (path, digest) in pool_files(text).map_while(Result::ok) {
         if there.contains(path.as_str()) {
             pool.files.entry(pool_name(key, &path)).or_insert(digest.into());
@@ -357,7 +357,7 @@ fn unnamed(anchors: &Anchors, listing: &[Meta], known: &Known<'_>, report: &mut 
 /// What may be in the store.
 struct Known<'a> {
     /// By digest.
-    expected: &'a BTreeMap<String, Expected>,
+    expected: &'a HashMap<String, Expected>,
     /// By what they say.
     places: &'a BTreeSet<String>,
     /// Archives of which it is not known.

@@ -1,6 +1,7 @@
 //! What only a folder has: links, rights, times, left-overs.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -53,7 +54,49 @@ fn a_pipe_does_not_block_a_reader() {
     let made = Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap();
     assert!(made.success());
     assert!(store.get(&key("pipe"), 10).is_err());
+    assert!(store.open(&key("pipe")).is_err());
     assert_eq!(store.list("").unwrap(), []);
+}
+
+#[test]
+fn what_somebody_changed_is_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(folder.path()).unwrap();
+    let read = || {
+        let mut bytes = Vec::new();
+        store.open(&key("d/object")).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    let file = folder.path().join("d/object");
+    let large = vec![7; 100_000];
+    for before in [&b""[..], b"whole", &large] {
+        store.replace(&key("d/object"), before).unwrap();
+        assert_eq!(read(), before);
+        let more = [before, b"+"].concat();
+        fs::write(&file, &more).unwrap();
+        assert_eq!(read(), more, "a byte too many must not stay unseen");
+        let less = &before[..before.len() / 2];
+        fs::write(&file, less).unwrap();
+        assert_eq!(read(), less);
+    }
+    assert!(store.open(&key("d")).is_err(), "a folder is no object");
+}
+
+#[test]
+fn listing_twice_and_at_the_same_time_gives_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(folder.path()).unwrap();
+    for n in 0..200 {
+        store.create(&key(&format!("pool/{}/{n}", n % 20)), b"x").unwrap();
+    }
+    let first = store.list("").unwrap();
+    assert_eq!(first.len(), 200);
+    std::thread::scope(|scope| {
+        let lists: Vec<_> = (0..4).map(|_| scope.spawn(|| store.list("").unwrap())).collect();
+        for list in lists {
+            assert_eq!(list.join().unwrap(), first);
+        }
+    });
 }
 
 #[test]
