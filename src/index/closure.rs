@@ -20,21 +20,78 @@ pub struct Closure<'s> {
     /// Whether what is chosen brings along what it needs.
     follow: bool,
     packages: Vec<Package>,
-    by_name: HashMap<String, Vec<usize>>,
-    providers: HashMap<String, Vec<usize>>,
+    /// Which package provides a name.
+    provided: Vec<(Box<str>, usize)>,
     /// Build dependencies, by name and version of the source.
     builds: HashMap<(String, String), String>,
 }
 
-/// What is remembered of a binary package: its relations as text, since few are ever read.
+/// What is remembered of a binary package. Some hundred thousand are in memory at once and few are ever
+/// read: so it is one text, a line each for name, version, architecture, source, its version, and relations.
 #[derive(Debug)]
 struct Package {
-    name: String,
-    version: String,
-    architecture: String,
-    source: (String, String),
-    needs: String,
+    text: Box<str>,
     named: bool,
+}
+
+impl Package {
+    fn new(lines: [&str; 6], named: bool) -> Self {
+        let text = lines.join("\n").into_boxed_str();
+        Self { text, named }
+    }
+
+    fn line(&self, n: usize) -> &str {
+        self.text.split('\n').nth(n).unwrap_or_default()
+    }
+
+    fn name(&self) -> &str {
+        self.line(0)
+    }
+
+    fn version(&self) -> &str {
+        self.line(1)
+    }
+
+    fn architecture(&self) -> &str {
+        self.line(2)
+    }
+
+    fn source(&self) -> (String, String) {
+        (self.line(3).to_owned(), self.line(4).to_owned())
+    }
+
+    fn needs(&self) -> &str {
+        self.line(5)
+    }
+}
+
+/// Packages by a name that they have or provide, in the order in which they were looked through.
+#[derive(Debug)]
+struct ByName<'a>(Vec<(&'a str, usize)>);
+
+impl<'a> ByName<'a> {
+    fn new(named: impl Iterator<Item = (&'a str, usize)>) -> Self {
+        let mut named: Vec<_> = named.collect();
+        named.sort_unstable();
+        Self(named)
+    }
+
+    fn of(&self, name: &str) -> impl Iterator<Item = usize> {
+        let first = self.0.partition_point(|(known, _)| *known < name);
+        let rest = self.0.get(first..).unwrap_or_default();
+        rest.iter()
+            .take_while(move |(known, _)| *known == name)
+            .map(|(_, at)| *at)
+    }
+}
+
+/// All that was looked through, when nothing more comes.
+#[derive(Debug)]
+struct Catalog<'a> {
+    packages: &'a [Package],
+    by_name: ByName<'a>,
+    providers: ByName<'a>,
+    builds: &'a HashMap<(String, String), String>,
 }
 
 /// What was chosen.
@@ -59,8 +116,7 @@ impl<'s> Closure<'s> {
             select,
             follow,
             packages: Vec::new(),
-            by_name: HashMap::new(),
-            providers: HashMap::new(),
+            provided: Vec::new(),
             builds: HashMap::new(),
         }
     }
@@ -98,10 +154,9 @@ impl<'s> Closure<'s> {
             fields.push("Recommends");
         }
         let at = self.packages.len();
-        self.by_name.entry(name.clone()).or_default().push(at);
         if let Some(provides) = stanza.field("Provides").filter(|_| self.follow) {
             for relation in relations("Provides", provides)?.0.into_iter().flatten() {
-                self.providers.entry(relation.package.to_string()).or_default().push(at);
+                self.provided.push((relation.package.as_str().into(), at));
             }
         }
         let source = stanza.field("Source").unwrap_or(&name);
@@ -109,18 +164,15 @@ impl<'s> Closure<'s> {
             Some((source, rest)) => (source, rest.trim_end_matches(')')),
             None => (source, version.as_str()),
         };
-        self.packages.push(Package {
-            named: self.is_named(&name, stanza),
-            source: (source.to_owned(), source_version.to_owned()),
-            needs: if self.follow {
-                joined(stanza, &fields)
-            } else {
-                String::new()
-            },
-            architecture: stanza.field("Architecture").unwrap_or_default().to_owned(),
-            name,
-            version,
-        });
+        let needs = if self.follow {
+            joined(stanza, &fields)
+        } else {
+            String::new()
+        };
+        let architecture = stanza.field("Architecture").unwrap_or_default();
+        let lines = [name.as_str(), &version, architecture, source, source_version, &needs];
+        let named = self.is_named(&name, stanza);
+        self.packages.push(Package::new(lines, named));
         Ok(())
     }
 
@@ -136,11 +188,19 @@ impl<'s> Closure<'s> {
     /// # Errors
     /// When a relation of a chosen package is malformed.
     pub fn resolve(self) -> Result<Chosen, IndexError> {
+        let names = self.packages.iter().map(Package::name).zip(0..);
+        let provided = self.provided.iter().map(|(name, at)| (name.as_ref(), *at));
+        let catalog = Catalog {
+            packages: &self.packages,
+            by_name: ByName::new(names),
+            providers: ByName::new(provided),
+            builds: &self.builds,
+        };
         let mut chosen = Chosen::default();
         let literal = self.select.packages.iter().filter(|pattern| !pattern.is_pattern());
         let absent = literal
             .map(ToString::to_string)
-            .filter(|name| !self.by_name.contains_key(name));
+            .filter(|name| catalog.by_name.of(name).next().is_none());
         chosen.absent = absent.collect();
         let mut todo: Vec<usize> = Vec::new();
         let mut seen = vec![false; self.packages.len()];
@@ -151,30 +211,32 @@ impl<'s> Closure<'s> {
         }
         while let Some(package) = todo.pop().and_then(|at| self.packages.get(at)) {
             chosen.take(package);
-            for (field, text) in self.needs(package) {
+            for (field, text) in catalog.needs(package) {
                 for group in relations(field, text)?.0 {
-                    if !self.satisfy(package, &group, &mut seen, &mut todo) {
+                    if !catalog.satisfy(package, &group, &mut seen, &mut todo) {
                         let wanted = Relations(vec![group]);
-                        chosen.unmet.insert(format!("{}: {field}: {wanted}", package.name));
+                        chosen.unmet.insert(format!("{}: {field}: {wanted}", package.name()));
                     }
                 }
             }
         }
         Ok(chosen)
     }
+}
 
+impl Catalog<'_> {
     fn needs<'a>(&'a self, package: &'a Package) -> impl Iterator<Item = (&'static str, &'a str)> {
         let builds = self
             .builds
-            .get(&package.source)
+            .get(&package.source())
             .map(|text| ("Build-Depends", text.as_str()));
-        let needs = [("Depends", package.needs.as_str())];
+        let needs = [("Depends", package.needs())];
         needs.into_iter().chain(builds).filter(|(_, text)| !text.is_empty())
     }
 
     /// Takes the first alternative that there is. Whether there is one.
     fn satisfy(&self, of: &Package, group: &[Relation], seen: &mut [bool], todo: &mut Vec<usize>) -> bool {
-        let counts = |relation: &&Relation| relation.counts_on(&of.architecture);
+        let counts = |relation: &&Relation| relation.counts_on(of.architecture());
         let mut relevant = group.iter().filter(counts).peekable();
         if relevant.peek().is_none() {
             return true;
@@ -193,25 +255,18 @@ impl<'s> Closure<'s> {
     fn candidates(&self, of: &Package, relation: &Relation) -> Vec<usize> {
         let fits = |at: &usize| {
             self.packages.get(*at).is_some_and(|package| {
-                let architectures = [of.architecture.as_str(), package.architecture.as_str()];
-                let same = architectures.contains(&"all") || of.architecture == package.architecture;
-                same.then(|| Version::new(&package.version))
+                let architectures = [of.architecture(), package.architecture()];
+                let [ours, theirs] = architectures;
+                let same = architectures.contains(&"all") || ours == theirs;
+                same.then(|| Version::new(package.version()))
                     .is_some_and(|version| version.is_ok_and(|v| relation.admits(&v)))
             })
         };
-        let of_name = |names: &HashMap<String, Vec<usize>>| -> Vec<usize> {
-            names
-                .get(relation.package.as_str())
-                .into_iter()
-                .flatten()
-                .copied()
-                .collect()
-        };
-        let mut real = of_name(&self.by_name);
-        real.retain(|at| fits(at));
+        let name = relation.package.as_str();
+        let real: Vec<usize> = self.by_name.of(name).filter(fits).collect();
         // A provided version is rarely given, and one that is not fits no constraint: be generous.
         if real.is_empty() {
-            of_name(&self.providers)
+            self.providers.of(name).collect()
         } else {
             real
         }
@@ -220,15 +275,10 @@ impl<'s> Closure<'s> {
 
 impl Chosen {
     fn take(&mut self, package: &Package) {
-        let Package {
-            name,
-            version,
-            architecture,
-            ..
-        } = package;
-        self.binaries
-            .insert((name.clone(), version.clone(), architecture.clone()));
-        self.sources.insert(package.source.clone());
+        let owned = |text: &str| text.to_owned();
+        let [name, version, architecture] = [package.name(), package.version(), package.architecture()].map(owned);
+        self.binaries.insert((name, version, architecture));
+        self.sources.insert(package.source());
     }
 
     /// Whether a stanza of Packages was chosen.
