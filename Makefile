@@ -7,7 +7,7 @@ SITE ?= demo-site
 RUNS ?= 1
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench bench-queries show-mirrors show-packages show-dependencies backends overhead clean
+.PHONY: demo test setup build check fuzz bench bench-queries show-mirrors show-packages show-dependencies show-image backends overhead clean
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -47,6 +47,10 @@ show-packages: build
 show-dependencies: build
 	tests/show/dependencies "$(SHOW)"
 
+# One image from one commit on two sites that share Git and the public store, then from its tag: bit for bit the same.
+show-image: build
+	tests/show/image "$(SHOW)"
+
 # Every query on a custom archive of 60,000 packages with real signed documents; 3 GB below target/.
 bench-queries: setup
 	$(CARGO) build --release --locked --bin assay --example queries
@@ -66,9 +70,3 @@ fuzz: setup
 
 clean:
 	$(CARGO) clean
-
-# One image from one commit on two sites that share Git and the public store, then from its tag: bit for bit the same.
-.PHONY: show-image
-IMAGE ?= show-image
-show-image: build
-	tests/show/image "$(IMAGE)"
