@@ -6,9 +6,12 @@ use super::editions::{History, all, is_newest};
 use super::hashing::{Damaged, Expected, hash};
 use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, PoolPath, RelPath, Sha256, SuiteName};
+use crate::format::FormatError;
 use crate::format::packages::pool_files;
 use crate::host::Progress;
-use crate::snapshot::{Edition, IndexFile, SuiteState, index_key, read_plain_index, upstream_files};
+use crate::snapshot::{
+    Edition, IndexFile, SnapshotError, SuiteState, each_chunk, index_key, read_plain_index, upstream_files,
+};
 use crate::store::{Key, Meta, Store};
 
 /// Hashes every object that something names; reports those that differ, are missing, or that
@@ -224,9 +227,10 @@ fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &
                 if !new || (there.is_empty() && promise == Promise::Some) {
                     continue;
                 }
-                match intact(store, &anchor.name, &state.suite, &forms) {
-                    Some((key, text)) if turn => left_over(&mut pool, &key, &text, &there),
-                    Some((key, text)) => listed(&mut pool, &key, &text, &there, promise, report),
+                let wanted = |path: &PoolPath| promise != Promise::Some || there.contains(path.as_str());
+                match names_of(store, (anchor, &state), &forms, &wanted) {
+                    Some((key, files)) if turn => left_over(&mut pool, &key, files),
+                    Some((key, files)) => listed(&mut pool, &key, files, promise, report),
                     None => pool.unreadable |= !turn,
                 }
             }
@@ -257,9 +261,33 @@ impl Promise {
     }
 }
 
+/// What an index names; an error where it is malformed.
+type Names = Vec<Result<(PoolPath, Digest), FormatError>>;
+
+/// The pool files of an index that are wanted, from its first form that is whole, and that form's name. It
+/// is read as a stream: the text of a large one would be most of what is in memory.
+fn names_of(
+    store: &dyn Store,
+    (anchor, state): (&Anchor, &SuiteState),
+    forms: &[&IndexFile],
+    wanted: &dyn Fn(&PoolPath) -> bool,
+) -> Option<(Key, Names)> {
+    let read = |index: &&IndexFile| {
+        let mut names = Names::new();
+        let whole = each_chunk(store, &anchor.name, &state.suite, index, &mut |chunk| {
+            let files = pool_files(chunk);
+            names.extend(files.filter(|file| file.as_ref().map_or(true, |(path, _)| wanted(path))));
+            Ok::<_, SnapshotError>(())
+        });
+        whole.ok()?;
+        Some((index_key(&anchor.name, &state.suite, index), names))
+    };
+    forms.iter().filter(|index| index.kept).find_map(read)
+}
+
 /// The pool files of one index.
-fn listed(pool: &mut Pool, key: &Key, text: &[u8], there: &HashSet<&str>, promise: Promise, report: &mut Report) {
-    for file in pool_files(text) {
+fn listed(pool: &mut Pool, key: &Key, files: Names, promise: Promise, report: &mut Report) {
+    for file in files {
         let (path, digest) = match file {
             Ok(file) => file,
             Err(error) => return report.problem(Problem::INDEX, key, error),
@@ -267,9 +295,6 @@ fn listed(pool: &mut Pool, key: &Key, text: &[u8], there: &HashSet<&str>, promis
         if promise == Promise::AllInPool && !path.as_str().starts_with("pool/") {
             let why = format!("it lists `{path}`, which is not in the pool");
             report.problem(Problem::INDEX, key, why);
-            continue;
-        }
-        if promise == Promise::Some && !there.contains(path.as_str()) {
             continue;
         }
         let name = pool_name(key, &path);
@@ -284,11 +309,9 @@ fn listed(pool: &mut Pool, key: &Key, text: &[u8], there: &HashSet<&str>, promis
 }
 
 /// The pool files of an index that is gone: those that are still there, and that no other names.
-fn left_over(pool: &mut Pool, key: &Key, text: &[u8], there: &HashSet<&str>) {
-    for (path, digest) in pool_files(text).map_while(Result::ok) {
-        if there.contains(path.as_str()) {
-            pool.files.entry(pool_name(key, &path)).or_insert(digest.into());
-        }
+fn left_over(pool: &mut Pool, key: &Key, files: Names) {
+    for (path, digest) in files.into_iter().map_while(Result::ok) {
+        pool.files.entry(pool_name(key, &path)).or_insert(digest.into());
     }
 }
 
