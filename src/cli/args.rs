@@ -566,12 +566,16 @@ pub(super) enum Against {
 ///
 /// Names each object that is damaged or missing, once, with its other names; exit 3 when there is one.
 /// What is whole but not proven, too old, or not needed is no damage: `assay verify` and `assay gc` see to that.
+/// A mirror has no need of a file that it never fetched; what a full pool had is missed.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  assay fsck\n  assay fsck debian --json")]
+#[command(after_help = "Example:\n  assay fsck\n  assay fsck debian --json\n  assay fsck debian --repair")]
 pub(super) struct FsckArgs {
     /// The archives [default: all]
     #[arg(value_name = "ARCHIVE")]
     pub(super) archives: Vec<ArchiveName>,
+    /// Fetch damaged and missing pool files of mirrors from upstream again, verified
+    #[arg(long)]
+    pub(super) repair: bool,
 }
 
 /// Remove what nobody needs: expired and dropped snapshots, then the files that only they had

@@ -172,7 +172,7 @@ fn fetch(context: &Context, site: &Site, store: &dyn Store, part: &Part, suites:
     for path in part.pool_files()?.keys() {
         if store.head(&Key::pool(archive, path))?.is_none() {
             let client = Client::new(&upstream_uri(site, archive)?, Limits::of(config))?;
-            return Ok(fill_pool(&client, store, archive, suites, &context.progress)?);
+            return Ok(fill_pool(&client, store, archive, suites, &context.progress).map(drop)?);
         }
     }
     Ok(())

@@ -48,18 +48,31 @@ impl Taking<'_> {
 
     /// Fetches what is to be in the store before a snapshot names it.
     pub(super) fn fill(&self, suites: &[SuiteState]) -> Result<(), Failure> {
-        if self.is_filled() {
-            upstream::fill_pool(self.client, self.store, self.archive, suites, &self.context.progress)?;
+        self.fetched(suites).map(drop)
+    }
+
+    /// Fetches what the pool lacks of a snapshot: files from before the site asked for them, and files
+    /// that were lost.
+    pub(super) fn catch_up(&self, record: &Record) -> Result<(), Failure> {
+        match self.fetched(&record.suites)? {
+            0 => {}
+            count => self.note(&format!("fetched {count} files that the pool lacked")),
         }
         Ok(())
     }
 
-    /// Fetches the files of a snapshot from before the site asked for them.
-    pub(super) fn catch_up(&self, record: &Record) -> Result<(), Failure> {
-        if self.is_filled() && !upstream::is_pool_full(self.store, self.archive, &record.suites)? {
-            self.fill(&record.suites)?;
+    fn fetched(&self, suites: &[SuiteState]) -> Result<usize, Failure> {
+        if !self.is_filled() {
+            return Ok(0);
         }
-        Ok(())
+        let progress = &self.context.progress;
+        Ok(upstream::fill_pool(
+            self.client,
+            self.store,
+            self.archive,
+            suites,
+            progress,
+        )?)
     }
 
     fn is_filled(&self) -> bool {

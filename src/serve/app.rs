@@ -250,13 +250,23 @@ impl App {
         let key = Key::pool(archive, path);
         let Archive { pool, checked, .. } = self.archive(archive)?;
         pool.ensure(path).map_err(fetch_failed)?;
-        let found = self.object(&key, media_of(path.file_name()), Caching::Immutable)?;
+        let open = || self.object(&key, media_of(path.file_name()), Caching::Immutable);
+        let mut found = open()?;
         if !checked.has(path, &found.object.stamp) {
             let wanted = pool.find(path).map_err(fetch_failed)?;
             // What no index names has no digest that it should have.
             let wanted = wanted.ok_or_else(|| missing(&key))?;
-            if found.object.digest(&key).map_err(store_failed)? != wanted {
-                return Err(snapshot_failed(SnapshotError::Damaged { key }));
+            let is_damaged = |found: &Found| Ok(found.object.digest(&key).map_err(store_failed)? != wanted);
+            if is_damaged(&found)? {
+                // Upstream may still have what it should be.
+                if let Err(error) = pool.mend(path) {
+                    tracing::warn!(%key, %error, "a damaged file could not be fetched again");
+                    return Err(snapshot_failed(SnapshotError::Damaged { key }));
+                }
+                found = open()?;
+                if is_damaged(&found)? {
+                    return Err(snapshot_failed(SnapshotError::Damaged { key }));
+                }
             }
             checked.add(path.clone(), found.object.stamp);
         }

@@ -150,6 +150,12 @@ impl Key {
         Self::joined(&["state", archive.as_str(), "held", "sha256", &sha256.hex()])
     }
 
+    /// A pool file that came anew, before it takes the place of a damaged one. Not public.
+    #[must_use]
+    pub fn beside(archive: &ArchiveName, sha256: &Sha256) -> Self {
+        Self::joined(&["state", archive.as_str(), "beside", &sha256.hex()])
+    }
+
     /// Says that every pool file which this content names is in the store (see `content_digest`).
     #[must_use]
     pub fn filled(archive: &ArchiveName, content: &Sha256) -> Self {

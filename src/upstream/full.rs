@@ -1,10 +1,10 @@
 //! A full pool: every file that the followed Packages and Sources name is in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use super::index::each_file;
-use super::pull::{check_room, in_parallel, in_pieces_or_one, is_there, outcome};
+use super::pull::{check_room, in_parallel, in_pieces_or_one, is_there, outcome, replace_pool_file};
 use super::{Client, Expect, UpstreamError};
 use crate::domain::{ArchiveName, Digest, PoolPath};
 use crate::host::Progress;
@@ -14,6 +14,9 @@ use crate::store::{Key, Staged, Store};
 /// How many files, and how many bytes, are brought to the disk together.
 const TOGETHER: (usize, u64) = (2048, 256 << 20);
 
+/// Where all but flat repositories have their files.
+const POOL: &str = "pool/";
+
 /// A store's files that were fetched and are not settled.
 struct Pending<'a> {
     store: &'a dyn Store,
@@ -21,8 +24,9 @@ struct Pending<'a> {
     staged: Mutex<(Vec<Staged>, u64)>,
 }
 
-/// Fetches what is missing of the pool files that these suites name. What a run that was killed had
-/// fetched is not fetched again.
+/// Fetches what is missing of the pool files that these suites name, by one listing of the pool, and
+/// gives how many that were. What a run that was killed had fetched is not fetched again; a file of
+/// another size than the index says is replaced.
 ///
 /// # Errors
 /// When an index is damaged, or names one file twice with different bytes; the first file that cannot
@@ -33,7 +37,7 @@ pub fn fill_pool(
     archive: &ArchiveName,
     suites: &[SuiteState],
     progress: &Progress,
-) -> Result<(), UpstreamError> {
+) -> Result<usize, UpstreamError> {
     let missing = missing(client, store, archive, suites)?;
     let total = missing
         .iter()
@@ -46,7 +50,11 @@ pub fn fill_pool(
         staged: Mutex::default(),
     };
     let fetched = in_parallel(client.connections(), &missing, |(path, digest)| {
-        pending.fetch(client, &Key::pool(archive, path), path, digest)?;
+        let key = Key::pool(archive, path);
+        match store.head(&key)? {
+            Some(_) => replace_pool_file(client, store, archive, path, digest)?,
+            None => pending.fetch(client, &key, path, digest)?,
+        }
         bar.advance(digest.size);
         bar.file_done();
         Ok(())
@@ -57,16 +65,7 @@ pub fn fill_pool(
     store.settle(rest)?;
     fetched?;
     store.create(&Key::filled(archive, &content_digest(suites)), b"")?;
-    Ok(())
-}
-
-/// Whether every pool file that these suites name was brought into the store once. A mirror whose
-/// pool was lazy has such a state, and nothing that is new upstream.
-///
-/// # Errors
-/// The store's failure.
-pub fn is_pool_full(store: &dyn Store, archive: &ArchiveName, suites: &[SuiteState]) -> Result<bool, UpstreamError> {
-    Ok(store.head(&Key::filled(archive, &content_digest(suites)))?.is_some())
+    Ok(missing.len())
 }
 
 /// The files that the store lacks, each once.
@@ -76,11 +75,17 @@ fn missing(
     archive: &ArchiveName,
     suites: &[SuiteState],
 ) -> Result<Vec<(PoolPath, Digest)>, UpstreamError> {
+    let sizes = sizes(store, archive)?;
     let mut missing = BTreeMap::new();
     each_file(store, archive, suites, &mut |files| {
         let absent = Mutex::new(Vec::new());
         in_parallel(client.connections(), &files, |(path, digest)| {
-            if !is_there(store, &Key::pool(archive, path), digest)? {
+            let there = match path.as_str().starts_with(POOL) {
+                true => sizes.get(path.as_str()) == Some(&digest.size),
+                // A flat repository has its files anywhere.
+                false => is_there(store, &Key::pool(archive, path), digest)?,
+            };
+            if !there {
                 let mut absent = absent.lock().unwrap_or_else(PoisonError::into_inner);
                 absent.push((path.clone(), *digest));
             }
@@ -95,6 +100,17 @@ fn missing(
         Ok(())
     })?;
     Ok(missing.into_iter().collect())
+}
+
+/// The sizes of the files below `pool/`, by path.
+fn sizes(store: &dyn Store, archive: &ArchiveName) -> Result<HashMap<String, u64>, UpstreamError> {
+    let (top, mut sizes) = (format!("{archive}/"), HashMap::new());
+    store.visit(&format!("{top}pool"), &mut |meta| {
+        if let Some(path) = meta.key.as_str().strip_prefix(&top) {
+            sizes.insert(path.to_owned(), meta.size);
+        }
+    })?;
+    Ok(sizes)
 }
 
 impl Pending<'_> {

@@ -27,6 +27,26 @@ pub fn fetch_pool_file(
     fetch_object(client, store, path.as_str(), &key, digest)
 }
 
+/// Fetches a pool file anew beside the one that the store has with other bytes, and puts it in its place:
+/// readers see the one or the other.
+///
+/// # Errors
+/// As [`fetch_pool_file`]; what was there stays then.
+pub(super) fn replace_pool_file(
+    client: &Client,
+    store: &dyn Store,
+    archive: &ArchiveName,
+    path: &PoolPath,
+    digest: &Digest,
+) -> Result<(), UpstreamError> {
+    let beside = Key::beside(archive, &digest.sha256);
+    // What a killed run left was never looked at again.
+    store.delete(&beside)?;
+    fetch_object(client, store, path.as_str(), &beside, digest)?;
+    store.link(&beside, &Key::pool(archive, path))?;
+    Ok(store.delete(&beside)?)
+}
+
 /// Checks that there is room, before the first byte of a large fetch comes.
 pub(super) fn check_room(store: &dyn Store, needed: u64) -> Result<(), UpstreamError> {
     match store.free_bytes()? {

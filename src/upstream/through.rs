@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::index::PoolIndex;
-use super::pull::bug;
+use super::pull::{bug, replace_pool_file};
 use super::{Client, UpstreamError, fetch_pool_file};
 use crate::domain::{ArchiveName, Digest, PoolPath, TagName};
 use crate::snapshot::{Chain, EditionName, Marks, TagRecord};
@@ -31,6 +31,9 @@ struct Known {
     /// Tags that were looked into.
     tags: BTreeSet<TagName>,
 }
+
+/// How one file comes into the store.
+type Fetch = fn(&Client, &dyn Store, &ArchiveName, &PoolPath, &Digest) -> Result<(), UpstreamError>;
 
 /// One download that others may wait for.
 #[derive(Debug, Default)]
@@ -62,6 +65,18 @@ impl PullThrough {
         if self.store.head(&Key::pool(&self.archive, path))?.is_some() {
             return Ok(());
         }
+        self.bring(path, fetch_pool_file)
+    }
+
+    /// Has the file anew in the place of one that is not what an index says, or that is missing. Blocks.
+    ///
+    /// # Errors
+    /// As [`PullThrough::ensure`]; what was there stays then.
+    pub fn mend(&self, path: &PoolPath) -> Result<(), UpstreamError> {
+        self.bring(path, replace_pool_file)
+    }
+
+    fn bring(&self, path: &PoolPath, fetch: Fetch) -> Result<(), UpstreamError> {
         let client = self.client.as_deref();
         let client = client.ok_or_else(|| UpstreamError::NotInSnapshots(path.clone()))?;
         let digest = self
@@ -76,7 +91,7 @@ impl PullThrough {
             path,
             flight: &flight,
         };
-        let fetched = fetch_pool_file(client, self.store.as_ref(), &self.archive, path, &digest);
+        let fetched = fetch(client, self.store.as_ref(), &self.archive, path, &digest);
         flight.land(fetched.as_ref().copied().map_err(UpstreamError::shared));
         fetched
     }

@@ -10,7 +10,8 @@ use crate::format::FormatError;
 use crate::format::packages::pool_files;
 use crate::host::Progress;
 use crate::snapshot::{
-    Edition, IndexFile, SnapshotError, SuiteState, each_chunk, index_key, read_plain_index, upstream_files,
+    Edition, IndexFile, SnapshotError, SuiteState, content_digest, each_chunk, index_key, read_plain_index,
+    upstream_files,
 };
 use crate::store::{Key, Meta, Store};
 
@@ -197,7 +198,7 @@ struct Pool {
 }
 
 /// The pool files that the archive's Packages and Sources name. Of a mirror's snapshots, and of what is
-/// gone, only those that are there; a partial tag has all of its own.
+/// gone, only those that are there; a full pool and a partial tag have all of their own.
 fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &[Meta], report: &mut Report) -> Pool {
     let prefix = format!("{}/", anchor.name);
     let there: HashSet<&str> = listing
@@ -205,6 +206,10 @@ fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &
         .filter_map(|meta| meta.key.as_str().strip_prefix(&prefix))
         .filter(|p| is_pool(p))
         .collect();
+    // Notes of content that was all fetched: what is lost of it is missing.
+    let notes = Key::all_filled(&anchor.name);
+    let names = listing.iter().map(|meta| meta.key.as_str());
+    let filled: BTreeSet<&str> = names.filter(|name| name.starts_with(&notes)).collect();
     let mut pool = Pool::default();
     let mut read = BTreeSet::new();
     // What is there comes first: what is gone only explains files that are left.
@@ -212,13 +217,14 @@ fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &
         let editions = all(store, history).filter(|(_, gone)| *gone == turn);
         let states = editions.flat_map(|(edition, _)| {
             let tag = edition.number.is_none();
-            edition.suites.into_iter().map(move |state| (tag, state))
+            let full = filled.contains(Key::filled(&anchor.name, &content_digest(&edition.suites)).as_str());
+            edition.suites.into_iter().map(move |state| (tag, full, state))
         });
-        for (tag, state) in states {
+        for (tag, full, state) in states {
             let promise = if turn {
                 Promise::Some
             } else {
-                Promise::of(anchor, tag, &state)
+                Promise::of(anchor, tag, full, &state)
             };
             for forms in package_indexes(&state) {
                 let new = forms
@@ -244,17 +250,18 @@ fn expect_pool(store: &dyn Store, anchor: &Anchor, history: &History, listing: &
 enum Promise {
     /// A mirror fetches on demand.
     Some,
-    /// A partial tag keeps what it names.
+    /// A full pool had all of this content once, and a partial tag keeps what it names.
     All,
     /// A custom archive keeps all, and nowhere but in its pool.
     AllInPool,
 }
 
 impl Promise {
-    fn of(anchor: &Anchor, tag: bool, state: &SuiteState) -> Self {
+    fn of(anchor: &Anchor, tag: bool, full: bool, state: &SuiteState) -> Self {
         let mut upstream = state.upstream.iter();
         match anchor.kind {
             AnchorKind::Custom { .. } => Self::AllInPool,
+            AnchorKind::Mirror { .. } if full => Self::All,
             AnchorKind::Mirror { .. } if tag && upstream.any(|upstream| !upstream.indexes.is_empty()) => Self::All,
             AnchorKind::Mirror { .. } => Self::Some,
         }

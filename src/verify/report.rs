@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::Proof;
-use crate::domain::{Coded, DomainError, Kind};
+use crate::domain::{ArchiveName, Coded, DomainError, Kind, PoolPath};
 use crate::site::SiteError;
-use crate::store::StoreError;
+use crate::store::{Key, StoreError};
 
 /// One thing that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,6 +59,11 @@ impl Problem {
         }
     }
 
+    /// Whether the object is not there as it should be.
+    fn is_lost(&self) -> bool {
+        [Self::DAMAGED, Self::MISSING].contains(&self.code)
+    }
+
     /// What is left of a proof that needs the object: without it nothing can be said.
     #[must_use]
     pub fn proof(&self) -> Proof {
@@ -99,6 +104,28 @@ impl Report {
     pub(crate) fn sort(&mut self) {
         self.problems.sort();
         self.problems.dedup();
+    }
+
+    /// The files of an archive's pool that are damaged or missing.
+    #[must_use]
+    pub fn pool_files(&self, archive: &ArchiveName) -> Vec<PoolPath> {
+        let top = format!("{archive}/");
+        let bad = self.problems.iter().filter(|problem| problem.is_lost());
+        let below = bad.filter_map(|problem| problem.object.strip_prefix(&top));
+        let ours = |path: &&str| {
+            ["dists/", "provenance/", "project/"]
+                .iter()
+                .any(|top| path.starts_with(top))
+        };
+        let pool = below.filter(|path| !ours(path));
+        pool.filter_map(|path| PoolPath::new(path).ok()).collect()
+    }
+
+    /// A file of an archive's pool is there again as it should be.
+    pub fn repaired(&mut self, archive: &ArchiveName, path: &PoolPath) {
+        let object = Key::pool(archive, path);
+        self.problems
+            .retain(|problem| !(problem.is_lost() && problem.object == object.as_str()));
     }
 }
 

@@ -58,10 +58,9 @@ fn a_flip_a_cut_a_swap_and_a_loss_are_each_named() {
             }
             let said = site.output(at, &["fsck", "foundry"]);
             let text = String::from_utf8(said.stdout).unwrap();
-            // A full pool may lack files as a lazy one does; InRelease files by hash are there for who pins them.
-            let optional = other.is_none()
-                && (name.contains("/pool/")
-                    || is_inrelease(&bytes) && name.contains("by-hash") && !name.contains("upstream"));
+            // InRelease files by hash are there for who pins them.
+            let optional =
+                other.is_none() && is_inrelease(&bytes) && name.contains("by-hash") && !name.contains("upstream");
             let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("V-")).collect();
             if optional {
                 assert!(lines.is_empty(), "{name}: {text}");
@@ -83,4 +82,46 @@ fn a_flip_a_cut_a_swap_and_a_loss_are_each_named() {
 
 fn is_inrelease(bytes: &[u8]) -> bool {
     bytes.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----")
+}
+
+/// A full pool that lost a file, had one cut and one flipped: each is named, and upstream heals it.
+#[test]
+fn a_full_pool_that_lost_files_says_so_and_is_filled_again() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    site.follow(&Archive::new(noon()));
+    let at = noon().plus(600);
+    let store = site.site().join("store");
+    let pool = files(&store.join("foundry/pool"));
+    let path = &pool[0];
+    let name = path.strip_prefix(&store).unwrap().to_str().unwrap();
+    let bytes = fs::read(path).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[0] ^= 1;
+    let check = |verb: &str, code: &str| {
+        let said = site.output(at, &[verb]);
+        let text = String::from_utf8(said.stdout).unwrap();
+        assert_eq!(said.status.code(), Some(3), "{verb}: {text}");
+        assert!(text.contains(&format!("{code} {name}: ")), "{verb}: {text}");
+        String::from_utf8(said.stderr).unwrap()
+    };
+    fs::remove_file(path).unwrap();
+    check("verify", "V-MISSING");
+    assert!(check("fsck", "V-MISSING").contains("assay fsck --repair"));
+    assert!(site.run(at, &["mirror"]).ends_with("unchanged\n"));
+    assert_eq!(fs::read(path).unwrap(), bytes, "the mirror misses it");
+    replace(path, &bytes[1..]);
+    check("fsck", "V-DAMAGED");
+    site.run(at, &["mirror"]);
+    assert_eq!(fs::read(path).unwrap(), bytes, "it is not as long as the index says");
+    replace(path, &flipped);
+    check("fsck", "V-DAMAGED");
+    assert!(site.run(at, &["fsck", "--repair"]).starts_with("whole: "));
+    assert_eq!(fs::read(path).unwrap(), bytes);
+    // Upstream has it no more: it stays named, and what was there stays.
+    replace(path, &flipped);
+    site.upstream.remove(name.strip_prefix("foundry/").unwrap());
+    let said = site.output(at, &["fsck", "--repair"]);
+    assert_eq!(said.status.code(), Some(3));
+    assert!(String::from_utf8(said.stdout).unwrap().contains(name));
+    assert_eq!(fs::read(path).unwrap(), flipped);
 }

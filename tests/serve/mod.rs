@@ -197,6 +197,30 @@ fn pool_files_are_fetched_once_and_verified_first() {
     );
 }
 
+/// Bit rot in a mirror's pool: nobody gets it, and upstream's bytes take its place.
+#[test]
+fn a_damaged_pool_file_of_a_mirror_is_fetched_anew() {
+    let served = Served::new();
+    let (url, key) = (
+        format!("/foundry/{FIRST}"),
+        Key::new(format!("foundry/{FIRST}")).unwrap(),
+    );
+    let store = &served.mirror.store;
+    let rot = || {
+        store.delete(&key).unwrap();
+        store.create(&key, b"aXXoy 1").unwrap();
+    };
+    rot();
+    assert_eq!(get(served.at(), &url).text(), "alloy 1");
+    assert_eq!(store.get(&key, 100).unwrap(), b"alloy 1");
+    rot();
+    served.upstream.remove(FIRST);
+    let refused = get(served.at(), &url);
+    assert_eq!(refused.status, 500);
+    assert!(refused.text().starts_with("E-SNAPSHOT-007: "), "{}", refused.text());
+    assert_eq!(store.get(&key, 100).unwrap(), b"aXXoy 1", "it stays to be looked at");
+}
+
 #[test]
 fn what_upstream_no_longer_has_is_said() {
     let served = Served::new();
