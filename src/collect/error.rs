@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::domain::{ArchiveName, Coded, Kind};
 use crate::format::FormatError;
 use crate::host::HostError;
-use crate::publish::PublishError;
+use crate::publish::{PublishError, Unrecorded};
 use crate::site::SiteError;
 use crate::snapshot::SnapshotError;
 use crate::source::SourceError;
@@ -48,6 +48,9 @@ pub enum CollectError {
     /// A declaration that cannot be read: what waits for it is not known.
     #[error(transparent)]
     Declaration(Box<SourceError>),
+    /// A published tree whose record is lost: what it needs is not known.
+    #[error("`{}` is signed by the archive's key, and its record `{}` is missing", .0.inrelease, .0.record)]
+    Unrecorded(Box<Unrecorded>),
     /// Somebody works on the archive who must end first.
     #[error("{other} works on `{archive}`")]
     Busy {
@@ -79,6 +82,7 @@ impl Coded for CollectError {
             Self::Lock { .. } => "E-COLLECT-002",
             Self::Busy { .. } => "E-COLLECT-003",
             Self::Note { .. } => "E-COLLECT-004",
+            Self::Unrecorded(_) => "E-COLLECT-005",
         }
     }
     fn kind(&self) -> Kind {
@@ -91,7 +95,7 @@ impl Coded for CollectError {
             Self::Declaration(source) | Self::Serials { source, .. } => source.kind(),
             Self::Lock { .. } => Kind::Usage,
             Self::Busy { .. } => Kind::Conflict,
-            Self::Note { .. } => Kind::Verification,
+            Self::Note { .. } | Self::Unrecorded(_) => Kind::Verification,
         }
     }
     fn hint(&self) -> Option<String> {
@@ -106,6 +110,11 @@ impl Coded for CollectError {
                 "make it reachable, or take it out of `serials` in assay.toml: until then nothing is let go".to_owned(),
             ),
             Self::Busy { .. } => Some("wait until it has ended, and run this again".to_owned()),
+            Self::Unrecorded(lost) => Some(format!(
+                "put the record and its signature back from a backup; or, when the tree is to go, remove `{}` from the \
+                 store: until then nothing is let go",
+                lost.tree()
+            )),
             Self::Note { .. } => Some("remove it when nothing works on the store".to_owned()),
             Self::Lock { .. } => {
                 Some("write it anew with `assay env lock`, or remove it: until then nothing is let go".to_owned())

@@ -6,6 +6,7 @@ use super::standing::{Keys, SIGNED, Standing};
 use super::{CollectError, Collection};
 use crate::domain::SuiteName;
 use crate::format::packages::pool_files;
+use crate::publish::{Recorded, unrecorded};
 use crate::snapshot::{EditionName, each_chunk};
 use crate::store::{Key, Meta};
 
@@ -68,7 +69,11 @@ impl Scan {
         let going = standing.going.keys().chain(&standing.gone);
         let doomed = going.map(|name| (name.as_str(), (name, true)));
         let names: Names<'_> = kept.chain(doomed).collect();
+        let mut signed = Vec::new();
         what.store.visit(what.archive.as_str(), &mut |meta| {
+            if meta.key.as_str().ends_with("/InRelease") {
+                signed.push(meta.key.clone());
+            }
             let Some(path) = meta.key.as_str().strip_prefix(&prefix) else {
                 return;
             };
@@ -82,6 +87,7 @@ impl Scan {
                 }),
             }
         })?;
+        refuse_unrecorded(what, standing, &names, &signed)?;
         for (suite, objects) in &mut scan.objects {
             objects.retain(|meta| !pinned.has(&pin(suite, hex(meta.key.as_str()))));
         }
@@ -166,6 +172,27 @@ impl Scan {
         }
         bar.finish();
         Ok(())
+    }
+}
+
+/// What lost its record is in no list of what stays, and must not go for that.
+fn refuse_unrecorded(
+    what: &Collection<'_>,
+    standing: &Standing,
+    names: &Names<'_>,
+    signed: &[Key],
+) -> Result<(), CollectError> {
+    let recorded = Recorded {
+        archive: what.archive,
+        records: standing.records,
+        editions: names.keys().map(|name| (*name).to_owned()).collect(),
+        suites: standing.suites.clone(),
+    };
+    let (keyring, now) = (what.signer.keyring()?, what.made.now);
+    let lost = unrecorded(what.store, &recorded, signed.iter(), &keyring, now)?;
+    match lost.into_iter().next() {
+        Some(lost) => Err(CollectError::Unrecorded(Box::new(lost))),
+        None => Ok(()),
     }
 }
 

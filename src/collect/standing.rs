@@ -41,6 +41,8 @@ impl Keys {
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     pub(super) marks: Marks,
+    /// How many records of snapshots there are.
+    pub(super) records: u64,
     /// Editions that stay.
     pub(super) kept: BTreeSet<EditionName>,
     /// Editions that go now, and why.
@@ -70,6 +72,7 @@ impl Standing {
         let chain = load_vouched(what.store, what.archive, &keyring)?;
         let mut standing = Self {
             marks: load_marks(what.store, what.archive, &keyring)?,
+            records: chain.len(),
             ..Self::default()
         };
         for meta in what.store.list(&Key::all_filled(what.archive))? {

@@ -36,6 +36,7 @@ mod sealed;
 mod sign;
 mod stage;
 mod sync;
+mod unrecorded;
 mod upload;
 mod vouch;
 
@@ -66,5 +67,6 @@ pub use sealed::{Desk, Taken, load_commitments, load_rounds};
 pub use sign::{ReleaseSigner, Signed};
 pub use stage::{DECISIONS, Decisions, parse_decisions, read_decisions};
 pub use sync::{SuiteChange, SyncStep, Synced, expires, plan_sync, sync};
+pub use unrecorded::{Recorded, Unrecorded, unrecorded};
 pub use upload::{Incoming, Offer, Upload, UploadError};
 pub use vouch::{check_vouched, commit, load_vouched};

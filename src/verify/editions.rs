@@ -1,10 +1,12 @@
 //! Everything that an archive has under a name: records, renewals and tags, as they are vouched for.
 
+use std::collections::BTreeSet;
+
 use super::{Anchor, Anchors, Problem, Report};
-use crate::domain::ArchiveName;
-use crate::publish::{PublishError, check_vouched};
+use crate::domain::{ArchiveName, Timestamp};
+use crate::publish::{self, PublishError, Recorded, Unrecorded, check_vouched};
 use crate::snapshot::{Chain, Edition, Entry, Marks, Renewal, SnapshotError, TagRecord};
-use crate::store::{Key, Store};
+use crate::store::{Key, Meta, Store, StoreError};
 
 /// All that an archive ever had, and which of it is gone.
 #[derive(Debug)]
@@ -125,6 +127,43 @@ pub(super) fn all<'a>(store: &'a dyn Store, history: &'a History) -> impl Iterat
         let gone = history.marks.gone(&edition.name).is_some();
         (edition, gone)
     })
+}
+
+/// What an archive's key signed and no record has; each is reported under the record's own name.
+pub(super) fn unrecorded(
+    store: &dyn Store,
+    (anchor, history): (&Anchor, &History),
+    listing: &[Meta],
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<Vec<Unrecorded>, StoreError> {
+    let mut recorded = Recorded {
+        archive: &anchor.name,
+        records: history.chain.len(),
+        editions: BTreeSet::new(),
+        suites: BTreeSet::new(),
+    };
+    for (edition, _) in all(store, history) {
+        recorded.editions.insert(edition.name.as_str().to_owned());
+        recorded
+            .suites
+            .extend(edition.suites.into_iter().map(|state| state.suite));
+    }
+    let top = format!("{}/", anchor.name);
+    let keys = listing.iter().map(|meta| &meta.key);
+    let ours = keys.filter(|key| key.as_str().starts_with(&top) && key.as_str().ends_with("/InRelease"));
+    let found = publish::unrecorded(store, &recorded, ours, &anchor.keyring, now)?;
+    let mut records = BTreeSet::new();
+    for lost in &found {
+        if records.insert(&lost.record) {
+            let why = format!(
+                "the archive's key signed `{}`, which must have this record: put it and its signature back from a backup",
+                lost.inrelease
+            );
+            report.problem(Problem::MISSING, &lost.record, why);
+        }
+    }
+    Ok(found)
 }
 
 /// Whether it is what `dists/<suite>/` shows.

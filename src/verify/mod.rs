@@ -65,7 +65,14 @@ pub fn verify(
 ) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     let histories = editions::histories(store, anchors, &mut report);
-    let damaged = objects::check(store, &store.list("")?, anchors, &histories, progress, &mut report)?;
+    let damaged = objects::check(
+        store,
+        &store.list("")?,
+        anchors,
+        &histories,
+        (now, progress),
+        &mut report,
+    )?;
     for (anchor, history) in &histories {
         releases::check(store, anchor, history, &damaged, now, &mut report);
         if let AnchorKind::Custom { .. } = anchor.kind {
@@ -114,7 +121,7 @@ pub fn fsck(store: &dyn Store, anchors: &Anchors, now: Timestamp, progress: &Pro
         listing.extend(store.list(anchor.name.as_str())?);
         listing.extend(store.list(&format!("state/{}", anchor.name))?);
     }
-    let damaged = objects::check(store, &listing, anchors, &histories, progress, &mut report)?;
+    let damaged = objects::check(store, &listing, anchors, &histories, (now, progress), &mut report)?;
     for (anchor, history) in &histories {
         releases::check(store, anchor, history, &damaged, now, &mut report);
     }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::editions::{History, all, is_newest};
+use super::editions::{History, all, is_newest, unrecorded};
 use super::hashing::{Damaged, Expected, hash};
 use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
-use crate::domain::{ArchiveName, Digest, PoolPath, RelPath, Sha256, SuiteName};
+use crate::domain::{ArchiveName, Digest, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
 use crate::format::FormatError;
 use crate::format::packages::pool_files;
 use crate::host::Progress;
+use crate::publish::Unrecorded;
 use crate::snapshot::{
     Edition, IndexFile, SnapshotError, SuiteState, content_digest, each_chunk, index_key, read_plain_index,
     upstream_files,
@@ -22,12 +23,13 @@ pub(super) fn check(
     listing: &[Meta],
     anchors: &Anchors,
     histories: &[(&Anchor, History)],
-    progress: &Progress,
+    (now, progress): (Timestamp, &Progress),
     report: &mut Report,
 ) -> Result<Damaged, VerifyError> {
     let mut expected: HashMap<String, Expected> = HashMap::new();
     let mut required: BTreeSet<String> = BTreeSet::new();
     let mut places: BTreeSet<String> = BTreeSet::new();
+    let mut lost: Vec<Unrecorded> = Vec::new();
     // An archive without a whole chain of records names nothing that could be relied on.
     let whole = |anchor: &&Anchor| histories.iter().any(|(known, _)| known.name == anchor.name);
     let mut unreadable: BTreeSet<&str> = anchors
@@ -39,6 +41,7 @@ pub(super) fn check(
     for (anchor, history) in histories {
         expect_indexes(store, history, &mut expected, &mut required);
         places.extend(signed_places(store, history));
+        lost.extend(unrecorded(store, (anchor, history), listing, now, report)?);
         let pool = expect_pool(store, anchor, history, listing, report);
         required.extend(pool.required);
         if pool.unreadable {
@@ -59,6 +62,7 @@ pub(super) fn check(
         expected: &expected,
         places: &places,
         unreadable: &unreadable,
+        lost: &lost,
     };
     unnamed(anchors, listing, &known, report);
     Ok(damaged)
@@ -373,7 +377,8 @@ fn is_pool(path: &str) -> bool {
 fn unnamed(anchors: &Anchors, listing: &[Meta], known: &Known<'_>, report: &mut Report) {
     for name in listing.iter().map(|meta| meta.key.as_str()) {
         let top = name.split_once('/').map_or(name, |(top, _)| top);
-        if top == "state" || known.unreadable.contains(top) {
+        let unjudged = known.lost.iter().any(|lost| name.starts_with(lost.tree()));
+        if top == "state" || unjudged || known.unreadable.contains(top) {
             continue;
         }
         if !anchors.archives.iter().any(|anchor| anchor.name.as_str() == top) {
@@ -392,4 +397,6 @@ struct Known<'a> {
     places: &'a BTreeSet<String>,
     /// Archives of which it is not known.
     unreadable: &'a BTreeSet<&'a str>,
+    /// Trees whose records are missing.
+    lost: &'a [Unrecorded],
 }

@@ -125,3 +125,52 @@ fn a_full_pool_that_lost_files_says_so_and_is_filled_again() {
     assert!(String::from_utf8(said.stdout).unwrap().contains(name));
     assert_eq!(fs::read(path).unwrap(), flipped);
 }
+
+/// What our key signed as a tag is kept until it is dropped: without its record nobody knows what it needs.
+#[test]
+fn a_lost_record_is_named_and_nothing_is_let_go_for_it() {
+    let site = Mirrored::new("http://127.0.0.1:1", "{ count = 1 }");
+    site.follow(&Archive::new(noon()));
+    let at = noon().plus(600);
+    site.run(at, &["tag", "t2"]);
+    let mut second = Archive::new(noon().plus(1200));
+    second.pool = [("pool/main/b/brass/brass_1_amd64.deb".to_owned(), b"brass".to_vec())].into();
+    site.follow(&second);
+    let at = noon().plus(1800);
+    let store = site.site().join("store");
+    let lost = |record: &str| {
+        let path = store.join(record);
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let published = files(&store.join("foundry"));
+        for verb in ["fsck", "verify"] {
+            let said = site.output(at, &[verb]);
+            let text = String::from_utf8(said.stdout).unwrap();
+            assert_eq!(said.status.code(), Some(3), "{verb}: {text}");
+            assert!(text.contains(&format!("V-MISSING {record}: ")), "{verb}: {text}");
+        }
+        let refused = site.output(at, &["gc"]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(3), "{record}: {said}");
+        assert!(said.contains("E-COLLECT-005") && said.contains(record), "{said}");
+        assert_eq!(files(&store.join("foundry")), published);
+        fs::write(&path, bytes).unwrap();
+    };
+    lost("state/foundry/tags/t2.json");
+    lost("state/foundry/2.json");
+    // Somebody's own folder is not ours, and keeps nobody from collecting.
+    let other = store.join("foundry/dists/tin/mine");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("InRelease"), "x").unwrap();
+    site.run(at, &["gc"]);
+    assert!(site.run(at, &["fsck"]).starts_with("whole: "));
+    let records: Vec<_> = files(&store.join("state/foundry"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    records.iter().for_each(|path| fs::remove_file(path).unwrap());
+    let none = site.output(at, &["fsck"]);
+    let text = String::from_utf8(none.stdout).unwrap();
+    assert_eq!(none.status.code(), Some(3), "{text}");
+    assert!(text.contains("V-MISSING state/foundry/1.json: "), "{text}");
+}
