@@ -18,7 +18,7 @@ use crate::domain::{ArchiveName, SnapshotName, SnapshotRef, SuiteName, suite_of_
 use crate::environment;
 use crate::format::json;
 use crate::host::files;
-use crate::prepare::{Image, Own, PrepareError, Step, Wanted, place};
+use crate::prepare::{Heads, Image, Own, PrepareError, Step, Wanted, place};
 use crate::publish::{self, contents, load_nonces, load_records, load_vouched};
 use crate::site::{ArchiveConfig, Rebuild};
 use crate::snapshot::{Chain, Record, SuiteState};
@@ -113,6 +113,7 @@ fn replayed(args: &PrepareArgs) -> Result<Option<Serials>, Failure> {
 /// What a checkout is built from.
 struct Build {
     image: Image,
+    heads: Heads,
     archives: BTreeMap<ArchiveName, Origin>,
 }
 
@@ -126,17 +127,20 @@ impl Build {
         let resolved = checkout.resolve(&site.branch_policy()?)?;
         let branch = args.branch.clone().or_else(|| checkout.branch.clone());
         let released = SuiteName::new(suite_of_branch(checkout.version.as_str())).ok();
-        let own = match branch {
-            _ if checkout.was_released(&checkout.version) && resolved.custom.first() == released.as_ref() => {
-                released.map(Own::Suite)
+        let is_release = checkout.was_released(&checkout.version) && resolved.custom.first() == released.as_ref();
+        let (own, heads) = match (branch, released) {
+            (_, Some(released)) if is_release => (Some(Own::Suite(released.clone())), Heads::Release(released)),
+            (branch, _) => {
+                let own = branch.map(|branch| own_of(&branch, &resolved.custom));
+                (own, Heads::Branches)
             }
-            branch => branch.map(|branch| own_of(&branch, &resolved.custom)),
         };
         Ok(Self {
             image: Image {
                 suites: resolved.custom,
                 own: own.unwrap_or_else(detached),
             },
+            heads,
             archives: resolved.archives,
         })
     }
@@ -151,16 +155,19 @@ impl Build {
             suites: Vec::new(),
             own: detached(),
         };
+        let mut heads = Heads::Branches;
         if work.custom.branches.is_some() {
             let head = head_of(&args.checkout, args.branch.as_deref(), &work.site.cache())?;
             if let Some(reference) = head.into_iter().find(|head| work.custom.class_of(head).is_some()) {
                 let suite = reference.suite()?;
                 image.suites = vec![suite.clone()];
                 image.own = Own::Suite(suite);
+                heads = Heads::Head(reference);
             }
         }
         Ok(Self {
             image,
+            heads,
             archives: archives.collect(),
         })
     }
@@ -241,6 +248,7 @@ impl Job<'_> {
                 all &= !matches!(self.step(&self.wanted(source)?, Some(&record))?, Step::Bring(_));
             }
             if all {
+                self.are_ours(Some(&record))?;
                 return Ok(record);
             }
         }
@@ -266,7 +274,18 @@ impl Job<'_> {
         }
         self.make_suites(&self.build.image.suites)?;
         let chain = self.chain(&self.work.archive)?;
+        self.are_ours(chain.latest())?;
         Ok(chain.resolve(store, &SnapshotName::Latest)?)
+    }
+
+    /// Checks of which branch or tag each suite of the image is.
+    fn are_ours(&self, record: Option<&Record>) -> Result<(), Failure> {
+        let states = record.iter().flat_map(|record| &record.suites);
+        for state in states.filter(|state| self.build.image.suites.contains(&state.suite)) {
+            let made_for = state.made_for().map(|made| &made.reference);
+            self.build.heads.check(&state.suite, made_for)?;
+        }
+        Ok(())
     }
 
     fn wanted(&self, source: &crate::domain::PackageName) -> Result<Wanted, Failure> {
@@ -347,6 +366,7 @@ impl Job<'_> {
     /// Locks, rebuilds and admits one declared source, as far as that is not done.
     fn bring(&self, wanted: &Wanted, suites: &[SuiteName], serials: &Serials) -> Result<(), Failure> {
         self.make_suites(suites)?;
+        self.are_ours(self.chain(&self.work.archive)?.latest())?;
         let source = &wanted.source;
         let aside = &self.context.aside();
         if !files::exists(&self.work.site.lock_path(&self.work.archive, source)) {

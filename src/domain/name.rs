@@ -144,7 +144,16 @@ impl GitRef {
     pub fn suite(&self) -> Result<SuiteName, DomainError> {
         let name = self.branch_name().or_else(|| self.tag_name());
         let name = name.ok_or_else(|| DomainError::new("Git ref", &self.0, "it is neither a branch nor a tag"))?;
-        SuiteName::new(suite_of_branch(name))
+        let suite = suite_of_branch(name);
+        // Where snapshots are kept: `dists/<suite>/<serial>`.
+        if super::Serial::new(suite.as_str()).is_ok() {
+            return Err(DomainError::new(
+                "Git ref",
+                &self.0,
+                "its suite would be called like a serial",
+            ));
+        }
+        SuiteName::new(suite)
     }
 }
 
@@ -333,6 +342,12 @@ mod tests {
         ] {
             assert!(GitRef::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_branch_called_like_a_serial_has_no_suite() {
+        assert!(GitRef::new("refs/heads/2026112701").unwrap().suite().is_err());
+        assert!(GitRef::new("refs/heads/v2.0").unwrap().suite().is_ok());
     }
 
     #[test]

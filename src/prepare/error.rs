@@ -1,6 +1,6 @@
 //! Why an image cannot be built yet.
 
-use crate::domain::{Coded, Kind, PackageName, SuiteName};
+use crate::domain::{Coded, GitRef, Kind, PackageName, SuiteName};
 
 /// Why an image cannot be built yet, with what mends it.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,14 @@ pub enum PrepareError {
         /// What does not hold.
         why: String,
     },
+    /// A suite of the image belongs to a branch or tag that the image is not built from.
+    #[error("the suite `{suite}` is of `{reference}`, which is not what the image is built from")]
+    Foreign {
+        /// The suite.
+        suite: SuiteName,
+        /// Whose it is.
+        reference: GitRef,
+    },
     /// A snapshot that the image would be built from is too old for apt.
     #[error("`{archive}@{name}` runs out at {at}: apt would refuse it")]
     Expired {
@@ -69,12 +77,15 @@ impl Coded for PrepareError {
             Self::Refused { .. } => "E-PREP-003",
             Self::Unproven { .. } => "E-PREP-004",
             Self::Expired { .. } => "E-PREP-005",
+            Self::Foreign { .. } => "E-PREP-006",
         }
     }
     fn kind(&self) -> Kind {
         match self {
             Self::NoSuite { .. } => Kind::Usage,
-            Self::NotAdmitted { .. } | Self::Refused { .. } | Self::Expired { .. } => Kind::Refused,
+            Self::NotAdmitted { .. } | Self::Refused { .. } | Self::Expired { .. } | Self::Foreign { .. } => {
+                Kind::Refused
+            }
             Self::Unproven { .. } => Kind::Verification,
         }
     }
@@ -89,6 +100,9 @@ impl Coded for PrepareError {
                     "`assay rebuild {source_package} --plan` says what is lacking, `assay admit {source_package} --explain` why"
                 )
             }
+            Self::Foreign { reference, .. } => format!(
+                "delete `{reference}` or give the other another name; the suite is free when `assay suite sync` has let it go"
+            ),
             Self::Unproven { .. } => "`assay verify` names all that does not hold".to_owned(),
             Self::Expired { archive, name, .. } => format!("renew it: `assay snapshot renew {archive}@{name}`"),
         })

@@ -8,4 +8,4 @@ mod error;
 mod plan;
 
 pub use error::PrepareError;
-pub use plan::{Image, Own, Step, Wanted, place};
+pub use plan::{Heads, Image, Own, Step, Wanted, place};

@@ -1,7 +1,7 @@
 //! Which suite each declared source has to be in.
 
 use super::PrepareError;
-use crate::domain::{PackageName, Sha256, SuiteName};
+use crate::domain::{GitRef, PackageName, Sha256, SuiteName};
 
 /// What a checkout declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,41 @@ pub enum Own {
         /// What mends it.
         fix: String,
     },
+}
+
+/// Which branch or tag the suites of an image have to be of. Two refs can give one name, and the suite is of
+/// the one that came first, under its policy: whoever may push a branch could take the name of a release
+/// before it is tagged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heads {
+    /// The image's own suite is of exactly this one.
+    Head(GitRef),
+    /// This suite is of a tag, and all others are of branches.
+    Release(SuiteName),
+    /// All are of branches.
+    Branches,
+}
+
+impl Heads {
+    /// Checks the ref that a suite was made for; one that the site names itself is of none.
+    ///
+    /// # Errors
+    /// `Foreign`.
+    pub fn check(&self, suite: &SuiteName, made_for: Option<&GitRef>) -> Result<(), PrepareError> {
+        let Some(reference) = made_for else { return Ok(()) };
+        let right = match self {
+            Self::Head(head) => reference == head || head.suite().as_ref() != Ok(suite),
+            Self::Release(release) if release == suite => reference.tag_name().is_some(),
+            Self::Release(_) | Self::Branches => reference.branch_name().is_some(),
+        };
+        if right {
+            return Ok(());
+        }
+        Err(PrepareError::Foreign {
+            suite: suite.clone(),
+            reference: reference.clone(),
+        })
+    }
 }
 
 /// What is to be done for one declared source.

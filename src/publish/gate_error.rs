@@ -199,7 +199,7 @@ impl Coded for GateError {
                 Some("`assay admit --explain` shows who holds it".to_owned())
             }
             Self::NoSuite { archive, .. } => Some(format!(
-                "name it in repos/{archive}.toml; suites of branches and tags are made by `assay suite sync`"
+                "those of branches and tags are made by `assay suite sync`; one that repos/{archive}.toml names comes with the archive's next snapshot"
             )),
             Self::NotThere { .. } => Some("`assay suite list` shows what each suite has".to_owned()),
             Self::Released(_) => Some("make another release, with a tag and so a suite of its own".to_owned()),

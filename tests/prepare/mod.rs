@@ -1,7 +1,7 @@
 //! Tests of `prepare`: which suite each declared source has to be in.
 
 use assay::domain::{Coded as _, Sha256, SuiteName};
-use assay::prepare::{Image, Own, PrepareError, Step, Wanted, place};
+use assay::prepare::{Heads, Image, Own, PrepareError, Step, Wanted, place};
 
 fn suites(names: &[&str]) -> Vec<SuiteName> {
     names.iter().map(|name| name.parse().unwrap()).collect()
@@ -77,5 +77,25 @@ fn a_branch_without_a_suite_is_told_what_mends_it() {
     assert_eq!(
         (error.code(), error.hint().unwrap().as_str()),
         ("E-PREP-001", "add a file")
+    );
+}
+
+#[test]
+fn a_suite_of_another_ref_is_not_the_image_s() {
+    let named = |name: &str| name.parse::<assay::domain::GitRef>().unwrap();
+    let (tag, branch) = (named("refs/tags/v2.0"), named("refs/heads/v2.0"));
+    let suite: SuiteName = "v2.0".parse().unwrap();
+    let stable: SuiteName = "stable".parse().unwrap();
+    let of_stable = named("refs/heads/stable");
+    // A branch that was pushed before the tag has the name, and its class may demand less.
+    for heads in [Heads::Head(tag.clone()), Heads::Release(suite.clone())] {
+        assert!(heads.check(&suite, Some(&tag)).is_ok());
+        assert_eq!(heads.check(&suite, Some(&branch)).unwrap_err().code(), "E-PREP-006");
+        assert!(heads.check(&stable, Some(&of_stable)).is_ok());
+        assert!(heads.check(&suite, None).is_ok(), "the site names it itself");
+    }
+    assert_eq!(
+        Heads::Branches.check(&suite, Some(&tag)).unwrap_err().code(),
+        "E-PREP-006"
     );
 }
