@@ -253,10 +253,14 @@ impl std::str::FromStr for Days {
 /// manifests name, else those given with `--snapshot`, else the latest. Pool files are fetched. What is
 /// not found is printed, one a line, with exit 1, and no tag is made.
 ///
+/// A tag keeps its indexes, and the pool files that are here. A mirror with a lazy pool fetches the others
+/// when somebody asks for them, as long as upstream has them: how many that are is said on standard error,
+/// and `--fetch` fetches them at once, also for a tag that is there already.
+///
 /// Prints one line for each archive: archive, tag, serial, `new` or `unchanged`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  assay tag 5.15.1 --snapshot debian@2026112201 --snapshot custom\n  assay tag 5.15.1 --manifest tails-amd64-5.15.1.build-manifest\n  dpkg-query -W > installed; assay tag vm-1 --manifest installed"
+    after_help = "Example:\n  assay tag 5.15.1 --fetch\n  assay tag 5.15.1 --snapshot debian@2026112201 --snapshot custom\n  assay tag 5.15.1 --manifest tails-amd64-5.15.1.build-manifest\n  dpkg-query -W > installed; assay tag vm-1 --manifest installed"
 )]
 pub(super) struct TagArgs {
     /// The name: lower-case letters, digits, `.` and `-`
@@ -272,6 +276,9 @@ pub(super) struct TagArgs {
     /// `name=version` lists, `.buildinfo` files, environment locks
     #[arg(long = "manifest", value_name = "FILE")]
     pub(super) manifests: Vec<PathBuf>,
+    /// Fetch every pool file of the tag that mirrors have not fetched yet, verified, before it is made
+    #[arg(long)]
+    pub(super) fetch: bool,
 }
 
 /// Verify a signed tag or commit and write the declaration of its source package

@@ -19,7 +19,7 @@ use crate::publish::{self, Part, Tagging, is_new_tag, load_vouched, select_packa
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Record, SuiteState};
 use crate::store::{Key, Store};
-use crate::upstream::{Client, Limits, fill_pool};
+use crate::upstream::{Client, Limits, fill_pool, lacking};
 
 #[derive(Serialize)]
 struct Tagged<'a> {
@@ -64,6 +64,10 @@ pub(super) fn run(context: &Context, args: &TagArgs) -> Result<ExitCode, Failure
         let chain = load_vouched(store.as_ref(), &reference.archive, &site.archive_keyring(signing_key)?)?;
         let record = chain.resolve(store.as_ref(), &reference.name)?;
         states.push((record.suites.clone(), record));
+    }
+    for (suites, of) in &states {
+        is_new_tag(store.as_ref(), &tagging_of(args, suites, of))?;
+        keep_files(context, &site, store.as_ref(), args, of)?;
     }
     make_all(context, &site, store.as_ref(), args, &states)
 }
@@ -174,6 +178,31 @@ fn fetch(context: &Context, site: &Site, store: &dyn Store, part: &Part, suites:
             let client = Client::new(&upstream_uri(site, archive)?, Limits::of(config))?;
             return Ok(fill_pool(&client, store, archive, suites, &context.progress).map(drop)?);
         }
+    }
+    Ok(())
+}
+
+/// Fetches the pool files of a whole snapshot of a mirror, or says that a lazy pool lacks them.
+fn keep_files(context: &Context, site: &Site, store: &dyn Store, args: &TagArgs, of: &Record) -> Result<(), Failure> {
+    let (archive, suites) = (&of.archive, &of.suites);
+    let ArchiveConfig::Mirror(config) = site.archive(archive)? else {
+        return Ok(());
+    };
+    if args.fetch {
+        let client = Client::new(&upstream_uri(site, archive)?, Limits::of(config))?;
+        let fetched = fill_pool(&client, store, archive, suites, &context.progress)?;
+        context
+            .output
+            .note(&format!("{archive}: fetched {fetched} pool files of `{}`", args.tag));
+        return Ok(());
+    }
+    let (files, bytes) = lacking(store, archive, suites)?;
+    if files > 0 {
+        context.output.note(&format!(
+            "{archive}: {files} pool files ({bytes} bytes) of `{tag}` are not here, and upstream may drop them any day; \
+             next: `assay tag {tag} --fetch`, with the same snapshots, fetches them now",
+            tag = args.tag
+        ));
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub fn fill_pool(
     suites: &[SuiteState],
     progress: &Progress,
 ) -> Result<usize, UpstreamError> {
-    let missing = missing(client, store, archive, suites)?;
+    let missing = missing(client.connections(), store, archive, suites)?;
     let total = missing
         .iter()
         .map(|(_, digest)| digest.size)
@@ -68,9 +68,19 @@ pub fn fill_pool(
     Ok(missing.len())
 }
 
+/// How many of the pool files that these suites name the store lacks, and their bytes.
+///
+/// # Errors
+/// When an index is damaged, or names one file twice with different bytes.
+pub fn lacking(store: &dyn Store, archive: &ArchiveName, suites: &[SuiteState]) -> Result<(usize, u64), UpstreamError> {
+    let missing = missing(1, store, archive, suites)?;
+    let sizes = missing.iter().map(|(_, digest)| digest.size);
+    Ok((missing.len(), sizes.fold(0, u64::saturating_add)))
+}
+
 /// The files that the store lacks, each once.
 fn missing(
-    client: &Client,
+    threads: usize,
     store: &dyn Store,
     archive: &ArchiveName,
     suites: &[SuiteState],
@@ -79,7 +89,7 @@ fn missing(
     let mut missing = BTreeMap::new();
     each_file(store, archive, suites, &mut |files| {
         let absent = Mutex::new(Vec::new());
-        in_parallel(client.connections(), &files, |(path, digest)| {
+        in_parallel(threads, &files, |(path, digest)| {
             let there = match path.as_str().starts_with(POOL) {
                 true => sizes.get(path.as_str()) == Some(&digest.size),
                 // A flat repository has its files anywhere.

@@ -260,6 +260,50 @@ fn a_tag_of_a_lazy_mirror_keeps_its_packages_when_its_snapshot_goes() {
     assert_eq!(tag.status.code(), Some(2), "{}", text(&tag.stderr));
 }
 
+#[test]
+fn a_tag_of_a_lazy_mirror_says_what_it_lacks_and_can_fetch_it() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    metals.mirror();
+    let run = |args: &[&str]| assay(&metals.site(), args);
+    let said = run(&["tag", "v1"]);
+    let note = text(&said.stderr);
+    assert!(
+        said.status.success() && note.contains("foundry: 6 pool files (") && note.contains("assay tag v1 --fetch"),
+        "{note}"
+    );
+    assert!(metals.pool().is_empty());
+    // The same tag, and one that is new.
+    let fetched = run(&["tag", "v1", "--fetch"]);
+    assert!(
+        text(&fetched.stdout).ends_with(" unchanged\n"),
+        "{}",
+        text(&fetched.stderr)
+    );
+    assert_eq!(metals.pool().len(), 6, "{:?}", metals.pool());
+    let quiet = run(&["tag", "v2"]);
+    assert!(!text(&quiet.stderr).contains("are not here"), "{}", text(&quiet.stderr));
+    metals.verify();
+    // What was fetched for a tag is missed from then on.
+    fs::remove_file(
+        metals
+            .site()
+            .join("store/foundry/pool/main/c/copper/copper_1_amd64.deb"),
+    )
+    .unwrap();
+    let missed = run(&["fsck"]);
+    assert_eq!(missed.status.code(), Some(3));
+    assert!(text(&missed.stdout).contains("V-MISSING foundry/pool/main/c/copper/copper_1_amd64.deb"));
+    assert!(run(&["fsck", "--repair"]).status.success());
+    metals.verify();
+    // Upstream no longer has a file: no tag is made that could not be kept.
+    metals.offer("2", -60);
+    assert_eq!(metals.mirror(), "new");
+    metals.upstream.remove("pool/main/a/alloy/alloy_2_amd64.deb");
+    let failed = run(&["tag", "v3", "--fetch"]);
+    assert!(!failed.status.success() && text(&failed.stderr).contains("alloy_2_amd64.deb"));
+    assert!(!text(&run(&["snapshot", "list"]).stdout).contains(" v3 "));
+}
+
 /// Threat F7: the pool has room for one file of a name.
 #[test]
 fn other_bytes_under_a_name_that_a_snapshot_has_are_refused() {
