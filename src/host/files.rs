@@ -162,6 +162,109 @@ fn beneath(folder: &Path, path: &Path, flags: OFlags) -> Result<OwnedFd> {
     rustix::fs::openat2(top, path, flags | OFlags::CLOEXEC, Mode::empty(), only_below).map_err(io)
 }
 
+/// An open folder, in which somebody else may write: what is done in it goes by its descriptor and by plain
+/// names, so that no link is followed, and what is swapped meanwhile is not touched.
+#[derive(Debug)]
+pub struct OpenFolder {
+    descriptor: OwnedFd,
+    path: PathBuf,
+}
+
+impl OpenFolder {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// When it is not there, or no folder.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(path, flags, Mode::empty());
+        Ok(Self {
+            descriptor: opened.map_err(|errno| failed("open", path)(errno.into()))?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where it was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a folder in it that is ours, and makes it when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made, or what is there is a link, no folder, or somebody else's.
+    pub fn own_folder(&self, name: &str) -> Result<Self> {
+        match self.new_folder(name)? {
+            Some(made) => Ok(made),
+            None => self.own(name),
+        }
+    }
+
+    /// Makes a folder in it; none when something has the name already.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new_folder(&self, name: &str) -> Result<Option<Self>> {
+        match rustix::fs::mkdirat(&self.descriptor, name, Mode::from(0o755)) {
+            Ok(()) => self.own(name).map(Some),
+            Err(rustix::io::Errno::EXIST) => Ok(None),
+            Err(errno) => Err(failed("create the folder", &self.path.join(name))(errno.into())),
+        }
+    }
+
+    fn own(&self, name: &str) -> Result<Self> {
+        let path = self.path.join(name);
+        let refuse = |errno: rustix::io::Errno| failed("use the folder", &path)(errno.into());
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()).map_err(refuse)?;
+        let found = rustix::fs::fstat(&descriptor).map_err(refuse)?;
+        if found.st_uid != rustix::process::geteuid().as_raw() {
+            let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, "somebody else owns it");
+            return Err(failed("use the folder", &path)(why));
+        }
+        Ok(Self { descriptor, path })
+    }
+
+    /// Writes a new file in it.
+    ///
+    /// # Errors
+    /// When it is there already, or cannot be written.
+    pub fn write_new(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path.join(name);
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.descriptor, name, flags, Mode::from(0o644));
+        let mut file = File::from(opened.map_err(|errno| failed("create", &path)(errno.into()))?);
+        file.write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(failed("write", &path))
+    }
+
+    /// Moves a file, a link itself and not what it points to, into another folder. One that is not there, or
+    /// whose name is taken there, is left alone.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn move_to(&self, name: &str, to: &Self) -> Result<()> {
+        let flags = rustix::fs::RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(&self.descriptor, name, &to.descriptor, name, flags) {
+            Ok(()) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::EXIST) => Ok(()),
+            Err(errno) => Err(failed("move", &self.path.join(name))(errno.into())),
+        }
+    }
+
+    /// Removes a file in it, a link itself and not what it points to; one that is not there is no error.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        match rustix::fs::unlinkat(&self.descriptor, name, rustix::fs::AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed("remove", &self.path.join(name))(errno.into())),
+        }
+    }
+}
+
 /// Writes a file so that a crash leaves the old one or the new one.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use crate::admission::{Candidate, Offered, Output};
 use crate::domain::{ArchiveName, Coded, Digest, FileName, Kind, PackageName, Sha256, Timestamp, Version};
 use crate::format::FormatError;
 use crate::format::changes::Changes;
+use crate::host::files::OpenFolder;
 use crate::host::{HostError, files};
 use crate::store::{Key, Store, StoreError, hash_stream};
 use crate::trust::{TrustError, unverified_text};
@@ -247,41 +248,43 @@ impl Incoming {
     /// # Errors
     /// When a file cannot be removed.
     pub fn done(&self, name: &FileName) -> Result<(), UploadError> {
+        let folder = OpenFolder::open(&self.folder)?;
         for name in self.names(name).iter().filter(|name| !self.shared.contains(*name)) {
-            files::remove(&self.folder.join(name.as_str()))?;
+            folder.remove(name.as_str())?;
         }
         Ok(())
     }
 
     /// Moves a refused upload, whole, into `refused/` with the reason beside it; gives where the reason is.
-    /// Files that another upload names too stay.
+    /// Files that another upload names too stay. By descriptor: whoever fills the folder can put a link in the
+    /// place of `refused`.
     ///
     /// # Errors
-    /// When a file cannot be moved or the reason cannot be written.
+    /// When `refused` is a link or somebody else's, a file cannot be moved, or the reason cannot be written.
     pub fn refuse(&self, name: &FileName, reason: &str) -> Result<PathBuf, UploadError> {
         let stem = name.as_str().trim_end_matches(".changes");
-        let refused = self.folder.join(REFUSED);
-        let mut place = refused.join(stem);
+        let folder = OpenFolder::open(&self.folder)?;
+        let refused = folder.own_folder(REFUSED)?;
         let mut number = 1_u32;
-        while files::exists(&place) {
+        let mut made = refused.new_folder(stem)?;
+        let place = loop {
+            if let Some(place) = made {
+                break place;
+            }
             number = number.saturating_add(1);
-            place = refused.join(format!("{stem}.{number}"));
-        }
-        files::create_folder(&place)?;
-        let said = place.join(format!("{stem}.reason"));
-        files::write(&said, reason.as_bytes())?;
+            made = refused.new_folder(&format!("{stem}.{number}"))?;
+        };
+        let said = format!("{stem}.reason");
+        place.write_new(&said, reason.as_bytes())?;
         for name in self
             .names(name)
             .iter()
             .rev()
             .filter(|name| !self.shared.contains(*name))
         {
-            let from = self.folder.join(name.as_str());
-            if files::exists(&from) {
-                files::rename(&from, &place.join(name.as_str()))?;
-            }
+            folder.move_to(name.as_str(), &place)?;
         }
-        Ok(said)
+        Ok(place.path().join(said))
     }
 }
 

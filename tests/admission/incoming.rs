@@ -314,6 +314,30 @@ fn a_refused_upload_takes_no_file_of_another_with_it() {
 }
 
 #[test]
+fn a_link_in_the_place_of_the_folder_of_refused_ones_leads_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (inbox, elsewhere) = (folder.path().join("incoming"), folder.path().join("elsewhere"));
+    fs::create_dir_all(&inbox).unwrap();
+    fs::create_dir_all(&elsewhere).unwrap();
+    let name = honest(&inbox, "1.0", &[("hello_1.0_amd64.deb", b"evil"), ("x.conf", b"evil")]);
+    let before = names(&inbox);
+    symlink(&elsewhere, inbox.join("refused")).unwrap();
+    let incoming = Incoming::look(&inbox).unwrap();
+    let error = incoming.refuse(&file(&name), "no").unwrap_err();
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert_eq!(names(&elsewhere), Vec::<String>::new());
+    fs::remove_file(inbox.join("refused")).unwrap();
+    assert_eq!(names(&inbox), before, "nothing was moved");
+
+    // A link within a real one is passed by.
+    fs::create_dir(inbox.join("refused")).unwrap();
+    symlink(&elsewhere, inbox.join("refused/hello_1.0_amd64")).unwrap();
+    let said = incoming.refuse(&file(&name), "no").unwrap();
+    assert!(said.ends_with("refused/hello_1.0_amd64.2/hello_1.0_amd64.reason"), "{said:?}");
+    assert_eq!(names(&elsewhere), Vec::<String>::new());
+}
+
+#[test]
 fn dput_puts_uploads_where_they_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let (incoming, from) = (folder.path().join("incoming"), folder.path().join("from"));
