@@ -50,7 +50,10 @@ const PLACES: [(&str, &[&str]); 17] = [
     ("tokio", &["upstream/", "serve/", "store/object.rs"]),
     ("tokio_util", &["serve/"]),
     ("object_store", &["store/object.rs"]),
-    ("rustix::process", &["environment/namespace.rs", "rebuild/base.rs"]),
+    (
+        "rustix::process",
+        &["environment/namespace.rs", "host/process.rs", "rebuild/base.rs"],
+    ),
     ("rustix", &["host/files.rs", "store/folder.rs"]),
     ("tempfile", &["host/files.rs"]),
     ("std::process::ExitCode", &["cli/", "main.rs"]),

@@ -48,13 +48,7 @@ pub(super) fn assess(context: &Context<'_>, record: &RecordEvidence) -> Standing
 /// R7, R5: the builder that the record names, when its own key signed and counted then.
 fn speaker<'a>(context: &Context<'a>, record: &RecordEvidence) -> Result<&'a Builder, Standing> {
     let void = |why: String| Standing::Void("R7", why);
-    let mut named = context.policy.builders.iter().filter(|b| b.id == record.builder);
-    let builder = named
-        .next()
-        .ok_or_else(|| void(format!("the policy has no builder `{}`", record.builder)))?;
-    if named.next().is_some() {
-        return Err(void(format!("the policy names the builder `{}` twice", record.builder)));
-    }
+    let builder = context.policy.builder(&record.builder).map_err(void)?;
     let key = builder_fingerprint(builder).ok_or_else(|| {
         void(format!(
             "the policy's key of the builder `{}` is no key",

@@ -219,7 +219,7 @@ impl OpenFolder {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         let descriptor = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()).map_err(refuse)?;
         let found = rustix::fs::fstat(&descriptor).map_err(refuse)?;
-        if found.st_uid != rustix::process::geteuid().as_raw() {
+        if found.st_uid != super::process::user() {
             let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, "somebody else owns it");
             return Err(failed("use the folder", &path)(why));
         }

@@ -8,6 +8,11 @@ use super::{HostError, files};
 
 const LARGEST: u64 = 64 << 10;
 
+/// The number of the user that this process acts as.
+pub(super) fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// A process, named so that no other one, now or later, has the name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -180,8 +180,7 @@ impl Desk<'_> {
     }
 
     fn signed(&self, record: &RecordEvidence) -> bool {
-        let of = |b: &&crate::site::Builder| b.id == record.builder;
-        let builder = self.policy.builders.iter().find(of);
+        let builder = self.policy.builder(&record.builder).ok();
         let key = builder.and_then(crate::admission::builder_fingerprint);
         key.is_some_and(|key| record.signed_by.contains(&key))
     }
@@ -235,25 +234,16 @@ impl Desk<'_> {
     /// How many operators have committed, as a quorum counts them, and how many must.
     fn strength(&self, committed: &[Commitment], lock: &Sha256) -> (usize, usize) {
         let terms = self.policy.terms(self.suites);
-        let of = |c: &Commitment| {
-            self.policy
-                .builders
-                .iter()
-                .find(|b| b.id == c.builder && c.lock == *lock)
-        };
-        let builders = committed.iter().filter_map(of);
+        let here = committed.iter().filter(|c| c.lock == *lock);
+        let builders = here.filter_map(|c| self.policy.builder(&c.builder).ok());
         let rebuilders = builders.map(|b| (b.operator.as_str(), b.hosting.as_str())).collect();
         (strength(&rebuilders, terms.distinct_hosting), terms.quorum as usize)
     }
 
     fn operators(&self, committed: &[Commitment], lock: &Sha256) -> BTreeSet<&str> {
-        let of = |c: &Commitment| {
-            self.policy
-                .builders
-                .iter()
-                .find(|b| b.id == c.builder && c.lock == *lock)
-        };
-        committed.iter().filter_map(of).map(|b| b.operator.as_str()).collect()
+        let here = committed.iter().filter(|c| c.lock == *lock);
+        let builders = here.filter_map(|c| self.policy.builder(&c.builder).ok());
+        builders.map(|b| b.operator.as_str()).collect()
     }
 
     /// Closes the next round in this environment when enough operators have committed since the last one.
@@ -326,8 +316,7 @@ fn load_round(store: &dyn Store, key: &Key) -> Result<Round, GateError> {
 fn read_commitment(bytes: &[u8], policy: &Policy) -> Result<Commitment, String> {
     let envelope = Envelope::parse(bytes).map_err(|error| error.to_string())?;
     let commitment: Commitment = json::strict("commitment", &envelope.payload).map_err(|error| error.to_string())?;
-    let builder = policy.builders.iter().find(|b| b.id == commitment.builder);
-    let builder = builder.ok_or("its builder is none of the policy's")?;
+    let builder = policy.builder(&commitment.builder)?;
     let key = Ed25519Public::parse(&builder.public_key).map_err(|error| error.to_string())?;
     let signed = verify_envelope(&envelope, COMMITMENT, &[key]).map_err(|error| error.to_string())?;
     if signed.is_empty() {

@@ -62,10 +62,10 @@ pub struct Policy {
     #[serde(rename = "takeover", default, skip_serializing_if = "is_default")]
     pub takeovers: Vec<Takeover>,
     /// Who may sign sources.
-    #[serde(rename = "signer", default)]
+    #[serde(rename = "signer", default, deserialize_with = "signers")]
     pub signers: Vec<SignerKey>,
     /// Who may rebuild.
-    #[serde(rename = "builder", default)]
+    #[serde(rename = "builder", default, deserialize_with = "builders")]
     pub builders: Vec<Builder>,
     /// Who else rebuilds, with rebuilderd: shown, and never counted.
     #[serde(rename = "observer", default, skip_serializing_if = "Vec::is_empty")]
@@ -317,6 +317,26 @@ pub struct Terms {
 }
 
 impl Policy {
+    /// The builder of this id. One that is named twice, or shares its key with another, speaks for nobody: a
+    /// quorum would count one key as two operators.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn builder(&self, id: &BuilderId) -> Result<&Builder, String> {
+        let mut named = self.builders.iter().filter(|builder| builder.id == *id);
+        let builder = named
+            .next()
+            .ok_or_else(|| format!("the policy has no builder `{id}`"))?;
+        if named.next().is_some() {
+            return Err(format!("the policy names the builder `{id}` twice"));
+        }
+        let shares = |other: &&Builder| other.id != *id && other.public_key == builder.public_key;
+        match self.builders.iter().find(shares) {
+            Some(other) => Err(format!("the key of the builder `{id}` is also that of `{}`", other.id)),
+            None => Ok(builder),
+        }
+    }
+
     /// What holds for these suites: the strictest of what each has. For no suite: what holds for all.
     #[must_use]
     pub fn terms(&self, suites: &[SuiteName]) -> Terms {
@@ -415,6 +435,39 @@ fn ed25519<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Erro
     let text = String::deserialize(deserializer)?;
     Ed25519Public::parse(&text).map_err(D::Error::custom)?;
     Ok(text)
+}
+
+/// Builders, each with an id and a key of its own: a quorum counts operators, and one key is one.
+fn builders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Builder>, D::Error> {
+    let builders = Vec::<Builder>::deserialize(deserializer)?;
+    for (at, one) in builders.iter().enumerate() {
+        for other in builders.iter().skip(at.saturating_add(1)) {
+            let (one_id, other_id) = (&one.id, &other.id);
+            if one_id == other_id {
+                return Err(D::Error::custom(format!("two builders have the id `{one_id}`")));
+            }
+            if one.public_key == other.public_key {
+                let why = format!("the builders `{one_id}` and `{other_id}` have the same public-key");
+                return Err(D::Error::custom(why));
+            }
+        }
+    }
+    Ok(builders)
+}
+
+/// Signers: a key may be listed several times, for other sources or times, but belongs to one person.
+fn signers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SignerKey>, D::Error> {
+    let signers = Vec::<SignerKey>::deserialize(deserializer)?;
+    let mut owners = BTreeMap::new();
+    for signer in &signers {
+        let owner = owners.entry(&signer.fingerprint).or_insert(&signer.name);
+        if *owner != &signer.name {
+            let (name, key) = (&signer.name, &signer.fingerprint);
+            let why = format!("the signers `{owner}` and `{name}` have the same fingerprint {key}");
+            return Err(D::Error::custom(why));
+        }
+    }
+    Ok(signers)
 }
 
 fn some_at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {

@@ -309,10 +309,9 @@ fn record_outputs(record: &RecordEvidence) -> BTreeMap<String, Sha256> {
 
 /// The builder of the policy that a record names, when the record is signed by its key and that is not revoked.
 pub(crate) fn speaker<'a>(policy: &'a Policy, named: &BuilderId, signed_by: &[Fingerprint]) -> Option<&'a Builder> {
-    policy.builders.iter().find(|builder| {
-        let fingerprint = builder_fingerprint(builder);
-        builder.id == *named && builder.revoked_at.is_none() && fingerprint.is_some_and(|f| signed_by.contains(&f))
-    })
+    let builder = policy.builder(named).ok()?;
+    let signed = builder_fingerprint(builder).is_some_and(|key| signed_by.contains(&key));
+    (builder.revoked_at.is_none() && signed).then_some(builder)
 }
 
 /// A rebuild record: its statement, and which builders' signatures on it hold. It may be none: then nobody speaks.

@@ -333,7 +333,10 @@ fn a_link_in_the_place_of_the_folder_of_refused_ones_leads_nowhere() {
     fs::create_dir(inbox.join("refused")).unwrap();
     symlink(&elsewhere, inbox.join("refused/hello_1.0_amd64")).unwrap();
     let said = incoming.refuse(&file(&name), "no").unwrap();
-    assert!(said.ends_with("refused/hello_1.0_amd64.2/hello_1.0_amd64.reason"), "{said:?}");
+    assert!(
+        said.ends_with("refused/hello_1.0_amd64.2/hello_1.0_amd64.reason"),
+        "{said:?}"
+    );
     assert_eq!(names(&elsewhere), Vec::<String>::new());
 }
 

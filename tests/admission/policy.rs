@@ -31,6 +31,15 @@ fn two_operators_in_one_place_are_one_where_hosting_must_be_distinct() {
 }
 
 #[test]
+fn one_key_is_no_two_operators() {
+    let mut scenario = Scenario::good();
+    scenario.rule(|policy| policy.builders[1].public_key = policy.builders[0].public_key.clone());
+    let b1 = scenario.evidence.records[0].signed_by.clone();
+    scenario.evidence.records[1].signed_by = b1;
+    scenario.refused(&["R1", "R4", "R7", "B1"]);
+}
+
+#[test]
 fn builders_keys_have_times() {
     for change in [
         (|p| p.builders[1].valid_from = Some(at("2026-06-01T13:30:00Z"))) as fn(&mut Policy),

@@ -213,3 +213,43 @@ fn a_flat_repository_is_one_suite_with_one_component() {
     let error = site_with("repos/debian.toml", |_| two.clone()).unwrap_err();
     assert_eq!(error.code(), "E-SITE-006");
 }
+
+#[test]
+fn one_key_is_one_builder_and_one_signer() {
+    let builder = |id: &str, operator: &str, key: &str| {
+        format!("\n[[builder]]\nid = \"{id}\"\noperator = \"{operator}\"\nhosting = \"{id}\"\npublic-key = \"{key}\"\n")
+    };
+    let signer = |name: &str, source: &str| {
+        let key = "0123456789ABCDEF0123456789ABCDEF01234567";
+        format!(
+            "\n[[signer]]\nname = \"{name}\"\nscheme = \"openpgp\"\nfingerprint = \"{key}\"\nsources = [\"{source}\"]\n"
+        )
+    };
+    let key = |name: &str| crate::admission::scenario::secret_key(name).public().hex();
+    let (one, other) = (key("b1"), key("b2"));
+    let with = |more: String| site_with("policies/default.toml", move |text| format!("{text}{more}"));
+    with(builder("a/1", "alice", &one) + &builder("b/1", "bob", &other)).unwrap();
+    with(signer("Alice", "hello") + &signer("Alice", "other")).unwrap();
+    let refused = [
+        (
+            builder("a/1", "alice", &one) + &builder("b/1", "bob", &one),
+            "`a/1` and `b/1` have the same public-key",
+        ),
+        (
+            builder("a/1", "alice", &one) + &builder("a/1", "bob", &other),
+            "two builders have the id `a/1`",
+        ),
+        (
+            signer("Alice", "hello") + &signer("Bob", "hello"),
+            "`Alice` and `Bob` have the same fingerprint",
+        ),
+    ];
+    for (more, why) in refused {
+        let error = with(more).unwrap_err();
+        assert_eq!(error.code(), "E-SITE-002", "{error}");
+        assert!(
+            error.to_string().contains(why) && error.to_string().contains("line "),
+            "{error}"
+        );
+    }
+}
