@@ -405,8 +405,16 @@ pub fn remove(path: &Path) -> Result<()> {
 /// # Errors
 /// When the target exists, or one of them cannot be read or written.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    copy_stream(&mut open(from)?, to)
+}
+
+/// Writes what is still to be read of a stream to a new file.
+///
+/// # Errors
+/// When it exists, or one of them cannot be read or written.
+pub fn copy_stream(from: &mut impl Read, to: &Path) -> Result<()> {
     let mut target = create_new(to)?;
-    std::io::copy(&mut open(from)?, &mut target).map_err(failed("copy", from))?;
+    std::io::copy(from, &mut target).map_err(failed("write", to))?;
     Ok(())
 }
 

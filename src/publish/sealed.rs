@@ -9,6 +9,7 @@
 //! shown at once.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::admission::{RecordEvidence, Round, strength};
@@ -19,15 +20,17 @@ use crate::format::json;
 use crate::host::files;
 use crate::rebuild::{Answer, COMMITMENT, Commitment};
 use crate::site::Policy;
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, StoreError, hash_stream};
 use crate::trust::{Ed25519Public, verify_envelope};
 
 use super::GateError;
-use super::evidence::{add_document, add_record, create_or_same, hold, keys_of, load_nonces, read_record};
+use super::evidence::{add_record, create_or_same, hold, keys_of, load_nonces, read_record};
 
 const LARGEST_ROUND: u64 = 1 << 20;
 /// The largest output that is taken, in bytes.
 const LARGEST_OUTPUT: u64 = 4 << 30;
+/// The most that a log, .buildinfo and .changes may have together, in bytes: a build's log ends at 256 MiB.
+const LARGEST_BYPRODUCTS: u64 = 320 << 20;
 
 /// What became of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +102,10 @@ impl Desk<'_> {
         let key = commitment_key(self.archive, &record.declaration, &record.nonce)?;
         create_or_same(self.store, &key, &bytes)?;
         let place = self.place(&record);
-        if !files::is_folder(&place) {
+        // One that was damaged meanwhile is put right.
+        let sound = Answer::read(&place).is_ok_and(|waiting| self.check(&waiting).is_ok());
+        if !sound {
+            files::remove_folder(&place)?;
             answer.copy_to(&place)?;
         }
         self.show_all()?;
@@ -133,9 +139,15 @@ impl Desk<'_> {
                 Err(GateError::Answer { .. } | GateError::Host(_)) => continue,
                 checked => checked?.0,
             };
-            if self.close(&record.lock)? {
-                self.show(&answer, &record)?;
-                files::remove_folder(&waiting)?;
+            if !self.close(&record.lock)? {
+                continue;
+            }
+            match self.show(&answer, &record) {
+                Err(GateError::Answer { .. } | GateError::Store(StoreError::Digest { .. })) => {}
+                shown => {
+                    shown?;
+                    files::remove_folder(&waiting)?;
+                }
             }
         }
         Ok(())
@@ -165,9 +177,11 @@ impl Desk<'_> {
             return Err(refuse("its nonce was not issued for it"));
         }
         for (name, wanted) in &record.outputs {
-            if self.digest(answer, name)?.sha256 != *wanted {
-                return Err(refuse(&format!("`{name}` is not the file that the record names")));
-            }
+            self.digest(answer, name, wanted, LARGEST_OUTPUT)?;
+        }
+        let mut room = LARGEST_BYPRODUCTS;
+        for (name, wanted) in &answer.byproducts {
+            room = room.saturating_sub(self.digest(answer, name, wanted, room)?.size);
         }
         let Some(bytes) = &answer.commitment else {
             return Ok((record, None));
@@ -185,14 +199,17 @@ impl Desk<'_> {
         key.is_some_and(|key| record.signed_by.contains(&key))
     }
 
-    fn digest(&self, answer: &Answer, name: &FileName) -> Result<Digest, GateError> {
-        let path = answer.folder.join(name.as_str());
-        let digest = Digest {
-            sha256: crate::environment::chroot::sha256_of(&path)?,
-            size: files::size(&path)?,
-        };
-        if digest.size > LARGEST_OUTPUT {
-            return Err(refused(&answer.folder, &format!("`{name}` is too large")));
+    /// The digest of a file of an answer, which is the one that its record names, and not larger than it may be.
+    fn digest(&self, answer: &Answer, name: &FileName, wanted: &Sha256, most: u64) -> Result<Digest, GateError> {
+        let refuse = |why: String| refused(&answer.folder, &why);
+        let (file, size) = answer.open(name).map_err(|error| refuse(error.to_string()))?;
+        if size > most {
+            return Err(refuse(format!("`{name}` is too large: it has {size} bytes")));
+        }
+        let digest = hash_stream(&Key::new(name.as_str())?, file.take(most));
+        let digest = digest.map_err(|error| refuse(error.to_string()))?;
+        if digest.sha256 != *wanted {
+            return Err(refuse(format!("`{name}` is not the file that the record names")));
         }
         Ok(digest)
     }
@@ -200,23 +217,13 @@ impl Desk<'_> {
     /// By-products and outputs first: a record never names what is not there.
     fn show(&self, answer: &Answer, record: &RecordEvidence) -> Result<(), GateError> {
         for (name, sha256) in &answer.byproducts {
-            let bytes = files::read(&answer.folder.join(name.as_str()), LARGEST_OUTPUT)?;
-            if Sha256::of(&bytes) != *sha256 {
-                return Err(refused(
-                    &answer.folder,
-                    &format!("`{name}` is not the file that the record names"),
-                ));
-            }
-            add_document(self.store, self.archive, &bytes)?;
+            let digest = self.digest(answer, name, sha256, LARGEST_BYPRODUCTS)?;
+            let key = Key::provenance(self.archive, sha256);
+            self.store.put_stream(&key, &digest, &mut answer.open(name)?.0)?;
         }
-        for name in record.outputs.keys() {
-            let digest = self.digest(answer, name)?;
-            hold(
-                self.store,
-                self.archive,
-                &digest,
-                &mut files::open(&answer.folder.join(name.as_str()))?,
-            )?;
+        for (name, sha256) in &record.outputs {
+            let digest = self.digest(answer, name, sha256, LARGEST_OUTPUT)?;
+            hold(self.store, self.archive, &digest, &mut answer.open(name)?.0)?;
         }
         add_record(self.store, self.archive, &record.declaration, &answer.record)?;
         Ok(())

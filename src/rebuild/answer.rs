@@ -5,6 +5,7 @@
 //! record does not; whoever takes it checks each file.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::domain::{BuilderId, FileName, Sha256};
 use crate::format::dsse::{self, Envelope, IN_TOTO};
 use crate::format::intoto::Outcome;
 use crate::format::json;
-use crate::host::files;
+use crate::host::{HostError, files};
 use crate::trust::{Ed25519Key, sign_envelope};
 
 /// The DSSE payload type of commitments.
@@ -93,7 +94,7 @@ impl Answer {
     /// # Errors
     /// When there is no record, or it is none of ours.
     pub fn read(folder: &Path) -> Result<Self, RebuildError> {
-        let record = files::read(&folder.join(RECORD_FILE), dsse::LARGEST)?;
+        let record = files::read_beneath(folder, Path::new(RECORD_FILE), dsse::LARGEST)?;
         let envelope = Envelope::parse(&record).map_err(RebuildError::format("rebuild record"))?;
         let statement = read_statement(&envelope.payload)?;
         let mut byproducts = BTreeMap::new();
@@ -105,7 +106,7 @@ impl Answer {
         let outputs = statement.subject.iter().map(|file| FileName::new(&file.name));
         let path = folder.join(COMMITMENT_FILE);
         let commitment = files::exists(&path)
-            .then(|| files::read(&path, dsse::LARGEST))
+            .then(|| files::read_beneath(folder, Path::new(COMMITMENT_FILE), dsse::LARGEST))
             .transpose()?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -114,6 +115,14 @@ impl Answer {
             outputs: outputs.collect::<Result<_, _>>()?,
             record,
         })
+    }
+
+    /// Opens one of its files, with its size. No link is followed: somebody else made the folder.
+    ///
+    /// # Errors
+    /// When it is not there, or no regular file.
+    pub fn open(&self, name: &FileName) -> Result<(impl Read + use<>, u64), HostError> {
+        files::open_beneath(&self.folder, Path::new(name.as_str()))
     }
 
     /// Copies it to another folder, which is there only when it is whole.
@@ -126,7 +135,8 @@ impl Answer {
         let whole = temporary.path().join("answer");
         files::create_folder(&whole)?;
         for name in self.outputs.iter().chain(self.byproducts.keys()) {
-            files::copy(&self.folder.join(name.as_str()), &whole.join(name.as_str()))?;
+            let (file, size) = self.open(name)?;
+            files::copy_stream(&mut file.take(size), &whole.join(name.as_str()))?;
         }
         if let Some(commitment) = &self.commitment {
             files::write(&whole.join(COMMITMENT_FILE), commitment)?;

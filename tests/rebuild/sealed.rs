@@ -177,9 +177,49 @@ fn what_does_not_hold_is_not_taken() {
     let unbound = place.answer("unbound", 0, "one", Outcome::Built, &secret_key("b1"));
     std::fs::remove_file(unbound.join("commitment.json")).unwrap();
     code(&place, &unbound, "no commitment");
+    let log = place.answer("log", 0, "one", Outcome::Built, &secret_key("b1"));
+    let path = log.join("hello-1.0.log");
+    std::fs::write(&path, "another log").unwrap();
+    code(&place, &log, "`hello-1.0.log` is not the file that the record names");
+    std::fs::remove_file(&path).unwrap();
+    code(&place, &log, "hello-1.0.log");
+    std::fs::write(log.join("elsewhere"), "log of log").unwrap();
+    std::os::unix::fs::symlink(log.join("elsewhere"), &path).unwrap();
+    code(&place, &log, "hello-1.0.log");
+    for outcome in [Outcome::Built, Outcome::Ftbfs] {
+        let large = place.answer(&format!("large-{outcome:?}"), 0, "one", outcome, &secret_key("b1"));
+        let file = std::fs::File::create(large.join("hello-1.0.log")).unwrap();
+        file.set_len(2 << 30).unwrap();
+        code(&place, &large, "`hello-1.0.log` is too large");
+    }
     place.built.scenario.evidence.records[0].nonce = "ab".repeat(32);
     let unasked = place.answer("unasked", 0, "one", Outcome::Built, &secret_key("b1"));
     code(&place, &unasked, "nonce was not issued");
+}
+
+#[test]
+fn an_answer_that_was_damaged_while_it_waited_stops_no_other() {
+    let place = Place::new();
+    let alice = place.answer("alice", 0, "the same", Outcome::Built, &secret_key("b1"));
+    place.take(&alice).unwrap();
+    let nonce = &place.built.scenario.evidence.records[0].nonce;
+    let waiting = place.folder("sealed").join(place.declaration().hex()).join(nonce);
+    std::fs::write(waiting.join("hello-1.0.log"), "another log").unwrap();
+    let bob = place.answer("bob", 1, "the same", Outcome::Built, &secret_key("b2"));
+    assert!(matches!(place.take(&bob).unwrap(), Taken::Shown(_)));
+    let shown = || {
+        let (store, archive) = (&place.site.store, &place.site.archive);
+        let policy = &place.built.scenario.policy;
+        load_records(store, archive, &place.declaration(), policy)
+            .unwrap()
+            .records
+            .len()
+    };
+    assert_eq!(shown(), 1, "that of bob");
+    assert!(waiting.exists(), "the damaged one stays");
+    // Handed in again, it is put right.
+    assert!(matches!(place.take(&alice).unwrap(), Taken::Shown(_)));
+    assert_eq!(shown(), 2);
 }
 
 #[test]
