@@ -1,5 +1,6 @@
 //! `assay decisions`: what the gate decided; the same decisions made again; and which of them fall with a key.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use crate::admission::Revoked;
 use crate::domain::{ArchiveName, BuilderId, Coded as _, Fingerprint, Kind, PackageName, Sha256, Timestamp};
 use crate::format::intoto::{RuleResult, Summary};
 use crate::publish::{GateError, Kept, list_decisions, load_decision};
+use crate::site::Site;
 use crate::store::Store;
 use crate::trust::Ed25519Public;
 
@@ -99,11 +101,17 @@ pub(super) fn run(context: &Context, args: &DecisionsArgs) -> Result<ExitCode, F
     }
     found.sort_by_key(|one| (one.0, one.1));
     let mut worst = 0;
+    let mut known = false;
     for (_, sha256, summary) in found {
-        worst = worst.max(match &revoked {
+        let code = match &revoked {
             Some(revoked) => review.without(&sha256, &summary, revoked)?,
-            None => review.listed(&sha256, &summary, args.again)?,
-        });
+            None => Some(review.listed(&sha256, &summary, args.again)?),
+        };
+        known |= code.is_some();
+        worst = worst.max(code.unwrap_or_default());
+    }
+    if let Some(revoked) = revoked.filter(|_| !known) {
+        is_known(&site, &archive, &revoked)?;
     }
     Ok(ExitCode::from(worst))
 }
@@ -124,6 +132,22 @@ fn revoked(key: &str, since: Option<&str>) -> Result<Revoked, Failure> {
         return Err(UsageError::Argument(why).into());
     }
     Ok(revoked)
+}
+
+/// That a policy of the site has the key: a mistyped one must not pass for one that carries nothing.
+fn is_known(site: &Site, archive: &ArchiveName, revoked: &Revoked) -> Result<(), Failure> {
+    let mut names = BTreeSet::new();
+    for name in site.custom(archive)?.policies() {
+        let policy = site.policy(name)?;
+        if revoked.is_in(&policy) {
+            return Ok(());
+        }
+        names.extend(policy.builders.iter().map(|builder| builder.id.to_string()));
+        names.extend(policy.signers.iter().map(|signer| signer.fingerprint.to_string()));
+    }
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let why = format!("no policy of `{archive}` and of its decisions has the key to revoke; known are: {names}");
+    Err(UsageError::Argument(why).into())
 }
 
 fn wanted(which: &[String], sha256: &Sha256, summary: &Summary) -> Result<bool, Failure> {
@@ -163,29 +187,30 @@ impl Review<'_> {
         Ok(found)
     }
 
-    /// Prints a decision that admitted something and would not have without a key.
-    fn without(&self, sha256: &Sha256, summary: &Summary, revoked: &Revoked) -> Result<u8, Failure> {
+    /// Prints a decision that admitted something and would not have without a key; none when its
+    /// policy does not have the key.
+    fn without(&self, sha256: &Sha256, summary: &Summary, revoked: &Revoked) -> Result<Option<u8>, Failure> {
         if !summary.admits() {
-            return Ok(0);
+            return Ok(None);
         }
         let kept = match Kept::load(self.store, self.archive, sha256, &self.gate) {
             Ok(kept) => kept,
             Err(error @ GateError::NotRepeatable { .. }) => {
                 self.context.output.note(&error.to_string());
-                return Ok(error.kind().exit_code());
+                return Ok(Some(error.kind().exit_code()));
             }
             Err(error) => return Err(error.into()),
         };
         if !revoked.is_in(&kept.policy) {
-            return Ok(0);
+            return Ok(None);
         }
         let decision = kept.case.decide_without(&kept.policy, revoked, kept.decided_at());
         if decision.admitted {
-            return Ok(0);
+            return Ok(Some(0));
         }
         let broken = decision.broken().map(|rule| format!("{}: {}", rule.id, rule.evidence));
         self.show(sha256, summary, Some(broken.collect()))?;
-        Ok(Kind::Refused.exit_code())
+        Ok(Some(Kind::Refused.exit_code()))
     }
 
     fn show(&self, sha256: &Sha256, summary: &Summary, again: Option<Vec<String>>) -> Result<(), Failure> {
