@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::incoming;
 use super::work::{Declared, Work};
-use crate::admission::{Candidate, Evidence, SourceEvidence, SourceFailure, explain, explain_json};
+use crate::admission::{Candidate, Evidence, SourceEvidence, SourceFailure, decide, explain, explain_json};
 use crate::domain::{Digest, FileName, Kind, PackageName};
 use crate::publish::{
     self, Admission, Desk, Observation, Offer, Proposal, Upload, gather, hold, load_links, load_records, propose,
@@ -62,10 +62,35 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
     if let Some(why) = upload.and_then(|upload| undeclared(upload, &declared)) {
         return Err(UsageError::Argument(why).into());
     }
+    if upload.is_some()
+        && let Some(why) = waits(context, work, &declared)?
+    {
+        return Err(UsageError::NotFound(format!("the upload of `{name}` waits for rebuilds: {why}")).into());
+    }
     let offer = upload
         .map(|upload| upload.hold(work.store.as_ref(), &work.archive))
         .transpose()?;
     admit_declared(context, work, &declared, offer.as_ref())
+}
+
+/// What an upload waits for. Until enough operators are bound to what they got, and a decision can be made on
+/// it, nothing of the upload is held or kept: all that is in the store can be read, and whoever rebuilds could
+/// copy the hashes that are expected.
+pub(super) fn waits(context: &Context, work: &Work, declared: &Declared) -> Result<Option<String>, Failure> {
+    let (candidate, evidence) = prepare(context, work, declared, None)?;
+    let decision = decide(&declared.policy, &candidate, &evidence, context.now());
+    if decision.admitted {
+        return Ok(None);
+    }
+    let (_, lock) = work.lock(&declared.declaration.source)?;
+    if declared.policy.blind_rebuilds && !evidence.rounds.iter().any(|round| round.lock == lock) {
+        return Ok(Some("too few operators have committed to what they got".to_owned()));
+    }
+    let first = decision
+        .broken()
+        .next()
+        .map(|rule| format!("{}: {}", rule.id, rule.evidence));
+    Ok(first.filter(|_| decision.waits_for_rebuilds()))
 }
 
 /// Why an upload is not of what is declared.

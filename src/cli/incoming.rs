@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::admit::{carry_out, prepare, show, undeclared};
+use super::admit::{carry_out, prepare, show, undeclared, waits};
 use super::args::AdmitArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
@@ -123,6 +123,13 @@ fn upload(
     };
     if let Some(why) = undeclared(&upload, &declared) {
         return Ok(Fate::Refused(why));
+    }
+    match waits(context, work, &declared) {
+        Ok(None) => {}
+        Ok(Some(why)) => return Ok(Fate::Waits(why)),
+        // Nobody has locked its environment yet: that is no reason to stop at it.
+        Err(failure) if failure.code() == "E-CLI-006" => return Ok(Fate::Waits(failure.cause())),
+        Err(failure) => return Err(failure.into()),
     }
     let offer = upload.hold(work.store.as_ref(), &work.archive)?;
     let (candidate, evidence) = prepare(context, work, &declared, Some(&offer))?;

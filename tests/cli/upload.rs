@@ -206,6 +206,32 @@ fn an_incoming_folder_is_worked_through_and_says_what_became_of_each() {
 }
 
 #[test]
+fn an_upload_that_waits_for_rebuilds_leaves_nothing_that_could_be_copied() {
+    let offered = Offered::new();
+    let bytes = deb(DECLARED, "x");
+    let changes = offered.offer(DECLARED, &bytes, &Digest::of(&bytes));
+    let incoming = ["admit", "--incoming", offered.folder.path().to_str().unwrap()];
+    // Nobody has locked its environment: the others in the folder are worked through all the same.
+    let before = files(&offered.made.path("store"));
+    let unlocked = offered.made.run(&incoming);
+    assert_eq!(unlocked.status.code(), Some(0), "{unlocked:?}");
+    let said = super::text(&unlocked.stdout);
+    assert!(
+        said.contains("waits: the environment of `hello` is not locked"),
+        "{said}"
+    );
+
+    let lock = assay::format::json::canonical("lock", &crate::admission::site::Site::new().lock).unwrap();
+    let source = "hello".parse().unwrap();
+    fs::write(offered.made.load().lock_path(&"custom".parse().unwrap(), &source), lock).unwrap();
+    offered.refused(&changes, 6, &["waits for rebuilds"]);
+    let run = offered.made.run(&incoming);
+    assert!(super::text(&run.stdout).contains("waits: too few operators"), "{run:?}");
+    assert_eq!(files(&offered.made.path("store")), before);
+    assert!(changes.exists());
+}
+
+#[test]
 fn decisions_are_listed_and_a_key_that_nobody_has_carries_none() {
     let made = Offered::new().made;
     made.commit_custom(now());
@@ -216,9 +242,21 @@ fn decisions_are_listed_and_a_key_that_nobody_has_carries_none() {
         Some(6),
         "there is none of it"
     );
+    let mistyped = made.run(&["decisions", "--revoked", "alice/laptop"]);
+    assert_eq!(mistyped.status.code(), Some(2), "{mistyped:?}");
+    let key = crate::admission::scenario::secret_key("b1").public().hex();
+    made.edit("policies/default.toml", |text| {
+        format!("{text}\n[[builder]]\nid = \"alice/laptop\"\noperator = \"alice\"\nhosting = \"home\"\npublic-key = \"{key}\"\n")
+    });
     assert_eq!(
         made.run(&["decisions", "--revoked", "alice/laptop"]).status.code(),
         Some(0)
+    );
+    let mistyped = made.run(&["decisions", "--revoked", "alice/lapto"]);
+    assert_eq!(mistyped.status.code(), Some(2), "{mistyped:?}");
+    assert!(
+        super::text(&mistyped.stderr).contains("known are: alice/laptop"),
+        "{mistyped:?}"
     );
     assert_eq!(made.run(&["decisions", "--revoked", "no key"]).status.code(), Some(2));
 }
