@@ -432,7 +432,8 @@ pub(super) struct RebuildArgs {
 
 /// Decide whether rebuilt packages may enter the archive, and publish those that may
 ///
-/// Exit 1 when one is refused. Every decision is signed and kept, refusals too.
+/// Exit 1 when one is refused, 6 when an upload waits for rebuilds: nothing of it is kept before enough builders
+/// are bound to their results. Every decision is signed and kept, refusals too.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  assay admit hello\n  assay admit ./hello_2.10-3_amd64.changes --explain\n  assay admit --incoming /srv/incoming"
