@@ -3,16 +3,61 @@
 use std::collections::BTreeSet;
 
 use super::{Anchor, Anchors, Problem, Report};
-use crate::domain::{ArchiveName, Timestamp};
+use crate::domain::{ArchiveName, RelPath, SuiteName, Timestamp};
 use crate::publish::{self, PublishError, Recorded, Unrecorded, check_vouched};
-use crate::snapshot::{Chain, Edition, Entry, Marks, Renewal, SnapshotError, TagRecord};
+use crate::snapshot::{Chain, Edition, EditionName, Entry, Marks, Renewal, SnapshotError, SuiteState, TagRecord};
 use crate::store::{Key, Meta, Store, StoreError};
 
 /// All that an archive ever had, and which of it is gone.
 #[derive(Debug)]
 pub(super) struct History {
     pub(super) chain: Chain,
-    marks: Marks,
+    /// The suites of editions that are marked as gone, and that no client can read any more.
+    gone: BTreeSet<(EditionName, SuiteName)>,
+    /// The editions that are marked as gone, of which something is still there to read.
+    leaving: BTreeSet<EditionName>,
+}
+
+impl History {
+    /// A mark alone takes nothing from what is judged, whoever signed it: what clients can still read is
+    /// judged, and so is the newest, which `dists/<suite>/` shows and which is never let go.
+    fn new(store: &dyn Store, chain: Chain, marks: &Marks) -> Result<Self, SnapshotError> {
+        let mut history = Self {
+            chain,
+            gone: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+        };
+        let (mut gone, mut leaving) = (BTreeSet::new(), BTreeSet::new());
+        for edition in named(store, &history).filter(|edition| marks.gone(&edition.name).is_some()) {
+            for state in edition.suites.iter().filter(|_| !is_newest(&history, &edition)) {
+                if is_served(store, &edition, &state.suite)? {
+                    leaving.insert(edition.name.clone());
+                } else {
+                    gone.insert((edition.name.clone(), state.suite.clone()));
+                }
+            }
+        }
+        (history.gone, history.leaving) = (gone, leaving);
+        Ok(history)
+    }
+
+    /// The signed file that clients read of a suite of an edition. Of one that is being removed InRelease
+    /// goes first, and what is left is Release and Release.gpg.
+    pub(super) fn readable(&self, store: &dyn Store, edition: &Edition, inrelease: &Key) -> &'static str {
+        let left = self.leaving.contains(&edition.name) && matches!(store.head(inrelease), Ok(None));
+        if left { "Release" } else { "InRelease" }
+    }
+}
+
+/// Whether apt can read a suite of an edition under the edition's name: by InRelease, or by Release and
+/// Release.gpg, which it asks for next.
+fn is_served(store: &dyn Store, edition: &Edition, suite: &SuiteName) -> Result<bool, SnapshotError> {
+    let there = |file: &str| -> Result<bool, SnapshotError> {
+        let Ok(path) = RelPath::new(file) else { return Ok(false) };
+        let key = Key::dists_named(&edition.archive, suite, edition.name.as_str(), &path);
+        Ok(store.head(&key)?.is_some())
+    };
+    Ok(there("InRelease")? || (there("Release")? && there("Release.gpg")?))
 }
 
 /// The histories of all archives; one that is broken is reported and left out.
@@ -27,7 +72,7 @@ pub(super) fn histories<'a>(
             report.snapshots += chain.len();
             vouched(store, anchor, &chain, report)?;
             let marks = marks(store, anchor, report)?;
-            Ok(History { chain, marks })
+            History::new(store, chain, &marks)
         });
         match read {
             Ok(history) => histories.push((anchor, history)),
@@ -68,9 +113,9 @@ pub(super) fn unvouched<'a>(
                 report.snapshots += 1;
             }
             report.tags += TagRecord::all(store, &anchor.name)?.len() as u64;
-            // What is said to be gone proves nothing, and is served to nobody.
+            // Nobody vouches for these either: they only excuse what is not there.
             let marks = Marks::load(store, &anchor.name)?;
-            Ok(History { chain, marks })
+            History::new(store, chain, &marks)
         });
         match read {
             Ok(history) => histories.push((anchor, history)),
@@ -115,18 +160,27 @@ pub(super) fn editions<'a>(store: &'a dyn Store, history: &'a History) -> impl I
     all(store, history).filter_map(there)
 }
 
-/// The same with those that are gone; whether each is.
+/// The same with what is gone; whether it is. An edition of which only some suites are gone comes twice.
 pub(super) fn all<'a>(store: &'a dyn Store, history: &'a History) -> impl Iterator<Item = (Edition, bool)> + 'a {
+    named(store, history).flat_map(|mut edition| {
+        let gone = |state: &SuiteState| history.gone.contains(&(edition.name.clone(), state.suite.clone()));
+        let (left, there): (Vec<_>, Vec<_>) = edition.suites.drain(..).partition(gone);
+        let part = |suites: Vec<SuiteState>, gone| {
+            let edition = edition.clone();
+            (!suites.is_empty()).then_some((Edition { suites, ..edition }, gone))
+        };
+        [part(there, false), part(left, true)].into_iter().flatten()
+    })
+}
+
+/// Every edition that an archive ever had.
+fn named<'a>(store: &'a dyn Store, history: &'a History) -> impl Iterator<Item = Edition> + 'a {
     let records = history.chain.records(store).map_while(Result::ok).map(|record| {
         let renewal = Renewal::newest(store, &record).ok().flatten();
         Edition::of_record(&record, renewal.as_ref())
     });
     let tags = TagRecord::all(store, history.chain.archive()).unwrap_or_default();
-    let editions = records.chain(tags.into_iter().map(|tag| Edition::of_tag(&tag)));
-    editions.map(|edition| {
-        let gone = history.marks.gone(&edition.name).is_some();
-        (edition, gone)
-    })
+    records.chain(tags.into_iter().map(|tag| Edition::of_tag(&tag)))
 }
 
 /// What an archive's key signed and no record has; each is reported under the record's own name.
@@ -174,7 +228,7 @@ pub(super) fn is_newest(history: &History, edition: &Edition) -> bool {
 /// The entry that an edition comes from.
 pub(super) fn entry_key(edition: &Edition) -> Key {
     match (&edition.number, &edition.name) {
-        (_, crate::snapshot::EditionName::Tag(tag)) => Key::tag(&edition.archive, tag),
+        (_, EditionName::Tag(tag)) => Key::tag(&edition.archive, tag),
         (number, _) => Key::record(&edition.archive, number.map_or(0, |(n, _)| n)),
     }
 }

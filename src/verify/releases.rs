@@ -8,7 +8,7 @@ use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{RelPath, Timestamp};
 use crate::index::release::release_text;
 use crate::publish;
-use crate::snapshot::SuiteState;
+use crate::snapshot::{Edition, SuiteState};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
 
@@ -60,7 +60,7 @@ pub(super) fn check(
                     state,
                     name,
                 };
-                if let Err(problem) = check_place(store, &place, edition.valid_days, now) {
+                if let Err(problem) = check_place(store, &place, history, &edition, now) {
                     report.problems.push(problem);
                 }
                 report.releases += 1;
@@ -73,14 +73,24 @@ pub(super) fn check(
 }
 
 /// InRelease, Release and Release.gpg at one place.
-fn check_place(store: &dyn Store, place: &Place<'_>, valid_days: Option<u32>, now: Timestamp) -> Result<(), Problem> {
-    let anchor = place.archive;
+fn check_place(
+    store: &dyn Store,
+    place: &Place<'_>,
+    history: &History,
+    edition: &Edition,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let (anchor, valid_days) = (place.archive, edition.valid_days);
     let inrelease = place.key("InRelease").ok_or_else(|| bad_suite(place))?;
-    let text = signed_text(store, anchor, &inrelease, now)?.text;
+    let plain = place.key("Release").ok_or_else(|| bad_suite(place))?;
+    let release = get(store, &plain);
+    let text = match history.readable(store, edition, &inrelease) {
+        "InRelease" => signed_text(store, anchor, &inrelease, now)?.text,
+        _ => release.clone()?,
+    };
     matches_record(&text, place.state, valid_days).map_err(|why| Problem::new(Problem::RELEASE, &inrelease, why))?;
 
-    let plain = place.key("Release").ok_or_else(|| bad_suite(place))?;
-    let release = get(store, &plain)?;
+    let release = release?;
     if release != text {
         return Err(Problem::new(
             Problem::RELEASE,

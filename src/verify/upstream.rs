@@ -32,20 +32,35 @@ pub(super) fn check_published(store: &dyn Store, history: &History, report: &mut
                 .into_iter()
                 .take(1 + usize::from(newest))
             {
-                report.problems.extend(published(store, &edition, state, name).err());
+                report
+                    .problems
+                    .extend(published(store, history, (&edition, state), name).err());
             }
         }
     }
 }
 
-fn published(store: &dyn Store, edition: &Edition, state: &SuiteState, name: Option<&str>) -> Result<(), Problem> {
-    let path = RelPath::new("InRelease").map_err(|error| Problem::new(Problem::RECORD, "InRelease", error))?;
-    let key = match name {
-        Some(name) => Key::dists_named(&edition.archive, &state.suite, name, &path),
-        None => Key::dists(&edition.archive, &state.suite, &path),
+fn published(
+    store: &dyn Store,
+    history: &History,
+    (edition, state): (&Edition, &SuiteState),
+    name: Option<&str>,
+) -> Result<(), Problem> {
+    let key = |file: &str| -> Result<Key, Problem> {
+        let path = RelPath::new(file).map_err(|error| Problem::new(Problem::RECORD, file, error))?;
+        Ok(match name {
+            Some(name) => Key::dists_named(&edition.archive, &state.suite, name, &path),
+            None => Key::dists(&edition.archive, &state.suite, &path),
+        })
     };
+    let file = history.readable(store, edition, &key("InRelease")?);
+    let key = key(file)?;
     let bad = |error: &dyn std::fmt::Display| Problem::new(Problem::RELEASE, &key, error);
-    let text = unverified_text(&get(store, &key)?).map_err(|error| bad(&error))?;
+    let bytes = get(store, &key)?;
+    let text = match file {
+        "InRelease" => unverified_text(&bytes).map_err(|error| bad(&error))?,
+        _ => bytes,
+    };
     let release = Release::parse(&text).map_err(|error| bad(&error))?;
     let has = |path: &RelPath, digest| {
         state

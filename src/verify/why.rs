@@ -109,7 +109,8 @@ impl Found<'_> {
     }
 }
 
-/// Where the newest snapshots list the subject: custom archives first, since they are asked about.
+/// Where the newest snapshots list the subject: custom archives first, since they are asked about; of an
+/// archive's suites the one that has the newest version, which is the one that clients would install.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -123,17 +124,27 @@ pub fn find<'a>(store: &dyn Store, anchors: &'a Anchors, subject: &Subject) -> R
         let Some(edition) = chain.latest_edition() else {
             continue;
         };
+        let mut best: Option<Found<'a>> = None;
         for state in &edition.suites {
-            if let Some((index, binary)) = in_suite(store, &edition, state, subject) {
+            let found = in_suite(store, &edition, state, subject);
+            let newer = |found: &(RelPath, Binary)| {
+                let version = &found.1.version;
+                best.as_ref()
+                    .is_none_or(|best| version.dpkg_cmp(&best.binary.version).is_gt())
+            };
+            if let Some((index, binary)) = found.filter(newer) {
                 let (edition, state) = (edition.clone(), state.clone());
-                return Ok(Some(Found {
+                best = Some(Found {
                     anchor,
                     edition,
                     state,
                     index,
                     binary,
-                }));
+                });
             }
+        }
+        if best.is_some() {
+            return Ok(best);
         }
     }
     Ok(None)

@@ -15,7 +15,9 @@ use assay::format::compress::{Compression, compress};
 use assay::host::Progress;
 use assay::publish::{self, load_records};
 use assay::site::{CustomSuite, Policy};
-use assay::snapshot::{Chain, Committed, IndexFile, Record, SuiteState, index_key, read_index};
+use assay::snapshot::{
+    Chain, Committed, EditionName, IndexFile, Marks, Record, Says, SuiteState, index_key, read_index,
+};
 use assay::store::{LocalStore, Store as _};
 use assay::trust::{Ed25519Key, Ed25519Public, Keyring};
 use assay::verify::{Anchor, AnchorKind, Anchors, Proof, Report, Subject, find, verify, why};
@@ -415,6 +417,67 @@ fn a_thief_of_the_archives_key_lists_nothing_that_verifies() {
     let forms = published.stage("main/binary-amd64/Packages");
     published.steal(|state| add(state, forms));
     assert!(!published.codes().is_empty());
+}
+
+/// `why NAME` is about the newest version of all suites, not about the first suite that has one.
+#[test]
+fn why_takes_the_newest_version_of_all_suites() {
+    let published = Published::new();
+    let (store, archive) = (&published.site.store, &published.site.archive);
+    let digest = Digest::of(b"e");
+    let text = format!(
+        "Package: hello\nVersion: 9.9\nArchitecture: amd64\nFilename: pool/e.deb\nSize: 1\nSHA256: {}\n\n",
+        digest.sha256
+    );
+    let path = RelPath::new("main/binary-amd64/Packages").unwrap();
+    let digest = Digest::of(text.as_bytes());
+    let evil = IndexFile {
+        path,
+        digest,
+        kept: true,
+    };
+    let chain = Chain::load(store, archive).unwrap();
+    let mut suites = chain.latest().unwrap().suites.clone();
+    let mut testing = suites[0].clone();
+    testing.suite = "testing".parse().unwrap();
+    testing.indexes = vec![evil.clone()];
+    store
+        .create(&index_key(archive, &testing.suite, &evil), text.as_bytes())
+        .unwrap();
+    suites.push(testing);
+    let record = chain.next(store, suites, made("thief", now())).unwrap();
+    publish::commit(store, &record, &published.site.archive_key).unwrap();
+    let anchors = published.anchors(published.site.gate_key.public(), &published.policy);
+    let found = find(store, &anchors, &Subject::Package("hello".parse().unwrap()));
+    let found = found.unwrap().unwrap();
+    assert_eq!(
+        (found.suite().as_str(), found.binary().version.as_str()),
+        ("testing", "9.9")
+    );
+    assert_ne!(why(store, &anchors, &found, None, now()).proof(), Proof::Proven);
+}
+
+/// What is still published is judged, whatever the archive's key says of it.
+#[test]
+fn a_thief_of_the_archives_key_hides_nothing_by_marking_it_as_gone() {
+    let published = Published::new();
+    let forms = published.stage("main/binary-amd64/Packages");
+    let first = published.steal(|state| add(state, forms));
+    let before = published.problems(&published.store());
+    assert!(!before.is_empty());
+    let gone = |names: Vec<EditionName>| {
+        let marks = Marks::load(&published.site.store, &published.site.archive).unwrap();
+        let mark = marks.next(&published.site.archive, Says::Gone { names }, made("thief", now()));
+        publish::commit(&published.site.store, &mark, &published.site.archive_key).unwrap();
+    };
+    gone(vec![EditionName::Serial(first.serial)]);
+    assert_eq!(published.problems(&published.store()), before, "the newest");
+
+    // Nor when its own name is not published any more: `dists/stable/` shows it.
+    let chain = Chain::load(&published.site.store, &published.site.archive).unwrap();
+    let newest = chain.latest().unwrap().serial.to_string();
+    fs::remove_dir_all(published.store().join("custom/dists/stable").join(newest)).unwrap();
+    assert!(published.codes().contains(&"V-INDEX") || published.codes().contains(&"V-DECISION"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use assay::format::compress::{Compression, compress};
 use assay::format::manifest::Manifest;
 use assay::host::Progress;
 use assay::publish::{Tagging, select_packages, tag};
-use assay::snapshot::{Chain, IndexFile, SuiteState, TagRecord, index_key};
+use assay::snapshot::{Chain, EditionName, IndexFile, Marks, Says, SuiteState, TagRecord, index_key};
 use assay::store::Key;
 use assay::trust::{ArchiveKey, Ed25519Key, Keyring};
 use assay::verify::{Anchor, AnchorKind, Anchors, Report, verify, verify_against_upstream};
@@ -226,6 +226,24 @@ fn a_stanza_that_upstream_did_not_sign_is_named_by_its_package() {
             "{to:?}: {problems:?}"
         );
     }
+}
+
+/// Nobody has to sign a mark for those who ask for upstream's word alone.
+#[test]
+fn a_planted_mark_hides_nothing_that_is_published() {
+    let tagged = Tagged::new(|state, mirror| {
+        rewrite(state, mirror, PACKAGES, |text| {
+            text.replace("Version: 1\n", "Version: 2\n")
+        });
+    });
+    let (store, archive) = (tagged.mirror.store.as_ref(), &tagged.mirror.name);
+    let newest = Chain::load(store, archive).unwrap().latest().unwrap().serial.clone();
+    let names = vec![EditionName::Tag("5.15.1".parse().unwrap()), EditionName::Serial(newest)];
+    let mark = Marks::default().next(archive, Says::Gone { names }, made("thief", noon()));
+    assay::snapshot::commit(store, &mark).unwrap();
+    let report = verify_against_upstream(store, &tagged.anchors(), &Progress::hidden()).unwrap();
+    let codes: Vec<&str> = report.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["V-UPSTREAM"], "{:?}", report.problems);
 }
 
 #[test]
