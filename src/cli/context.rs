@@ -130,10 +130,11 @@ impl Context {
         Ok(open_store_to_read(self.store_url(site), site.root())?)
     }
 
-    /// The same for a verb that has an answer for an empty store: one that is not there is empty.
+    /// The same for a verb that has an answer for an empty store: the site's that is not made yet is empty, one that
+    /// was named and is not there is a mistake.
     pub(super) fn store_if_any(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
-        match open_store_to_read(&site.config().store, site.root()) {
-            Err(StoreError::Absent(_)) => Ok(open_store("memory:", site.root())?),
+        match open_store_to_read(self.store_url(site), site.root()) {
+            Err(StoreError::Absent(_)) if self.store.is_none() => Ok(open_store("memory:", site.root())?),
             other => Ok(other?),
         }
     }

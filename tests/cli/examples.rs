@@ -59,6 +59,19 @@ fn a_plan_becomes_a_gitlab_pipeline() {
         (&"bb".into(), &"1".into())
     );
     assert_eq!(job["artifacts"]["paths"][0], job["variables"]["OUTPUT"]);
+    // The key goes where `assay` looks for it, whatever the engine names the file.
+    let variable = folder.path().join("ASSAY_BUILDER_KEY");
+    std::fs::write(&variable, "secret").unwrap();
+    let installed = Command::new("sh")
+        .args(["-ec", job["script"][0].as_str().unwrap()])
+        .env("ASSAY_BUILDER_KEY", &variable)
+        .env("ASSAY_BUILDER_FINGERPRINT", "ed25519:00ff")
+        .current_dir(folder.path())
+        .status()
+        .unwrap();
+    let fingerprint = assay::domain::Fingerprint::new(format!("ed25519:{}", "0".repeat(64))).unwrap();
+    assert_eq!(fingerprint.file_stem(), format!("ed25519-{}", "0".repeat(64)));
+    assert!(installed.success() && folder.path().join("keys/ed25519-00ff.secret").is_file());
     assert_eq!(pipeline.as_object().unwrap().len(), 2);
 
     let parent = yaml(&example("gitlab-ci.yml"));
@@ -79,7 +92,7 @@ fn a_plan_becomes_kubernetes_jobs() {
     let made = ran(&example("kubernetes-jobs"), &[], PLAN);
     let jobs: Vec<Value> = made.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(jobs.len(), 2);
-    assert_eq!(jobs[1]["metadata"]["name"], "rebuild-libc--x-1", "a DNS label");
+    assert_eq!(jobs[1]["metadata"]["name"], "rebuild-libc--x-1-bb", "a DNS label");
     let container = &jobs[1]["spec"]["template"]["spec"]["containers"][0];
     let set = |name: &str| {
         let all = container["env"].as_array().unwrap();
@@ -94,7 +107,7 @@ fn a_plan_becomes_kubernetes_jobs() {
     );
     assert_eq!(
         (set("RUN"), set("OUTPUT"), set("ARCHIVE")),
-        ("1".into(), "/answers/libc--x-1".into(), "custom".into())
+        ("1".into(), "/answers/libc--x-1-bb".into(), "custom".into())
     );
     // All that the builder's script demands is set.
     let script = std::fs::read_to_string(example("builder.sh")).unwrap();

@@ -139,6 +139,12 @@ fn a_store_that_is_not_there_or_empty_is_not_verified() {
         "{status:?}"
     );
     assert_eq!(assay(&site, &["why", "hello"]).status.code(), Some(6));
+    // One that was named is meant.
+    for verb in [&["status"][..], &["why", "hello"], &["sources", "--snapshot", "debian"]] {
+        let said = assay(&site, &[&["--store", &url], verb].concat());
+        assert_eq!(said.status.code(), Some(5), "{verb:?}: {said:?}");
+        assert!(text(&said.stderr).contains("there is no store at"), "{said:?}");
+    }
     assay(&site, &["sources", "--snapshot", "debian"]);
     for gone in [site.join("store"), site.join("gone"), folder.path().join("gone")] {
         assert!(!gone.exists(), "{}", gone.display());
