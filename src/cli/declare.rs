@@ -43,7 +43,7 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
     let signers = work.signers(&policy, &keys);
     let signed = source::verify_signed(&repository, &reference, args.commit.as_ref(), &signers)?;
     let mut request = Request {
-        git: args.git.clone(),
+        git: source::address(&args.git)?,
         suites,
         component,
         subfolder: args.subfolder.clone(),

@@ -35,5 +35,5 @@ pub use error::SourceError;
 pub use keys::SourceKeys;
 pub use orig::{Files, NoFiles, WantedOrig};
 pub use pristine::pristine_branch;
-pub use repository::{Repository, branches_and_tags, fetch, fetch_declared, main_branch, open};
+pub use repository::{Repository, address, branches_and_tags, fetch, fetch_declared, main_branch, open};
 pub use signed::{SignedSource, Signers, SourceSignature, verify_signed};

@@ -23,6 +23,14 @@ pub struct Repository {
     remote: Option<(Address, PathBuf)>,
 }
 
+/// An address as a declaration names it: that of a folder holds wherever it is read from.
+///
+/// # Errors
+/// When it is none that is fetched from (rule S5).
+pub fn address(url: &str) -> Result<String, SourceError> {
+    Ok(Address::parse(url)?.as_str().to_owned())
+}
+
 /// Fetches `refs` and all that they need from `url` into a bare repository below `cache`.
 ///
 /// `url` is a folder's path, or a `file://`, `http://`, `https://`, `ssh://` or `git://` address. A local
