@@ -148,7 +148,7 @@ pub(super) fn chroot_at(
     let key = ArchiveKey::generate("Assay locked archive", now)?;
     let archive = locked_archive(set.architecture, set.packages, set.inputs, &key, now)?;
     let overlays = Overlays::default();
-    overlays.add(digest, archive.files);
+    overlays.add(digest, archive.files, archive.pool);
     let server = start(overlays)?;
     let bar = context
         .progress

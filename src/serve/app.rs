@@ -14,7 +14,7 @@ use super::meant::Meant;
 use super::object::Object;
 use super::pages;
 use super::route::{NO_ARCHIVE, NO_SNAPSHOT, Target, route};
-use crate::domain::{ArchiveName, Coded as _, Kind, PoolPath, RelPath, SnapshotName, Timestamp};
+use crate::domain::{ArchiveName, Coded as _, Digest, Kind, PoolPath, RelPath, SnapshotName, Timestamp};
 use crate::snapshot::{Chain, SnapshotError};
 use crate::store::{Key, Store, StoreError};
 use crate::upstream::{PullThrough, UpstreamError};
@@ -141,7 +141,9 @@ impl App {
                 if !self.overlays.has(&digest) {
                     return Err(no_overlay());
                 }
-                self.pool(&archive, &path)
+                let wanted = self.overlays.pool(&digest, &format!("{archive}/{path}"));
+                let wanted = wanted.ok_or_else(|| not_found("this environment has no such file"))?;
+                self.pool_file(&archive, &path, |_| Ok(Some(wanted)))
             }
         }
     }
@@ -247,13 +249,23 @@ impl App {
     }
 
     fn pool(&self, archive: &ArchiveName, path: &PoolPath) -> Result<Found> {
+        self.pool_file(archive, path, |pool| pool.find(path).map_err(fetch_failed))
+    }
+
+    /// A pool file that is what it has to be, as an index or the lock of an environment says.
+    fn pool_file(
+        &self,
+        archive: &ArchiveName,
+        path: &PoolPath,
+        wanted: impl FnOnce(&PullThrough) -> Result<Option<Digest>>,
+    ) -> Result<Found> {
         let key = Key::pool(archive, path);
         let Archive { pool, checked, .. } = self.archive(archive)?;
         pool.ensure(path).map_err(fetch_failed)?;
         let open = || self.object(&key, media_of(path.file_name()), Caching::Immutable);
         let mut found = open()?;
         if !checked.has(path, &found.object.stamp) {
-            let wanted = pool.find(path).map_err(fetch_failed)?;
+            let wanted = wanted(pool)?;
             // What no index names has no digest that it should have.
             let wanted = wanted.ok_or_else(|| missing(&key))?;
             let is_damaged = |found: &Found| Ok(found.object.digest(&key).map_err(store_failed)? != wanted);

@@ -5,22 +5,29 @@ use std::sync::{Arc, RwLock};
 
 use axum::body::Bytes;
 
-use crate::domain::Sha256;
+use crate::domain::{Digest, Sha256};
 
 /// Files by their path below `/env/<digest>/`.
 pub type Overlay = BTreeMap<String, Vec<u8>>;
 
 /// All overlays of a server. Cheap to clone; clones share.
 #[derive(Debug, Clone, Default)]
-pub struct Overlays(Arc<RwLock<BTreeMap<Sha256, BTreeMap<String, Bytes>>>>);
+pub struct Overlays(Arc<RwLock<BTreeMap<Sha256, Held>>>);
+
+#[derive(Debug)]
+struct Held {
+    files: BTreeMap<String, Bytes>,
+    /// `<archive>/pool/…` → what has to be there.
+    pool: BTreeMap<String, Digest>,
+}
 
 impl Overlays {
-    /// Serves these files at `/env/<digest>/…`. The pools of all archives are below it as well:
-    /// `/env/<digest>/<archive>/pool/…`.
-    pub fn add(&self, digest: Sha256, files: Overlay) {
+    /// Serves these files at `/env/<digest>/…`. The files of `pool` are below it as well, out of the
+    /// archives' pools: `/env/<digest>/<archive>/pool/…`.
+    pub fn add(&self, digest: Sha256, files: Overlay, pool: BTreeMap<String, Digest>) {
         let files = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
         if let Ok(mut all) = self.0.write() {
-            all.insert(digest, files);
+            all.insert(digest, Held { files, pool });
         }
     }
 
@@ -35,7 +42,12 @@ impl Overlays {
         self.0.read().is_ok_and(|all| all.contains_key(digest))
     }
 
+    /// What a pool file of an overlay has to be.
+    pub(super) fn pool(&self, digest: &Sha256, path: &str) -> Option<Digest> {
+        self.0.read().ok()?.get(digest)?.pool.get(path).copied()
+    }
+
     pub(super) fn file(&self, digest: &Sha256, path: &str) -> Option<Bytes> {
-        self.0.read().ok()?.get(digest)?.get(path).cloned()
+        self.0.read().ok()?.get(digest)?.files.get(path).cloned()
     }
 }

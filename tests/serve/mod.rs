@@ -294,7 +294,8 @@ fn environments_are_files_in_memory_beside_the_pools() {
     let base = format!("/env/{digest}");
     assert_eq!(served.status(&format!("{base}/dists/lock/InRelease")), 404);
     let files = BTreeMap::from([("dists/lock/InRelease".to_owned(), b"Suite: lock\n".to_vec())]);
-    served.overlays.add(digest, files);
+    let pool = BTreeMap::from([(format!("foundry/{FIRST}"), Digest::of(b"alloy 1"))]);
+    served.overlays.add(digest, files, pool);
     assert_eq!(
         get(served.at(), &format!("{base}/dists/lock/InRelease")).text(),
         "Suite: lock\n"
@@ -302,6 +303,12 @@ fn environments_are_files_in_memory_beside_the_pools() {
     assert_eq!(get(served.at(), &format!("{base}/foundry/{FIRST}")).text(), "alloy 1");
     assert_eq!(served.status(&format!("{base}/foundry/dists/tin/InRelease")), 404);
     assert_eq!(served.status(&format!("{base}/other/{FIRST}")), 404);
+    let other = FIRST.replace("alloy", "brass");
+    assert_eq!(
+        served.status(&format!("{base}/foundry/{other}")),
+        404,
+        "nothing that is not locked"
+    );
     served.overlays.remove(&digest);
     assert_eq!(served.status(&format!("{base}/foundry/{FIRST}")), 404);
 }
