@@ -41,6 +41,39 @@ pub struct Source {
     pub files: Vec<(FileName, Digest)>,
 }
 
+/// What one stanza lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// Of a Packages file.
+    Binary(Binary),
+    /// Of a Sources file.
+    Source(Source),
+}
+
+impl Entry {
+    /// Reads a stanza of either file: one with a `Directory` lists a source package.
+    ///
+    /// # Errors
+    /// As those of [`Binary::from_stanza`] and [`Source::from_stanza`].
+    pub fn from_stanza(stanza: &Stanza<'_>) -> Result<Self, FormatError> {
+        match stanza.field("Directory") {
+            Some(_) => Source::from_stanza(stanza).map(Self::Source),
+            None => Binary::from_stanza(stanza).map(Self::Binary),
+        }
+    }
+
+    /// Its pool files, with their digests.
+    ///
+    /// # Errors
+    /// When a path would be too long.
+    pub fn pool_files(self) -> Result<Vec<(PoolPath, Digest)>, FormatError> {
+        match self {
+            Self::Binary(binary) => Ok(vec![(binary.filename, binary.digest)]),
+            Self::Source(source) => source.pool_files(),
+        }
+    }
+}
+
 impl Binary {
     /// Reads a stanza of a Packages file.
     ///
@@ -133,18 +166,12 @@ pub fn source_of(what: &'static str, text: &str, version: &Version) -> Result<(P
 /// Every pool file of a Packages or Sources file, uncompressed, in its order; a file may come twice.
 /// Each item is an error of its stanza, or a path and its digest.
 pub fn pool_files(index: &[u8]) -> impl Iterator<Item = Result<(PoolPath, Digest), FormatError>> {
-    Stanzas::new(index).flat_map(|stanza| match stanza.and_then(|stanza| files_of(&stanza)) {
-        Ok(files) => files.into_iter().map(Ok).collect(),
-        Err(error) => vec![Err(error)],
-    })
-}
-
-fn files_of(stanza: &Stanza<'_>) -> Result<Vec<(PoolPath, Digest)>, FormatError> {
-    if stanza.field("Directory").is_some() {
-        return Source::from_stanza(stanza)?.pool_files();
-    }
-    let binary = Binary::from_stanza(stanza)?;
-    Ok(vec![(binary.filename, binary.digest)])
+    Stanzas::new(index).flat_map(
+        |stanza| match stanza.and_then(|stanza| Entry::from_stanza(&stanza)?.pool_files()) {
+            Ok(files) => files.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        },
+    )
 }
 
 /// Says at which stanza an error is: its line, and its package when it has one.

@@ -221,12 +221,22 @@ pub enum UpstreamError {
     /// No kept snapshot has this pool file.
     #[error("no snapshot of this archive has `{0}`")]
     NotInSnapshots(PoolPath),
-    /// Two indexes that upstream signed name one file with different bytes.
-    #[error("two indexes of upstream give `{0}` different digests")]
-    Ambiguous(PoolPath),
-    /// Upstream gives a file that the newest snapshot has other bytes.
-    #[error("upstream's indexes now give `{0}` other bytes than those of the newest snapshot")]
-    OtherBytes(PoolPath),
+    /// What upstream signed names one file, or one version of a package, with different bytes.
+    #[error("upstream's indexes give `{0}` two different digests")]
+    Ambiguous(String),
+    /// Upstream gives a file, or a version of a package, other bytes than a snapshot has.
+    #[error("upstream's indexes now give `{0}` other bytes than those of an earlier snapshot")]
+    OtherBytes(String),
+    /// A stanza that apt cannot read, or that does not say where its package is and what it is.
+    #[error("`{index}` of `{suite}` has a stanza that no snapshot may name: {source}")]
+    Stanza {
+        /// Which suite.
+        suite: SuiteName,
+        /// The index.
+        index: RelPath,
+        /// What is wrong with it.
+        source: FormatError,
+    },
     /// Another request was fetching the same file, and failed.
     #[error("{why}")]
     Shared {
@@ -323,6 +333,7 @@ impl Coded for UpstreamError {
             Self::NotInSnapshots(_) => "E-UP-018",
             Self::Ambiguous(_) => "E-UP-030",
             Self::OtherBytes(_) => "E-UP-031",
+            Self::Stanza { .. } => "E-UP-033",
             Self::Format { .. } => "E-UP-019",
             Self::Client(_) => "E-UP-020",
             Self::TooLarge { .. } => "E-UP-021",
@@ -355,6 +366,7 @@ impl Coded for UpstreamError {
             | Self::Equivocation { .. }
             | Self::Ambiguous(_)
             | Self::OtherBytes(_)
+            | Self::Stanza { .. }
             | Self::Expired { .. }
             | Self::TooOld { .. }
             | Self::Future { .. }
@@ -393,6 +405,13 @@ impl Coded for UpstreamError {
             }
             Self::OtherBytes(_) => {
                 "a version never comes back with other bytes: ask upstream; nothing was changed, and clients keep the old state"
+            }
+            Self::Ambiguous(_) => {
+                "nobody could say which of them is meant: ask upstream; nothing was changed, and clients keep the old state"
+            }
+            Self::Stanza { .. } => {
+                "apt could not read this index, or not fetch what it lists: ask upstream, or leave out this component; nothing was \
+                 changed, and clients keep the old state"
             }
             Self::Rollback { .. } => "this mirror is behind or replays old files; set another `uri`",
             Self::Equivocation { .. } => {

@@ -2,8 +2,8 @@
 
 use super::fetch::{Absent, Fetch, Wanted};
 use super::head::Head;
-use super::index::PoolIndex;
 use super::pull::each_in_parallel;
+use super::same::Same;
 use super::{Client, UpstreamError};
 use crate::domain::{ArchiveName, SuiteName, Timestamp};
 use crate::host::Progress;
@@ -131,24 +131,12 @@ impl Follow<'_> {
         if unchanged {
             return Ok(Followed::Unchanged);
         }
-        self.same_bytes(&states, fetch.store)?;
+        let same = Same {
+            store: fetch.store,
+            archive: self.archive,
+        };
+        same.check(before.unwrap_or_default(), &states)?;
         Ok(Followed::Changed(states))
-    }
-
-    /// A path that the newest snapshot has must stay what it is: the pool has room for one file of a
-    /// name, and so have the caches of clients (threat F7).
-    fn same_bytes(&self, states: &[SuiteState], store: &dyn Store) -> Result<(), UpstreamError> {
-        let Some(previous) = self.previous else { return Ok(()) };
-        let mut known = PoolIndex::default();
-        if let Err(error) = known.add_older(store, self.archive, &previous.suites) {
-            // What is damaged here is `fsck`'s to say, and no reason to fall behind.
-            tracing::warn!(archive = %self.archive, %error, "the newest snapshot cannot be compared with upstream");
-            return Ok(());
-        }
-        match known.contradicted(store, self.archive, states)? {
-            Some(path) => Err(UpstreamError::OtherBytes(path)),
-            None => Ok(()),
-        }
     }
 
     /// The next state of a suite, with all that it names in the store.

@@ -104,7 +104,7 @@ fn missing(
         for (path, digest) in absent.into_inner().unwrap_or_else(PoisonError::into_inner) {
             let before = missing.insert(path.clone(), digest);
             if before.is_some_and(|before| before != digest) {
-                return Err(UpstreamError::Ambiguous(path));
+                return Err(UpstreamError::Ambiguous(path.to_string()));
             }
         }
         Ok(())

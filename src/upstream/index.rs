@@ -80,32 +80,6 @@ impl PoolIndex {
         self.files.shrink_to_fit();
         Ok(())
     }
-
-    /// The first file that these suites give other bytes than is known of it (threat F7). Only indexes
-    /// that were not read for this are looked into: what has not changed contradicts nothing.
-    pub(super) fn contradicted(
-        &self,
-        store: &dyn Store,
-        archive: &ArchiveName,
-        suites: &[SuiteState],
-    ) -> Result<Option<PoolPath>, UpstreamError> {
-        let mut found = None;
-        let mut compare = |files: Vec<(PoolPath, Digest)>| {
-            let other = |(path, digest): &(PoolPath, Digest)| self.get(path).is_some_and(|known| known != *digest);
-            found = found
-                .take()
-                .or_else(|| files.into_iter().find(other).map(|(path, _)| path));
-            Ok(())
-        };
-        for state in suites {
-            for index in package_indexes(state).into_values() {
-                if !self.read.contains(&index.digest.sha256) {
-                    read(store, archive, &state.suite, index, &mut compare)?;
-                }
-            }
-        }
-        Ok(found)
-    }
 }
 
 /// What is done with some files of an index.

@@ -22,6 +22,7 @@ mod paths;
 mod plan;
 mod pull;
 mod resolve;
+mod same;
 mod through;
 
 pub use age::ageing;

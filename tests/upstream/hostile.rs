@@ -302,3 +302,79 @@ fn x1_paths_outside_of_the_pool() {
         victim.refused("E-UP-025", &format!("has the package `evil` at `{path}`"));
     }
 }
+
+/// A stanza of a package that is nowhere but in the index.
+fn stanza(package: &str, path: &str, bytes: &[u8]) -> String {
+    let Digest { sha256, size } = Digest::of(bytes);
+    format!("Package: {package}\nVersion: 1\nArchitecture: all\nFilename: {path}\nSize: {size}\nSHA256: {sha256}\n\n")
+}
+
+#[test]
+fn x1_stanzas_that_apt_cannot_read_or_that_name_no_bytes() {
+    let good = stanza("good", "pool/main/g/good/good_1_all.deb", b"good");
+    let cases = [
+        ("Package: good\n", "", "Package"),
+        ("Package: good\n", "Package: good\r\n", "control character"),
+        ("Version: 1\n", "Version: 1\nPackage: evil\n", "twice"),
+        ("Version: 1\n", "Version: 1\n \t\n", "blanks"),
+        ("Version: 1\n", "Version: 1\nno field\n", "colon"),
+        ("SHA256: ", "SHA1: ", "SHA256"),
+        ("Size: ", "Length: ", "Size"),
+        ("Filename: ", "Name: ", "Filename"),
+    ];
+    let victim = Victim::new();
+    for (from, to, says) in cases {
+        assert!(good.contains(from));
+        let mut archive = newer();
+        archive.more = good.clone() + &good.replace(from, to);
+        victim.publish(&archive);
+        victim.refused("E-UP-033", says);
+        let error = victim.mirror.follow(&victim.upstream.url(), hours(2)).unwrap_err();
+        assert!(error.to_string().contains("main/binary-amd64/Packages") && error.hint().is_some());
+        // A first snapshot is no other.
+        let first = Mirror::of(&victim.signer);
+        let error = first.follow(&victim.upstream.url(), hours(2)).unwrap_err();
+        assert_eq!(error.code(), "E-UP-033", "{error}");
+    }
+    let mut archive = newer().source("slag", "1");
+    archive.sources = archive.sources.replace("Checksums-Sha256:", "Checksums-Sha512:");
+    victim.publish(&archive);
+    victim.refused("E-UP-033", "slag");
+    let mut archive = newer();
+    archive.more = good;
+    victim.publish(&archive);
+    victim.mirror.accept(&victim.upstream.url(), hours(2));
+}
+
+#[test]
+fn f7_two_files_of_one_name() {
+    let (one, two) = (
+        "pool/main/g/good/good_1_all.deb",
+        "pool/main/g/good/again/good_1_all.deb",
+    );
+    let victim = Victim::new();
+    for (path, says) in [(one, one), (two, "good 1 all")] {
+        let mut archive = newer();
+        archive.more = stanza("good", one, b"good") + &stanza("good", path, b"evil");
+        victim.publish(&archive);
+        victim.refused("E-UP-030", says);
+        let first = Mirror::of(&victim.signer);
+        let error = first.follow(&victim.upstream.url(), hours(2)).unwrap_err();
+        assert_eq!(error.code(), "E-UP-030", "{error}");
+    }
+    // The same bytes may be listed twice, and an udeb is no deb.
+    let mut archive = newer().index(
+        "main/debian-installer/binary-amd64/Packages.gz",
+        stanza("good", "pool/main/g/good/good_1_all.udeb", b"udeb").as_bytes(),
+    );
+    archive.more = stanza("good", one, b"good").repeat(2);
+    victim.publish(&archive);
+    victim.mirror.accept(&victim.upstream.url(), hours(2));
+    // Against the newest snapshot.
+    archive.date = hours(2);
+    for (path, says) in [(one, one), (two, "good 1 all")] {
+        archive.more = stanza("good", path, b"evil");
+        victim.publish(&archive);
+        victim.refused("E-UP-031", says);
+    }
+}

@@ -23,7 +23,6 @@ fn mirrored() -> (Upstream, Mirror, PullThrough) {
     mirror.accept(&upstream.url(), noon());
     let mut second = Archive::new(hours(1)).with(SECOND, b"alloy 2");
     second.pool.remove(FIRST);
-    second.more = "Package: broken\nFilename: pool/x\n\n".to_owned();
     let mut files = second.files(&signer);
     files.insert(FIRST.to_owned(), b"alloy 1".to_vec());
     upstream.set(files);

@@ -43,6 +43,13 @@ impl<'a> Stanzas<'a> {
         Self::of("index", bytes)
     }
 
+    /// Says the lines of a part of a file as the whole has them: it begins at `line`, counted from 1.
+    #[must_use]
+    pub fn from_line(mut self, line: usize) -> Self {
+        self.line = line;
+        self
+    }
+
     pub(super) fn of(what: &'static str, bytes: &'a [u8]) -> Self {
         Self {
             what,

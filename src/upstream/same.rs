@@ -1,0 +1,193 @@
+//! What new indexes list, judged as a whole before a snapshot names them: every stanza can be read, and a
+//! name has one file's bytes (threat F7). Each index is read once, as a stream, and of a name and of what it
+//! has some bytes of a hash are kept.
+
+use super::UpstreamError;
+use crate::domain::{ArchiveName, Sha256, SuiteName};
+use crate::format::FormatError;
+use crate::format::deb822::Stanzas;
+use crate::format::packages::Entry;
+use crate::snapshot::{IndexFile, SuiteState, each_chunk, package_indexes};
+use crate::store::Store;
+
+/// A name, as the start of its SHA-256. Of two names with one such start, both would be refused.
+type Name = [u8; 8];
+/// What it has, as the start of that SHA-256: of a length that nobody finds two files for.
+type Bytes = [u8; 16];
+/// Names and what they have, sorted.
+type Names = Vec<(Name, Bytes)>;
+
+/// The judge of an archive's indexes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Same<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) archive: &'a ArchiveName,
+}
+
+/// An index of a suite.
+type Of<'a> = (&'a SuiteName, &'a IndexFile);
+
+impl Same<'_> {
+    /// Judges the indexes of `states` that `before`, the newest snapshot's suites, do not have. The pool has room
+    /// for one file of a name, and so have the caches of clients.
+    ///
+    /// # Errors
+    /// `Stanza`, `Ambiguous`, `OtherBytes`; when an index is not in the store.
+    pub(super) fn check(&self, before: &[SuiteState], states: &[SuiteState]) -> Result<(), UpstreamError> {
+        let (old, new) = (indexes(before), indexes(states));
+        let fresh: Vec<Of<'_>> = new.into_iter().filter(|index| !old.contains(index)).collect();
+        let names = self.names(&fresh)?;
+        let twice = names.windows(2).find_map(|pair| match pair {
+            [(name, one), (other, two)] if name == other && one != two => Some(*name),
+            _ => None,
+        });
+        if let Some(name) = twice {
+            return Err(UpstreamError::Ambiguous(self.said(&fresh, name)?));
+        }
+        let known = self.known(&old);
+        let changed = names.iter().find(|(name, bytes)| {
+            let mut all = having(&known, *name).peekable();
+            all.peek().is_some() && all.all(|known| known != *bytes)
+        });
+        match changed {
+            Some((name, _)) => Err(UpstreamError::OtherBytes(self.said(&fresh, *name)?)),
+            None => Ok(()),
+        }
+    }
+
+    /// The names of indexes, every stanza of which must be as it should.
+    fn names(&self, indexes: &[Of<'_>]) -> Result<Names, UpstreamError> {
+        let mut names = Names::new();
+        self.each(indexes, &mut |(suite, index), entry| {
+            let named = entry.and_then(|entry| named(suite, index, entry));
+            let named = named.map_err(|source| UpstreamError::Stanza {
+                suite: suite.clone(),
+                index: index.path.clone(),
+                source,
+            })?;
+            names.extend(named.iter().map(|(name, bytes)| (short(name), first(bytes))));
+            Ok(())
+        })?;
+        Ok(sorted(names))
+    }
+
+    /// The names of indexes that a snapshot has, as far as they can be read.
+    fn known(&self, indexes: &[Of<'_>]) -> Names {
+        let mut names = Names::new();
+        let read = self.each(indexes, &mut |(suite, index), entry| {
+            if let Ok(named) = entry.and_then(|entry| named(suite, index, entry)) {
+                names.extend(named.iter().map(|(name, bytes)| (short(name), first(bytes))));
+            }
+            Ok(())
+        });
+        if let Err(error) = read {
+            // What is damaged here is `fsck`'s to say, and no reason to fall behind.
+            tracing::warn!(archive = %self.archive, %error, "the newest snapshot cannot be compared with upstream");
+        }
+        sorted(names)
+    }
+
+    /// A name in words, from the indexes that have it.
+    fn said(&self, indexes: &[Of<'_>], wanted: Name) -> Result<String, UpstreamError> {
+        let mut said = String::new();
+        self.each(indexes, &mut |(suite, index), entry| {
+            let named = entry.and_then(|entry| named(suite, index, entry)).unwrap_or_default();
+            if let Some((name, _)) = named.into_iter().find(|(name, _)| short(name) == wanted) {
+                said = name.words;
+            }
+            Ok(())
+        })?;
+        Ok(said)
+    }
+
+    fn each(
+        &self,
+        indexes: &[Of<'_>],
+        take: &mut dyn FnMut(Of<'_>, Result<Entry, FormatError>) -> Result<(), UpstreamError>,
+    ) -> Result<(), UpstreamError> {
+        for (suite, index) in indexes {
+            let mut line = 1;
+            each_chunk(self.store, self.archive, suite, index, &mut |stanzas| {
+                for stanza in Stanzas::new(stanzas).from_line(line) {
+                    take((suite, index), stanza.and_then(|stanza| Entry::from_stanza(&stanza)))?;
+                }
+                line += memchr::memchr_iter(b'\n', stanzas).count();
+                Ok::<(), UpstreamError>(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn indexes(states: &[SuiteState]) -> Vec<Of<'_>> {
+    let of = |state| {
+        let SuiteState { suite, .. }: &SuiteState = state;
+        package_indexes(state).into_values().map(move |index| (suite, index))
+    };
+    states.iter().flat_map(of).collect()
+}
+
+/// What one file is the bytes of.
+struct Named {
+    /// Where it counts: paths everywhere, versions within the same kind of indexes of one suite.
+    place: String,
+    words: String,
+}
+
+/// The names that a stanza gives bytes: the paths of its files, and its package's name, version and
+/// architecture, wherever the file is.
+fn named(suite: &SuiteName, index: &IndexFile, entry: Entry) -> Result<Vec<(Named, Sha256)>, FormatError> {
+    let udebs = index.path.as_str().contains("debian-installer/");
+    let package = match &entry {
+        Entry::Binary(binary) => Some((
+            Named {
+                place: format!("{suite} {}", if udebs { "udeb" } else { "deb" }),
+                words: format!("{} {} {}", binary.package, binary.version, binary.architecture),
+            },
+            binary.digest.sha256,
+        )),
+        // Its .dsc names the others.
+        Entry::Source(source) => source
+            .files
+            .iter()
+            .find(|(name, _)| name.as_str().ends_with(".dsc"))
+            .map(|(_, digest)| {
+                let words = format!("{} {} source", source.package, source.version);
+                let place = format!("{suite} dsc");
+                (Named { place, words }, digest.sha256)
+            }),
+    };
+    let path = |(path, digest): (crate::domain::PoolPath, crate::domain::Digest)| {
+        let (place, words) = (String::new(), path.to_string());
+        (Named { place, words }, digest.sha256)
+    };
+    let files = entry.pool_files()?.into_iter().map(path);
+    Ok(files.chain(package).collect())
+}
+
+fn short(name: &Named) -> Name {
+    let hash = Sha256::of(format!("{}\n{}", name.place, name.words).as_bytes());
+    let mut start = Name::default();
+    start.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);
+    start
+}
+
+fn first(hash: &Sha256) -> Bytes {
+    let mut start = Bytes::default();
+    start.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);
+    start
+}
+
+fn sorted(mut names: Names) -> Names {
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// All that a name has.
+fn having(names: &Names, name: Name) -> impl Iterator<Item = Bytes> {
+    let from = names.partition_point(|(known, _)| *known < name);
+    let rest = names.get(from..).unwrap_or_default().iter();
+    rest.take_while(move |(known, _)| *known == name)
+        .map(|(_, bytes)| *bytes)
+}
