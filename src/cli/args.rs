@@ -497,6 +497,9 @@ pub(super) struct SourcesArgs {
     /// The serials that another build used, as JSON: what `latest` means this time
     #[arg(long, value_name = "JSON", requires = "tails_checkout")]
     pub(super) serials: Option<String>,
+    /// No packages of our own: for a site that has no custom archive, or an empty one
+    #[arg(long, requires = "tails_checkout")]
+    pub(super) without_custom: bool,
     /// Where the checkout keeps its serial files
     #[arg(long, value_name = "DIR", default_value = SERIAL_FILES)]
     pub(super) serial_files: PathBuf,

@@ -51,7 +51,11 @@ pub(super) fn sources(context: &Context, args: &SourcesArgs, folder: &std::path:
         };
         sources.push(state(&site, store.as_ref(), &archive, &name, uri)?);
     }
-    sources.extend(custom(context, &site, store.as_ref(), url, &resolved)?);
+    if args.without_custom {
+        needs_no_custom(&resolved)?;
+    } else {
+        sources.push(custom(&site, store.as_ref(), url, &resolved)?);
+    }
     for source in &sources {
         context.output.record(source, &stanza(source))?;
     }
@@ -84,20 +88,26 @@ pub(super) fn state(
     Source::new(site, archive, &edition.suites, uri)
 }
 
-/// The suites of the branch, its overlays or the release, in the custom archive's newest snapshot. An archive
-/// that never had one has nothing for a branch; what an overlay or a release needs would be missing.
-fn custom(
-    context: &Context,
-    site: &Site,
-    store: &dyn Store,
-    url: &str,
-    resolved: &Resolved,
-) -> Result<Option<Source>, Failure> {
+/// Whether a checkout can do without the custom archive: overlays and releases have packages of their own.
+fn needs_no_custom(resolved: &Resolved) -> Result<(), Failure> {
+    if !resolved.released && resolved.custom.len() == 1 {
+        return Ok(());
+    }
+    let suites: Vec<String> = resolved.custom.iter().map(ToString::to_string).collect();
+    let why = format!(
+        "`--without-custom` would leave out what this checkout names: {}",
+        suites.join(", ")
+    );
+    Err(UsageError::Argument(why).into())
+}
+
+/// The suites of the branch, its overlays or the release, in the custom archive's newest snapshot. Every
+/// branch has a suite there: one that is left out without a word would be an image without its own packages.
+fn custom(site: &Site, store: &dyn Store, url: &str, resolved: &Resolved) -> Result<Source, Failure> {
     let archive = custom_archive(site, site.branch_policy()?.custom.as_ref())?;
     let chain = Chain::load(store, &archive)?;
-    if chain.latest().is_none() && !resolved.released && resolved.custom.len() == 1 {
-        context.output.note(&format!("{archive} has no snapshot yet: left out"));
-        return Ok(None);
+    if chain.latest().is_none() {
+        return Err(UsageError::NoCustom(archive).into());
     }
     let record = chain.resolve(store, &SnapshotName::Latest)?;
     let mut found = Vec::new();
@@ -108,7 +118,7 @@ fn custom(
             UsageError::Argument(why)
         })?);
     }
-    Source::new(site, &archive, &found, format!("{url}/{archive}/{}/", record.id)).map(Some)
+    Source::new(site, &archive, &found, format!("{url}/{archive}/{}/", record.id))
 }
 
 #[derive(Serialize)]

@@ -102,6 +102,9 @@ pub(super) enum UsageError {
     /// Nobody here can sign a rebuild record.
     #[error("{0}")]
     NoBuilder(String),
+    /// A custom archive that a checkout needs has nothing yet.
+    #[error("`{0}` has no snapshot, and a checkout takes its branch's suite from it")]
+    NoCustom(ArchiveName),
     /// Standard output was closed.
     #[error("cannot write to standard output: {0}")]
     Output(std::io::Error),
@@ -141,6 +144,7 @@ impl Coded for UsageError {
             Self::Unlocked(_) => "E-CLI-006",
             Self::Conflict(_) => "E-CLI-007",
             Self::NoBuilder(_) => "E-CLI-008",
+            Self::NoCustom(_) => "E-CLI-009",
             Self::Lock(_) => "E-CLI-020",
         }
     }
@@ -151,6 +155,7 @@ impl Coded for UsageError {
             | Self::NotEmpty(_)
             | Self::Undeclared(_)
             | Self::Unlocked(_)
+            | Self::NoCustom(_)
             | Self::NoBuilder(_) => Kind::Usage,
             Self::Output(_) => Kind::Environment,
             Self::Conflict(_) => Kind::Conflict,
@@ -164,6 +169,9 @@ impl Coded for UsageError {
             Self::NotEmpty(_) => Some("give a folder that does not exist yet, or an empty one".into()),
             Self::Undeclared(_) => Some("declare it: `assay declare GIT-URL --ref refs/tags/…`".into()),
             Self::NoBuilder(_) => Some("make a key with `assay key new builder`, and add it to the policy".into()),
+            Self::NoCustom(archive) => Some(format!(
+                "admit packages to it, or `assay publish {archive}`; a build that needs none of it says `--without-custom`"
+            )),
             Self::Conflict(_) => Some("run the same command again".into()),
             Self::Unlocked(name) => Some(format!("lock it: `assay env lock {name}`")),
             _ => None,

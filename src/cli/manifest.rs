@@ -25,7 +25,7 @@ enum ManifestVerb {
     /// Write the manifest of a build, from the logs of what it fetched, to standard output
     ///
     /// The folder has the files `deburis` and `binuris` (binary packages) and `srcuris` (sources), each with
-    /// lines of `package version uri`; one of the three is enough. A file `unknown` in it says that the build did what
+    /// lines of `package version uri`; one with binary packages is needed: a build that fetched none is a lost log. A file `unknown` in it says that the build did what
     /// was not captured: then nothing is written. The snapshots are told by the URIs.
     #[command(after_help = "Example:\n  assay manifest build --logs tmp/apt --extra config/extra.yml > build-manifest")]
     Build {
@@ -99,6 +99,13 @@ fn build(context: &Context, logs: &Path, extra: &[PathBuf], v1: bool) -> Result<
     }
     if !found {
         let why = format!("`{}` has none of `deburis`, `binuris` and `srcuris`", logs.display());
+        return Err(UsageError::Argument(why).into());
+    }
+    if manifest.binaries.is_empty() {
+        let why = format!(
+            "`{}` tells of no binary package: `deburis` and `binuris` are absent or empty",
+            logs.display()
+        );
         return Err(UsageError::Argument(why).into());
     }
     for path in extra {

@@ -241,7 +241,9 @@ fn lower_word(text: &str) -> Check {
 fn archive_name(text: &str) -> Check {
     lower_word(text)?;
     match text {
-        "state" | "env" | "api" | "pages" | "dists" | "pool" => Err("the store or the server uses this word itself"),
+        "state" | "env" | "api" | "pages" | "dists" | "pool" | "provenance" | "project" => {
+            Err("the store or the server uses this word itself")
+        }
         _ => Ok(()),
     }
 }

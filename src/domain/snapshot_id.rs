@@ -165,10 +165,12 @@ fn tag_name(text: &str) -> Result<(), &'static str> {
     if text.starts_with("0x") {
         return Err("apt could read it as a number, and so as a boolean");
     }
+    if snapshot_id(&text.to_ascii_uppercase()).is_ok() {
+        return Err("it differs from the id of a snapshot by its case only: add a letter, a dot or a dash");
+    }
     match text {
-        "env" | "api" | "latest" | "upstream" | "by-hash" | "provenance" | "snapshots" | "pool" | "dists" => {
-            Err("it is a word that Assay uses itself")
-        }
+        "env" | "api" | "state" | "latest" | "upstream" | "by-hash" | "provenance" | "project" | "snapshots"
+        | "pool" | "dists" => Err("it is a word that Assay uses itself"),
         "main" | "contrib" | "non-free" | "non-free-firmware" | "restricted" | "universe" | "multiverse"
         | "updates" => Err("it is the name of a component, which has a folder of its own"),
         _ => Ok(()),
@@ -200,7 +202,23 @@ mod tests {
         assert!(matches!("2026112201".parse()?, SnapshotName::Serial(_)));
         assert!(matches!("5.15.1".parse()?, SnapshotName::Tag(_)));
         for bad in [
-            "1", "yes", "on", "true", "enable", "", "A", "a..b", "x?", "latest/", "2026", "main", "0x1", "env",
+            "1",
+            "yes",
+            "on",
+            "true",
+            "enable",
+            "",
+            "A",
+            "a..b",
+            "x?",
+            "latest/",
+            "2026",
+            "main",
+            "0x1",
+            "env",
+            "state",
+            "project",
+            "20261127t002753z",
         ] {
             assert!(TagName::new(bad).is_err(), "{bad:?}");
         }

@@ -32,6 +32,13 @@ pub(super) enum Target {
     OverlayPool(Sha256, ArchiveName, PoolPath),
 }
 
+/// What a path below the site begins with that is no archive's and no tag's.
+const OF_SITE: [&str; 3] = ["api", ENV, STATE];
+const ENV: &str = "env";
+const STATE: &str = "state";
+/// What a path below an archive begins with that is no snapshot's.
+const OF_ARCHIVE: [&str; 4] = ["dists", "pool", "provenance", "project"];
+
 /// Reads the path of a request, still percent-encoded. `served` tells the archives that there are, and
 /// `root` is the one that is at the root as well.
 ///
@@ -57,13 +64,16 @@ pub(super) fn route(
     RelPath::new(rest).map_err(|_| "the path is not one that an archive can have")?;
     let at_root = root.and_then(|root| below(root, rest));
     let (first, rest) = split(at_root.as_deref().unwrap_or(rest))?;
-    if first == "env" {
+    if first == ENV {
         return overlay(rest);
     }
     let archive = |name: &str| name.parse().ok().filter(served).ok_or(NO_ARCHIVE);
-    if first == "state" {
+    if first == STATE {
         let (name, below) = split(rest)?;
         return state(archive(name)?, below);
+    }
+    if OF_SITE.contains(&first) {
+        return Err("there is no such page");
     }
     let Ok(archive) = archive(first) else {
         let (second, below) = split(rest)?;
@@ -83,10 +93,11 @@ pub(super) fn route(
         "provenance" => Ok(Target::Provenance(archive, digest(below.strip_prefix("sha256/"))?)),
         "project" if below == format!("trace/{archive}") => Ok(Target::Trace(archive)),
         "project" => Err("an archive has only its own trace file"),
-        name => match (name.parse().map_err(|_| NO_SNAPSHOT)?, below.split_once('/')) {
-            (name, Some(("dists" | "pool", _))) => snapshot(archive, name, below),
-            (SnapshotName::Tag(_), _) => Ok(Target::Flat(archive, None, pool(rest)?)),
-            (name, _) => Ok(Target::Flat(archive, Some(name), pool(below)?)),
+        name => match (name.parse(), below.split_once('/')) {
+            (name, Some(("dists" | "pool", _))) => snapshot(archive, name.map_err(|_| NO_SNAPSHOT)?, below),
+            // A folder of a flat repository may have any name.
+            (Ok(SnapshotName::Tag(_)) | Err(_), _) => Ok(Target::Flat(archive, None, pool(rest)?)),
+            (Ok(name), _) => Ok(Target::Flat(archive, Some(name), pool(below)?)),
         },
     }
 }
@@ -101,7 +112,7 @@ pub(super) const NO_SNAPSHOT: &str = "this archive has no such snapshot: an id, 
 fn below(root: &ArchiveName, path: &str) -> Option<String> {
     let (first, rest) = path.split_once('/')?;
     let second = rest.split('/').next().unwrap_or_default();
-    let is_own = matches!(first, "dists" | "pool" | "provenance" | "project");
+    let is_own = OF_ARCHIVE.contains(&first);
     let of_snapshot = matches!(second, "dists" | "pool") && first.parse::<SnapshotName>().is_ok();
     (is_own || (of_snapshot && first != root.as_str())).then(|| format!("{root}/{path}"))
 }
@@ -205,6 +216,16 @@ mod tests {
 
     fn route(path: &str) -> Result<Target, &'static str> {
         super::route(path, &|name| name.as_str() == "debian", None)
+    }
+
+    #[test]
+    fn no_archive_and_no_tag_has_a_name_that_means_something_else_here() {
+        for word in OF_SITE.iter().chain(&OF_ARCHIVE).chain(&["20261122t072000z"]) {
+            assert!(word.parse::<crate::domain::TagName>().is_err(), "{word}");
+        }
+        for word in OF_SITE.iter().chain(&OF_ARCHIVE) {
+            assert!(word.parse::<ArchiveName>().is_err(), "{word}");
+        }
     }
 
     #[test]

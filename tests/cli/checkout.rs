@@ -190,32 +190,33 @@ fn apt_takes_the_sources_of_a_checkout() {
 }
 
 #[test]
-fn a_custom_archive_without_a_snapshot_is_left_out_unless_something_of_it_is_needed() {
+fn a_custom_archive_without_a_snapshot_is_left_out_on_request_and_unless_something_of_it_is_needed() {
     let built = Built::new();
     let state = built.site().join("store/state/custom");
     fs::remove_dir_all(&state).unwrap();
     let checkout = built.checkout();
-    let sources = || {
-        let run = assay(
-            &built.site(),
-            &["sources", "--tails-checkout", checkout.to_str().unwrap()],
-        );
+    let sources = |more: &[&str]| {
+        let args = ["sources", "--tails-checkout", checkout.to_str().unwrap()];
+        let run = assay(&built.site(), &[&args, more].concat());
         (run.status.code(), text(&run.stdout), text(&run.stderr))
     };
-    let (code, said, why) = sources();
-    assert_eq!(
-        (code.is_some_and(|code| code > 0), said.as_str()),
-        (true, ""),
-        "an overlay needs it: {why}"
-    );
+    let refused = || {
+        let (code, said, why) = sources(&[]);
+        assert_eq!((code, said.as_str()), (Some(2), ""), "{why}");
+        assert!(why.contains("E-CLI-009") && why.contains("next: "), "{why}");
+    };
+    refused();
+    let (code, said, why) = sources(&["--without-custom"]);
+    assert_eq!((code, said.as_str()), (Some(2), ""), "an overlay needs it: {why}");
+    assert!(why.contains("feature-foo"), "{why}");
     fs::remove_file(checkout.join("config/APT_overlays.d/feature-foo")).unwrap();
-    let (code, said, why) = sources();
+    refused();
+    let (code, said, why) = sources(&["--without-custom"]);
     assert_eq!(
         (code, said.matches("URIs: ").count()),
         (Some(0), MIRRORS.len()),
         "{why}"
     );
-    assert!(why.contains("custom has no snapshot yet: left out"), "{why}");
 }
 
 #[test]

@@ -52,6 +52,19 @@ fn a_manifest_is_made_from_what_a_build_fetched() {
     };
     let nothing = build(&[]);
     assert_eq!(nothing.status.code(), Some(2), "{nothing:?}");
+    // Sources alone are what is left when the other log was lost.
+    fs::write(logs.join("srcuris"), SOURCES).unwrap();
+    for lost in [false, true] {
+        if lost {
+            fs::write(logs.join("binuris"), "").unwrap();
+        }
+        let sources = build(&[]);
+        assert_eq!(sources.status.code(), Some(2), "{sources:?}");
+        assert!(
+            sources.stdout.is_empty() && text(&sources.stderr).contains("no binary package"),
+            "{sources:?}"
+        );
+    }
     for (name, log) in [("deburis", DEBS), ("binuris", BINARIES), ("srcuris", SOURCES)] {
         fs::write(logs.join(name), log).unwrap();
     }
