@@ -71,12 +71,14 @@ impl Same<'_> {
         Ok(sorted(names))
     }
 
-    /// The names of indexes that a snapshot has, as far as they can be read.
+    /// The paths that a snapshot's indexes have, as far as they can be read. Not the versions: one that comes
+    /// back at another path hides nothing, and `snapshot diff` shows it as `bytes`.
     fn known(&self, indexes: &[Of<'_>]) -> Names {
         let mut names = Names::new();
         let read = self.each(indexes, &mut |(suite, index), entry| {
             if let Ok(named) = entry.and_then(|entry| named(suite, index, entry)) {
-                names.extend(named.iter().map(|(name, bytes)| (short(name), first(bytes))));
+                let paths = named.iter().filter(|(name, _)| name.place.is_empty());
+                names.extend(paths.map(|(name, bytes)| (short(name), first(bytes))));
             }
             Ok(())
         });
