@@ -235,7 +235,7 @@ pub enum UpstreamError {
         /// The index.
         index: RelPath,
         /// What is wrong with it.
-        source: FormatError,
+        source: Box<FormatError>,
     },
     /// Another request was fetching the same file, and failed.
     #[error("{why}")]

@@ -63,7 +63,7 @@ impl Same<'_> {
             let named = named.map_err(|source| UpstreamError::Stanza {
                 suite: suite.clone(),
                 index: index.path.clone(),
-                source,
+                source: Box::new(source),
             })?;
             names.extend(named.iter().map(|(name, bytes)| (short(name), first(bytes))));
             Ok(())
