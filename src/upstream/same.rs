@@ -24,6 +24,9 @@ pub(super) struct Same<'a> {
     pub(super) archive: &'a ArchiveName,
 }
 
+/// Takes each entry of an index, or why there is none.
+type Take<'a> = &'a mut dyn FnMut(Of<'_>, Result<Entry, FormatError>) -> Result<(), UpstreamError>;
+
 /// An index of a suite.
 type Of<'a> = (&'a SuiteName, &'a IndexFile);
 
@@ -102,11 +105,7 @@ impl Same<'_> {
         Ok(said)
     }
 
-    fn each(
-        &self,
-        indexes: &[Of<'_>],
-        take: &mut dyn FnMut(Of<'_>, Result<Entry, FormatError>) -> Result<(), UpstreamError>,
-    ) -> Result<(), UpstreamError> {
+    fn each(&self, indexes: &[Of<'_>], take: Take<'_>) -> Result<(), UpstreamError> {
         for (suite, index) in indexes {
             let mut line = 1;
             each_chunk(self.store, self.archive, suite, index, &mut |stanzas| {
