@@ -78,7 +78,7 @@ pub(super) struct BuiltWithArgs {
     from: From,
 }
 
-/// List what is admitted and not reproduced, by exception or import, and what is declared and not admitted
+/// List what is admitted and not reproduced, by exception, and what is declared and not admitted
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay unreproduced\n  assay unreproduced --json")]
 pub(super) struct UnreproducedArgs {

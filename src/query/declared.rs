@@ -53,7 +53,7 @@ pub(super) fn of_site(index: &mut Index<'_>, site: &Site) -> Result<Vec<(Archive
     Ok(all)
 }
 
-/// What is admitted without `SLSA_BUILD_REPRODUCED`, by exception or import; and what is declared and not admitted.
+/// What is admitted without `SLSA_BUILD_REPRODUCED`, by exception; and what is declared and not admitted.
 ///
 /// # Errors
 /// When a declaration of the site cannot be read; the store's failure.
