@@ -16,11 +16,18 @@ echo "$ASSAY_USER:x:$ASSAY_UID:" >> /etc/group
 chown --recursive "$ASSAY_UID:$ASSAY_UID" "/build/$ASSAY_PLACE"
 cd "/build/$ASSAY_PLACE"
 : > /run/assay-started
-# A few more than may be: the one who watches is to see them, rather than that a fork fails for no clear reason.
+# Many more than may be: the one who watches is to see them, rather than that a fork fails for no clear reason;
+# but not so many that this machine has none left to watch with.
+status=0
 setpriv --reuid="$ASSAY_UID" --regid="$ASSAY_UID" --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
-    prlimit --nproc="$((ASSAY_PROCESSES + 64))" --core=0 \
+    prlimit --nproc="$((ASSAY_PROCESSES * 2 + 1024))" --core=0 \
     env --ignore-environment \
     PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent SHELL=/bin/sh USER="$ASSAY_USER" LOGNAME="$ASSAY_USER" \
     LC_ALL="$ASSAY_LOCALE" TZ=UTC DEB_BUILD_OPTIONS="$ASSAY_BUILD_OPTIONS" \
     /bin/sh -euc 'dpkg-source --extract "$1" "$2"; cd "$2"; dpkg-buildpackage --build=binary --unsigned-source --unsigned-changes' \
-    build "$ASSAY_DSC" "$ASSAY_FOLDER"
+    build "$ASSAY_DSC" "$ASSAY_FOLDER" || status=$?
+[ "$status" != 0 ] || exit 0
+# What made it fail may still be running (a fork bomb of which one part gave up): left for one look more.
+# Whoever looks ends this; nobody is waited for longer than a while.
+echo "$status" > /run/assay-failed
+exec sleep 20

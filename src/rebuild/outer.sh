@@ -61,7 +61,8 @@ killed_for_memory() { sed -n 's/^oom_kill //p' /proc/vmstat; }
 watch() {
     room=$((ASSAY_DISK / 2)) before=$(free) tick=0
     while sleep 0.25; do
-        tick=$((tick + 1))
+        tick=$((tick + 1)) failed=
+        [ ! -e root/run/assay-failed ] || failed=yes
         # Whoever started this was killed: nobody would keep to the time, or take what comes out.
         [ -e "/proc/$ASSAY_PID" ] || { kill -KILL "$1"; return; }
         cat processes/[0-9]*/stat processes/[0-9]*/statm 2>/dev/null > usage || true
@@ -77,6 +78,8 @@ watch() {
         fi
         if [ -n "$found" ]; then
             echo "$found" > limit
+        fi
+        if [ -n "$found$failed" ]; then
             kill -KILL "$1"
             return
         fi
@@ -97,6 +100,8 @@ oom=$(killed_for_memory)
     status=0
     wait "$build" || status=$?
     kill "$watcher" 2>/dev/null || true
+    # It was ended after the last look: what counts is how the build had failed.
+    [ ! -e root/run/assay-failed ] || status=$(cat root/run/assay-failed)
     if [ "$status" != 0 ] && [ ! -e limit ]; then
         if [ "$(used)" -gt "$ASSAY_DISK" ] || [ "$(free)" -lt 1024 ]; then echo disk > limit
         elif [ "$(killed_for_memory)" != "$oom" ]; then echo memory > limit
