@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    Architecture, ArchiveName, Digest, FileName, PackageName, PolicyName, Sha256, SuiteName, Timestamp,
-};
+use crate::domain::{Architecture, ArchiveName, Digest, FileName, PolicyName, Sha256, SuiteName, Timestamp};
 use crate::format::FormatError;
 use crate::format::deb::Deb;
 use crate::source::{Declaration, SourceFile};
@@ -139,19 +137,5 @@ impl Candidate {
         self.sets
             .iter()
             .flat_map(|set| set.outputs.iter().map(move |output| (set, output)))
-    }
-
-    /// The package names that the gate wants to know about: the source's, those of the outputs, and
-    /// those that they provide or replace. [`super::Evidence::indexed`] and the ledger must cover them.
-    #[must_use]
-    pub fn names(&self) -> Vec<PackageName> {
-        let mut names = vec![self.declaration.source.clone()];
-        for facts in self.outputs().filter_map(|(_, output)| output.facts.facts()) {
-            names.push(facts.package.clone());
-            names.extend(facts.provides.iter().chain(&facts.replaces).cloned());
-        }
-        names.sort();
-        names.dedup();
-        names
     }
 }

@@ -3,27 +3,69 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Sha256, Timestamp};
+use crate::domain::{Sha256, SuiteName, Timestamp};
 use crate::environment::Lock;
 use crate::site::{Policy, Relaxation, Terms};
+use crate::snapshot::Removed;
 
 use super::candidate::{Candidate, Output, OutputSet};
-use super::evidence::{Evidence, RecordEvidence, identity};
+use super::evidence::{Before, Evidence, Indexed, RecordEvidence, identity};
 use super::facts::DebFacts;
+use super::ledger::LedgerView;
 use super::quorum::strength;
 use super::standing::{Standing, assess};
+use super::whole::Whole;
+
+/// What every kind of candidate has, and what is known of its names and versions.
+#[derive(Debug)]
+pub(super) struct Common<'a> {
+    pub(super) policy: &'a Policy,
+    /// What is offered; the packages in order.
+    pub(super) whole: Whole<'a>,
+    pub(super) now: Timestamp,
+    /// SHA-256 of the policy's canonical JSON.
+    pub(super) policy_sha256: Option<Sha256>,
+    /// What was ever admitted under its names.
+    pub(super) ledger: &'a LedgerView,
+    /// What indexes of this site hold under its names.
+    pub(super) indexed: &'a [Indexed],
+    /// Source packages that were removed on purpose.
+    pub(super) removed: &'a [(SuiteName, Removed)],
+    /// What is in the archive under its names.
+    pub(super) before: &'a [Before],
+}
+
+impl<'a> Common<'a> {
+    /// The exception that applies to a rule: the one that ends last.
+    pub(super) fn exception(&self, rule: &str) -> Option<&'a Relaxation> {
+        let applies = |r: &&Relaxation| r.rule == rule && self.concerns(r);
+        let order = |r: &&Relaxation| (r.expires, r.owner.clone(), r.reason.clone());
+        self.policy.exceptions.iter().filter(applies).max_by_key(order)
+    }
+
+    /// Whether an exception is for this source and version.
+    pub(super) fn concerns(&self, exception: &Relaxation) -> bool {
+        let version = exception.version.as_ref();
+        exception.source == *self.whole.source && version.is_none_or(|version| version == self.whole.version)
+    }
+
+    /// Whether an exception to a rule is in force now.
+    pub(super) fn relaxed(&self, rule: &str) -> bool {
+        self.exception(rule)
+            .is_some_and(|exception| exception.expires > self.now)
+    }
+}
 
 /// The candidate and the evidence, in order.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
+    pub(super) common: Common<'a>,
     pub(super) policy: &'a Policy,
     pub(super) candidate: &'a Candidate,
     pub(super) evidence: &'a Evidence,
     pub(super) now: Timestamp,
     /// What the policy asks for in the candidate's suites.
     pub(super) terms: Terms,
-    /// SHA-256 of the policy's canonical JSON.
-    pub(super) policy_sha256: Option<Sha256>,
     /// SHA-256 of the declaration's canonical JSON.
     pub(super) declaration: Option<Sha256>,
     /// By lock.
@@ -52,13 +94,26 @@ impl<'a> Context<'a> {
     pub(super) fn new(policy: &'a Policy, candidate: &'a Candidate, evidence: &'a Evidence, now: Timestamp) -> Self {
         let mut sets: Vec<Set<'a>> = candidate.sets.iter().map(|set| ordered(set, evidence)).collect();
         sets.sort_by(|a, b| (a.set.lock, &a.set.architecture).cmp(&(b.set.lock, &b.set.architecture)));
+        let whole = Whole {
+            outputs: sets.iter().flat_map(|set| set.outputs.iter().copied()).collect(),
+            ..Whole::from(candidate)
+        };
         let mut context = Self {
+            common: Common {
+                policy,
+                whole,
+                now,
+                policy_sha256: identity(policy),
+                ledger: &evidence.ledger,
+                indexed: &evidence.indexed,
+                removed: &evidence.removed,
+                before: &evidence.before,
+            },
             policy,
             candidate,
             evidence,
             now,
             terms: policy.terms(&candidate.suites),
-            policy_sha256: identity(policy),
             declaration: identity(&candidate.declaration),
             sets,
             records: Vec::new(),
@@ -139,26 +194,6 @@ impl<'a> Context<'a> {
                 )
             })
         })
-    }
-
-    /// The exception that applies to a rule: the one that ends last.
-    pub(super) fn exception(&self, rule: &str) -> Option<&'a Relaxation> {
-        let applies = |r: &&Relaxation| r.rule == rule && self.concerns(r);
-        let order = |r: &&Relaxation| (r.expires, r.owner.clone(), r.reason.clone());
-        self.policy.exceptions.iter().filter(applies).max_by_key(order)
-    }
-
-    /// Whether an exception is for this source and version.
-    pub(super) fn concerns(&self, exception: &Relaxation) -> bool {
-        let declared = &self.candidate.declaration;
-        let version = exception.version.as_ref();
-        exception.source == declared.source && version.is_none_or(|version| *version == declared.version)
-    }
-
-    /// Whether an exception to a rule is in force now.
-    pub(super) fn relaxed(&self, rule: &str) -> bool {
-        self.exception(rule)
-            .is_some_and(|exception| exception.expires > self.now)
     }
 }
 

@@ -13,8 +13,9 @@ use crate::format::intoto::{
 use crate::site::Policy;
 
 use super::case::CASE;
-use super::context::Context;
-use super::rules::{RULES, Rule, Verdict, dependencies, dependency_levels};
+use super::context::{Common, Context};
+use super::rules::{RULES, Rule, Seen, Verdict, dependencies, dependency_levels};
+use super::whole::file_set;
 use super::{Candidate, Evidence, Offered};
 
 /// The rules that whoever runs the gate may let pass for one candidate, with a reason: what they guard
@@ -66,7 +67,7 @@ pub struct Decision {
 #[must_use]
 pub fn decide(policy: &Policy, candidate: &Candidate, evidence: &Evidence, now: Timestamp) -> Decision {
     let context = Context::new(policy, candidate, evidence, now);
-    let rules: Vec<RuleResult> = RULES.iter().map(|rule| apply(rule, &context)).collect();
+    let rules: Vec<RuleResult> = apply(RULES, Seen::Rebuilt(&context));
     let admitted = !rules.is_empty() && rules.iter().all(|result| result.passed);
     let declaration = &candidate.declaration;
     let mut suites = candidate.suites.clone();
@@ -84,33 +85,34 @@ pub fn decide(policy: &Policy, candidate: &Candidate, evidence: &Evidence, now: 
         version: declaration.version.clone(),
         files: file_set(candidate).unwrap_or_default(),
         policy: candidate.policy.clone(),
-        policy_sha256: context.policy_sha256,
+        policy_sha256: context.common.policy_sha256,
         declaration: context.declaration,
         inputs: inputs(&context),
         decided_at: now,
     }
 }
 
-/// One rule, with the policy's exception to it when there is one.
-fn apply(rule: &Rule, context: &Context<'_>) -> RuleResult {
-    let (passed, evidence) = match (rule.check)(context) {
-        Verdict::Held(evidence) => (true, evidence),
-        Verdict::NotApplicable(why) => (true, format!("not applicable: {why}")),
-        Verdict::Broken(evidence) => excuse(rule, context, evidence),
+/// Each rule, with the policy's exception to it when there is one.
+fn apply(rules: &[Rule], seen: Seen<'_, '_>) -> Vec<RuleResult> {
+    let one = |rule: &Rule| {
+        let (passed, evidence) = match rule.verdict(seen) {
+            Verdict::Held(evidence) => (true, evidence),
+            Verdict::NotApplicable(why) => (true, format!("not applicable: {why}")),
+            Verdict::Broken(evidence) => excuse(rule, seen.common(), evidence),
+        };
+        RuleResult {
+            id: rule.id.to_owned(),
+            rule: rule.demands.to_owned(),
+            passed,
+            evidence,
+            repeat: rule.repeat.replace("{source}", seen.common().whole.source.as_str()),
+        }
     };
-    RuleResult {
-        id: rule.id.to_owned(),
-        rule: rule.demands.to_owned(),
-        passed,
-        evidence,
-        repeat: rule
-            .repeat
-            .replace("{source}", context.candidate.declaration.source.as_str()),
-    }
+    rules.iter().map(one).collect()
 }
 
-fn excuse(rule: &Rule, context: &Context<'_>, evidence: String) -> (bool, String) {
-    let allowed = context.candidate.terms.allowed.get(rule.id);
+fn excuse(rule: &Rule, context: &Common<'_>, evidence: String) -> (bool, String) {
+    let allowed = context.whole.terms.allowed.get(rule.id);
     if let Some(reason) = allowed.filter(|_| ALLOWABLE.contains(&rule.id)) {
         return (true, format!("{evidence}; allowed this once: {}", escape(reason)));
     }
@@ -131,14 +133,15 @@ fn levels(context: &Context<'_>) -> Vec<String> {
     if context.sets.iter().all(|set| context.operators(set).len() >= 2) {
         levels.push("SLSA_BUILD_REPRODUCED".to_owned());
     }
-    let leaned_on = |rule: &&Rule| matches!((rule.check)(context), Verdict::Broken(_));
-    levels.extend(
-        RULES
-            .iter()
-            .filter(leaned_on)
-            .map(|rule| format!("ASSAY_RELAXED_{}", rule.id)),
-    );
+    levels.extend(relaxed(RULES, Seen::Rebuilt(context)));
     levels
+}
+
+/// The rules that did not hold, and that exceptions were made to.
+fn relaxed(rules: &[Rule], seen: Seen<'_, '_>) -> Vec<String> {
+    let leaned_on = |rule: &&Rule| matches!(rule.verdict(seen), Verdict::Broken(_));
+    let relaxed = rules.iter().filter(leaned_on);
+    relaxed.map(|rule| format!("ASSAY_RELAXED_{}", rule.id)).collect()
 }
 
 /// Everything that was looked at, also records that do not count or dissent.
@@ -169,30 +172,6 @@ fn inputs(context: &Context<'_>) -> Vec<(String, Sha256)> {
     inputs.sort();
     inputs.dedup();
     inputs
-}
-
-/// Every pool file of the candidate: sources and outputs, at Debian's own paths.
-///
-/// # Errors
-/// When a path would not follow the grammar of pool paths, or one path has two contents: in one
-/// plain sentence.
-pub fn file_set(candidate: &Candidate) -> Result<BTreeMap<PoolPath, Sha256>, String> {
-    let declared = &candidate.declaration;
-    let sources = candidate
-        .source_files
-        .iter()
-        .map(|file| (&file.name, file.digest.sha256));
-    let outputs = candidate
-        .outputs()
-        .map(|(_, output)| (&output.name, output.digest.sha256));
-    let mut files = BTreeMap::new();
-    for (name, sha256) in sources.chain(outputs) {
-        let path = PoolPath::in_pool(&declared.component, &declared.source, name).map_err(|error| error.to_string())?;
-        if files.insert(path, sha256).is_some_and(|other| other != sha256) {
-            return Err(format!("`{name}` is offered with two contents"));
-        }
-    }
-    Ok(files)
 }
 
 impl Decision {

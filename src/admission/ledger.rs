@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Architecture, FileName, PackageName, Sha256, SuiteName, Version};
 
-use super::{Candidate, DebFacts};
+use super::{DebFacts, Whole};
 
 /// What can be claimed once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -174,32 +174,30 @@ impl LedgerView {
     }
 }
 
-/// Every claim that admitting `candidate` makes, by key. A file that is no .deb claims nothing: it
+/// Every claim that admitting a candidate makes, by key. A file that is no .deb claims nothing: it
 /// cannot be admitted.
 #[must_use]
-pub fn claims(candidate: &Candidate) -> Vec<LedgerEntry> {
-    let mut claims = source_claims(candidate);
-    for (_, output) in candidate.outputs() {
-        if let Some(facts) = output.facts.facts() {
-            claims.extend(binary_claims(candidate, facts, output.digest.sha256));
-        }
+pub fn claims<'a>(whole: impl Into<Whole<'a>>) -> Vec<LedgerEntry> {
+    let whole = whole.into();
+    let mut claims = source_claims(&whole);
+    for (output, facts) in whole.debs() {
+        claims.extend(binary_claims(&whole, facts, output.digest.sha256));
     }
     claims.sort_by(|a, b| (&a.key, a.sha256).cmp(&(&b.key, b.sha256)));
     claims.dedup();
     claims
 }
 
-fn source_claims(candidate: &Candidate) -> Vec<LedgerEntry> {
-    let declared = &candidate.declaration;
-    let (package, version) = (&declared.source, declared.version.without_epoch());
+fn source_claims(whole: &Whole<'_>) -> Vec<LedgerEntry> {
+    let (package, version) = (whole.source, whole.version.without_epoch());
     let entry = |key: LedgerKey, sha256: Sha256| LedgerEntry {
         key,
         sha256,
         source: package.clone(),
-        version: declared.version.clone(),
+        version: whole.version.clone(),
     };
     let mut claims = Vec::new();
-    for file in &candidate.source_files {
+    for file in whole.source_files {
         let (name, sha256) = (file.name.as_str(), file.digest.sha256);
         if name.ends_with(".dsc") {
             let key = LedgerKey::Source {
@@ -214,7 +212,7 @@ fn source_claims(candidate: &Candidate) -> Vec<LedgerEntry> {
                     version: version.to_owned(),
                     architecture: architecture.clone(),
                 };
-                claims.extend(candidate.suites.iter().map(|suite| entry(in_suite(suite), sha256)));
+                claims.extend(whole.suites.iter().map(|suite| entry(in_suite(suite), sha256)));
             }
             continue;
         }
@@ -222,7 +220,7 @@ fn source_claims(candidate: &Candidate) -> Vec<LedgerEntry> {
             name: file.name.clone(),
         };
         claims.push(entry(key, sha256));
-        if let Some(version) = upstream_version(candidate, name) {
+        if let Some(version) = upstream_version(whole, name) {
             let key = LedgerKey::Upstream {
                 package: package.clone(),
                 version,
@@ -235,9 +233,8 @@ fn source_claims(candidate: &Candidate) -> Vec<LedgerEntry> {
 
 /// The upstream version that a tarball claims. A native tarball is its own upstream: switching
 /// between native and quilt must not give one upstream version two contents.
-fn upstream_version(candidate: &Candidate, name: &str) -> Option<String> {
-    let declared = &candidate.declaration;
-    let (package, version) = (&declared.source, &declared.version);
+fn upstream_version(whole: &Whole<'_>, name: &str) -> Option<String> {
+    let (package, version) = (whole.source, whole.version);
     if name.starts_with(&format!("{package}_{}.orig.tar.", version.upstream())) && !name.ends_with(".asc") {
         return Some(version.upstream().to_owned());
     }
@@ -245,12 +242,12 @@ fn upstream_version(candidate: &Candidate, name: &str) -> Option<String> {
     native.then(|| version.without_epoch().to_owned())
 }
 
-fn binary_claims(candidate: &Candidate, facts: &DebFacts, sha256: Sha256) -> Vec<LedgerEntry> {
+fn binary_claims(whole: &Whole<'_>, facts: &DebFacts, sha256: Sha256) -> Vec<LedgerEntry> {
     let version = facts.version.without_epoch().to_owned();
     let entry = |key: LedgerKey| LedgerEntry {
         key,
         sha256,
-        source: candidate.declaration.source.clone(),
+        source: whole.source.clone(),
         version: facts.version.clone(),
     };
     let in_suite = |suite: &SuiteName| LedgerKey::Suite {
@@ -259,7 +256,7 @@ fn binary_claims(candidate: &Candidate, facts: &DebFacts, sha256: Sha256) -> Vec
         version: version.clone(),
         architecture: facts.architecture.clone(),
     };
-    let mut claims: Vec<LedgerEntry> = candidate.suites.iter().map(|suite| entry(in_suite(suite))).collect();
+    let mut claims: Vec<LedgerEntry> = whole.suites.iter().map(|suite| entry(in_suite(suite))).collect();
     claims.push(entry(LedgerKey::Binary {
         package: facts.package.clone(),
         version: version.clone(),

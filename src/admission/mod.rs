@@ -16,10 +16,11 @@ mod ledger;
 mod quorum;
 mod rules;
 mod standing;
+mod whole;
 
 pub use candidate::{Candidate, Inspected, Moved, Offered, Output, OutputSet, Terms};
 pub use case::{CASE, Case, Revoked, differences};
-pub use decide::{ALLOWABLE, Decision, decide, file_set};
+pub use decide::{ALLOWABLE, Decision, decide};
 pub use error::AdmissionError;
 pub use evidence::{
     Before, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, Lineage, Previous, RecordEvidence, Round,
@@ -30,3 +31,4 @@ pub use facts::DebFacts;
 pub use ledger::{LedgerConflict, LedgerEntry, LedgerKey, LedgerView, claims};
 pub use quorum::strength;
 pub use rules::{RULES, Rule, Verdict};
+pub use whole::{Whole, file_set};

@@ -129,7 +129,7 @@ fn built_later(context: &Context<'_>, failed: &RecordEvidence) -> bool {
 /// R2, R3, R6, E4, E6: whether an agreeing record may count.
 fn complete(context: &Context<'_>, record: &RecordEvidence, builder: &Builder) -> Result<(), Standing> {
     asked(context, record, builder)?;
-    if context.policy.blind_rebuilds && !context.relaxed("R2") && !is_blind(context, record) {
+    if context.policy.blind_rebuilds && !context.common.relaxed("R2") && !is_blind(context, record) {
         let why = "its builder had not committed to it before the first result was shown";
         return Err(void("R2", why.to_owned()));
     }
@@ -214,7 +214,7 @@ fn in_time(context: &Context<'_>, record: &RecordEvidence) -> Result<(), Standin
 }
 
 fn same_tests(context: &Context<'_>, record: &RecordEvidence) -> Result<(), Standing> {
-    let relaxed = |word: &str| word == "nocheck" && context.relaxed("E6");
+    let relaxed = |word: &str| word == "nocheck" && context.common.relaxed("E6");
     let words = record.profiles.iter().chain(&record.options);
     match words.clone().find(|word| !relaxed(word)) {
         Some(word) => Err(void("E6", format!("it was built with `{}`", escape(word)))),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::admission::{Before, Candidate, Indexed, IndexedKind, Inspected, KnownSnapshot};
+use crate::admission::{Before, Candidate, Indexed, IndexedKind, Inspected, KnownSnapshot, Whole};
 use crate::domain::{Architecture, ArchiveName, PackageName, PoolPath, Sha256, SnapshotName, SuiteName};
 use crate::environment::{Lock, LockedSnapshot};
 use crate::format::FormatError;
@@ -49,7 +49,7 @@ pub fn load_known<'a>(
     candidate: &Candidate,
 ) -> Result<Known, GateError> {
     let mut known = Known::default();
-    let mut names: BTreeSet<PackageName> = candidate.names().into_iter().collect();
+    let mut names: BTreeSet<PackageName> = Whole::from(candidate).names().into_iter().collect();
     let mut wanted: BTreeMap<_, (&LockedSnapshot, BTreeSet<&Architecture>)> = BTreeMap::new();
     for lock in locks {
         names.extend(lock.packages.iter().map(|package| package.package.clone()));
@@ -217,23 +217,24 @@ fn takes(stanza: &Stanza<'_>) -> Result<Vec<PackageName>, FormatError> {
 ///
 /// # Errors
 /// When a record or index is missing, damaged or malformed; the store's failure.
-pub(super) fn load_before(store: &dyn Store, candidate: &Candidate) -> Result<Vec<Before>, GateError> {
+pub(super) fn load_before<'a>(store: &dyn Store, candidate: impl Into<Whole<'a>>) -> Result<Vec<Before>, GateError> {
     let mut found = BTreeSet::new();
-    let chain = Chain::load(store, &candidate.archive)?;
+    let candidate = candidate.into();
+    let chain = Chain::load(store, candidate.archive)?;
     let names: BTreeSet<String> = candidate.names().iter().map(ToString::to_string).collect();
     for state in chain.latest().iter().flat_map(|record| &record.suites) {
         if !candidate.suites.contains(&state.suite) {
             continue;
         }
         for index in state.indexes.iter().filter(|index| is_packages(index)) {
-            let text = read_index(store, &candidate.archive, &state.suite, index)?;
+            let text = read_index(store, candidate.archive, &state.suite, index)?;
             for stanza in Stanzas::new(&text) {
                 let stanza = stanza.map_err(GateError::document(&index.path))?;
                 if !stanza.field("Package").is_some_and(|name| names.contains(name)) {
                     continue;
                 }
                 let binary = Binary::from_stanza(&stanza).map_err(GateError::document(&index.path))?;
-                let stream = store.open(&Key::pool(&candidate.archive, &binary.filename));
+                let stream = store.open(&Key::pool(candidate.archive, &binary.filename));
                 let read = stream
                     .ok()
                     .map(|stream| Inspected::new(read_deb(stream, &DebLimits::default())));

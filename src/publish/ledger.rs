@@ -4,7 +4,7 @@
 //! A claim is made before the snapshot that needs it. A crash between the two leaves a claim that
 //! only the same bytes can use, which doing it again does.
 
-use crate::admission::{Candidate, LedgerEntry, LedgerKey, LedgerView, claims};
+use crate::admission::{LedgerEntry, LedgerKey, LedgerView, Whole, claims};
 use crate::domain::{ArchiveName, PackageName};
 use crate::format::json;
 use crate::store::{Created, Key, Store, StoreError};
@@ -18,8 +18,13 @@ const LARGEST: u64 = 64 << 10;
 ///
 /// # Errors
 /// When an entry is malformed or lies under another's name; the store's failure.
-pub fn load_ledger(store: &dyn Store, archive: &ArchiveName, candidate: &Candidate) -> Result<LedgerView, GateError> {
+pub fn load_ledger<'a>(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    candidate: impl Into<Whole<'a>>,
+) -> Result<LedgerView, GateError> {
     let mut entries = Vec::new();
+    let candidate = candidate.into();
     for name in candidate.names() {
         for kind in ["source", "upstream", "binary", "suite"] {
             entries.extend(load_all(store, archive, kind, &name)?);

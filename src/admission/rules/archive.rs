@@ -4,9 +4,9 @@ use crate::domain::{Sha256, escape};
 use crate::site::Relaxation;
 
 use super::super::candidate::Moved;
-use super::super::context::Context;
-use super::super::decide::file_set;
-use super::{RULES, Verdict};
+use super::super::context::{Common, Context};
+use super::super::whole::file_set;
+use super::{RULES, Rule, Seen, Verdict};
 
 /// Whole sets.
 pub(super) fn a2(context: &Context<'_>) -> Verdict {
@@ -28,9 +28,9 @@ pub(super) fn a2(context: &Context<'_>) -> Verdict {
 }
 
 /// The policy's identity.
-pub(super) fn a10(context: &Context<'_>) -> Verdict {
-    let (named, found) = (context.candidate.policy_sha256, context.policy_sha256);
-    let name = &context.candidate.policy;
+pub(super) fn a10(context: &Common<'_>) -> Verdict {
+    let (named, found) = (context.whole.policy_sha256, context.policy_sha256);
+    let name = context.whole.policy;
     let problem =
         (found != Some(named)).then(|| format!("the policy `{name}` is not the one with the SHA-256 {named}"));
     Verdict::unless(problem, format!("`{name}`, {named}"))
@@ -75,9 +75,9 @@ pub(super) fn a11(context: &Context<'_>) -> Verdict {
 }
 
 /// Tombstones.
-pub(super) fn a12(context: &Context<'_>) -> Verdict {
-    let (suites, source) = (&context.candidate.suites, &context.candidate.declaration.source);
-    let removed = context.evidence.removed.iter();
+pub(super) fn a12(context: &Common<'_>) -> Verdict {
+    let (suites, source) = (context.whole.suites, context.whole.source);
+    let removed = context.removed.iter();
     let mut ours: Vec<_> = removed
         .filter(|(suite, removed)| suites.contains(suite) && removed.source == *source)
         .collect();
@@ -91,6 +91,12 @@ pub(super) fn a12(context: &Context<'_>) -> Verdict {
 
 /// Exceptions.
 pub(super) fn a7(context: &Context<'_>) -> Verdict {
+    exceptions(RULES, Seen::Rebuilt(context))
+}
+
+/// The same for the rules of any kind of decision.
+pub(super) fn exceptions(rules: &[Rule], seen: Seen<'_, '_>) -> Verdict {
+    let context = seen.common();
     let exceptions = context.policy.exceptions.iter();
     let mut ours: Vec<&Relaxation> = exceptions.filter(|exception| context.concerns(exception)).collect();
     ours.sort_by(|a, b| (&a.rule, a.expires, &a.owner, &a.reason).cmp(&(&b.rule, b.expires, &b.owner, &b.reason)));
@@ -99,7 +105,7 @@ pub(super) fn a7(context: &Context<'_>) -> Verdict {
     }
     let pointless = ours
         .iter()
-        .find(|e| !RULES.iter().any(|rule| rule.excusable && rule.id == e.rule));
+        .find(|e| !rules.iter().any(|rule| rule.excusable && rule.id == e.rule));
     if let Some(exception) = pointless {
         return Verdict::broken(format!(
             "the rule `{}` is none that allows exceptions",
@@ -110,10 +116,10 @@ pub(super) fn a7(context: &Context<'_>) -> Verdict {
         if context.relaxed(&exception.rule) {
             continue;
         }
-        let needed = RULES
+        let needed = rules
             .iter()
             .find(|rule| rule.id == exception.rule)
-            .is_some_and(|rule| rule.id != "A7" && matches!((rule.check)(context), Verdict::Broken(_)));
+            .is_some_and(|rule| rule.id != "A7" && matches!(rule.verdict(seen), Verdict::Broken(_)));
         if needed {
             let (owner, end) = (escape(&exception.owner), exception.expires);
             return Verdict::broken(format!(

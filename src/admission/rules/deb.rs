@@ -6,19 +6,19 @@ use crate::domain::escape;
 use crate::index::INDEX_FIELDS;
 
 use super::super::candidate::{Inspected, Output};
-use super::super::context::Context;
+use super::super::context::Common;
 use super::super::evidence::Before;
 use super::super::facts::DebFacts;
 use super::Verdict;
 
 /// Well-formed.
-pub(super) fn d1(context: &Context<'_>) -> Verdict {
+pub(super) fn d1(context: &Common<'_>) -> Verdict {
     let malformed = refused(context, |facts| match facts {
         Inspected::Malformed(why) => Some(why),
         _ => None,
     });
     let taken = &context.policy.compressions;
-    let other = context.debs().find_map(|(_, output, facts)| {
+    let other = context.whole.debs().find_map(|(output, facts)| {
         let other = facts
             .compressions
             .iter()
@@ -36,15 +36,15 @@ pub(super) fn d1(context: &Context<'_>) -> Verdict {
 }
 
 /// Within limits.
-pub(super) fn d3(context: &Context<'_>) -> Verdict {
+pub(super) fn d3(context: &Common<'_>) -> Verdict {
     refused(context, |facts| match facts {
         Inspected::TooLarge(why) => Some(why),
         _ => None,
     })
 }
 
-fn refused(context: &Context<'_>, why: impl Fn(&Inspected) -> Option<&String>) -> Verdict {
-    let mut outputs = context.sets.iter().flat_map(|set| &set.outputs);
+fn refused(context: &Common<'_>, why: impl Fn(&Inspected) -> Option<&String>) -> Verdict {
+    let mut outputs = context.whole.outputs.iter();
     let problem = outputs.find_map(|output| {
         let why = why(&output.facts)?;
         Some(format!("`{}`: {}", output.name, escape(why)))
@@ -53,8 +53,8 @@ fn refused(context: &Context<'_>, why: impl Fn(&Inspected) -> Option<&String>) -
 }
 
 /// Rights.
-pub(super) fn d2(context: &Context<'_>) -> Verdict {
-    let problem = context.debs().find_map(|(_, output, facts)| {
+pub(super) fn d2(context: &Common<'_>) -> Verdict {
+    let problem = context.whole.debs().find_map(|(output, facts)| {
         let path = facts.setuid.iter().min()?;
         Some(format!(
             "`{}` has the set-user-id or set-group-id file `{}`",
@@ -63,8 +63,9 @@ pub(super) fn d2(context: &Context<'_>) -> Verdict {
         ))
     });
     let mut listed: Vec<String> = context
+        .whole
         .debs()
-        .filter_map(|(_, output, facts)| root(context, output, facts))
+        .filter_map(|(output, facts)| root(context, output, facts))
         .collect();
     listed.dedup();
     let evidence = if listed.is_empty() {
@@ -76,9 +77,9 @@ pub(super) fn d2(context: &Context<'_>) -> Verdict {
 }
 
 /// What of a package runs as root, and how that differs from the version that it takes the place of.
-fn root(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
+fn root(context: &Common<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
     let same = |before: &&Before| (&before.package, &before.architecture) == (&facts.package, &facts.architecture);
-    let before = context.evidence.before.iter().filter(same).max();
+    let before = context.before.iter().filter(same).max();
     let mut changes = Vec::new();
     if let Some(before) = before {
         for (name, sha256) in &facts.scripts {
@@ -114,8 +115,8 @@ fn root(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<Stri
 }
 
 /// Control fields.
-pub(super) fn d4(context: &Context<'_>) -> Verdict {
-    let problem = context.debs().find_map(|(_, output, facts)| {
+pub(super) fn d4(context: &Common<'_>) -> Verdict {
+    let problem = context.whole.debs().find_map(|(output, facts)| {
         let mut found: Vec<&String> = facts.fields.iter().collect();
         found.sort();
         let foreign = |field: &&&String| INDEX_FIELDS.iter().any(|no| no.eq_ignore_ascii_case(field));

@@ -11,7 +11,7 @@ mod record;
 mod source;
 mod version;
 
-use super::context::Context;
+use super::context::{Common, Context};
 pub(super) use environment::{dependencies, dependency_levels};
 
 /// One rule.
@@ -28,8 +28,40 @@ pub struct Rule {
     pub(super) check: Check,
 }
 
-/// How a rule is checked.
-pub(super) type Check = fn(&Context<'_>) -> Verdict;
+/// How a rule is checked: on what every candidate has, or on what one kind of candidate has.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Check {
+    /// It is the same whatever proves the packages.
+    Any(fn(&Common<'_>) -> Verdict),
+    /// It is about rebuilds of a declared source.
+    Rebuilt(fn(&Context<'_>) -> Verdict),
+}
+
+/// What a rule looks at.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Seen<'c, 'a> {
+    /// A declared source that was rebuilt.
+    Rebuilt(&'c Context<'a>),
+}
+
+impl<'c, 'a> Seen<'c, 'a> {
+    /// What every candidate has.
+    pub(super) fn common(self) -> &'c Common<'a> {
+        match self {
+            Self::Rebuilt(context) => &context.common,
+        }
+    }
+}
+
+impl Rule {
+    /// How it comes out.
+    pub(super) fn verdict(&self, seen: Seen<'_, '_>) -> Verdict {
+        match (self.check, seen) {
+            (Check::Any(check), seen) => check(seen.common()),
+            (Check::Rebuilt(check), Seen::Rebuilt(context)) => check(context),
+        }
+    }
+}
 
 /// How a rule came out, with what was found in one plain sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +96,8 @@ impl Verdict {
     }
 }
 
+use Check::{Any, Rebuilt};
+
 const SOURCE: &str = "assay source verify {source}";
 const ENVIRONMENT: &str = "assay env build {source}";
 const COMPARE: &str = "assay rebuild {source} --compare";
@@ -93,51 +127,51 @@ const fn excusable(id: &'static str, demands: &'static str, repeat: &'static str
 /// Every rule, in the order in which decisions list them.
 #[rustfmt::skip]
 pub static RULES: &[Rule] = &[
-    rule("S1", "enough people signed the tag or commit whose keys the policy allows for this source, valid then and not revoked", SOURCE, source::s1),
-    rule("S2", "ref, tag object, commit and tree are the declared ones", SOURCE, source::s2),
-    rule("S3", "every Git object is what its id says, and the tree's own SHA-256 is the declared one", SOURCE, source::s3),
-    rule("S4", "the source format is one that the policy takes; no submodule, LFS pointer or attribute has a say", SOURCE, source::s4),
-    rule("S5", "the source is read from objects in a bare repository, without configuration or hooks", SOURCE, source::s5),
-    rule("S6", "no path of the tree leaves it or has a twin", SOURCE, source::s6),
-    excusable("S7", "the upstream tarball is exactly the tree of the declared upstream tag, or one that a mirrored upstream signed", SOURCE, source::s7),
-    rule("S8", "patches and options of the source package stay inside it", SOURCE, source::s8),
-    rule("S9", "name, version and date of the changelog are the declared ones, and not after the tag", SOURCE, source::s9),
-    excusable("S10", "the people signed whom the declaration admitted before lets sign the next one", SOURCE, authority::s10),
-    rule("E1", "environments come from snapshots of this site that upstream signed, of suites that the policy takes, not older than its floors", ENVIRONMENT, environment::e1),
-    rule("E2", "every package of the environment is the one that the snapshot's index lists, by SHA-256", ENVIRONMENT, environment::e2),
-    rule("E3", "every package of the environment is covered by upstream's signature or was admitted", ENVIRONMENT, environment::e3),
-    excusable("E7", "the environment does not go back behind that of the version admitted before", ENVIRONMENT, environment::e7),
-    rule("E4", "rebuilds had no network", REBUILD, record::e4),
-    excusable("E5", "the rebuilds differed in time, parallelism, and the host name and user unless the policy fixes them", REBUILD, record::e5),
-    excusable("E6", "rebuilds ran the tests and used no build profile", REBUILD, record::e6),
-    rule("R1", "enough operators, in all and in each group, rebuilt the same bytes", REBUILD, record::r1),
-    excusable("R2", "builders had committed to their results before any was shown", REBUILD, record::r2),
-    rule("R3", "records are about this declaration and environment, answer a nonce of the gate, and are fresh", REBUILD, record::r3),
-    rule("R4", "every nonce that was issued is answered or has timed out", REBUILD, record::r4),
-    rule("R5", "no record is by a builder whose key was not valid then, or was revoked", REBUILD, record::r5),
-    rule("R6", "records tell of builds that succeeded, with the digest of the log", REBUILD, record::r6),
-    rule("R7", "records are signed by the key of the builder that they name", REBUILD, record::r7),
-    rule("B1", "the files offered are, by name and SHA-256, all that the rebuilds gave", COMPARE, build::b1),
-    rule("B2", "every package is one that the source declares for this architecture", REBUILD, build::b2),
-    rule("B3", "debug packages belong to a package of the same build, by its build ids, and hold nothing but debug symbols", REBUILD, build::b3),
-    rule("B4", "every package names the declared source and its version", REBUILD, build::b4),
-    rule("B5", "no package is a binary-only rebuild", REBUILD, build::b5),
-    rule("B6", "sets of outputs are each of one environment, agree on what they share, and are not mixed", REBUILD, build::b6),
-    rule("B7", "file name, control fields and build agree on name, version and architecture", REBUILD, build::b7),
-    rule("D1", "every file is a well-formed .deb, compressed as the policy takes it", EXPLAIN, deb::d1),
-    excusable("D2", "no package has set-user-id or set-group-id files; what runs as root, and what of it is new, is shown", EXPLAIN, deb::d2),
-    rule("D3", "no file exceeds the reader's limits", EXPLAIN, deb::d3),
-    rule("D4", "no control field is one that the archive itself writes", EXPLAIN, deb::d4),
-    rule("V1", "a binary package's name, version and architecture never come back with other bytes", EXPLAIN, version::v1),
-    rule("V2", "a source package's version, an upstream version and a file name never come back with other bytes", EXPLAIN, version::v2),
-    excusable("V3", "versions do not go back in a suite", EXPLAIN, version::v3),
-    excusable("V4", "a binary package stays with its source package", EXPLAIN, version::v4),
-    rule("A2", "everything that was built is decided together, with its source", EXPLAIN, archive::a2),
-    rule("A5", "no valid record contradicts another", COMPARE, record::a5),
-    rule("A6", "no build ran out of time, memory, disk, processes or room for its log", REBUILD, record::a6),
-    excusable("A8", "names and fields that reach beyond the package are those that the policy lists", EXPLAIN, names::a8),
-    rule("A10", "the policy is the one that the archive names, by SHA-256", EXPLAIN, archive::a10),
-    rule("A11", "suites and component are the declared ones", EXPLAIN, archive::a11),
-    rule("A12", "the source package was not removed from the suite on purpose", EXPLAIN, archive::a12),
-    rule("A7", "exceptions are to rules that allow them, and are in force", EXPLAIN, archive::a7),
+    rule("S1", "enough people signed the tag or commit whose keys the policy allows for this source, valid then and not revoked", SOURCE, Rebuilt(source::s1)),
+    rule("S2", "ref, tag object, commit and tree are the declared ones", SOURCE, Rebuilt(source::s2)),
+    rule("S3", "every Git object is what its id says, and the tree's own SHA-256 is the declared one", SOURCE, Rebuilt(source::s3)),
+    rule("S4", "the source format is one that the policy takes; no submodule, LFS pointer or attribute has a say", SOURCE, Rebuilt(source::s4)),
+    rule("S5", "the source is read from objects in a bare repository, without configuration or hooks", SOURCE, Rebuilt(source::s5)),
+    rule("S6", "no path of the tree leaves it or has a twin", SOURCE, Rebuilt(source::s6)),
+    excusable("S7", "the upstream tarball is exactly the tree of the declared upstream tag, or one that a mirrored upstream signed", SOURCE, Rebuilt(source::s7)),
+    rule("S8", "patches and options of the source package stay inside it", SOURCE, Rebuilt(source::s8)),
+    rule("S9", "name, version and date of the changelog are the declared ones, and not after the tag", SOURCE, Rebuilt(source::s9)),
+    excusable("S10", "the people signed whom the declaration admitted before lets sign the next one", SOURCE, Rebuilt(authority::s10)),
+    rule("E1", "environments come from snapshots of this site that upstream signed, of suites that the policy takes, not older than its floors", ENVIRONMENT, Rebuilt(environment::e1)),
+    rule("E2", "every package of the environment is the one that the snapshot's index lists, by SHA-256", ENVIRONMENT, Rebuilt(environment::e2)),
+    rule("E3", "every package of the environment is covered by upstream's signature or was admitted", ENVIRONMENT, Rebuilt(environment::e3)),
+    excusable("E7", "the environment does not go back behind that of the version admitted before", ENVIRONMENT, Rebuilt(environment::e7)),
+    rule("E4", "rebuilds had no network", REBUILD, Rebuilt(record::e4)),
+    excusable("E5", "the rebuilds differed in time, parallelism, and the host name and user unless the policy fixes them", REBUILD, Rebuilt(record::e5)),
+    excusable("E6", "rebuilds ran the tests and used no build profile", REBUILD, Rebuilt(record::e6)),
+    rule("R1", "enough operators, in all and in each group, rebuilt the same bytes", REBUILD, Rebuilt(record::r1)),
+    excusable("R2", "builders had committed to their results before any was shown", REBUILD, Rebuilt(record::r2)),
+    rule("R3", "records are about this declaration and environment, answer a nonce of the gate, and are fresh", REBUILD, Rebuilt(record::r3)),
+    rule("R4", "every nonce that was issued is answered or has timed out", REBUILD, Rebuilt(record::r4)),
+    rule("R5", "no record is by a builder whose key was not valid then, or was revoked", REBUILD, Rebuilt(record::r5)),
+    rule("R6", "records tell of builds that succeeded, with the digest of the log", REBUILD, Rebuilt(record::r6)),
+    rule("R7", "records are signed by the key of the builder that they name", REBUILD, Rebuilt(record::r7)),
+    rule("B1", "the files offered are, by name and SHA-256, all that the rebuilds gave", COMPARE, Rebuilt(build::b1)),
+    rule("B2", "every package is one that the source declares for this architecture", REBUILD, Rebuilt(build::b2)),
+    rule("B3", "debug packages belong to a package of the same build, by its build ids, and hold nothing but debug symbols", REBUILD, Rebuilt(build::b3)),
+    rule("B4", "every package names the declared source and its version", REBUILD, Rebuilt(build::b4)),
+    rule("B5", "no package is a binary-only rebuild", REBUILD, Rebuilt(build::b5)),
+    rule("B6", "sets of outputs are each of one environment, agree on what they share, and are not mixed", REBUILD, Rebuilt(build::b6)),
+    rule("B7", "file name, control fields and build agree on name, version and architecture", REBUILD, Rebuilt(build::b7)),
+    rule("D1", "every file is a well-formed .deb, compressed as the policy takes it", EXPLAIN, Any(deb::d1)),
+    excusable("D2", "no package has set-user-id or set-group-id files; what runs as root, and what of it is new, is shown", EXPLAIN, Any(deb::d2)),
+    rule("D3", "no file exceeds the reader's limits", EXPLAIN, Any(deb::d3)),
+    rule("D4", "no control field is one that the archive itself writes", EXPLAIN, Any(deb::d4)),
+    rule("V1", "a binary package's name, version and architecture never come back with other bytes", EXPLAIN, Any(version::v1)),
+    rule("V2", "a source package's version, an upstream version and a file name never come back with other bytes", EXPLAIN, Any(version::v2)),
+    excusable("V3", "versions do not go back in a suite", EXPLAIN, Any(version::v3)),
+    excusable("V4", "a binary package stays with its source package", EXPLAIN, Any(version::v4)),
+    rule("A2", "everything that was built is decided together, with its source", EXPLAIN, Rebuilt(archive::a2)),
+    rule("A5", "no valid record contradicts another", COMPARE, Rebuilt(record::a5)),
+    rule("A6", "no build ran out of time, memory, disk, processes or room for its log", REBUILD, Rebuilt(record::a6)),
+    excusable("A8", "names and fields that reach beyond the package are those that the policy lists", EXPLAIN, Any(names::a8)),
+    rule("A10", "the policy is the one that the archive names, by SHA-256", EXPLAIN, Any(archive::a10)),
+    rule("A11", "suites and component are the declared ones", EXPLAIN, Rebuilt(archive::a11)),
+    rule("A12", "the source package was not removed from the suite on purpose", EXPLAIN, Any(archive::a12)),
+    rule("A7", "exceptions are to rules that allow them, and are in force", EXPLAIN, Rebuilt(archive::a7)),
 ];

@@ -9,14 +9,14 @@ use crate::domain::{PackageName, Version};
 use crate::site::{ListedField, Shadowing};
 
 use super::super::candidate::Output;
-use super::super::context::Context;
+use super::super::context::Common;
 use super::super::evidence::{Indexed, IndexedKind};
 use super::super::facts::DebFacts;
 use super::Verdict;
 
 /// Names of others.
-pub(super) fn a8(context: &Context<'_>) -> Verdict {
-    let problem = context.debs().find_map(|(_, output, facts)| {
+pub(super) fn a8(context: &Common<'_>) -> Verdict {
+    let problem = context.whole.debs().find_map(|(output, facts)| {
         let taken = forced(context, output, facts).or_else(|| shadowed(context, output, facts));
         taken
             .or_else(|| named(context, output, facts, ListedField::Provides))
@@ -24,9 +24,10 @@ pub(super) fn a8(context: &Context<'_>) -> Verdict {
     });
     let problem = problem.or_else(|| source_name(context));
     let mut shadows: Vec<&str> = context
+        .whole
         .debs()
-        .filter(|(_, _, facts)| rows(context, IndexedKind::Binary, &facts.package).next().is_some())
-        .map(|(_, _, facts)| facts.package.as_str())
+        .filter(|(_, facts)| rows(context, IndexedKind::Binary, &facts.package).next().is_some())
+        .map(|(_, facts)| facts.package.as_str())
         .collect();
     shadows.dedup();
     let mut evidence = if shadows.is_empty() {
@@ -38,7 +39,7 @@ pub(super) fn a8(context: &Context<'_>) -> Verdict {
         .policy
         .allowed
         .iter()
-        .filter(|allowed| allowed.source == context.candidate.declaration.source)
+        .filter(|allowed| allowed.source == *context.whole.source)
         .map(|allowed| allowed.reason.as_str())
         .collect();
     if !listed.is_empty() {
@@ -51,21 +52,16 @@ pub(super) fn a8(context: &Context<'_>) -> Verdict {
 }
 
 /// Whether the policy lists a field for a package; and the name, where the field names others.
-fn listed(
-    context: &Context<'_>,
-    package: Option<&PackageName>,
-    field: ListedField,
-    name: Option<&PackageName>,
-) -> bool {
+fn listed(context: &Common<'_>, package: Option<&PackageName>, field: ListedField, name: Option<&PackageName>) -> bool {
     context.policy.allowed.iter().any(|allowed| {
-        allowed.source == context.candidate.declaration.source
+        allowed.source == *context.whole.source
             && (allowed.package.is_none() || allowed.package.as_ref() == package)
             && allowed.fields.contains(&field)
             && name.is_none_or(|name| allowed.names.contains(name))
     })
 }
 
-fn forced(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
+fn forced(context: &Common<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
     let fields = [
         (facts.essential, ListedField::Essential, "Essential"),
         (facts.protected, ListedField::Protected, "Protected"),
@@ -80,15 +76,14 @@ fn forced(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<St
     ))
 }
 
-fn rows<'c>(context: &'c Context<'_>, kind: IndexedKind, name: &'c PackageName) -> impl Iterator<Item = &'c Indexed> {
+fn rows<'c>(context: &'c Common<'_>, kind: IndexedKind, name: &'c PackageName) -> impl Iterator<Item = &'c Indexed> {
     context
-        .evidence
         .indexed
         .iter()
         .filter(move |row| row.mirrored && row.kind == kind && row.package == *name)
 }
 
-fn shadowed(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
+fn shadowed(context: &Common<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
     let name = &facts.package;
     if listed(context, Some(name), ListedField::Package, None) {
         return None;
@@ -111,17 +106,17 @@ fn shadowed(context: &Context<'_>, output: &Output, facts: &DebFacts) -> Option<
     found.into_iter().next().map(|why| format!("`{}`: {why}", output.name))
 }
 
-fn source_name(context: &Context<'_>) -> Option<String> {
-    let declared = &context.candidate.declaration;
+fn source_name(context: &Common<'_>) -> Option<String> {
+    let whole = &context.whole;
     if listed(context, None, ListedField::Package, None) {
         return None;
     }
-    let mut problems = rows(context, IndexedKind::Source, &declared.source)
-        .filter_map(|row| not_above(context, None, row, &declared.version));
+    let mut problems =
+        rows(context, IndexedKind::Source, whole.source).filter_map(|row| not_above(context, None, row, whole.version));
     problems.next().map(|why| format!("the source package {why}"))
 }
 
-fn not_above(context: &Context<'_>, package: Option<&PackageName>, row: &Indexed, version: &Version) -> Option<String> {
+fn not_above(context: &Common<'_>, package: Option<&PackageName>, row: &Indexed, version: &Version) -> Option<String> {
     let (name, archive, theirs) = (&row.package, &row.archive, &row.version);
     if version.dpkg_cmp(theirs) != Ordering::Greater {
         return Some(format!("{name} {version} is not newer than {theirs} in `{archive}`"));
@@ -138,7 +133,7 @@ fn epoch(version: &Version) -> &str {
 
 /// Providing the name of a real package of another source stands in for it just as well, and replacing
 /// it takes its files. What the mirrors' own version of the package does is nothing new.
-fn named(context: &Context<'_>, output: &Output, facts: &DebFacts, field: ListedField) -> Option<String> {
+fn named(context: &Common<'_>, output: &Output, facts: &DebFacts, field: ListedField) -> Option<String> {
     let (names, does) = match field {
         ListedField::Provides => (&facts.provides, "provides"),
         _ => (&facts.replaces, "replaces"),

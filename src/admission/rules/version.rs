@@ -5,25 +5,25 @@ use std::cmp::Ordering;
 use crate::domain::{PackageName, escape};
 use crate::site::Takeover;
 
-use super::super::context::Context;
+use super::super::context::Common;
 use super::super::ledger::{LedgerConflict, LedgerEntry, LedgerKey, claims};
 use super::Verdict;
 
 /// Binaries.
-pub(super) fn v1(context: &Context<'_>) -> Verdict {
+pub(super) fn v1(context: &Common<'_>) -> Verdict {
     taken(context, |key| matches!(key, LedgerKey::Binary { .. }))
 }
 
 /// Sources, upstream versions, file names.
-pub(super) fn v2(context: &Context<'_>) -> Verdict {
+pub(super) fn v2(context: &Common<'_>) -> Verdict {
     taken(context, |key| {
         !matches!(key, LedgerKey::Binary { .. } | LedgerKey::Suite { .. })
     })
 }
 
-fn taken(context: &Context<'_>, about: impl Fn(&LedgerKey) -> bool) -> Verdict {
-    let ledger = &context.evidence.ledger;
-    let claims = claims(context.candidate);
+fn taken(context: &Common<'_>, about: impl Fn(&LedgerKey) -> bool) -> Verdict {
+    let ledger = context.ledger;
+    let claims = claims(context.whole.clone());
     let mine = || claims.iter().filter(|claim| about(&claim.key));
     // The candidate may contradict itself, too.
     let twice = mine().find_map(|claim| {
@@ -60,15 +60,11 @@ fn describe(conflict: &LedgerConflict) -> String {
 }
 
 /// Order.
-pub(super) fn v3(context: &Context<'_>) -> Verdict {
-    let claims = claims(context.candidate);
-    let problem = claims.iter().find_map(|claim| {
-        context
-            .evidence
-            .ledger
-            .entries()
-            .find_map(|held| backwards(held, claim))
-    });
+pub(super) fn v3(context: &Common<'_>) -> Verdict {
+    let claims = claims(context.whole.clone());
+    let problem = claims
+        .iter()
+        .find_map(|claim| context.ledger.entries().find_map(|held| backwards(held, claim)));
     Verdict::unless(problem, "no version goes back")
 }
 
@@ -106,15 +102,15 @@ fn backwards(held: &LedgerEntry, claim: &LedgerEntry) -> Option<String> {
 }
 
 /// Owners.
-pub(super) fn v4(context: &Context<'_>) -> Verdict {
-    let source = &context.candidate.declaration.source;
+pub(super) fn v4(context: &Common<'_>) -> Verdict {
+    let source = context.whole.source;
     let declared = |package: &PackageName, from: &PackageName| {
         let takeover = |t: &&Takeover| (&t.package, &t.from, &t.to) == (package, from, source);
         context.policy.takeovers.iter().find(takeover)
     };
     let mut moved = Vec::new();
-    let problem = context.debs().find_map(|(_, output, facts)| {
-        let mut others = context.evidence.ledger.entries().filter(|held| {
+    let problem = context.whole.debs().find_map(|(output, facts)| {
+        let mut others = context.ledger.entries().filter(|held| {
             matches!(&held.key, LedgerKey::Binary { package, .. } if *package == facts.package)
                 && held.source != *source
         });
