@@ -10,7 +10,7 @@ use crate::domain::{
     Timestamp, Version,
 };
 use crate::environment::{Lock, LockedSnapshot};
-use crate::format::intoto::{DigestSet, Outcome, Provenance, ResourceDescriptor, Statement};
+use crate::format::intoto::{DigestSet, Outcome, Provenance, Statement};
 use crate::format::json;
 use crate::rebuild::{Commitment, Parameters};
 use crate::site::{Builder, SignerScheme};
@@ -69,6 +69,9 @@ pub struct Evidence {
     pub commitments: Vec<Commitment>,
     /// What differs inside a file that a record names: for people, no rule leans on it.
     pub differences: BTreeMap<Sha256, String>,
+    /// Documents that records name, and that are not kept with the bytes that they name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lost: BTreeSet<Sha256>,
 }
 
 /// The declarations of a source that were admitted before.
@@ -185,6 +188,8 @@ pub struct RecordEvidence {
     pub outputs: BTreeMap<FileName, Sha256>,
     /// SHA-256 of the build log.
     pub log: Option<Sha256>,
+    /// What else it names beside the outputs, by file name: the log, the .buildinfo, the .changes.
+    pub documents: BTreeMap<FileName, Sha256>,
 }
 
 impl RecordEvidence {
@@ -221,7 +226,16 @@ impl RecordEvidence {
                 return Err(bad("subject", "a file stands twice".to_owned()));
             }
         }
-        let is_log = |by: &&ResourceDescriptor| by.name.as_deref().is_some_and(|n| n == "log" || n.ends_with(".log"));
+        let mut documents = BTreeMap::new();
+        for document in &run.byproducts {
+            let name = document.name.as_deref().unwrap_or_default();
+            let name = FileName::new(name).map_err(|error| bad("byproducts", error.to_string()))?;
+            let digest = sha256_of(&document.digest).map_err(|why| bad("byproducts", why))?;
+            if documents.insert(name, digest).is_some() {
+                return Err(bad("byproducts", "a file stands twice".to_owned()));
+            }
+        }
+        let is_log = |name: &&FileName| name.as_str() == "log" || name.as_str().ends_with(".log");
         Ok(Self {
             sha256,
             signed_by,
@@ -244,11 +258,11 @@ impl RecordEvidence {
             finished_on: run.metadata.finished_on,
             outcome: provenance.assay_outcome,
             outputs,
-            log: run
-                .byproducts
-                .iter()
+            log: documents
+                .keys()
                 .find(is_log)
-                .and_then(|log| sha256_of(&log.digest).ok()),
+                .and_then(|log| documents.get(log).copied()),
+            documents,
         })
     }
 }

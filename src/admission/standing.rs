@@ -126,7 +126,7 @@ fn built_later(context: &Context<'_>, failed: &RecordEvidence) -> bool {
     })
 }
 
-/// R2, R3, R6, E4, E6: whether an agreeing record may count.
+/// R2, R3, R6, R8, E4, E6: whether an agreeing record may count.
 fn complete(context: &Context<'_>, record: &RecordEvidence, builder: &Builder) -> Result<(), Standing> {
     asked(context, record, builder)?;
     if context.policy.blind_rebuilds && !context.common.relaxed("R2") && !is_blind(context, record) {
@@ -145,11 +145,19 @@ fn complete(context: &Context<'_>, record: &RecordEvidence, builder: &Builder) -
     if record.log.is_none() {
         return Err(void("R6", "it has no digest of the build log".to_owned()));
     }
+    if let Some((name, _)) = record.documents.iter().find(|(_, sha256)| lost(context, sha256)) {
+        let why = format!("`{name}`, which it names, is not kept with the bytes that it names");
+        return Err(void("R8", why));
+    }
     if record.network != "none" {
         let network = escape(&record.network);
         return Err(void("E4", format!("the build had the network `{network}`, not `none`")));
     }
     same_tests(context, record)
+}
+
+fn lost(context: &Context<'_>, document: &Sha256) -> bool {
+    context.evidence.lost.contains(document)
 }
 
 fn asked(context: &Context<'_>, record: &RecordEvidence, builder: &Builder) -> Result<(), Standing> {

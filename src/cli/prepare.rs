@@ -312,7 +312,7 @@ impl Job<'_> {
         let Some(held) = held.get(&wanted.source) else {
             return Ok(false);
         };
-        let declared = check_admitted(store, &self.anchors, archive, state, &held.decision);
+        let declared = check_admitted(store, &self.anchors, archive, state, &held.decision, self.context.now());
         let declared = declared.map_err(|problem| PrepareError::Unproven {
             source_package: wanted.source.clone(),
             suite: state.suite.clone(),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::admit::{Admission, Gate, Question, admit_together};
 use super::evidence::{hold, load_nonces, load_records};
 use super::next::{Edits, Writer, next_snapshot};
-use super::propose::removed;
+use super::propose::{lost, removed};
 use super::sealed::load_rounds;
 use super::stage::{Burial, Change, Edit, held_sources, next_states, read_decisions};
 use super::{GateError, Kept, Published, ledger, load_vouched, publish};
@@ -270,6 +270,7 @@ fn question(
     let mut evidence = kept.case.evidence;
     if let Some(declaration) = identity(&candidate.declaration) {
         let records = load_records(store, archive, &declaration, &target.policy)?;
+        evidence.lost = lost(store, archive, &records.records)?;
         (evidence.records, evidence.commitments) = (records.records, records.commitments);
         evidence.rounds = load_rounds(store, archive, &declaration)?;
         evidence.nonces = load_nonces(store, archive, &declaration)?;

@@ -14,7 +14,7 @@ use crate::rebuild::{self, Difference, Guess};
 use crate::site::Policy;
 use crate::snapshot::{Chain, Record, Removed, SuiteState};
 use crate::source::{Declaration, SourceFile};
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, StoreError};
 
 use super::admit::hash;
 use super::known::{load_before, load_known, load_levels, load_previous};
@@ -151,7 +151,29 @@ pub fn gather(
         },
         commitments: records.commitments.clone(),
         differences: differences(store, candidate, records),
+        lost: lost(store, &candidate.archive, &records.records)?,
     })
+}
+
+/// The documents that records name, and that are not kept as they name them (rule R8).
+///
+/// # Errors
+/// The store's failure; never that one is missing.
+pub(super) fn lost(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    records: &[RecordEvidence],
+) -> Result<BTreeSet<Sha256>, GateError> {
+    let named: BTreeSet<Sha256> = records.iter().flat_map(|r| r.documents.values().copied()).collect();
+    let mut lost = BTreeSet::new();
+    for sha256 in named {
+        match hash(store, &Key::provenance(archive, &sha256)) {
+            Ok(digest) if digest.sha256 == sha256 => {}
+            Ok(_) | Err(GateError::Store(StoreError::Missing(_))) => drop(lost.insert(sha256)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(lost)
 }
 
 /// What was removed on purpose from the suites of a record.

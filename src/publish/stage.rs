@@ -122,7 +122,7 @@ fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
         && state.architectures == config.architectures
         && has_forms(state, &config.compress)
         && has_contents(state) == config.contents
-        && state.fields == fields(config, &state.suite)
+        && state.fields == suite_fields(config, &state.suite)
 }
 
 /// Where suites are staged.
@@ -214,7 +214,7 @@ impl Place<'_> {
             suite: suite.clone(),
             // `snapshot::next` sets it.
             date: Timestamp::from_unix(0),
-            fields: fields(self.config, suite),
+            fields: suite_fields(self.config, suite),
             architectures: architectures.clone(),
             components: components.clone(),
             indexes: staged,
@@ -241,7 +241,9 @@ fn bury(custom: &mut CustomState, catalog: &Catalog<'_>, edit: &Edit, burial: &B
     custom.removed.sort();
 }
 
-fn fields(config: &CustomArchive, suite: &SuiteName) -> Vec<(String, String)> {
+/// What the Release of a suite of a custom archive says, as the site declares it.
+#[must_use]
+pub fn suite_fields(config: &CustomArchive, suite: &SuiteName) -> Vec<(String, String)> {
     let says = config.suites.iter().find(|says| says.name == *suite);
     let yes = |is: fn(&CustomSuite) -> bool| says.filter(|says| is(says)).map(|_| "yes");
     let fields = [

@@ -318,7 +318,7 @@ impl<'a> Index<'a> {
         let outputs = facts.outputs();
         facts.records.iter().filter_map(move |sha256| {
             let record = self.known.records.get(sha256)?;
-            let builder = speaker(policy, &record.builder, &record.signed_by)?;
+            let builder = speaker(policy, &record.builder, &record.signed_by, self.now)?;
             let same = Some(record.declaration) == facts.declaration && facts.locks.contains(&record.lock);
             let built = record.outcome == crate::format::intoto::Outcome::Built && record.gave(&outputs);
             (same && built).then_some((record, builder))

@@ -69,7 +69,7 @@ pub(super) fn judge(
         suite: signed.suite.clone(),
         // Not ours to say: the snapshot gives it.
         date: now,
-        fields: fields(what, signed),
+        fields: release_fields(signed.release, signed.suite, upstream.flat),
         architectures,
         components: what.config.components.clone(),
         indexes: plan.files.iter().map(super::Planned::index).collect(),
@@ -168,12 +168,7 @@ fn identity(what: &Follow<'_>, previous: Option<&SuiteState>, signed: &Signed<'_
     }
     // As apt: `tin/updates` may call itself `tin`.
     let suite = signed.suite.as_str();
-    let parent = suite.rsplit_once('/').map(|(parent, _)| parent);
-    let is = |field| {
-        let found = signed.release.field(field);
-        found == Some(suite) || (parent.is_some() && found == parent)
-    };
-    if !is("Suite") && !is("Codename") {
+    if !is_of_suite(signed.release, signed.suite) {
         must("Codename", suite)?;
     }
     let Some(previous) = previous.filter(|_| !what.allow_release_info_change) else {
@@ -191,6 +186,16 @@ fn identity(what: &Follow<'_>, previous: Option<&SuiteState>, signed: &Signed<'_
         }
     }
     Ok(())
+}
+
+/// Whether a Release is that of the suite: by its Suite or its Codename, or by the first part of a name with a slash.
+#[must_use]
+pub fn is_of_suite(release: &Release, suite: &SuiteName) -> bool {
+    let parent = suite.as_str().rsplit_once('/').map(|(parent, _)| parent);
+    ["Suite", "Codename"].into_iter().any(|field| {
+        let found = release.field(field);
+        found == Some(suite.as_str()) || (parent.is_some() && found == parent)
+    })
 }
 
 fn mismatch(suite: &SuiteName, field: &'static str, found: Option<&str>, expected: &str) -> UpstreamError {
@@ -249,14 +254,15 @@ fn check_plan(suite: &SuiteName, plan: &Plan) -> Result<(), UpstreamError> {
     Ok(())
 }
 
-fn fields(what: &Follow<'_>, signed: &Signed<'_>) -> Vec<(String, String)> {
-    let flat = what.config.flat.is_some();
+/// What our Release says of a suite, out of upstream's: names and descriptions stay as they are.
+#[must_use]
+pub fn release_fields(release: &Release, suite: &SuiteName, flat: bool) -> Vec<(String, String)> {
     let value = |name: &str| match name {
         // apt compares it with what it asked for.
-        "Codename" if flat => Some((name.to_owned(), signed.suite.to_string())),
+        "Codename" if flat => Some((name.to_owned(), suite.to_string())),
         "Suite" if flat => None,
         _ => {
-            let value = signed.release.field(name).filter(|value| !value.is_empty());
+            let value = release.field(name).filter(|value| !value.is_empty());
             value.map(|value| (name.to_owned(), value.to_owned()))
         }
     };

@@ -31,6 +31,7 @@ pub use client::{Client, Connections, Expect, Limits};
 pub use error::{Mismatch, UpstreamError};
 pub use follow::{Follow, Followed, follow};
 pub use full::{fill_pool, lacking};
+pub use judge::{is_of_suite, release_fields};
 pub use mirror::mirror_uri;
 pub use plan::{Plan, Planned, Wanted, plan};
 pub use pull::fetch_pool_file;

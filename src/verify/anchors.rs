@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::VerifyError;
 use crate::domain::{ArchiveName, PolicyName};
-use crate::site::{ArchiveConfig, CustomArchive, Policy, Site};
+use crate::site::{ArchiveConfig, CustomArchive, MirrorArchive, Policy, Site};
 use crate::trust::{Ed25519Public, Keyring};
 
 /// All that a verifier trusts.
@@ -32,6 +32,8 @@ pub struct Anchor {
 pub enum AnchorKind {
     /// A mirror.
     Mirror {
+        /// What the site says of it: whose archive it is, and how long its Release files are valid.
+        config: Box<MirrorArchive>,
         /// The keys that upstream's Release files must be signed by.
         upstream: Keyring,
         /// How many of them.
@@ -86,6 +88,7 @@ impl Anchors {
                     (
                         &mirror.signing_key,
                         AnchorKind::Mirror {
+                            config: Box::new(mirror.clone()),
                             upstream,
                             threshold: mirror.threshold,
                         },

@@ -10,7 +10,7 @@ use super::objects::{intact, package_indexes, stem};
 use super::selected::differing_forms;
 use super::{Anchor, Anchors, Problem, Report};
 use crate::admission::{DebFacts, identity};
-use crate::domain::{PoolPath, Sha256, SuiteName};
+use crate::domain::{PoolPath, Sha256, SuiteName, Timestamp};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
@@ -27,6 +27,7 @@ struct Check<'a> {
     anchors: &'a Anchors,
     anchor: &'a Anchor,
     damaged: &'a Damaged,
+    now: Timestamp,
     /// Decisions that were checked, and the records that agree; none when they do not hold.
     decided: BTreeMap<Sha256, Option<(Decided, Vec<Agreeing>)>>,
     /// Stanzas that were derived again.
@@ -40,9 +41,9 @@ struct Check<'a> {
 pub(super) fn check(
     store: &dyn Store,
     anchors: &Anchors,
-    anchor: &Anchor,
-    history: &History,
+    (anchor, history): (&Anchor, &History),
     damaged: &Damaged,
+    now: Timestamp,
     report: &mut Report,
 ) {
     let mut check = Check {
@@ -50,6 +51,7 @@ pub(super) fn check(
         anchors,
         anchor,
         damaged,
+        now,
         decided: BTreeMap::new(),
         derived: BTreeSet::new(),
         seen: BTreeMap::new(),
@@ -193,29 +195,32 @@ impl Check<'_> {
     fn check(&self, sha256: &Sha256) -> Result<(Decided, Vec<Agreeing>), Problem> {
         let decided = decision(self.store, self.anchors, self.anchor, sha256)?;
         decided.locks(self.store, self.anchor)?;
-        let agreeing = decided.quorum(self.store, self.anchor)?;
-        self.again(sha256)?;
+        let kept = self.again(sha256)?;
+        // What it counts must all be there: whoever withholds evidence is told from one who has none.
+        decided.documents(self.store, self.anchor, &kept)?;
+        let agreeing = decided.quorum(self.store, self.anchor, self.now)?;
         Ok((decided, agreeing))
     }
 
     /// The decision follows from what it names: made again it is the same, and the packages hold what the
     /// gate saw in them.
-    fn again(&self, sha256: &Sha256) -> Result<(), Problem> {
+    fn again(&self, sha256: &Sha256) -> Result<Box<Kept>, Problem> {
         let key = Key::provenance(&self.anchor.name, sha256);
         let kept = Kept::load(self.store, &self.anchor.name, sha256, &self.anchors.gate);
-        let kept = kept.map_err(|error| unreadable(&key, &error))?;
+        let kept = Box::new(kept.map_err(|error| unreadable(&key, &error))?);
         if let Some(first) = kept.differences().into_iter().next() {
             return Err(Problem::new(Problem::DECISION, &key, format!("made again: {first}")));
         }
         let other = |(_, package, seen): &(&str, Sha256, Option<Sha256>)| {
             self.seen.get(package).is_some_and(|found| found != seen)
         };
-        match kept.packages().find(other) {
-            Some((name, ..)) => {
+        let misread = kept.packages().find(other).map(|(name, ..)| name.to_owned());
+        match misread {
+            Some(name) => {
                 let why = format!("`{name}` holds something else than the gate saw in it");
                 Err(Problem::new(Problem::EVIDENCE, &key, why))
             }
-            None => Ok(()),
+            None => Ok(kept),
         }
     }
 

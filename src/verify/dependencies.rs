@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::evidence::{Decided, decision};
 use super::why::hop;
 use super::{Anchor, AnchorKind, Anchors, Hop, Problem};
-use crate::domain::{Sha256, SnapshotName};
+use crate::domain::{Sha256, SnapshotName, Timestamp};
 use crate::environment::{Lock, LockedPackage};
 use crate::publish::read_decisions;
 use crate::snapshot::Chain;
@@ -16,15 +16,17 @@ use crate::store::{Key, Store};
 pub(super) struct Dependencies<'a> {
     store: &'a dyn Store,
     anchors: &'a Anchors,
+    now: Timestamp,
     /// Decisions that were looked at.
     seen: BTreeSet<Sha256>,
 }
 
 impl<'a> Dependencies<'a> {
-    pub(super) fn new(store: &'a dyn Store, anchors: &'a Anchors) -> Self {
+    pub(super) fn new(store: &'a dyn Store, anchors: &'a Anchors, now: Timestamp) -> Self {
         Self {
             store,
             anchors,
+            now,
             seen: BTreeSet::new(),
         }
     }
@@ -97,7 +99,7 @@ impl<'a> Dependencies<'a> {
                 format!("it does not admit {name}"),
             ));
         }
-        let agreeing = decided.quorum(store, anchor)?;
+        let agreeing = decided.quorum(store, anchor, self.now)?;
         let operators: BTreeSet<&str> = agreeing.iter().map(|one| one.operator.as_str()).collect();
         let operators: Vec<&str> = operators.into_iter().collect();
         let levels = decided.summary.verified_levels.join(", ");

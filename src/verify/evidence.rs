@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Anchor, AnchorKind, Anchors, Problem};
 use crate::admission::{RecordEvidence, builder_fingerprint, strength};
-use crate::domain::{ArchiveName, BuilderId, DomainError, Fingerprint, PoolPath, Sha256, SuiteName, escape};
+use crate::domain::{ArchiveName, BuilderId, DomainError, Fingerprint, PoolPath, Sha256, SuiteName, Timestamp, escape};
 use crate::environment::Lock;
 use crate::format::dsse::{Envelope, IN_TOTO, LARGEST};
 use crate::format::intoto::{Outcome, SUMMARY, Statement, Summary, VerificationResult};
 use crate::format::json;
+use crate::publish::Kept;
 use crate::rebuild::read_statement;
 use crate::site::{Builder, Policy, Rebuild};
 use crate::snapshot::SuiteState;
@@ -232,7 +233,7 @@ impl Decided {
     }
 
     /// The records that agree with the decision; enough operators must have signed one.
-    pub(super) fn quorum(&self, store: &dyn Store, anchor: &Anchor) -> Result<Vec<Agreeing>, Problem> {
+    pub(super) fn quorum(&self, store: &dyn Store, anchor: &Anchor, now: Timestamp) -> Result<Vec<Agreeing>, Problem> {
         let policy = self.policy(anchor)?;
         let keys: Vec<Ed25519Public> = policy
             .builders
@@ -247,13 +248,16 @@ impl Decided {
             .filter(|(name, _)| name == "environment-lock")
             .map(|(_, sha256)| *sha256)
             .collect();
-        let mut agreeing = Vec::new();
+        let (mut agreeing, mut missing) = (Vec::new(), None);
         for (key, record) in self.input(store, anchor, "rebuild-record", |bytes| record(bytes, &keys))? {
-            let Some(builder) = speaker(policy, &record.builder, &record.signed_by) else {
+            let Some(builder) = speaker(policy, &record.builder, &record.signed_by, now) else {
                 continue;
             };
             let same = record.declaration == declaration && locks.contains(&record.lock);
-            if same && record.outcome == Outcome::Built && self.outputs() == record_outputs(&record) {
+            let withheld = withheld(store, anchor, &record);
+            if withheld.is_some() {
+                missing = missing.or(withheld);
+            } else if same && record.outcome == Outcome::Built && self.outputs() == record_outputs(&record) {
                 agreeing.push(Agreeing {
                     key,
                     operator: builder.operator.clone(),
@@ -269,6 +273,9 @@ impl Decided {
             .collect();
         let found = strength(&rebuilders, terms.distinct_hosting);
         if found < terms.quorum as usize {
+            if let Some(problem) = missing {
+                return Err(problem);
+            }
             let why = format!(
                 "only {found} operators' records carry it, and the policy asks for {}",
                 terms.quorum
@@ -276,6 +283,20 @@ impl Decided {
             return Err(Problem::new(Problem::EVIDENCE, &self.key, why));
         }
         Ok(agreeing)
+    }
+
+    /// Every log and .buildinfo that a builder's record names is there, but what the gate lacked already.
+    pub(super) fn documents(&self, store: &dyn Store, anchor: &Anchor, kept: &Kept) -> Result<(), Problem> {
+        let lost = &kept.case.evidence.lost;
+        let signed = |record: &&RecordEvidence| {
+            speaker(&kept.policy, &record.builder, &record.signed_by, kept.decided_at()).is_some()
+                && !record.documents.values().any(|document| lost.contains(document))
+        };
+        let records = kept.case.evidence.records.iter().filter(signed);
+        match records.filter_map(|record| withheld(store, anchor, record)).next() {
+            Some(problem) => Err(problem),
+            None => Ok(()),
+        }
     }
 
     /// The suites that it admits to.
@@ -299,6 +320,22 @@ impl Decided {
     }
 }
 
+/// The first document that a record names and that is not in the store. Its bytes are for whoever hashes
+/// all that is named by hash.
+fn withheld(store: &dyn Store, anchor: &Anchor, record: &RecordEvidence) -> Option<Problem> {
+    record.documents.iter().find_map(|(name, sha256)| {
+        let key = Key::provenance(&anchor.name, sha256);
+        let why = match store.head(&key) {
+            Ok(Some(_)) => return None,
+            Ok(None) => "it is not in the store".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let (builder, record) = (&record.builder, record.sha256);
+        let why = format!("evidence is withheld: the record {record} of `{builder}` names it as `{name}`, and {why}");
+        Some(Problem::new(Problem::MISSING, key, why))
+    })
+}
+
 fn record_outputs(record: &RecordEvidence) -> BTreeMap<String, Sha256> {
     record
         .outputs
@@ -308,10 +345,17 @@ fn record_outputs(record: &RecordEvidence) -> BTreeMap<String, Sha256> {
 }
 
 /// The builder of the policy that a record names, when the record is signed by its key and that is not revoked.
-pub(crate) fn speaker<'a>(policy: &'a Policy, named: &BuilderId, signed_by: &[Fingerprint]) -> Option<&'a Builder> {
+/// A key that is revoked by `now` speaks for nothing that it ever signed: only its holder says when that was.
+pub(crate) fn speaker<'a>(
+    policy: &'a Policy,
+    named: &BuilderId,
+    signed_by: &[Fingerprint],
+    now: Timestamp,
+) -> Option<&'a Builder> {
     let builder = policy.builder(named).ok()?;
     let signed = builder_fingerprint(builder).is_some_and(|key| signed_by.contains(&key));
-    (builder.revoked_at.is_none() && signed).then_some(builder)
+    let revoked = builder.revoked_at.is_some_and(|at| at <= now);
+    (signed && !revoked).then_some(builder)
 }
 
 /// A rebuild record: its statement, and which builders' signatures on it hold. It may be none: then nobody speaks.

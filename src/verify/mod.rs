@@ -8,6 +8,7 @@
 mod anchors;
 mod contents;
 mod custom;
+mod declared;
 mod dependencies;
 mod editions;
 mod evidence;
@@ -41,13 +42,14 @@ pub fn check_admitted(
     archive: &ArchiveName,
     state: &SuiteState,
     decision: &Sha256,
+    now: Timestamp,
 ) -> Result<Sha256, Problem> {
     let wrong = |why: String| Problem::new(Problem::DECISION, decision, why);
     let anchor = anchors.archive(archive);
     let anchor = anchor.ok_or_else(|| wrong(format!("the site has no archive `{archive}`")))?;
     let decided = evidence::decision(store, anchors, anchor, decision)?;
     decided.locks(store, anchor)?;
-    let agreeing = decided.quorum(store, anchor)?;
+    let agreeing = decided.quorum(store, anchor, now)?;
     decided.covers(anchor, state, &agreeing).map_err(wrong)?;
     let (_, declaration) = decided.declaration(store, anchor)?;
     declaration.identity().map_err(|error| wrong(error.to_string()))
@@ -75,8 +77,9 @@ pub fn verify(
     )?;
     for (anchor, history) in &histories {
         releases::check(store, anchor, history, &damaged, now, &mut report);
+        declared::check(anchor, history, &mut report);
         if let AnchorKind::Custom { .. } = anchor.kind {
-            custom::check(store, anchors, anchor, history, &damaged, &mut report);
+            custom::check(store, anchors, (anchor, history), &damaged, now, &mut report);
         }
     }
     report.sort();

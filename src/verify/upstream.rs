@@ -14,6 +14,7 @@ use crate::format::release::Release;
 use crate::snapshot::{Edition, IndexFile, SuiteState, UpstreamRelease, index_key, read_index, upstream_files};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, Verified, unverified_text, verify_detached, verify_inrelease};
+use crate::upstream::{is_of_suite, release_fields};
 
 /// Every suite of every edition of a mirror.
 pub(super) fn check(store: &dyn Store, anchor: &Anchor, history: &History, damaged: &Damaged, report: &mut Report) {
@@ -161,6 +162,15 @@ fn check_listed(
         let found = place.and_then(|place| release.entries().get(&place));
         found.is_some_and(|found| found.digest == index.digest)
     };
+    // The keys of one upstream sign many suites and archives: what they signed for another is not this one's.
+    if !upstream.flat && !is_of_suite(&release, &state.suite) {
+        let why = "what upstream signed is of another suite";
+        return Err(Problem::new(Problem::UPSTREAM, &state.suite, why));
+    }
+    if state.fields != release_fields(&release, &state.suite, upstream.flat) {
+        let why = "the snapshot names or describes the suite otherwise than upstream does";
+        return Err(Problem::new(Problem::UPSTREAM, &state.suite, why));
+    }
     let ours = state.indexes.iter().filter(|index| !is_selected(upstream, index));
     let (covered, others): (Vec<&IndexFile>, Vec<&IndexFile>) =
         ours.chain(&upstream.indexes).partition(|index| listed(index));
@@ -231,6 +241,7 @@ fn verified(
     let AnchorKind::Mirror {
         upstream: keyring,
         threshold,
+        ..
     } = &anchor.kind
     else {
         let why = "the archive is not a mirror";

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::dependencies::Dependencies;
-use super::evidence::decision;
+use super::evidence::{Agreeing, decision};
 use super::releases::{matches_record, signed_text};
 use super::upstream::check_upstream;
 use super::{Anchor, AnchorKind, Anchors, Problem, VerifyError};
@@ -331,7 +331,7 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         summary.verified_levels.join(", ")
     };
     levels.extend(summary.exceptions().map(|said| format!(" ({said})")));
-    let quorum = decided.quorum(store, found.anchor);
+    let quorum = decided.quorum(store, found.anchor, now);
     let covers = decided.covers(found.anchor, &found.state, quorum.as_deref().unwrap_or_default());
     let mut hops = vec![hop(
         "decision",
@@ -350,22 +350,17 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
             .map_err(|why| Problem::new(Problem::DECISION, &decided.key, why)),
     )];
     match quorum {
-        Ok(agreeing) => hops.extend(agreeing.iter().map(|a| {
-            let (builder, at) = (&a.record.builder, a.record.finished_on);
-            hop(
-                "rebuild",
-                Ok(format!(
-                    "{builder} (operator {}) got the same bytes on {at}: {}",
-                    a.operator, a.key
-                )),
-            )
-        })),
+        Ok(agreeing) => hops.extend(
+            agreeing
+                .iter()
+                .map(|agreeing| hop("rebuild", rebuilt(store, found, agreeing))),
+        ),
         Err(problem) => hops.push(hop("rebuild", Err(problem))),
     }
     hops.extend(observed(store, found));
     match decided.locks(store, found.anchor) {
         Ok(locks) => {
-            let mut dependencies = Dependencies::new(store, anchors);
+            let mut dependencies = Dependencies::new(store, anchors, now);
             for (key, lock) in &locks {
                 hops.push(environment(store, anchors, key, lock));
                 hops.extend(dependencies.hops(key, lock));
@@ -378,6 +373,28 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         Err(problem) => hops.push(hop("source", Err(problem))),
     }
     hops
+}
+
+/// A record that agrees, with the log and .buildinfo that it names.
+fn rebuilt(store: &dyn Store, found: &Found<'_>, agreeing: &Agreeing) -> Result<String, Problem> {
+    let record = &agreeing.record;
+    for (name, sha256) in &record.documents {
+        let key = Key::provenance(&found.anchor.name, sha256);
+        let digest = store.open(&key).and_then(|stream| hash_stream(&key, stream));
+        let digest = digest.map_err(|error| Problem::new(Problem::MISSING, &key, error))?;
+        if digest.sha256 != *sha256 {
+            let why = format!(
+                "its SHA-256 is {}, and {} names it as `{name}`",
+                digest.sha256, agreeing.key
+            );
+            return Err(Problem::new(Problem::DAMAGED, &key, why));
+        }
+    }
+    let (builder, at) = (&record.builder, record.finished_on);
+    Ok(format!(
+        "{builder} (operator {}) got the same bytes on {at}: {}",
+        agreeing.operator, agreeing.key
+    ))
 }
 
 /// What workers of rebuilderd say of the file. That they signed it is proven; it stands for nothing more.

@@ -126,6 +126,13 @@ pub(crate) const BREAKS: &[Break] = &[
         s.rule(|p| p.builders[1].revoked_at = Some(at("2026-06-01T13:30:00Z")))
     }),
     record("R6", |s| s.evidence.records[1].log = None),
+    record("R8", |s| {
+        let buildinfo = sha("the .buildinfo of the second");
+        s.evidence.records[1]
+            .documents
+            .insert(file("hello_2.10-3+custom1_amd64.buildinfo"), buildinfo);
+        s.evidence.lost.insert(buildinfo);
+    }),
     Break {
         rule: "R7",
         with: &["R1", "R4"],

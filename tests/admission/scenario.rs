@@ -380,6 +380,10 @@ impl Scenario {
             outcome: Outcome::Built,
             outputs: set.outputs.iter().map(|o| (o.name.clone(), o.digest.sha256)).collect(),
             log: Some(sha("log")),
+            documents: BTreeMap::from([
+                (file("hello.log"), sha("log")),
+                (file("hello.buildinfo"), sha(&format!("buildinfo of {id}"))),
+            ]),
         });
         self.evidence.records.last_mut().unwrap()
     }

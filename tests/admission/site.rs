@@ -13,8 +13,9 @@ use assay::format::intoto::{
     Statement, Subject, sha256_set,
 };
 use assay::format::json;
-use assay::publish::add_record;
-use assay::publish::{Admission, Gate, GateError, Proposal, Records, admit, gather, hold, issue_nonce, propose};
+use assay::publish::{
+    Admission, Gate, GateError, Proposal, Records, add_document, add_record, admit, gather, hold, issue_nonce, propose,
+};
 use assay::rebuild::{BUILD_TYPE, FileOrder, Parameters, Recipe};
 use assay::site::{Backend, CustomArchive, CustomSuite, IndexForm};
 use assay::source::SourceFile;
@@ -192,6 +193,9 @@ impl Site {
     pub(crate) fn sign(&self, record: &RecordEvidence, key: &Ed25519Key) -> Sha256 {
         let payload = json::canonical("record", &statement(record)).unwrap();
         let envelope = sign_envelope(IN_TOTO, &payload, key).to_bytes().unwrap();
+        for text in ["log".to_owned(), format!("buildinfo of {}", record.builder)] {
+            add_document(&self.store, &self.archive, text.as_bytes()).unwrap();
+        }
         add_record(&self.store, &self.archive, &record.declaration, &envelope).unwrap()
     }
 
@@ -300,11 +304,15 @@ fn statement(record: &RecordEvidence) -> Statement<Provenance<Parameters>> {
                     started_on: record.started_on,
                     finished_on: record.finished_on,
                 },
-                byproducts: vec![ResourceDescriptor {
-                    name: Some("hello-1.0.log".into()),
-                    uri: None,
-                    digest: sha256_set(&record.log.unwrap()),
-                }],
+                byproducts: record
+                    .documents
+                    .iter()
+                    .map(|(name, sha256)| ResourceDescriptor {
+                        name: Some(name.to_string()),
+                        uri: None,
+                        digest: sha256_set(sha256),
+                    })
+                    .collect(),
             },
             assay_outcome: record.outcome,
         },

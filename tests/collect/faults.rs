@@ -75,6 +75,7 @@ fn problems(mirror: &Mirror, store: &dyn Store) -> Vec<String> {
             name: mirror.name.clone(),
             keyring: Keyring::parse(mirror.ours.certificate_armored().unwrap().as_bytes()).unwrap(),
             kind: AnchorKind::Mirror {
+                config: Box::new(mirror.config.clone()),
                 upstream: mirror.keyring.clone(),
                 threshold: 1,
             },

@@ -67,6 +67,7 @@ pub(super) fn problems(mirror: &Mirror, upstream: &ArchiveKey) -> Vec<(String, &
             name: mirror.name.clone(),
             keyring: keyring(&mirror.ours),
             kind: AnchorKind::Mirror {
+                config: Box::new(mirror.config.clone()),
                 upstream: keyring(upstream),
                 threshold: 1,
             },

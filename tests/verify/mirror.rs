@@ -15,6 +15,7 @@ fn problems(mirror: &Mirror, now: Timestamp) -> Vec<(String, &'static str)> {
         name: mirror.name.clone(),
         keyring: Keyring::parse(certificate.as_bytes()).unwrap(),
         kind: AnchorKind::Mirror {
+            config: Box::new(mirror.config.clone()),
             upstream: mirror.keyring.clone(),
             threshold: 1,
         },
@@ -45,5 +46,29 @@ fn a_snapshot_that_names_nothing_signed_by_upstream_is_named() {
     assert_eq!(
         problems(&mirror, later),
         [("state/foundry/2.json".to_owned(), "V-UPSTREAM")]
+    );
+}
+
+/// Whoever has our key alone gives a mirror no other name, and no suite what upstream signed for another.
+#[test]
+fn a_mirror_has_upstreams_names_and_each_suite_its_own_release() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    upstream.set(Archive::new(noon().plus(-3600)).files(&signer));
+    let mirror = Mirror::of(&signer);
+    let good = mirror.accept(&upstream.url(), noon());
+    let mut suites = good.suites.clone();
+    for (name, value) in &mut suites[0].fields {
+        if name == "Label" {
+            "Foundry-Security".clone_into(value);
+        }
+    }
+    let later = noon().plus(60);
+    mirror.publish(suites, later);
+    let label = problems(&mirror, later);
+    assert!(label.contains(&("tin".to_owned(), "V-UPSTREAM")), "{label:?}");
+    assert!(
+        label.contains(&("state/foundry/2.json".to_owned(), "V-RELEASE")),
+        "{label:?}"
     );
 }

@@ -2,6 +2,7 @@
 
 mod forms;
 mod mirror;
+mod operator;
 mod partial;
 
 use std::collections::BTreeMap;

@@ -64,6 +64,7 @@ impl Tagged {
                 name: self.mirror.name.clone(),
                 keyring: keyring(&self.mirror.ours),
                 kind: AnchorKind::Mirror {
+                    config: Box::new(self.mirror.config.clone()),
                     upstream: keyring(&self.signer),
                     threshold: 1,
                 },

@@ -1,4 +1,4 @@
-//! R1 to R7, A5, A6, E4 to E6: the rebuild records.
+//! R1 to R8, A5, A6, E4 to E6: the rebuild records.
 //!
 //! A rule that voids records breaks only when the quorum is missed: then it says which record it
 //! voided, and why. Otherwise whoever can write to the store could block every package.
@@ -142,6 +142,11 @@ pub(super) fn r6(context: &Context<'_>) -> Verdict {
 /// Signer and builder belong together.
 pub(super) fn r7(context: &Context<'_>) -> Verdict {
     voided(context, "R7")
+}
+
+/// Nothing is withheld.
+pub(super) fn r8(context: &Context<'_>) -> Verdict {
+    voided(context, "R8")
 }
 
 /// No network.

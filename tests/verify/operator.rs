@@ -1,0 +1,126 @@
+//! Whoever runs the server has all of the disk and the archive's key, and no key of a gate, builder or signer.
+//! What he can do with that, a reader says.
+
+use std::fs;
+
+use assay::store::Key;
+use assay::verify::{Proof, Subject, find, why};
+
+use super::Published;
+use crate::admission::scenario::sha;
+use crate::support::repository::now;
+
+/// The problems of the store, each with why.
+fn said(published: &Published) -> Vec<(&'static str, String)> {
+    let report = published.report(&published.store(), published.site.gate_key.public(), &published.policy);
+    let problems = report.problems.into_iter();
+    problems
+        .map(|problem| (problem.code, format!("{}: {}", problem.object, problem.why)))
+        .collect()
+}
+
+/// Gate rule A5: a log or .buildinfo that a record names is evidence, as the record is.
+#[test]
+fn a_log_or_buildinfo_that_is_withheld_is_missed() {
+    let published = Published::new();
+    for document in ["log", "buildinfo of b1"] {
+        let key = Key::provenance(&published.site.archive, &sha(document));
+        let path = published.store().join(key.as_str());
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let problems = said(&published);
+        assert_eq!(problems.len(), 1, "{document}: {problems:?}");
+        let (code, why) = &problems[0];
+        assert!(
+            *code == "V-MISSING" && why.starts_with(key.as_str()) && why.contains("evidence is withheld"),
+            "{document}: {problems:?}"
+        );
+        let anchors = published.anchors(published.site.gate_key.public(), &published.policy);
+        let subject = Subject::Package("hello".parse().unwrap());
+        let found = find(&published.site.store, &anchors, &subject).unwrap().unwrap();
+        let chain = why_of(&published, &anchors, &found);
+        assert_ne!(chain.proof(), Proof::Proven, "{document}");
+        fs::write(&path, bytes).unwrap();
+    }
+    assert_eq!(said(&published), []);
+}
+
+fn why_of(
+    published: &Published,
+    anchors: &assay::verify::Anchors,
+    found: &assay::verify::Found<'_>,
+) -> assay::verify::Chain {
+    why(&published.site.store, anchors, found, None, now())
+}
+
+/// Nor does the gate count a record whose evidence is gone when it decides.
+#[test]
+fn the_gate_counts_no_record_whose_buildinfo_is_gone() {
+    let site = crate::admission::site::Site::new();
+    let built = site.build("1.0", "first");
+    let (candidate, evidence) = site.prepare(&built);
+    assert!(evidence.lost.is_empty());
+    let path = site.folder.path().join("store");
+    let key = Key::provenance(&site.archive, &sha("buildinfo of b2"));
+    fs::remove_file(path.join(key.as_str())).unwrap();
+    let records = assay::publish::load_records(
+        &site.store,
+        &site.archive,
+        &assay::admission::identity(&candidate.declaration).unwrap(),
+        &built.scenario.policy,
+    )
+    .unwrap();
+    let admission = site.admit_with(&built, &records).unwrap();
+    let broken: Vec<&str> = admission.decision.broken().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(broken, ["R1", "R8"]);
+}
+
+/// A key whose end is announced speaks until then.
+#[test]
+fn a_revocation_counts_from_its_instant_on() {
+    let published = Published::new();
+    let mut policy = published.policy.clone();
+    let gate = published.site.gate_key.public();
+    policy.builders[0].revoked_at = Some(now().plus(3600));
+    assert_eq!(published.report(&published.store(), gate, &policy).problems, []);
+    policy.builders[0].revoked_at = Some(now().plus(-1));
+    let report = published.report(&published.store(), gate, &policy);
+    assert!(
+        report.problems.iter().any(|problem| problem.code == "V-EVIDENCE"),
+        "{report:?}"
+    );
+}
+
+/// Names, shape and days of what is published are the site's to say.
+#[test]
+fn what_is_published_under_another_name_or_for_longer_is_named() {
+    type Change = fn(&mut assay::snapshot::SuiteState);
+    let cases: [(&str, Change); 4] = [
+        ("Origin is `Debian`, and not `Custom`", |state| {
+            field(state, "Origin", "Debian")
+        }),
+        ("Label is `Debian`", |state| field(state, "Label", "Debian")),
+        ("Suite is `trixie`", |state| field(state, "Suite", "trixie")),
+        ("NotAutomatic is `yes`, and not absent", |state| {
+            state.fields.push(("NotAutomatic".into(), "yes".into()));
+        }),
+    ];
+    for (why, change) in cases {
+        let published = Published::new();
+        published.steal(change);
+        let problems = said(&published);
+        assert_eq!(problems.len(), 1, "{why}: {problems:?}");
+        assert!(
+            problems[0].0 == "V-RELEASE" && problems[0].1.contains(why),
+            "{problems:?}"
+        );
+    }
+    let mut published = Published::new();
+    published.site.config.valid_days = 9;
+    assert!(said(&published)[0].1.contains("valid for 10 days, and the site says 9"));
+}
+
+fn field(state: &mut assay::snapshot::SuiteState, name: &str, value: &str) {
+    let found = state.fields.iter_mut().find(|(field, _)| field == name);
+    found.unwrap().1 = value.to_owned();
+}
