@@ -7,6 +7,7 @@ use super::editions::{History, editions};
 use super::evidence::{Agreeing, Decided, decision};
 use super::hashing::Damaged;
 use super::objects::{intact, package_indexes, stem};
+use super::returns::Returns;
 use super::selected::differing_forms;
 use super::{Anchor, Anchors, Problem, Report};
 use crate::admission::{DebFacts, identity};
@@ -22,20 +23,24 @@ use crate::store::{Key, Store, StoreError};
 /// The largest .dsc that is read, in bytes.
 const LARGEST_DSC: u64 = 1 << 20;
 
+/// Decisions that were checked, and the records that agree; none when they do not hold.
+pub(super) type Judged = BTreeMap<Sha256, Option<(Decided, Vec<Agreeing>)>>;
+
 struct Check<'a> {
     store: &'a dyn Store,
     anchors: &'a Anchors,
     anchor: &'a Anchor,
     damaged: &'a Damaged,
     now: Timestamp,
-    /// Decisions that were checked, and the records that agree; none when they do not hold.
-    decided: BTreeMap<Sha256, Option<(Decided, Vec<Agreeing>)>>,
+    decided: Judged,
     /// Stanzas that were derived again.
     derived: BTreeSet<Sha256>,
     /// What was seen in each package that was read: package → digest of its facts.
     seen: BTreeMap<Sha256, Option<Sha256>>,
     /// The files of each package that was read.
     lists: BTreeMap<Sha256, FileList>,
+    /// What left suites.
+    returns: Returns<'a>,
 }
 
 pub(super) fn check(
@@ -56,9 +61,13 @@ pub(super) fn check(
         derived: BTreeSet::new(),
         seen: BTreeMap::new(),
         lists: BTreeMap::new(),
+        returns: Returns::new(store),
     };
-    for state in editions(store, history).flat_map(|edition| edition.suites) {
-        check.suite(&state, report);
+    for edition in editions(store, history) {
+        for state in &edition.suites {
+            check.suite(state, report);
+            check.returns.suite(&edition, state, &check.decided, history, report);
+        }
     }
     report.packages += check.derived.len() as u64;
 }

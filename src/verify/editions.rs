@@ -1,11 +1,13 @@
 //! Everything that an archive has under a name: records, renewals and tags, as they are vouched for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Anchor, Anchors, Problem, Report};
 use crate::domain::{ArchiveName, RelPath, SuiteName, Timestamp};
 use crate::publish::{self, PublishError, Recorded, Unrecorded, check_vouched};
-use crate::snapshot::{Chain, Edition, EditionName, Entry, Marks, Renewal, SnapshotError, SuiteState, TagRecord};
+use crate::snapshot::{
+    Chain, Edition, EditionName, Entry, Marks, Record, Removed, Renewal, SnapshotError, SuiteState, TagRecord,
+};
 use crate::store::{Key, Meta, Store, StoreError};
 
 /// All that an archive ever had, and which of it is gone.
@@ -16,6 +18,24 @@ pub(super) struct History {
     gone: BTreeSet<(EditionName, SuiteName)>,
     /// The editions that are marked as gone, of which something is still there to read.
     leaving: BTreeSet<EditionName>,
+    /// What was removed on purpose, as any record says.
+    removed: Tombstones,
+}
+
+/// What was removed on purpose from each suite, and the first record that says so. Records stay for ever: whoever
+/// leaves it out of a later one does not take it back.
+type Tombstones = BTreeMap<SuiteName, BTreeMap<Removed, u64>>;
+
+/// Adds what a record says was removed on purpose.
+fn bury(tombstones: &mut Tombstones, record: &Record) {
+    for state in record.suites.iter().filter(|state| !state.removed().is_empty()) {
+        let known = tombstones.entry(state.suite.clone()).or_default();
+        for removed in state.removed() {
+            if !known.contains_key(removed) {
+                known.insert(removed.clone(), record.n);
+            }
+        }
+    }
 }
 
 impl History {
@@ -26,6 +46,7 @@ impl History {
             chain,
             gone: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            removed: Tombstones::new(),
         };
         let (mut gone, mut leaving) = (BTreeSet::new(), BTreeSet::new());
         for edition in named(store, &history).filter(|edition| marks.gone(&edition.name).is_some()) {
@@ -39,6 +60,23 @@ impl History {
         }
         (history.gone, history.leaving) = (gone, leaving);
         Ok(history)
+    }
+
+    /// What was removed on purpose, by an edition, after a decision that let it in.
+    pub(super) fn removed_after(
+        &self,
+        edition: &Edition,
+        suite: &SuiteName,
+        source: &str,
+        decided: Timestamp,
+    ) -> Option<&Removed> {
+        let (n, _) = edition.number?;
+        let found = self
+            .removed
+            .get(suite)?
+            .iter()
+            .find(|(removed, since)| removed.source.as_str() == source && **since <= n && decided < removed.at);
+        found.map(|(removed, _)| removed)
     }
 
     /// The signed file that clients read of a suite of an edition. Of one that is being removed InRelease
@@ -70,9 +108,10 @@ pub(super) fn histories<'a>(
     for anchor in &anchors.archives {
         let read = Chain::load(store, &anchor.name).and_then(|chain| {
             report.snapshots += chain.len();
-            vouched(store, anchor, &chain, report)?;
+            let removed = vouched(store, anchor, &chain, report)?;
             let marks = marks(store, anchor, report)?;
-            History::new(store, chain, &marks)
+            let history = History::new(store, chain, &marks)?;
+            Ok(History { removed, ..history })
         });
         match read {
             Ok(history) => histories.push((anchor, history)),
@@ -125,10 +164,17 @@ pub(super) fn unvouched<'a>(
     histories
 }
 
-/// Reads the whole chain, and checks the signature on each entry.
-fn vouched(store: &dyn Store, anchor: &Anchor, chain: &Chain, report: &mut Report) -> Result<(), SnapshotError> {
+/// Reads the whole chain, and checks the signature on each entry. Gives what was removed on purpose.
+fn vouched(
+    store: &dyn Store,
+    anchor: &Anchor,
+    chain: &Chain,
+    report: &mut Report,
+) -> Result<Tombstones, SnapshotError> {
+    let mut removed = Tombstones::new();
     for record in chain.records(store) {
         let record = record?;
+        bury(&mut removed, &record);
         signed(check_vouched(store, &record, &anchor.keyring), &record, report);
         if let Some(renewal) = Renewal::newest(store, &record)? {
             signed(check_vouched(store, &renewal, &anchor.keyring), &renewal, report);
@@ -138,7 +184,7 @@ fn vouched(store: &dyn Store, anchor: &Anchor, chain: &Chain, report: &mut Repor
         report.tags += 1;
         signed(check_vouched(store, &tag, &anchor.keyring), &tag, report);
     }
-    Ok(())
+    Ok(removed)
 }
 
 fn signed(checked: Result<(), PublishError>, entry: &impl Entry, report: &mut Report) {

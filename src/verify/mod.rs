@@ -16,6 +16,7 @@ mod hashing;
 mod objects;
 mod releases;
 mod report;
+mod returns;
 mod selected;
 mod upstream;
 mod why;

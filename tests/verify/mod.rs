@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use assay::admission::identity;
-use assay::domain::{ArchiveName, Coded as _, Digest, PolicyName, RelPath, SuiteName};
+use assay::domain::{ArchiveName, Coded as _, Digest, PolicyName, RelPath, SuiteName, Timestamp};
 use assay::format::compress::{Compression, compress};
 use assay::host::Progress;
 use assay::publish::{self, load_records};
@@ -59,9 +59,13 @@ impl Published {
 
     /// The report on a store, without what the fixture's unpublished mirror gives.
     pub(crate) fn report(&self, store: &Path, gate: Ed25519Public, policy: &Policy) -> Report {
+        self.report_at(store, gate, policy, now())
+    }
+
+    fn report_at(&self, store: &Path, gate: Ed25519Public, policy: &Policy, now: Timestamp) -> Report {
         let store = LocalStore::open(store).unwrap();
         let anchors = self.anchors(gate, policy);
-        let mut report = verify(&store, &anchors, now(), &Progress::hidden()).unwrap();
+        let mut report = verify(&store, &anchors, now, &Progress::hidden()).unwrap();
         report.problems.retain(|problem| !problem.object.starts_with("debian/"));
         report
     }

@@ -3,16 +3,20 @@
 
 use std::fs;
 
+use assay::publish;
+use assay::snapshot::{Chain, SuiteState};
 use assay::store::Key;
 use assay::verify::{Proof, Subject, find, why};
 
-use super::Published;
+use super::{Published, admit};
 use crate::admission::scenario::sha;
+use crate::admission::site::Site;
 use crate::support::repository::now;
 
 /// The problems of the store, each with why.
 fn said(published: &Published) -> Vec<(&'static str, String)> {
-    let report = published.report(&published.store(), published.site.gate_key.public(), &published.policy);
+    let gate = published.site.gate_key.public();
+    let report = published.report_at(&published.store(), gate, &published.policy, now().plus(600));
     let problems = report.problems.into_iter();
     problems
         .map(|problem| (problem.code, format!("{}: {}", problem.object, problem.why)))
@@ -123,4 +127,59 @@ fn what_is_published_under_another_name_or_for_longer_is_named() {
 fn field(state: &mut assay::snapshot::SuiteState, name: &str, value: &str) {
     let found = state.fields.iter_mut().find(|(field, _)| field == name);
     found.unwrap().1 = value.to_owned();
+}
+
+/// What was removed on purpose, or replaced, is still admitted by its old decision: it comes back by a new one.
+#[test]
+fn the_archives_key_alone_brings_back_nothing_that_was_removed_or_replaced() {
+    let mut published = Published::new();
+    let first = Chain::load(&published.site.store, &published.site.archive).unwrap();
+    let first = first.latest().unwrap().suites[0].clone();
+    let later = now().plus(60);
+    let (suite, source) = ("stable".parse().unwrap(), "hello".parse().unwrap());
+    let remove = |site: &Site, at| publish::remove(&site.gate().writer(), &suite, &source, "it eats data", at).unwrap();
+    remove(&published.site, later);
+    assert_eq!(said(&published), []);
+
+    // The owner lets it back, and the gate decides anew: nothing is wrong with that.
+    published.site = published.site.at(later.plus(60));
+    let writer = published.site.gate().writer();
+    publish::restore(&writer, &suite, &source, "it is mended", later.plus(30)).unwrap();
+    let built = published.site.build("1.0", "first");
+    assert!(published.site.admit(&built).unwrap().decision.admitted);
+    assert_eq!(said(&published), []);
+
+    // Whoever has the archive's key alone lists what the first decision admitted.
+    let before = first.clone();
+    remove(&published.site, later.plus(120));
+    published.steal(|state| {
+        *state = SuiteState {
+            date: state.date,
+            ..before
+        }
+    });
+    let problems = said(&published);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].0 == "V-DECISION" && problems[0].1.contains("removed on purpose at"),
+        "{problems:?}"
+    );
+
+    let published = Published::new();
+    let first = Chain::load(&published.site.store, &published.site.archive).unwrap();
+    let first = first.latest().unwrap().suites[0].clone();
+    admit(&published.site, "1.1", "second");
+    assert_eq!(said(&published), []);
+    published.steal(|state| {
+        *state = SuiteState {
+            date: state.date,
+            ..first
+        }
+    });
+    let problems = said(&published);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].0 == "V-DECISION" && problems[0].1.contains("only a new decision brings it back"),
+        "{problems:?}"
+    );
 }
