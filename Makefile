@@ -56,14 +56,14 @@ bench-queries: setup
 	$(CARGO) build --release --locked --bin assay --example queries
 	tests/query/bench target/bench-queries
 
-# One source by root and an ordinary user, by our runner and sbuild, after `make demo`; as root, installs sbuild.
+# One source by root and an ordinary user, by our runner, sbuild and rebuilderd's backend; as root, installs sbuild.
 backends: build
-	tests/show/backends "$(SITE)" hello
+	tests/show/backends "$(SITE)"
 
-# What a rebuild costs beyond dpkg-buildpackage, after `make demo`; as root.
+# What a rebuild costs beyond dpkg-buildpackage; as root.
 overhead: setup
 	$(CARGO) build --release --locked
-	tests/bench/overhead "$(SITE)" hello
+	tests/bench/overhead "$(SITE)"
 
 fuzz: setup
 	tests/fuzz/run $(FUZZ_SECONDS)
