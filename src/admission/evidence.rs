@@ -67,6 +67,9 @@ pub struct Evidence {
     /// What builders have committed to, shown by now or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commitments: Vec<Commitment>,
+    /// What builders got wrong of sources that were admitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<Missed>,
     /// What differs inside a file that a record names: for people, no rule leans on it.
     pub differences: BTreeMap<Sha256, String>,
     /// Documents that records name, and that are not kept with the bytes that they name.
@@ -314,6 +317,27 @@ pub struct Round {
     pub closed_at: Timestamp,
     /// All commitments by then.
     pub commitments: Vec<Commitment>,
+}
+
+/// A valid record of other bytes than the archive has by a decision on the same declaration and environment: its
+/// builder got something wrong whose answer is known (rule R9).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Missed {
+    /// Whose record it is.
+    pub builder: BuilderId,
+    /// SHA-256 of the record.
+    pub record: Sha256,
+    /// The source that it is about.
+    pub source: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// The first file that differs.
+    pub file: FileName,
+    /// Its SHA-256 as it was admitted.
+    pub admitted: Sha256,
+    /// Its SHA-256 as the record has it.
+    pub rebuilt: Sha256,
 }
 
 /// A suite of a snapshot of this site, read from its own chain of records.

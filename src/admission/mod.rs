@@ -23,8 +23,8 @@ pub use case::{CASE, Case, Revoked, differences};
 pub use decide::{ALLOWABLE, Decision, decide};
 pub use error::AdmissionError;
 pub use evidence::{
-    Before, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, Lineage, Previous, RecordEvidence, Round,
-    SourceEvidence, SourceFailure, TagSigner, builder_fingerprint, identity,
+    Before, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, Lineage, Missed, Previous, RecordEvidence,
+    Round, SourceEvidence, SourceFailure, TagSigner, builder_fingerprint, identity,
 };
 pub use explain::{explain, explain_json};
 pub use facts::DebFacts;

@@ -126,12 +126,15 @@ fn built_later(context: &Context<'_>, failed: &RecordEvidence) -> bool {
     })
 }
 
-/// R2, R3, R6, R8, E4, E6: whether an agreeing record may count.
+/// R2, R3, R6, R8, R9, E4, E6: whether an agreeing record may count.
 fn complete(context: &Context<'_>, record: &RecordEvidence, builder: &Builder) -> Result<(), Standing> {
     asked(context, record, builder)?;
     if context.policy.blind_rebuilds && !context.common.relaxed("R2") && !is_blind(context, record) {
         let why = "its builder had not committed to it before the first result was shown";
         return Err(void("R2", why.to_owned()));
+    }
+    if let Some(missed) = missed(context, record).filter(|_| !context.common.relaxed("R9")) {
+        return Err(void("R9", missed));
     }
     in_time(context, record)?;
     let declared = context.candidate.declaration.source_date_epoch;
@@ -199,6 +202,19 @@ pub(super) fn is_blind(context: &Context<'_>, record: &RecordEvidence) -> bool {
     rounds
         .filter(|round| round.lock == record.lock)
         .any(|round| round.commitments.iter().any(bound))
+}
+
+/// What the builder of a record got wrong of a source that was admitted: of several, the same each time.
+pub(super) fn missed(context: &Context<'_>, record: &RecordEvidence) -> Option<String> {
+    let own = context.evidence.missed.iter().filter(|m| m.builder == record.builder);
+    own.min().map(|m| {
+        let (builder, source, version, file) = (&m.builder, &m.source, &m.version, &m.file);
+        let (admitted, rebuilt) = (m.admitted.short(), m.rebuilt.short());
+        format!(
+            "`{builder}` rebuilt `{file}` of {source} {version}, which was admitted as {admitted}, as {rebuilt}: the record {}",
+            m.record.short()
+        )
+    })
 }
 
 fn in_time(context: &Context<'_>, record: &RecordEvidence) -> Result<(), Standing> {

@@ -408,6 +408,10 @@ pub(super) struct RebuildArgs {
     /// With `--plan`: issue the nonce of each job, for builders that cannot write to the store
     #[arg(long, requires = "plan")]
     pub(super) issue: bool,
+    /// With `--issue`: so many jobs more for each builder of the plan, of sources that were admitted, taken by
+    /// chance among the others: a builder who answers one with other bytes counts no more (rule R9)
+    #[arg(long, value_name = "N", requires = "issue", default_value_t = 0)]
+    pub(super) canaries: usize,
     /// Answer this nonce, which the gate issued to the one builder
     #[arg(long, value_name = "HEX", requires_all = ["builders", "run", "output"])]
     pub(super) nonce: Option<String>,

@@ -27,6 +27,7 @@ mod key;
 mod lock;
 mod manifest;
 mod mirror;
+mod planning;
 mod prepare;
 mod publish;
 mod query;

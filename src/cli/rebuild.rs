@@ -1,6 +1,5 @@
 //! `assay rebuild`: rebuild declared sources and sign what came out.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,39 +8,18 @@ use serde::Serialize;
 use super::args::RebuildArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
+use super::planning::known_answers;
 use super::work::{Declared, Work};
-use crate::admission::IssuedNonce;
 use crate::domain::{BuilderId, Sha256};
-use crate::environment::{self, Lock, SourceName, Step};
+use crate::environment::{self, Lock};
 use crate::format::intoto::Outcome;
 use crate::format::json;
 use crate::host::{TempFolder, files};
-use crate::publish::{Desk, LARGEST_LINK, add_document, add_link, contrasts, issue_nonce, load_nonces, load_records};
+use crate::publish::{Desk, LARGEST_LINK, add_document, add_link, contrasts, load_records};
 use crate::rebuild::{self, Finished, Job, Limits, RecordInput, Variation};
 use crate::site::{Backend, Builder};
 use crate::store::Key;
 use crate::trust::{Ed25519Key, Ed25519Public};
-
-/// How long an answer to a nonce is waited for, beyond the build's own limit: seconds.
-const GRACE: i64 = 3600;
-
-#[derive(Serialize)]
-struct Planned<'a> {
-    source: &'a str,
-    version: String,
-    archive: String,
-    declaration: Sha256,
-    lock: Sha256,
-    builder: &'a BuilderId,
-    /// Sources that must be admitted before, since this one is built with their packages.
-    after: &'a [SourceName],
-    /// What this job answers, when `--issue` asked for it; without, the job issues one itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nonce: Option<String>,
-    /// Which run it is: each varies other things.
-    run: usize,
-    command: String,
-}
 
 #[derive(Serialize)]
 struct Rebuilt<'a> {
@@ -70,6 +48,8 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
     } else {
         Vec::new()
     };
+    let backend = args.backend.unwrap_or(work.site.config().rebuild.backend);
+    let mut planned = Vec::new();
     for name in &args.declared.names {
         let declared = work.declared(name)?;
         let (lock, lock_sha256) = work.lock(name)?;
@@ -80,12 +60,10 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
             lock: &lock,
             lock_sha256: &lock_sha256,
             sealed: work.sealed(),
-            backend: args.backend.unwrap_or(work.site.config().rebuild.backend),
+            backend,
         };
         if args.plan {
-            let own = |step: &&Step| step.name.archive == work.archive && step.name.source == *name;
-            let after = steps.iter().find(own).map_or(&[][..], |step| &step.after);
-            one.plan(after, args.issue)?;
+            planned.extend(one.plan(&steps, args.issue, &one.lacking()?)?);
         } else if args.compare {
             all_built &= one.compare()?;
         } else if !args.links.is_empty() {
@@ -112,6 +90,15 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
                 all_built &= one.rebuild(builder, &key)? == Outcome::Built;
             }
         }
+    }
+    if args.canaries > 0 {
+        let known = known_answers(context, &work, &args.declared.names, &steps, &planned, args.canaries)?;
+        planned.extend(known);
+        // By chance, too: the place in the plan says nothing.
+        planned.sort_by(|a, b| a.nonce.cmp(&b.nonce));
+    }
+    for job in &planned {
+        context.output.record(job, &job.command)?;
     }
     // A build that fails is recorded, and is no reason for this verb to fail silently either.
     Ok(if all_built {
@@ -177,14 +164,14 @@ pub(super) fn rebuild_with(
 }
 
 /// Rebuilds of one declared source in its environment.
-struct Run<'a> {
-    context: &'a Context,
-    work: &'a Work,
-    declared: &'a Declared,
-    lock: &'a Lock,
-    lock_sha256: &'a Sha256,
-    sealed: PathBuf,
-    backend: Backend,
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Context,
+    pub(super) work: &'a Work,
+    pub(super) declared: &'a Declared,
+    pub(super) lock: &'a Lock,
+    pub(super) lock_sha256: &'a Sha256,
+    pub(super) sealed: PathBuf,
+    pub(super) backend: Backend,
 }
 
 /// What one builder answers.
@@ -204,55 +191,6 @@ impl Run<'_> {
             sealed: &self.sealed,
             now: self.context.now(),
         }
-    }
-
-    /// What the policy still lacks: one job for each builder that was not asked, or did not answer.
-    fn plan(&self, after: &[SourceName], issue: bool) -> Result<(), Failure> {
-        let (work, declared) = (self.work, self.declared);
-        let (store, source) = (work.store.as_ref(), declared.declaration.source.as_str());
-        let found = load_records(store, &work.archive, &declared.sha256, &declared.policy)?;
-        for (sha256, why) in &found.unreadable {
-            let note = format!("the record {sha256} counts for nothing: {why}");
-            self.context.output.note(&note);
-        }
-        let recorded = found.records.iter().map(|record| (&record.builder, record.lock));
-        let committed = found.commitments.iter().map(|c| (&c.builder, c.lock));
-        let answered: BTreeSet<_> = recorded.chain(committed).collect();
-        let lacking = declared.policy.builders.iter().filter(|b| b.revoked_at.is_none());
-        let lacking = lacking.filter(|b| !answered.contains(&(&b.id, *self.lock_sha256)));
-        let mut next = load_nonces(store, &work.archive, &declared.sha256)?.len();
-        for builder in lacking {
-            let nonce = if issue { Some(self.issue(builder)?) } else { None };
-            let run = match &nonce {
-                Some(nonce) => self.run_of(nonce)?,
-                None => next,
-            };
-            let mut command = format!(
-                "assay rebuild {source} --archive {} --builder {}",
-                work.archive, builder.id
-            );
-            if let Some(nonce) = &nonce {
-                command.push_str(&format!(
-                    " --nonce {nonce} --run {run} --output answer-{}",
-                    short(nonce)
-                ));
-            }
-            let job = Planned {
-                source,
-                version: declared.declaration.version.to_string(),
-                archive: work.archive.to_string(),
-                declaration: declared.sha256,
-                lock: *self.lock_sha256,
-                builder: &builder.id,
-                after,
-                nonce,
-                run,
-                command,
-            };
-            self.context.output.record(&job, &job.command)?;
-            next = next.saturating_add(1);
-        }
-        Ok(())
     }
 
     /// Shows where outputs differ. Gives whether they are all the same.
@@ -378,42 +316,6 @@ impl Run<'_> {
         Ok((variation, limits, finished?))
     }
 
-    /// A nonce of the gate; that of a run of this builder which was killed is answered now, for the gate
-    /// waits for every answer.
-    fn issue(&self, builder: &Builder) -> Result<String, Failure> {
-        let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
-        let (declared, now) = (self.declared, self.context.now());
-        let found = load_records(store, archive, &declared.sha256, &declared.policy)?;
-        let seconds = i64::try_from(Limits::default().seconds).unwrap_or(GRACE);
-        let answered = |nonce: &str| {
-            found.records.iter().any(|record| record.nonce == nonce)
-                || found.commitments.iter().any(|c| c.nonce == nonce)
-        };
-        let unanswered = |nonce: &IssuedNonce| {
-            nonce.builder == builder.id
-                && nonce.lock == *self.lock_sha256
-                && nonce.answer_by >= now.plus(seconds)
-                && declared.terms.fresh_since.is_none_or(|since| nonce.issued_at >= since)
-                && !answered(&nonce.nonce)
-        };
-        let issued = load_nonces(store, archive, &declared.sha256)?;
-        if let Some(left) = issued.into_iter().find(unanswered) {
-            return Ok(left.nonce);
-        }
-        let patience = seconds.saturating_add(GRACE);
-        let (declaration, lock) = (self.declared.sha256, *self.lock_sha256);
-        Ok(issue_nonce(store, archive, declaration, lock, &builder.id, now, patience)?.nonce)
-    }
-
-    /// Which run a nonce is for, counted from 0: each varies other things than the one before.
-    fn run_of(&self, nonce: &str) -> Result<usize, Failure> {
-        let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
-        let mut issued = load_nonces(store, archive, &self.declared.sha256)?;
-        issued.sort_by(|a, b| (a.issued_at, &a.nonce).cmp(&(b.issued_at, &b.nonce)));
-        let at = issued.iter().position(|one| one.nonce == nonce);
-        Ok(at.unwrap_or(issued.len()))
-    }
-
     /// Declaration and lock first: a record never names what is not there.
     fn documents(&self) -> Result<(), Failure> {
         let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
@@ -467,8 +369,4 @@ fn waiting(sealed: usize) -> String {
         1 => ", sealed until 1 more operator has answered".to_owned(),
         n => format!(", sealed until {n} more operators have answered"),
     }
-}
-
-fn short(nonce: &str) -> String {
-    nonce.chars().take(12).collect()
 }

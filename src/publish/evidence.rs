@@ -9,7 +9,7 @@ use std::io::Read;
 
 use rand::RngCore as _;
 
-use crate::admission::{IssuedNonce, RecordEvidence};
+use crate::admission::{IssuedNonce, Missed, RecordEvidence};
 use crate::domain::{ArchiveName, BuilderId, Digest, Sha256, Timestamp};
 use crate::format::dsse::{self, Envelope};
 use crate::format::json;
@@ -18,6 +18,7 @@ use crate::site::Policy;
 use crate::store::{Created, Key, Store, StoreError};
 use crate::trust::{Ed25519Public, verify_envelope};
 
+use super::canary::load_missed;
 use super::{GateError, load_commitments};
 
 const LARGEST_NONCE: u64 = 16 << 10;
@@ -31,6 +32,8 @@ pub struct Records {
     pub unreadable: Vec<(Sha256, String)>,
     /// What builders have committed to, shown by now or not.
     pub commitments: Vec<Commitment>,
+    /// What builders of the policy got wrong of sources that were admitted.
+    pub missed: Vec<Missed>,
     /// What was around each build, by the SHA-256 of its record: tells why outputs differ.
     pub around: BTreeMap<Sha256, Circumstances>,
 }
@@ -110,6 +113,7 @@ pub fn load_records(
     let keys = keys_of(policy);
     let mut found = Records {
         commitments: load_commitments(store, archive, declaration, policy)?,
+        missed: load_missed(store, archive, policy)?,
         ..Records::default()
     };
     for meta in store.list(&format!("state/{archive}/evidence/{declaration}"))? {

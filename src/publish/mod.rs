@@ -10,6 +10,7 @@
 //! writer of custom pools, of the ledger and of decisions.
 
 mod admit;
+mod canary;
 mod contents;
 mod ephemeral;
 mod error;
@@ -41,6 +42,7 @@ mod upload;
 mod vouch;
 
 pub use admit::{Admission, Gate, Question, admit};
+pub use canary::canaries;
 pub use ephemeral::{Ephemeral, ephemeral};
 pub use error::PublishError;
 pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document};

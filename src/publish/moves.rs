@@ -272,6 +272,7 @@ fn question(
         let records = load_records(store, archive, &declaration, &target.policy)?;
         evidence.lost = lost(store, archive, &records.records)?;
         (evidence.records, evidence.commitments) = (records.records, records.commitments);
+        evidence.missed = records.missed;
         evidence.rounds = load_rounds(store, archive, &declaration)?;
         evidence.nonces = load_nonces(store, archive, &declaration)?;
     }

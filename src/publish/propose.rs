@@ -150,6 +150,7 @@ pub fn gather(
             None => Vec::new(),
         },
         commitments: records.commitments.clone(),
+        missed: records.missed.clone(),
         differences: differences(store, candidate, records),
         lost: lost(store, &candidate.archive, &records.records)?,
     })

@@ -23,8 +23,8 @@ use crate::site::Policy;
 use crate::store::{Key, Store, StoreError, hash_stream};
 use crate::trust::{Ed25519Public, verify_envelope};
 
-use super::GateError;
 use super::evidence::{add_record, create_or_same, hold, keys_of, load_nonces, read_record};
+use super::{GateError, canary};
 
 const LARGEST_ROUND: u64 = 1 << 20;
 /// The largest output that is taken, in bytes.
@@ -226,7 +226,7 @@ impl Desk<'_> {
             hold(self.store, self.archive, &digest, &mut answer.open(name)?.0)?;
         }
         add_record(self.store, self.archive, &record.declaration, &answer.record)?;
-        Ok(())
+        canary::note(self.store, self.archive, record)
     }
 
     fn missing(&self, lock: &Sha256) -> Result<usize, GateError> {

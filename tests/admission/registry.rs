@@ -8,7 +8,7 @@ use assay::domain::{GitOid, SnapshotId, SuiteName};
 use assay::format::intoto::Outcome;
 use assay::snapshot::Removed;
 
-use super::scenario::{Scenario, arch, at, dbgsym, facts, file, output, package, row, sha, version};
+use super::scenario::{Scenario, arch, at, dbgsym, facts, file, missed, output, package, row, sha, version};
 
 /// A rule, a way to break it, and the rules that cannot hold either when it does not.
 pub(crate) struct Break {
@@ -138,6 +138,7 @@ pub(crate) const BREAKS: &[Break] = &[
         with: &["R1", "R4"],
         how: |s| s.evidence.records[1].signed_by.clear(),
     },
+    record("R9", |s| s.evidence.missed.push(missed("b2"))),
     record("B1", |s| {
         s.candidate.sets[0].outputs[0].digest.sha256 = sha("one byte changed")
     }),

@@ -8,7 +8,7 @@ use assay::format::intoto::VerificationResult;
 use assay::rebuild::Commitment;
 use assay::site::{BuilderGroup, EnvironmentRule};
 
-use super::scenario::{Scenario, arch, at, builder, key_of, package, row, sha, version};
+use super::scenario::{Scenario, arch, at, builder, key_of, missed, package, row, sha, version};
 
 #[test]
 fn a_good_candidate_is_admitted_and_the_decision_says_all() {
@@ -646,4 +646,27 @@ fn rule_r7_signer_and_builder_belong_together() {
             .broken()
             .any(|rule| rule.id == "R7" && rule.evidence.contains("twice"))
     );
+}
+
+#[test]
+fn who_got_wrong_what_is_known_does_not_count_until_that_is_looked_into() {
+    let mut scenario = Scenario::good();
+    scenario.evidence.missed = vec![missed("b3")];
+    scenario.admitted();
+    scenario.evidence.missed.push(missed("b2"));
+    let decision = scenario.decide();
+    let r9 = decision.broken().find(|rule| rule.id == "R9").unwrap();
+    let said = "`b2` rebuilt `known_1.0_amd64.deb` of known 1.0, which was admitted as";
+    assert!(r9.evidence.contains(said), "{}", r9.evidence);
+    // What it says against a candidate is heard all the same.
+    let mut dissent = scenario.clone();
+    let output = dissent.evidence.records[1].outputs.values_mut().next().unwrap();
+    *output = sha("other bytes");
+    assert!(dissent.decide().broken().any(|rule| rule.id == "A5"));
+
+    scenario.except("R9", "2026-07-01T00:00:00Z");
+    let decision = scenario.admitted();
+    let r9 = decision.rules.iter().find(|rule| rule.id == "R9").unwrap();
+    assert!(r9.evidence.contains(said), "it is still shown: {}", r9.evidence);
+    assert!(decision.levels.contains(&"ASSAY_RELAXED_R9".to_owned()));
 }

@@ -503,7 +503,7 @@ fn rule_a7_exceptions_end_and_are_seen() {
     let decision = active.admitted();
     let a7 = decision.rules.iter().find(|rule| rule.id == "A7").unwrap();
     assert!(a7.evidence.contains("S7 until 2026-07-01") && a7.evidence.contains("a reason"));
-    for id in ["R1", "A5", "V1", "R9"] {
+    for id in ["R1", "A5", "V1", "R99"] {
         let mut pointless = Scenario::good();
         pointless.except(id, "2026-07-01T00:00:00Z");
         assert!(pointless.refused(&["A7"]).contains(id));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay::admission::{
     Candidate, DebFacts, Decision, Evidence, Indexed, IndexedKind, Inspected, IssuedNonce, KnownSnapshot, LedgerView,
-    Lineage, Offered, Output, OutputSet, RecordEvidence, SourceEvidence, TagSigner, Terms, decide, identity,
+    Lineage, Missed, Offered, Output, OutputSet, RecordEvidence, SourceEvidence, TagSigner, Terms, decide, identity,
 };
 use assay::domain::{
     Architecture, ArchiveName, BuilderId, Component, Digest, FileName, Fingerprint, GitOid, GitRef, PackageName,
@@ -283,6 +283,19 @@ pub(crate) fn row(name: &str, text: &str, sha256: Sha256) -> Indexed {
         source: package(name),
         takes: Vec::new(),
         sha256,
+    }
+}
+
+/// Something that was admitted, and that a builder rebuilt to other bytes.
+pub(crate) fn missed(builder: &str) -> Missed {
+    Missed {
+        builder: BuilderId::new(builder).unwrap(),
+        record: sha("a wrong answer"),
+        source: package("known"),
+        version: version("1.0"),
+        file: file("known_1.0_amd64.deb"),
+        admitted: sha("known"),
+        rebuilt: sha("something else"),
     }
 }
 

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use assay::admission::{explain, identity};
 use assay::domain::{Coded as _, Digest, Sha256, Timestamp};
 use assay::format::intoto::Outcome;
-use assay::publish::{Desk, GateError, Records, Taken, contrasts, hold, issue_nonce, load_records, load_rounds};
+use assay::publish::{
+    Desk, GateError, Records, Taken, canaries, contrasts, hold, issue_nonce, load_records, load_rounds,
+};
 use assay::rebuild::{Finished, Limits, Produced, RecordInput, Variation, write_answer};
 use assay::site::Backend;
 use assay::site::Varied;
 use assay::store::{Key, Store};
 use assay::trust::Ed25519Key;
 
-use crate::admission::scenario::{file, secret_key};
+use crate::admission::scenario::{file, secret_key, sha};
 use crate::admission::site::{Built, Site, deb};
 
 struct Place {
@@ -143,6 +145,75 @@ fn results_are_shown_when_enough_are_bound_and_later_ones_do_not_count() {
     assert!(decision.admitted, "{}", explain(&decision));
     let r2 = decision.rules.iter().find(|rule| rule.id == "R2").unwrap();
     assert!(r2.evidence.contains("`b3` does not count"), "{}", r2.evidence);
+}
+
+#[test]
+fn an_answer_to_what_is_known_marks_its_builder_when_it_is_wrong() {
+    let mut place = Place::new();
+    let alice = place.answer("alice", 0, "the same", Outcome::Built, &secret_key("b1"));
+    let bob = place.answer("bob", 1, "the same", Outcome::Built, &secret_key("b2"));
+    place.take(&alice).unwrap();
+    place.take(&bob).unwrap();
+    let (declaration, policy) = (place.declaration(), place.built.scenario.policy.clone());
+    let records = load_records(&place.site.store, &place.site.archive, &declaration, &policy).unwrap();
+    place.site = place.site.at(place.now.plus(120));
+    let admission = place.site.admit_with(&place.built, &records).unwrap();
+    assert!(admission.decision.admitted, "{}", explain(&admission.decision));
+
+    // The gate asks for it once more, and knows the answer.
+    let lock = *place.built.locks.keys().next().unwrap();
+    let known = &place.built.scenario.candidate.declaration;
+    let canaries = |lock| canaries(&place.site.store, &place.site.archive, vec![(1, known, lock)], 5).unwrap();
+    assert_eq!(canaries(lock), [1]);
+    assert_eq!(
+        canaries(sha("another environment")),
+        [0; 0],
+        "nobody knows what comes out there"
+    );
+    let missed = || {
+        let (store, archive) = (&place.site.store, &place.site.archive);
+        load_records(store, archive, &sha("any"), &policy).unwrap().missed
+    };
+    let asked = |builder: usize, content: &str| {
+        let (store, archive) = (&place.site.store, &place.site.archive);
+        let id = &policy.builders[builder].id;
+        let nonce = issue_nonce(store, archive, declaration, lock, id, place.now, 600).unwrap();
+        let mut built = place.built.scenario.evidence.records[0].clone();
+        (built.nonce, built.builder) = (nonce.nonce, nonce.builder);
+        (built, content.to_owned())
+    };
+    let (right, wrong) = (asked(0, "the same"), asked(1, "something else"));
+    for (n, (record, content)) in [(2, right), (3, wrong)] {
+        place.built.scenario.evidence.records.push(record);
+        let key = secret_key(["b1", "b2"][n - 2]);
+        let answer = place.answer(&format!("canary-{n}"), n, &content, Outcome::Built, &key);
+        assert!(matches!(place.take(&answer).unwrap(), Taken::Shown(_)));
+    }
+    let found = missed();
+    assert_eq!((found.len(), found[0].builder.as_str()), (1, "b2"), "{found:?}");
+
+    // He does not count for anything else.
+    let next = place.site.build("1.1", "what comes next");
+    for record in &next.scenario.evidence.records {
+        place.site.sign(record, &secret_key(record.builder.as_str()));
+    }
+    let (store, archive) = (&place.site.store, &place.site.archive);
+    let identity = identity(&next.scenario.candidate.declaration).unwrap();
+    let records = load_records(store, archive, &identity, &next.scenario.policy).unwrap();
+    let refused = place.site.admit_with(&next, &records).unwrap().decision;
+    let broken: Vec<&str> = refused.broken().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(broken, ["R1", "R9"], "{}", explain(&refused));
+
+    // A note that anybody writes says nothing, and one ends with what it contradicts.
+    let forged = Key::new(format!("state/{archive}/missed/{}", records.records[0].sha256)).unwrap();
+    store.create(&forged, b"").unwrap();
+    assert_eq!(missed(), found);
+    let trusted = Records {
+        missed: Vec::new(),
+        ..records
+    };
+    assert!(place.site.admit_with(&next, &trusted).unwrap().decision.admitted);
+    assert_eq!(missed(), []);
 }
 
 #[test]

@@ -152,6 +152,7 @@ pub static RULES: &[Rule] = &[
     rule("R6", "records tell of builds that succeeded, with the digest of the log", REBUILD, Rebuilt(record::r6)),
     rule("R7", "records are signed by the key of the builder that they name", REBUILD, Rebuilt(record::r7)),
     rule("R8", "every log and .buildinfo that a record names is kept with the bytes that it names", REBUILD, Rebuilt(record::r8)),
+    excusable("R9", "no builder counts who gave other bytes for a source that was admitted", EXPLAIN, Rebuilt(record::r9)),
     rule("B1", "the files offered are, by name and SHA-256, all that the rebuilds gave", COMPARE, Rebuilt(build::b1)),
     rule("B2", "every package is one that the source declares for this architecture", REBUILD, Rebuilt(build::b2)),
     rule("B3", "debug packages belong to a package of the same build, by its build ids, and hold nothing but debug symbols", REBUILD, Rebuilt(build::b3)),

@@ -1,4 +1,4 @@
-//! R1 to R8, A5, A6, E4 to E6: the rebuild records.
+//! R1 to R9, A5, A6, E4 to E6: the rebuild records.
 //!
 //! A rule that voids records breaks only when the quorum is missed: then it says which record it
 //! voided, and why. Otherwise whoever can write to the store could block every package.
@@ -11,7 +11,7 @@ use crate::site::{Dissent, Varied};
 
 use super::super::context::{Context, Judged, Set};
 use super::super::evidence::{IssuedNonce, RecordEvidence};
-use super::super::standing::{Standing, is_blind};
+use super::super::standing::{self, Standing, is_blind};
 use super::Verdict;
 
 /// Quorum over operators and groups.
@@ -147,6 +147,19 @@ pub(super) fn r7(context: &Context<'_>) -> Verdict {
 /// Nothing is withheld.
 pub(super) fn r8(context: &Context<'_>) -> Verdict {
     voided(context, "R8")
+}
+
+/// Builders that get right what is known.
+pub(super) fn r9(context: &Context<'_>) -> Verdict {
+    let doubtful = |judged: &Judged<'_>| match judged.standing {
+        Standing::Counts => standing::missed(context, judged.record),
+        _ => None,
+    };
+    match context.records.iter().find_map(doubtful) {
+        // Held only by the exception: saying so here makes it visible in the decision.
+        Some(why) => Verdict::broken(why),
+        None => voided(context, "R9"),
+    }
 }
 
 /// No network.
