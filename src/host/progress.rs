@@ -121,6 +121,11 @@ impl Bar {
         }
     }
 
+    /// There is more to do than was known.
+    pub fn extend(&self, by: u64) {
+        self.bar.inc_length(by);
+    }
+
     /// One more file is done.
     pub fn file_done(&self) {
         let done = self.files.done.fetch_add(1, Ordering::Relaxed);

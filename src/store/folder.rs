@@ -41,6 +41,8 @@ pub(super) struct Found {
     pub(super) modified: Timestamp,
     /// Which file of the disk it is: the same for all its names.
     pub(super) inode: (u64, u64),
+    /// How many names it has.
+    pub(super) names: u64,
 }
 
 impl Root {
@@ -323,7 +325,7 @@ impl Drop for TempName<'_> {
 }
 
 /// Opens a file for reading; none when it is not there.
-pub(super) fn open(folder: &OwnedFd, name: &str) -> io::Result<Option<(File, Found)>> {
+pub(super) fn open(folder: impl AsFd, name: &str) -> io::Result<Option<(File, Found)>> {
     match rustix::fs::openat(folder, name, FILE, Mode::empty()) {
         Ok(fd) => opened(fd),
         Err(Errno::NOENT) => Ok(None),
@@ -351,32 +353,66 @@ pub(super) fn remove(folder: &OwnedFd, name: &str) -> io::Result<()> {
 }
 
 /// Everything below `folder`: paths relative to it, in no order. Links and other oddities are left out.
-pub(super) fn walk(folder: OwnedFd, above: &str, out: &mut dyn FnMut(String, Found)) -> io::Result<()> {
-    let mut folder = Dir::new(folder)?;
-    for (name, kind) in entries(&mut folder)? {
-        if name.starts_with('.') {
-            continue;
+pub(super) fn walk(folder: &Listed, above: &str, out: &mut dyn FnMut(String, Found)) -> io::Result<()> {
+    for name in &folder.files {
+        if let Some(found) = folder.look(name)? {
+            out(below(above, name), found);
         }
-        let path = if above.is_empty() {
-            name.clone()
-        } else {
-            format!("{above}/{name}")
-        };
-        match kind {
-            FileType::Directory => {
-                if let Some(inner) = enter(folder.fd()?, &name)? {
-                    walk(inner, &path, out)?;
-                }
-            }
-            FileType::RegularFile => {
-                if let Some(found) = look(folder.fd()?, &name)? {
-                    out(path, found);
-                }
-            }
-            _ => {}
+    }
+    for name in &folder.folders {
+        if let Some(inner) = folder.enter(name)? {
+            walk(&inner, &below(above, name), out)?;
         }
     }
     Ok(())
+}
+
+/// The path of what a folder has under a name.
+pub(super) fn below(above: &str, name: &str) -> String {
+    if above.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{above}/{name}")
+    }
+}
+
+/// A folder, and the names of what is in it that may be ours.
+#[derive(Debug)]
+pub(super) struct Listed {
+    folder: Dir,
+    pub(super) files: Vec<String>,
+    pub(super) folders: Vec<String>,
+}
+
+impl Listed {
+    pub(super) fn read(folder: OwnedFd) -> io::Result<Self> {
+        let mut folder = Dir::new(folder)?;
+        let (mut files, mut folders) = (Vec::new(), Vec::new());
+        for (name, kind) in entries(&mut folder)? {
+            match kind {
+                _ if name.starts_with('.') => {}
+                FileType::Directory => folders.push(name),
+                FileType::RegularFile => files.push(name),
+                _ => {}
+            }
+        }
+        Ok(Self { folder, files, folders })
+    }
+
+    /// A folder in it; none when it is not there any more.
+    pub(super) fn enter(&self, name: &str) -> io::Result<Option<Self>> {
+        enter(self.folder.fd()?, name)?.map(Self::read).transpose()
+    }
+
+    /// Looks at a file in it; none when it is not there any more.
+    pub(super) fn look(&self, name: &str) -> io::Result<Option<Found>> {
+        look(self.folder.fd()?, name)
+    }
+
+    /// Opens a file in it for reading; none when it is not there any more.
+    pub(super) fn open(&self, name: &str) -> io::Result<Option<(File, Found)>> {
+        open(self.folder.fd()?, name)
+    }
 }
 
 /// Removes the folder `name` with all that is in it; links are removed, not followed.
@@ -488,6 +524,7 @@ fn plain(stat: &Stat) -> io::Result<Option<Found>> {
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             modified: modified(stat),
             inode: (stat.st_dev, stat.st_ino),
+            names: stat.st_nlink,
         })),
         FileType::Directory => Ok(None),
         FileType::Symlink => Err(not_ours("a symbolic link")),

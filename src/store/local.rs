@@ -7,7 +7,8 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::folder::{self, Found, IMMUTABLE, POINTER, Root, TempName};
+use super::folder::{self, Found, IMMUTABLE, Listed, POINTER, Root, TempName};
+use super::survey::{Reading, Surveyed, Walk, room};
 use super::{Created, Key, Meta, Staged, Store, StoreError, stream};
 use crate::domain::Digest;
 use crate::host::{Clock, files};
@@ -46,6 +47,10 @@ impl LocalStore {
 
     fn find(&self, key: &Key) -> io::Result<Option<(std::fs::File, Found)>> {
         self.root.open_file(key.as_str())
+    }
+
+    fn listed(&self, folder: &str) -> io::Result<Option<Listed>> {
+        self.root.folder(folder)?.map(Listed::read).transpose()
     }
 
     fn look(&self, key: &Key) -> io::Result<Option<Found>> {
@@ -160,15 +165,23 @@ impl Store for LocalStore {
                 take(meta(key, found));
             }
         };
-        let walked = self.root.folder(prefix).and_then(|folder| match folder {
-            Some(folder) => folder::walk(folder, prefix, &mut found),
+        let walked = self.listed(prefix).and_then(|folder| match folder {
+            Some(folder) => folder::walk(&folder, prefix, &mut found),
             None => Ok(()),
         });
-        walked.map_err(|source| StoreError::Backend {
-            act: "list",
-            key: prefix.to_owned(),
-            source: source.into(),
-        })
+        walked.map_err(not_listed(prefix))
+    }
+
+    /// Small objects are read where they are found, on all cores; the others after that, the largest first.
+    fn survey(&self, prefix: &str, reading: &Reading<'_>) -> Result<Vec<Surveyed>, StoreError> {
+        if !prefix.is_empty() {
+            Key::new(prefix)?;
+        }
+        let walk = Walk::new(reading);
+        if let Some(folder) = self.listed(prefix).map_err(not_listed(prefix))? {
+            walk.folder(&folder, prefix, &mut room()).map_err(not_listed(prefix))?;
+        }
+        Ok(walk.finish(&|key| self.open(key)))
     }
 
     fn delete_all(&self, prefix: &str) -> Result<(), StoreError> {
@@ -276,7 +289,7 @@ fn name(key: &Key) -> &str {
     key.as_str().rsplit('/').next().unwrap_or_default()
 }
 
-fn meta(key: Key, found: Found) -> Meta {
+pub(super) fn meta(key: Key, found: Found) -> Meta {
     Meta {
         key,
         size: found.size,
@@ -285,7 +298,16 @@ fn meta(key: Key, found: Found) -> Meta {
     }
 }
 
-fn failed(act: &'static str, key: &Key) -> impl FnOnce(io::Error) -> StoreError {
+fn not_listed(prefix: &str) -> impl FnOnce(io::Error) -> StoreError {
+    let key = prefix.to_owned();
+    move |source| StoreError::Backend {
+        act: "list",
+        key,
+        source: source.into(),
+    }
+}
+
+pub(super) fn failed(act: &'static str, key: &Key) -> impl FnOnce(io::Error) -> StoreError {
     let key = key.to_string();
     move |source| StoreError::Backend {
         act,

@@ -9,11 +9,13 @@ mod http;
 mod local;
 mod object;
 mod stream;
+mod survey;
 mod url;
 
 pub use http::HttpStore;
 pub use local::LocalStore;
 pub use object::ObjectStore;
+pub use survey::{Reading, Surveyed};
 pub use url::{open_store, open_store_to_read};
 
 use std::io::Read;
@@ -276,6 +278,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn visit(&self, prefix: &str, take: &mut dyn FnMut(Meta)) -> Result<(), StoreError> {
         self.list(prefix)?.into_iter().for_each(take);
         Ok(())
+    }
+
+    /// Every object below `prefix`, in no order, with the digests of those that `reading` wants: each is
+    /// read once, on all cores, however many names it has.
+    ///
+    /// # Errors
+    /// The backend's failure to list; an object that cannot be read has that in the place of its digest.
+    fn survey(&self, prefix: &str, reading: &Reading<'_>) -> Result<Vec<Surveyed>, StoreError> {
+        Ok(survey::of(self.list(prefix)?, reading, &|key| self.open(key)))
     }
 
     /// Removes every object below `prefix`, and the folders, where the store has folders. Nobody may write

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hashing::Damaged;
-use super::objects::{intact, stem};
+use super::objects::intact;
+use super::pool::stem;
 use super::selected::differing_forms;
 use super::{Anchor, Problem};
 use crate::domain::Sha256;

@@ -8,7 +8,7 @@ use crate::publish::{self, PublishError, Recorded, Unrecorded, check_vouched};
 use crate::snapshot::{
     Chain, Edition, EditionName, Entry, Marks, Record, Removed, Renewal, SnapshotError, SuiteState, TagRecord,
 };
-use crate::store::{Key, Meta, Store, StoreError};
+use crate::store::{Key, Store, StoreError};
 
 /// All that an archive ever had, and which of it is gone.
 #[derive(Debug)]
@@ -230,10 +230,10 @@ fn named<'a>(store: &'a dyn Store, history: &'a History) -> impl Iterator<Item =
 }
 
 /// What an archive's key signed and no record has; each is reported under the record's own name.
-pub(super) fn unrecorded(
+pub(super) fn unrecorded<'k>(
     store: &dyn Store,
     (anchor, history): (&Anchor, &History),
-    listing: &[Meta],
+    objects: impl Iterator<Item = &'k Key>,
     now: Timestamp,
     report: &mut Report,
 ) -> Result<Vec<Unrecorded>, StoreError> {
@@ -250,8 +250,7 @@ pub(super) fn unrecorded(
             .extend(edition.suites.into_iter().map(|state| state.suite));
     }
     let top = format!("{}/", anchor.name);
-    let keys = listing.iter().map(|meta| &meta.key);
-    let ours = keys.filter(|key| key.as_str().starts_with(&top) && key.as_str().ends_with("/InRelease"));
+    let ours = objects.filter(|key| key.as_str().starts_with(&top) && key.as_str().ends_with("/InRelease"));
     let found = publish::unrecorded(store, &recorded, ours, &anchor.keyring, now)?;
     let mut records = BTreeSet::new();
     for lost in &found {

@@ -1,22 +1,20 @@
-//! Hashing: each object is read once, on all cores, whatever its names.
+//! Hashing: what the store has is compared with what its objects must be.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Problem, Report};
 use crate::domain::{Digest, Sha256};
 use crate::host::Progress;
-use crate::store::{HASHED, Key, Meta, Store, hash_through};
+use crate::store::{Key, Meta, Reading, Store, StoreError, Surveyed, hash_stream};
 
 /// What the bytes of an object must be. Content-addressed names say no size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Expected {
+pub(super) struct Must {
     pub(super) sha256: Sha256,
     pub(super) size: Option<u64>,
 }
 
-impl From<Digest> for Expected {
+impl From<Digest> for Must {
     fn from(digest: Digest) -> Self {
         Self {
             sha256: digest.sha256,
@@ -25,15 +23,89 @@ impl From<Digest> for Expected {
     }
 }
 
+/// What is known of objects that something names, by their names.
+#[derive(Debug, Default)]
+pub(super) struct Expected(HashMap<String, Object>);
+
+#[derive(Debug)]
+struct Object {
+    must: Must,
+    /// A snapshot has it, so it has to be there.
+    required: bool,
+    there: bool,
+}
+
+impl Expected {
+    /// Something names an object: gives what was said of it before. What is said last counts.
+    pub(super) fn add(&mut self, name: String, must: Must, required: bool) -> Option<Must> {
+        let object = Object {
+            must,
+            required,
+            there: false,
+        };
+        match self.0.entry(name) {
+            std::collections::hash_map::Entry::Vacant(new) => {
+                new.insert(object);
+                None
+            }
+            std::collections::hash_map::Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.required |= required;
+                Some(std::mem::replace(&mut known.must, must))
+            }
+        }
+    }
+
+    /// The same, unless something else named it before.
+    pub(super) fn add_if_new(&mut self, name: String, must: Must) {
+        self.0.entry(name).or_insert(Object {
+            must,
+            required: false,
+            there: false,
+        });
+    }
+
+    pub(super) fn names(&self, object: &str) -> bool {
+        self.0.contains_key(object)
+    }
+
+    /// What these bytes must be, when anything says so; notes that they are there.
+    fn meet(&mut self, name: &str) -> Option<Must> {
+        match self.0.get_mut(name) {
+            Some(object) => {
+                object.there = true;
+                Some(object.must)
+            }
+            None => named_by_hash(name),
+        }
+    }
+
+    fn absent(&self) -> impl Iterator<Item = &String> {
+        let absent = self.0.iter().filter(|(_, object)| object.required && !object.there);
+        absent.map(|(name, _)| name)
+    }
+}
+
+/// The digest that an object's own name gives, at the places where names are hashes:
+/// `<archive>/dists/…/by-hash/SHA256/<hex>`, `<archive>/provenance/sha256/<hex>`, `state/<archive>/held/sha256/<hex>`.
+pub(super) fn named_by_hash(name: &str) -> Option<Must> {
+    let (folder, hex) = name.rsplit_once('/')?;
+    let (top, below) = folder.split_once('/')?;
+    let by_hash = top != "state" && below.starts_with("dists/") && below.ends_with("/by-hash/SHA256");
+    let document = top != "state" && below == "provenance/sha256";
+    let held = top == "state" && below.split_once('/').is_some_and(|(_, rest)| rest == "held/sha256");
+    if !(by_hash || document || held) {
+        return None;
+    }
+    let sha256 = hex.parse().ok()?;
+    Some(Must { sha256, size: None })
+}
+
 /// The names of objects that are damaged or missing: what depends on them is not judged.
 #[derive(Debug, Default)]
 pub(super) struct Damaged(BTreeSet<String>);
 
 impl Damaged {
-    pub(super) fn add(&mut self, object: &str) {
-        self.0.insert(object.to_owned());
-    }
-
     pub(super) fn has(&self, key: &Key) -> bool {
         self.names(key.as_str())
     }
@@ -43,44 +115,62 @@ impl Damaged {
     }
 }
 
-/// Hashes what is expected, in parallel, and groups names of one damaged object.
-pub(super) fn hash(
+/// Everything below these prefixes, hashed where it is wanted.
+pub(super) fn survey(
     store: &dyn Store,
-    listing: &[Meta],
-    expected: &HashMap<String, Expected>,
+    prefixes: &[String],
+    wanted: &(dyn Fn(&Key) -> bool + Sync),
     progress: &Progress,
+) -> Result<Vec<Surveyed>, StoreError> {
+    let bar = progress.bytes("hashing", 0);
+    let reading = Reading { wanted, bar: &bar };
+    let mut surveyed = Vec::new();
+    for prefix in prefixes {
+        surveyed.append(&mut store.survey(prefix, &reading)?);
+    }
+    bar.finish();
+    Ok(surveyed)
+}
+
+/// Reports what is not as it must be, and what must be there and is not; names of one damaged object come
+/// together. What is expected and was not read yet is read now.
+pub(super) fn compare(
+    store: &dyn Store,
+    surveyed: &[Surveyed],
+    expected: &mut Expected,
     report: &mut Report,
 ) -> Damaged {
-    let todo: Vec<(&Meta, Expected)> = listing
-        .iter()
-        .filter_map(|meta| Some((meta, *expected.get(meta.key.as_str())?)))
-        .collect();
-    let digests = digests(store, &todo, progress, report);
     let mut damaged = Damaged::default();
-    let mut groups: BTreeMap<(Sha256, String), Vec<String>> = BTreeMap::new();
-    for (meta, expected) in todo {
-        let Some(digest) = digests.get(&identity(meta)) else {
-            continue;
-        };
-        let why = match digest.clone() {
-            Ok(digest) if digest.sha256 == expected.sha256 && expected.size.is_none_or(|s| s == digest.size) => {
-                continue;
-            }
-            Ok(digest) => format!("its SHA-256 is {}, not {}", digest.sha256, expected.sha256),
-            Err(error) => error,
-        };
-        damaged.0.insert(meta.key.as_str().to_owned());
-        groups
-            .entry((expected.sha256, why))
-            .or_default()
-            .push(meta.key.as_str().to_owned());
+    let mut groups: BTreeMap<(Sha256, String), Vec<&str>> = BTreeMap::new();
+    let mut linked: HashSet<Identity<'_>> = HashSet::new();
+    for object in surveyed {
+        let name = object.meta.key.as_str();
+        let Some(must) = expected.meet(name) else { continue };
+        let digest = object.digest.clone().unwrap_or_else(|| {
+            let stream = store.open(&object.meta.key);
+            let digest = stream.and_then(|stream| hash_stream(&object.meta.key, stream));
+            digest.map_err(|error| error.to_string())
+        });
+        if linked.insert(identity(&object.meta)) {
+            report.objects += 1;
+            report.bytes = report.bytes.saturating_add(object.meta.size);
+        }
+        let Err(why) = judge(must, &digest) else { continue };
+        damaged.0.insert(name.to_owned());
+        groups.entry((must.sha256, why)).or_default().push(name);
     }
     for ((_, why), mut names) in groups {
         // The shortest name is the one that clients fetch; the others are links to it.
-        names.sort_by_key(|name| (name.len(), name.clone()));
-        let mut problem = Problem::new(Problem::DAMAGED, names.remove(0), why);
-        problem.also = names;
+        names.sort_by_key(|name| (name.len(), *name));
+        let mut names = names.into_iter().map(ToOwned::to_owned);
+        let mut problem = Problem::new(Problem::DAMAGED, names.next().unwrap_or_default(), why);
+        problem.also = names.collect();
         report.problems.push(problem);
+    }
+    for name in expected.absent() {
+        let why = "a snapshot names it, and it is not in the store";
+        report.problem(Problem::MISSING, name, why);
+        damaged.0.insert(name.clone());
     }
     damaged
 }
@@ -92,31 +182,41 @@ fn identity(meta: &Meta) -> Identity<'_> {
     meta.object.ok_or(meta.key.as_str())
 }
 
-/// The digest of each object, read once, however many names it has. The largest come first, so that no
-/// core waits for one at the end.
-fn digests<'a>(
-    store: &dyn Store,
-    todo: &[(&'a Meta, Expected)],
-    progress: &Progress,
-    report: &mut Report,
-) -> HashMap<Identity<'a>, Result<Digest, String>> {
-    let mut objects: Vec<&Meta> = todo.iter().map(|(meta, _)| *meta).collect();
-    objects.sort_by_key(|meta| (std::cmp::Reverse(meta.size), identity(meta)));
-    objects.dedup_by_key(|meta| identity(meta));
-    report.objects = objects.len() as u64;
-    report.bytes = objects.iter().map(|meta| meta.size).sum();
-    let bar = progress.bytes("hashing", report.bytes);
-    let digest = |buffer: &mut Vec<u8>, meta: &'a Meta| {
-        let stream = store.open(&meta.key);
-        let digest = stream.and_then(|stream| hash_through(&meta.key, stream, buffer));
-        bar.advance(meta.size);
-        (identity(meta), digest.map_err(|error| error.to_string()))
-    };
-    let found = objects
-        .into_par_iter()
-        .with_max_len(64)
-        .map_init(|| vec![0; HASHED], digest)
-        .collect();
-    bar.finish();
-    found
+fn judge(must: Must, digest: &Result<Digest, String>) -> Result<(), String> {
+    let digest = digest.as_ref().map_err(Clone::clone)?;
+    if digest.sha256 == must.sha256 && must.size.is_none_or(|size| size == digest.size) {
+        return Ok(());
+    }
+    Err(format!("its SHA-256 is {}, not {}", digest.sha256, must.sha256))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ObjectStore;
+
+    #[test]
+    fn what_is_expected_is_read_whoever_wanted_it() -> Result<(), StoreError> {
+        let store = ObjectStore::memory()?;
+        for name in ["good", "bad", "other"] {
+            store.create(&Key::new(format!("foundry/pool/{name}"))?, name.as_bytes())?;
+        }
+        let good = Digest::of(b"good").into();
+        let mut expected = Expected::default();
+        for (name, required) in [("good", true), ("bad", false), ("gone", true), ("never", false)] {
+            assert_eq!(expected.add(format!("foundry/pool/{name}"), good, required), None);
+        }
+        let surveyed = survey(&store, &[String::new()], &|_| false, &Progress::hidden())?;
+        let mut report = Report::default();
+        let damaged = compare(&store, &surveyed, &mut expected, &mut report);
+        let found: Vec<_> = report.problems.iter().map(|p| (p.object.as_str(), p.code)).collect();
+        let lost = [
+            ("foundry/pool/bad", Problem::DAMAGED),
+            ("foundry/pool/gone", Problem::MISSING),
+        ];
+        assert_eq!(found, lost);
+        assert!(lost.iter().all(|(name, _)| damaged.names(name)));
+        assert_eq!((report.objects, report.bytes), (2, 7));
+        Ok(())
+    }
 }

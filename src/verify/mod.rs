@@ -14,6 +14,7 @@ mod editions;
 mod evidence;
 mod hashing;
 mod objects;
+mod pool;
 mod releases;
 mod report;
 mod returns;
@@ -70,7 +71,7 @@ pub fn verify(
     let histories = editions::histories(store, anchors, &mut report);
     let damaged = objects::check(
         store,
-        &store.list("")?,
+        &[String::new()],
         anchors,
         &histories,
         (now, progress),
@@ -120,12 +121,11 @@ pub fn verify_against_upstream(
 pub fn fsck(store: &dyn Store, anchors: &Anchors, now: Timestamp, progress: &Progress) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     let histories = editions::histories(store, anchors, &mut report);
-    let mut listing = Vec::new();
-    for anchor in &anchors.archives {
-        listing.extend(store.list(anchor.name.as_str())?);
-        listing.extend(store.list(&format!("state/{}", anchor.name))?);
-    }
-    let damaged = objects::check(store, &listing, anchors, &histories, (now, progress), &mut report)?;
+    let names = anchors.archives.iter().map(|anchor| anchor.name.as_str());
+    let prefixes: Vec<String> = names
+        .flat_map(|name| [name.to_owned(), format!("state/{name}")])
+        .collect();
+    let damaged = objects::check(store, &prefixes, anchors, &histories, (now, progress), &mut report)?;
     for (anchor, history) in &histories {
         releases::check(store, anchor, history, &damaged, now, &mut report);
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::hashing::Damaged;
-use super::objects::{intact, package_indexes, stem};
+use super::objects::intact;
+use super::pool::{package_indexes, stem};
 use super::{Anchor, Problem};
 use crate::domain::{ArchiveName, Digest, Sha256, escape};
 use crate::format::deb822::Stanzas;

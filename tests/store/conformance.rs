@@ -5,7 +5,8 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use assay::domain::Digest;
-use assay::store::{Created, LocalStore, ObjectStore, Store, StoreError};
+use assay::host::Progress;
+use assay::store::{Created, Key, LocalStore, ObjectStore, Reading, Store, StoreError};
 
 use super::key;
 
@@ -30,6 +31,7 @@ promises!(
     one_writer_wins,
     creating_the_same_again_is_ours,
     listings_are_sorted_and_bounded_by_a_folder,
+    a_survey_gives_all_and_reads_what_is_wanted,
     streams_are_checked_before_anything_appears,
     an_object_that_is_there_is_kept,
     many_objects_are_settled_together,
@@ -168,6 +170,47 @@ fn listings_are_sorted_and_bounded_by_a_folder(store: &dyn Store) {
     }
     assert!(store.delete_all("../b").is_err());
     assert_eq!(names(""), ["a-b/x", "a0", "ab/c", "b"]);
+}
+
+fn a_survey_gives_all_and_reads_what_is_wanted(store: &dyn Store) {
+    // More files than one core takes at once, nothing, a large one, and one with two names.
+    let large = vec![7; 700_000];
+    let mut objects: Vec<(String, Vec<u8>)> = (0..300)
+        .map(|n| (format!("pool/many/{n}"), n.to_string().into_bytes()))
+        .collect();
+    objects.push(("pool/a/b/c/large".to_owned(), large));
+    objects.push(("pool/a/empty".to_owned(), Vec::new()));
+    objects.push(("pool/a/b/one".to_owned(), b"one".to_vec()));
+    objects.push(("unread/x".to_owned(), b"x".to_vec()));
+    for (name, bytes) in &objects {
+        store.create(&key(name), bytes).unwrap();
+    }
+    store.link(&key("pool/a/b/one"), &key("links/two")).unwrap();
+    objects.push(("links/two".to_owned(), b"one".to_vec()));
+    objects.sort();
+
+    let bar = Progress::hidden().bytes("hashing", 0);
+    let wanted = |key: &Key| !key.as_str().starts_with("unread/");
+    let survey = |prefix: &str| {
+        let reading = Reading {
+            wanted: &wanted,
+            bar: &bar,
+        };
+        let mut surveyed = store.survey(prefix, &reading).unwrap();
+        surveyed.sort_by(|a, b| a.meta.key.cmp(&b.meta.key));
+        let metas: Vec<_> = surveyed.iter().map(|object| object.meta.clone()).collect();
+        assert_eq!(metas, store.list(prefix).unwrap());
+        surveyed
+    };
+    let surveyed = survey("");
+    assert_eq!(surveyed.len(), objects.len());
+    for (object, (name, bytes)) in surveyed.iter().zip(&objects) {
+        assert_eq!(object.meta.key.as_str(), name);
+        let expected = (name != "unread/x").then(|| Ok(Digest::of(bytes)));
+        assert_eq!(object.digest, expected, "{name}");
+    }
+    assert_eq!(survey("pool/a/b").len(), 2);
+    assert_eq!(survey("pool/nothing").len(), 0);
 }
 
 fn streams_are_checked_before_anything_appears(store: &dyn Store) {

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use assay::domain::Digest;
-use assay::store::{Created, LocalStore, Store, open_store};
+use assay::host::Progress;
+use assay::store::{Created, LocalStore, Reading, Store, open_store};
 
 use super::key;
 
@@ -80,6 +81,43 @@ fn what_somebody_changed_is_read_to_its_end() {
         assert_eq!(read(), less);
     }
     assert!(store.open(&key("d")).is_err(), "a folder is no object");
+}
+
+#[test]
+fn a_survey_follows_no_link_and_reads_what_somebody_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(folder.path()).unwrap();
+    for name in ["d/changed", "d/same", "e/large"] {
+        store.create(&key(name), &vec![b'a'; 300_000]).unwrap();
+    }
+    symlink("same", folder.path().join("d/link")).unwrap();
+    symlink("d", folder.path().join("folder")).unwrap();
+    let made = Command::new("mkfifo")
+        .arg(folder.path().join("d/pipe"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    fs::remove_file(folder.path().join("d/changed")).unwrap();
+    fs::write(folder.path().join("d/changed"), "longer or shorter").unwrap();
+
+    let bar = Progress::hidden().bytes("hashing", 0);
+    let reading = Reading {
+        wanted: &|_| true,
+        bar: &bar,
+    };
+    let surveyed = store.survey("", &reading).unwrap();
+    let mut found: Vec<_> = surveyed
+        .into_iter()
+        .map(|object| (object.meta.key.to_string(), object.digest.unwrap().unwrap()))
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    let same = Digest::of(&vec![b'a'; 300_000]);
+    let expected = [
+        ("d/changed".to_owned(), Digest::of(b"longer or shorter")),
+        ("d/same".to_owned(), same),
+        ("e/large".to_owned(), same),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]
