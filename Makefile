@@ -4,7 +4,7 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 4
 SITE ?= demo-site
 
-RUNS ?= 1
+RUNS ?= 3
 SHOW ?= show-site
 
 .PHONY: demo test setup build check fuzz bench bench-queries show-mirrors show-packages show-dependencies show-image backends overhead clean
@@ -30,7 +30,7 @@ check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-# Mirrors and snapshots side by side with aptly, debmirror and reprepro on the same upstream; 4 GB below target/bench.
+# Mirrors and snapshots side by side with aptly, debmirror and reprepro on the same upstream; 6 GB below target/bench.
 bench: setup
 	$(CARGO) build --release --locked
 	tests/bench/run $(RUNS)
