@@ -1,11 +1,12 @@
 //! Canonical JSON out (RFC 8785 for what we write: sorted ASCII keys, integers, no blanks), strict
 //! JSON in (RFC 8259, and a duplicate key is an error: two readers could disagree on it).
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
 
 use super::FormatError;
 
@@ -19,75 +20,119 @@ pub fn canonical<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>,
     serde_json::to_vec(&sorted).map_err(|source| FormatError::Json { what, source })
 }
 
-/// Reads a document.
+/// Reads a document. In two passes, neither of which makes a tree of values: large documents are read by the hundred
+/// thousand.
 ///
 /// # Errors
 /// When it is not JSON, has a duplicate key or a float, or is not a `T`.
 pub fn strict<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, FormatError> {
     let failed = |source| FormatError::Json { what, source };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict.deserialize(&mut reader).map_err(failed)?;
+    Strict.deserialize(&mut reader).map_err(failed)?;
     reader.end().map_err(failed)?;
-    serde_json::from_value(value).map_err(failed)
+    serde_json::from_slice(bytes).map_err(failed)
 }
 
-/// Builds a `Value`, refusing duplicate keys.
+/// Keeps nothing: it refuses floats, and keys that stand twice in one object.
 struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON without floats and duplicate keys")
     }
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(Number::from(value)))
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Strict)? {
-            list.push(item);
-        }
-        Ok(Value::Array(list))
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Strict)?.is_some() {}
+        Ok(())
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(Strict)?;
-            if map.contains_key(&key) {
-                return Err(A::Error::custom(format!(
-                    "the key `{}` stands twice",
-                    crate::domain::escape(&key)
-                )));
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut keys = Keys::default();
+        while let Some(key) = entries.next_key_seed(Name)? {
+            if keys.has(&key) {
+                let key = crate::domain::escape(&key);
+                return Err(A::Error::custom(format!("the key `{key}` stands twice")));
             }
-            map.insert(key, value);
+            keys.add(key);
+            entries.next_value_seed(Strict)?;
         }
-        Ok(Value::Object(map))
+        Ok(())
+    }
+}
+
+/// The keys of one object. Most objects have a handful.
+#[derive(Default)]
+struct Keys<'de> {
+    few: Vec<Cow<'de, str>>,
+    many: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> Keys<'de> {
+    const FEW: usize = 16;
+
+    fn has(&self, key: &Cow<'de, str>) -> bool {
+        self.few.contains(key) || (!self.many.is_empty() && self.many.contains(key))
+    }
+
+    fn add(&mut self, key: Cow<'de, str>) {
+        if self.few.len() < Self::FEW {
+            self.few.push(key);
+        } else {
+            self.many.insert(key);
+        }
+    }
+}
+
+/// A key, borrowed where it has no escapes.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(key))
+    }
+    fn visit_str<E>(self, key: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(key.to_owned()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn keys_are_sorted_and_doubles_refused() -> Result<(), FormatError> {
@@ -96,6 +141,9 @@ mod tests {
         for bad in [
             &br#"{"a":1,"a":2}"#[..],
             br#"{"a":{"b":1,"b":1}}"#,
+            br#"{"a":1,"\u0061":2}"#,
+            br#"{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":1,"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"h":1}"#,
+            br#"[18446744073709551616]"#,
             br#"{"a":1} x"#,
             br#"{"a":1.5}"#,
             b"",

@@ -19,8 +19,8 @@ pub fn sign_envelope(payload_type: &str, payload: &[u8], key: &Ed25519Key) -> En
 }
 
 /// The distinct keys among `keys` that signed this envelope, in the order of `keys`; at least one.
-/// Read `envelope.payload` afterwards: those are the bytes that were verified. Key ids are not
-/// looked at, since nobody vouches for them, and signatures by other keys change nothing.
+/// Read `envelope.payload` afterwards: those are the bytes that were verified. A key id says no more than
+/// which key to try first, since nobody vouches for it, and signatures by other keys change nothing.
 ///
 /// # Errors
 /// When the payload type is another, or none of `keys` signed.
@@ -36,9 +36,23 @@ pub fn verify_envelope(
         });
     }
     let bytes = pre_authentication_encoding(payload_type, &envelope.payload);
+    let mut made = vec![false; keys.len()];
+    for signature in &envelope.signatures {
+        let named = |key: &Ed25519Public| key.fingerprint().as_str() == signature.keyid;
+        let hinted = keys.iter().position(named);
+        let others = (0..keys.len()).filter(|at| Some(*at) != hinted);
+        // One signature is by one key: the key is a part of what is signed.
+        let by = hinted.into_iter().chain(others).find(|at| {
+            let key = keys.get(*at);
+            key.is_some_and(|key| key.verifies(&bytes, &signature.sig))
+        });
+        if let Some(by) = by.and_then(|at| made.get_mut(at)) {
+            *by = true;
+        }
+    }
     let mut signers: Vec<Ed25519Public> = Vec::new();
-    for key in keys {
-        if !signers.contains(key) && envelope.signatures.iter().any(|s| key.verifies(&bytes, &s.sig)) {
+    for (key, _) in keys.iter().zip(made).filter(|(_, made)| *made) {
+        if !signers.contains(key) {
             signers.push(*key);
         }
     }
