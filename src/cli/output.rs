@@ -2,9 +2,13 @@
 
 use std::io::Write as _;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::failure::{Failure, UsageError};
+
+/// So many records are in memory as lines.
+const AT_ONCE: usize = 4096;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +31,26 @@ impl Output {
             return write(format!("{line}\n").as_bytes());
         }
         write(format!("{}\n", printable(text)).as_bytes())
+    }
+
+    /// Many records: the lines are made by all cores.
+    pub(super) fn records<T: Serialize + Sync>(
+        self,
+        values: &[T],
+        text: impl Fn(&T) -> String + Sync,
+    ) -> Result<(), Failure> {
+        let line = |value: &T| match self.json && !self.aside {
+            true => serde_json::to_string(value).map_err(|error| UsageError::Output(error.into())),
+            false => Ok(printable(&text(value))),
+        };
+        for some in values.chunks(AT_ONCE) {
+            let lines: Vec<String> = some.par_iter().map(line).collect::<Result<_, _>>()?;
+            match self.aside {
+                true => lines.iter().for_each(|line| self.note(line)),
+                false => write(format!("{}\n", lines.join("\n")).as_bytes())?,
+            }
+        }
+        Ok(())
     }
 
     /// Bytes that are a file, as they are.

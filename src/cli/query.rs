@@ -176,12 +176,15 @@ fn ask(
     };
     let anchors = Anchors::from_site(&site)?;
     let cache = Cache::below(&site.cache());
+    let keys = query::builder_keys(&anchors);
     let asked = Asked {
         cache: (!from.fresh).then_some(&cache),
         all: from.all,
         now: context.now(),
+        keys: &keys,
     };
     let mut index = Index::load(store.as_ref(), &anchors, &asked, &context.progress)?;
+    index.keep();
     let answers = question(&mut index, &site)?;
     index.keep();
     Ok(answers)
@@ -193,9 +196,8 @@ fn nothing(why: String) -> Result<ExitCode, Failure> {
 
 /// Prints answers. What many of them have in common is said with `-v` only, unless `whole`.
 fn show(context: &Context, answers: &[Answer], whole: bool) -> Result<ExitCode, Failure> {
-    for answer in answers {
-        context.output.record(answer, &text(answer, whole || context.verbose))?;
-    }
+    let whole = whole || context.verbose;
+    context.output.records(answers, |answer| text(answer, whole))?;
     let worst = answers.iter().map(|answer| answer.proof).max();
     Ok(exit_code(worst.unwrap_or(Proof::Proven)))
 }

@@ -3,15 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Architecture, ArchiveName, Component, PackageName, PoolPath, Serial, Sha256, SnapshotId, SnapshotName, SuiteName,
-    Timestamp, Version,
+    Architecture, ArchiveName, Component, DomainError, PackageName, PoolPath, Serial, Sha256, SnapshotId, SnapshotName,
+    SuiteName, Timestamp, Version,
 };
 use crate::format::manifest::{Details, Manifest, Wanted, WantedArchitecture};
 
 /// The exact set of packages in a build chroot. Canonical JSON; its identity is its SHA-256.
+pub type Lock = LockOf<LockedPackage>;
+
+/// A lock whose packages are `P`: who reads very many locks reads a package that stands in all of them once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Lock {
+pub struct LockOf<P> {
     /// The format of this file: 1.
     pub format: u32,
     /// The architecture that builds.
@@ -24,7 +27,7 @@ pub struct Lock {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buildinfo: Option<LockedBuildinfo>,
     /// Everything installed, sorted by name.
-    pub packages: Vec<LockedPackage>,
+    pub packages: Vec<P>,
     /// The chroot made of them.
     pub chroot: LockedChroot,
 }
@@ -122,6 +125,53 @@ pub struct LockedPackage {
     pub source: PackageName,
     /// The source package's version.
     pub source_version: Version,
+}
+
+/// A [`LockedPackage`] as it stands in a document, not checked yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockedText<'a> {
+    /// Its name.
+    pub package: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// Its architecture.
+    pub architecture: &'a str,
+    /// The .deb.
+    pub sha256: &'a str,
+    /// Bytes of the .deb.
+    pub size: u64,
+    /// Where the archive keeps it.
+    pub filename: &'a str,
+    /// From which archive.
+    pub archive: &'a str,
+    /// From which suite.
+    pub suite: &'a str,
+    /// The source package.
+    pub source: &'a str,
+    /// The source package's version.
+    pub source_version: &'a str,
+}
+
+impl LockedText<'_> {
+    /// The package, checked.
+    ///
+    /// # Errors
+    /// When a value does not follow its grammar.
+    pub fn check(&self) -> Result<LockedPackage, DomainError> {
+        Ok(LockedPackage {
+            package: self.package.parse()?,
+            version: self.version.parse()?,
+            architecture: self.architecture.parse()?,
+            sha256: self.sha256.parse()?,
+            size: self.size,
+            filename: self.filename.parse()?,
+            archive: self.archive.parse()?,
+            suite: self.suite.parse()?,
+            source: self.source.parse()?,
+            source_version: self.source_version.parse()?,
+        })
+    }
 }
 
 /// The chroot's identity.

@@ -32,7 +32,7 @@ pub use compare::{Comparison, Difference, Likeness, Side, compare};
 pub use error::EnvironmentError;
 pub use fetch::{fetch_inputs, fetch_packages};
 pub use input::{check_packages, locked_inputs, snapshot_input};
-pub use lock::{Lock, LockedBuildinfo, LockedChroot, LockedPackage, LockedSnapshot};
+pub use lock::{Lock, LockOf, LockedBuildinfo, LockedChroot, LockedPackage, LockedSnapshot, LockedText};
 pub use order::{Declared, SourceName, Step, declared_sources, order};
 pub use recorded::{Recorded, Searched, find_recorded};
 pub use resolve::{SnapshotInput, resolve};

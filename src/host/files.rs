@@ -109,6 +109,56 @@ impl Stamp {
             ..Self::default()
         }
     }
+
+    /// The second in which it was changed. Somebody may have written to it twice in that one.
+    #[must_use]
+    pub fn changed(&self) -> Timestamp {
+        Timestamp::from_unix(self.changed.0)
+    }
+
+    /// All of it, to be kept.
+    #[must_use]
+    pub fn numbers(&self) -> [u64; 5] {
+        let ((device, inode), (seconds, nanoseconds)) = (self.inode, self.changed);
+        [
+            device,
+            inode,
+            self.size,
+            seconds.cast_unsigned(),
+            nanoseconds.cast_unsigned(),
+        ]
+    }
+}
+
+/// What tells the file from one that was changed.
+///
+/// # Errors
+/// When it is not there.
+pub fn stamp(path: &Path) -> Result<Stamp> {
+    Ok(Stamp::of(&fs::metadata(path).map_err(failed("look at", path))?))
+}
+
+/// Reads a file of ours: the superuser's or our own, that nobody else may write to, of at most `limit` bytes.
+///
+/// # Errors
+/// When it is not, cannot be read, or is larger.
+pub fn read_own(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = open(path)?;
+    let found = file.metadata().map_err(failed("look at", path))?;
+    let foreign = found.uid() != 0 && found.uid() != super::process::user();
+    if foreign || found.mode() & 0o022 != 0 {
+        let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, "others may write to it");
+        return Err(failed("use", path)(why));
+    }
+    if found.len() > limit {
+        let path = path.to_owned();
+        return Err(HostError::TooLarge { path, limit });
+    }
+    let room = usize::try_from(found.len()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(room.saturating_add(1));
+    let read = file.take(limit).read_to_end(&mut bytes);
+    read.map_err(failed("read", path))?;
+    Ok(bytes)
 }
 
 /// Reads a file of at most `limit` bytes below a folder that somebody else may have filled: no link is

@@ -67,7 +67,9 @@ pub use renew::{Tagging, is_new_tag, renew, tag};
 pub use repeat::{Kept, list_decisions, load_decision};
 pub use sealed::{Desk, Taken, load_commitments, load_rounds};
 pub use sign::{ReleaseSigner, Signed};
-pub use stage::{DECISIONS, Decisions, parse_decisions, read_decisions, suite_fields};
+pub use stage::{
+    DECISIONS, DecisionLine, Decisions, parse_decisions, read_decision_lines, read_decisions, suite_fields,
+};
 pub use sync::{SuiteChange, SyncStep, Synced, expires, plan_sync, sync};
 pub use unrecorded::{Recorded, Unrecorded, unrecorded};
 pub use upload::{Incoming, Offer, Upload, UploadError};

@@ -331,10 +331,22 @@ fn component_of<'a>(state: &'a SuiteState, index: &IndexFile) -> Option<&'a Comp
 /// # Errors
 /// When the index is missing, damaged or malformed.
 pub fn read_decisions(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Decisions, GateError> {
+    Ok(read_decision_lines(store, archive, state)?.into_iter().collect())
+}
+
+/// The same as a list, in order of paths.
+///
+/// # Errors
+/// As [`read_decisions`].
+pub fn read_decision_lines(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    state: &SuiteState,
+) -> Result<Vec<DecisionLine>, GateError> {
     let Some(index) = state.indexes.iter().find(|index| index.path.as_str() == DECISIONS) else {
-        return Ok(Decisions::new());
+        return Ok(Vec::new());
     };
-    parse_decisions(&read_index(store, archive, &state.suite, index)?)
+    decision_lines(&read_index(store, archive, &state.suite, index)?)
 }
 
 /// Reads the text of `provenance/Decisions`.
@@ -342,12 +354,18 @@ pub fn read_decisions(store: &dyn Store, archive: &ArchiveName, state: &SuiteSta
 /// # Errors
 /// When a line is not `<sha256> <decision sha256> <pool path>`, or a path stands twice or out of order.
 pub fn parse_decisions(bytes: &[u8]) -> Result<Decisions, GateError> {
-    let mut decisions = Decisions::new();
+    Ok(decision_lines(bytes)?.into_iter().collect())
+}
+
+/// A line of it: a path, its SHA-256, and the decision.
+pub type DecisionLine = (PoolPath, (Sha256, Sha256));
+
+fn decision_lines(bytes: &[u8]) -> Result<Vec<DecisionLine>, GateError> {
+    let mut decisions: Vec<DecisionLine> = Vec::new();
     let text = String::from_utf8_lossy(bytes);
     for (number, line) in text.lines().enumerate() {
-        let parsed =
-            parse_line(line).filter(|(path, _)| decisions.last_key_value().is_none_or(|(last, _)| last < path));
-        let Some((path, digests)) = parsed else {
+        let parsed = parse_line(line).filter(|(path, _)| decisions.last().is_none_or(|(last, _)| last < path));
+        let Some(parsed) = parsed else {
             let at = format!("line {}", number.saturating_add(1));
             let why = "it is not a digest, a decision and a path, in order of paths";
             return Err(GateError::document(DECISIONS)(FormatError::Malformed {
@@ -356,7 +374,7 @@ pub fn parse_decisions(bytes: &[u8]) -> Result<Decisions, GateError> {
                 why: why.to_owned(),
             }));
         };
-        decisions.insert(path, digests);
+        decisions.push(parsed);
     }
     Ok(decisions)
 }

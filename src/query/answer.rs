@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::facts::{DecisionId, Declared, Facts};
+use super::facts::{DecisionId, SiteDeclaration};
 use super::index::Index;
-use crate::domain::{ArchiveName, PackageName, PoolPath, Sha256, Timestamp, Version};
+use super::view::Declared;
+use crate::domain::{PoolPath, Sha256, Timestamp};
 use crate::site::{Policy, Relaxation};
-use crate::verify::{Problem, Proof};
+use crate::verify::{Anchor, Problem, Proof};
 
 /// What became of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -124,38 +125,47 @@ impl From<&Relaxation> for Exception {
 impl Answer {
     /// About a decision, when the newest snapshot lists what it let in, or when it is known all the same.
     pub(super) fn of_decision(index: &Index<'_>, id: &DecisionId, why: String) -> Self {
-        let listed = index.listed.get(id).map(Vec::as_slice).unwrap_or_default();
-        let Some(facts) = index.known.decisions.get(id) else {
+        let listed = index.listed.of(id);
+        let archive = index
+            .anchor(id)
+            .map(|anchor| anchor.name.to_string())
+            .unwrap_or_default();
+        let Some(known) = index.decision(id) else {
             let files = listed
                 .iter()
                 .map(|listed| (listed.path.clone(), listed.sha256))
                 .collect();
-            let mut answer = Self::bare(&id.0, "", "", State::Admitted, why);
+            let mut answer = Self::bare(archive, "", "", State::Admitted, why);
             answer.files = files;
             return answer.with_decision(index, id);
         };
-        let state = match (facts.admitted, listed.is_empty()) {
+        let state = match (known.admitted, listed.is_empty()) {
             (false, _) => State::Refused,
             (true, false) => State::Admitted,
             (true, true) => State::Superseded,
         };
-        let mut answer = Self::bare(&id.0, facts.source.as_str(), facts.version.as_str(), state, why);
-        let policy = index.anchor(&id.0).and_then(|anchor| anchor.policy(&facts.policy));
-        answer.decided_at = Some(facts.decided_at);
-        answer.declaration = facts.declaration;
-        answer.levels.clone_from(&facts.levels);
-        answer.files.clone_from(&facts.files);
-        answer.git = facts.declared.as_ref().map(|declared| git(declared, policy));
-        answer.exceptions = exceptions(policy, facts, index.now);
+        let mut answer = Self::bare(archive, known.source, known.version, state, why);
+        let policy = index.anchor(id).and_then(|anchor| anchor.policy(known.policy));
+        answer.decided_at = Some(known.decided_at);
+        answer.declaration = known.declaration;
+        answer.levels = known.levels.iter().map(str::to_owned).collect();
+        let files = known.files.iter();
+        answer.files = files
+            .filter_map(|(path, sha256)| Some((path.parse().ok()?, sha256)))
+            .collect();
+        answer.git = known.declared().map(|declared| git(declared, policy));
+        answer.exceptions = policy
+            .map(|policy| in_force(policy, known.source, index.now).collect())
+            .unwrap_or_default();
         answer.with_decision(index, id)
     }
 
     fn with_decision(mut self, index: &Index<'_>, id: &DecisionId) -> Self {
-        let listed = index.listed.get(id).into_iter().flatten();
-        self.suites = listed.map(|listed| listed.suite.to_string()).collect();
+        let states = index.listed.of(id).iter().filter_map(|listed| index.state(listed));
+        self.suites = states.map(|state| state.suite.to_string()).collect();
         self.suites.sort();
         self.suites.dedup();
-        self.decision = Some(id.1);
+        self.decision = Some(id.sha256);
         // A refusal needs no quorum: that the gate signed it was checked when it was read.
         if self.state != State::Refused {
             self.doubted(index.doubt(id).as_ref());
@@ -173,12 +183,12 @@ impl Answer {
     }
 
     /// About a source of which nothing else is known.
-    pub(super) fn bare(archive: &ArchiveName, source: &str, version: &str, state: State, why: String) -> Self {
+    pub(super) fn bare(archive: String, source: &str, version: &str, state: State, why: String) -> Self {
         Self {
             proof: Proof::Proven,
             why,
             doubt: None,
-            archive: archive.to_string(),
+            archive,
             suites: Vec::new(),
             source: source.to_owned(),
             version: version.to_owned(),
@@ -196,17 +206,10 @@ impl Answer {
     }
 
     /// About a source that the site declares.
-    pub(super) fn declared(
-        index: &Index<'_>,
-        archive: &ArchiveName,
-        (source, version): (&PackageName, &Version),
-        why: String,
-    ) -> Self {
-        let mut answer = Self::bare(archive, source.as_str(), version.as_str(), State::Declared, why);
-        let policies = index
-            .anchor(archive)
-            .into_iter()
-            .flat_map(crate::verify::Anchor::policies);
+    pub(super) fn declared(index: &Index<'_>, archive: &Anchor, declared: &SiteDeclaration, why: String) -> Self {
+        let (source, version) = (declared.source.as_str(), declared.version.as_str());
+        let mut answer = Self::bare(archive.name.to_string(), source, version, State::Declared, why);
+        let policies = archive.policies();
         answer.exceptions = policies
             .flat_map(|policy| in_force(policy, source, index.now))
             .collect();
@@ -214,40 +217,34 @@ impl Answer {
     }
 }
 
-fn git(declared: &Declared, policy: Option<&Policy>) -> Git {
+fn git(declared: Declared<'_>, policy: Option<&Policy>) -> Git {
     let signers = declared.signers.iter().map(|fingerprint| {
-        let known = policy.and_then(|policy| policy.signers.iter().find(|s| s.fingerprint == *fingerprint));
+        let known = policy.and_then(|policy| policy.signers.iter().find(|s| s.fingerprint.as_str() == fingerprint));
         (
-            fingerprint.to_string(),
+            fingerprint.to_owned(),
             known.map(|s| s.name.clone()).unwrap_or_default(),
         )
     });
     Git {
-        repository: declared.git.clone(),
-        reference: declared.reference.clone(),
-        tag: declared.git_tag.clone(),
-        commit: declared.git_commit.clone(),
-        tree: declared.git_tree.clone(),
+        repository: declared.git.to_owned(),
+        reference: declared.reference.to_owned(),
+        tag: declared.git_tag.map(str::to_owned),
+        commit: declared.git_commit.to_owned(),
+        tree: declared.git_tree.to_owned(),
         tree_sha256: declared.tree_sha256,
         signers: signers.collect(),
     }
 }
 
-fn exceptions(policy: Option<&Policy>, facts: &Facts, now: Timestamp) -> Vec<Exception> {
-    policy
-        .map(|policy| in_force(policy, &facts.source, now).collect())
-        .unwrap_or_default()
-}
-
 /// What a policy excepts of a source now.
 pub(super) fn in_force<'p>(
     policy: &'p Policy,
-    source: &'p PackageName,
+    source: &'p str,
     now: Timestamp,
 ) -> impl Iterator<Item = Exception> + 'p {
     let ours = policy
         .exceptions
         .iter()
-        .filter(move |e| e.source == *source && e.expires > now);
+        .filter(move |e| e.source.as_str() == source && e.expires > now);
     ours.map(Exception::from)
 }

@@ -1,12 +1,13 @@
 //! `built-with`: every package whose locked environment held a package, also through other packages of ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
 use super::answer::Answer;
-use super::facts::{DecisionId, Facts, LockedFacts};
+use super::facts::{DecisionId, LockedFacts};
 use super::index::Index;
+use super::view::Lock;
 use crate::domain::{DomainError, PackageName, Sha256, Version};
 
 /// What an environment is searched for.
@@ -33,13 +34,13 @@ impl std::str::FromStr for Ingredient {
 }
 
 impl Ingredient {
-    fn is(&self, package: &LockedFacts) -> bool {
+    fn is(&self, package: &LockedFacts<&str>) -> bool {
         match self {
             Self::File(sha256) => package.sha256 == *sha256,
             Self::Package(name, version) => {
                 let wanted = |found: &str| version.as_ref().is_none_or(|version| covers(version, found));
                 let (binary, source) = (name.as_str() == package.package, name.as_str() == package.source);
-                (binary && wanted(&package.version)) || (source && wanted(&package.source_version))
+                (binary && wanted(package.version)) || (source && wanted(package.source_version))
             }
         }
     }
@@ -59,32 +60,31 @@ fn covers(wanted: &Version, found: &str) -> bool {
 #[derive(Debug, Clone)]
 struct Concerned {
     /// The package of its environment.
-    held: u32,
+    held: String,
     /// The decision that let that package in, when it is one of ours that is concerned itself.
     through: Option<DecisionId>,
 }
+
+type AllConcerned = BTreeMap<DecisionId, Concerned>;
 
 /// Every decision in scope that an ingredient concerns, those that held it themselves first. A decision whose
 /// environment cannot be read is there too: nobody can say that it did not hold it.
 pub fn built_with(index: &mut Index<'_>, ingredient: &Ingredient) -> Vec<Answer> {
     let concerned = concerned(index, ingredient);
-    let scope: Vec<&DecisionId> = concerned.keys().filter(|id| index.in_scope(id)).collect();
-    let ids: Vec<DecisionId> = scope.into_iter().cloned().collect();
-    index.recheck(ids.iter());
+    let ids: Vec<DecisionId> = concerned.keys().filter(|id| index.in_scope(id)).copied().collect();
+    index.recheck(&ids);
     let index: &Index<'_> = index;
     let mut answers: Vec<Answer> = ids
         .par_iter()
-        .filter_map(|id| {
-            let through = chain(index, &concerned, id);
-            let held = through
-                .held
-                .and_then(|number| index.known.packages.get(number as usize))?;
+        .map(|id| {
+            let way = way(&concerned, id);
+            let held = way.held.unwrap_or_default();
             let mut answer = Answer::of_decision(index, id, format!("its environment held {held}"));
-            if let Some(nearest) = through.names.first() {
+            if let Some(nearest) = way.names.first() {
                 answer.why = format!("its environment held {nearest}, whose environment held {held}");
             }
-            answer.through = through.names;
-            Some(answer)
+            answer.through = way.names;
+            answer
         })
         .collect();
     answers.sort_by(|a, b| (a.through.len(), &a.source, &a.version).cmp(&(b.through.len(), &b.source, &b.version)));
@@ -95,41 +95,84 @@ pub fn built_with(index: &mut Index<'_>, ingredient: &Ingredient) -> Vec<Answer>
     answers
 }
 
-fn concerned(index: &Index<'_>, ingredient: &Ingredient) -> BTreeMap<DecisionId, Concerned> {
-    let known = &index.known;
-    let meant: Vec<bool> = known.packages.iter().map(|package| ingredient.is(package)).collect();
-    let holds = |facts: &Facts| {
-        let packages = facts.locks.iter().filter_map(|lock| known.locks.get(lock));
-        let mut packages = packages.flat_map(|lock| &lock.packages);
-        packages
-            .find(|number| meant.get(**number as usize) == Some(&true))
-            .copied()
-    };
-    let mut concerned: BTreeMap<DecisionId, Concerned> = BTreeMap::new();
-    for (id, facts) in &known.decisions {
-        if let Some(held) = holds(facts) {
-            concerned.insert(id.clone(), Concerned { held, through: None });
-        }
+/// Decisions that answers are about, and those behind packages of ours in their environments.
+fn reached(index: &Index<'_>) -> Vec<DecisionId> {
+    let mut reached: BTreeSet<DecisionId> = index.scope().iter().copied().collect();
+    let mut new: Vec<DecisionId> = index.scope().to_vec();
+    while !new.is_empty() {
+        let origins = new
+            .par_iter()
+            .flat_map_iter(|id| origins(index, id).map(|(_, origin)| origin));
+        let origins: BTreeSet<DecisionId> = origins.flatten().collect();
+        new = origins.difference(&reached).copied().collect();
+        reached.extend(new.iter().copied());
     }
+    reached.into_iter().collect()
+}
+
+/// The packages of ours that a decision's environments held, and the decision that let each in.
+fn origins<'i>(
+    index: &'i Index<'_>,
+    id: &DecisionId,
+) -> impl Iterator<Item = (LockedFacts<&'i str>, Option<DecisionId>)> {
+    let locks = index
+        .decision(id)
+        .into_iter()
+        .flat_map(|decision| index.known.locks_of(decision));
+    let ours = locks.flat_map(|lock| {
+        lock.ours()
+            .map(move |(number, sha256)| (lock.segment(), number, sha256))
+    });
+    ours.filter_map(|(segment, number, sha256)| {
+        let package = segment.package(number)?;
+        let archive = index.place(package.archive)?;
+        Some((package, sha256.map(|sha256| DecisionId { archive, sha256 })))
+    })
+}
+
+fn concerned(index: &Index<'_>, ingredient: &Ingredient) -> AllConcerned {
+    // Which packages are meant, for each segment: its locks name them by number.
+    let meant: Vec<Vec<bool>> = index
+        .known
+        .segments()
+        .par_iter()
+        .map(|segment| {
+            let package = |at: usize| u32::try_from(at).ok().and_then(|at| segment.package(at));
+            let is = |at: usize| package(at).is_some_and(|package| ingredient.is(&package));
+            (0..segment.packages()).map(is).collect()
+        })
+        .collect();
+    let meant_of = |lock: Lock<'_>| {
+        let mut segments = index.known.segments().iter();
+        meant.get(segments.position(|segment| std::ptr::eq(segment, lock.segment()))?)
+    };
+    let holds = |id: &DecisionId| {
+        let decision = index.decision(id)?;
+        index.known.locks_of(decision).find_map(|lock| {
+            let meant = meant_of(lock)?;
+            let number = lock
+                .packages()
+                .find(|number| meant.get(*number as usize) == Some(&true))?;
+            lock.segment().package(number)
+        })
+    };
+    let reached = reached(index);
+    let held = reached.par_iter().filter_map(|id| {
+        let held = holds(id)?.to_string();
+        Some((*id, Concerned { held, through: None }))
+    });
+    let mut concerned: AllConcerned = held.collect();
     // What was built with a concerned package is concerned, too: until a round finds nothing new.
     loop {
-        let mut more = Vec::new();
-        for (id, facts) in known.decisions.iter().filter(|(id, _)| !concerned.contains_key(*id)) {
-            let ours = facts
-                .locks
-                .iter()
-                .filter_map(|lock| known.locks.get(lock))
-                .flat_map(|lock| &lock.ours);
-            let mut origins = ours.filter_map(|(held, decision)| {
-                let archive = known.packages.get(*held as usize)?.archive.parse().ok()?;
-                let origin = (archive, (*decision)?);
-                concerned.contains_key(&origin).then_some((*held, origin))
-            });
-            if let Some((held, origin)) = origins.next() {
-                let through = Some(origin);
-                more.push((id.clone(), Concerned { held, through }));
-            }
-        }
+        let rest = reached.par_iter().filter(|id| !concerned.contains_key(id));
+        let more: Vec<(DecisionId, Concerned)> = rest
+            .filter_map(|id| {
+                let mut through = origins(index, id).filter_map(|(package, origin)| Some((package, origin?)));
+                let (package, origin) = through.find(|(_, origin)| concerned.contains_key(origin))?;
+                let (held, through) = (package.to_string(), Some(origin));
+                Some((*id, Concerned { held, through }))
+            })
+            .collect();
         if more.is_empty() {
             return concerned;
         }
@@ -143,47 +186,33 @@ struct Way {
     /// The packages of ours between, nearest first.
     names: Vec<String>,
     /// What the last of them was built with.
-    held: Option<u32>,
+    held: Option<String>,
 }
 
-fn chain(index: &Index<'_>, concerned: &BTreeMap<DecisionId, Concerned>, id: &DecisionId) -> Way {
+fn way(concerned: &AllConcerned, id: &DecisionId) -> Way {
     let mut way = Way::default();
     let mut at = id;
     // Each step was found before the one that leads to it: there is no way round.
     while let Some(step) = concerned.get(at) {
-        way.held = Some(step.held);
+        way.held = Some(step.held.clone());
         let Some(next) = &step.through else { break };
-        let name = index.known.packages.get(step.held as usize).map(ToString::to_string);
-        way.names.push(name.unwrap_or_default());
+        way.names.push(step.held.clone());
         at = next;
     }
     way
 }
 
 /// Decisions that were built with a package of ours of which nobody knows how it came in.
-fn untraced(index: &Index<'_>, concerned: &BTreeMap<DecisionId, Concerned>) -> Vec<Answer> {
-    let mut answers = Vec::new();
-    for (id, facts) in &index.known.decisions {
-        if !index.in_scope(id) || concerned.contains_key(id) {
-            continue;
-        }
-        let ours = facts
-            .locks
-            .iter()
-            .filter_map(|lock| index.known.locks.get(lock))
-            .flat_map(|lock| &lock.ours);
-        let mut lost = ours.filter(|(_, decision)| decision.is_none());
-        if let Some(package) = lost
-            .next()
-            .and_then(|(held, _)| index.known.packages.get(*held as usize))
-        {
-            let why = format!("its environment held {package}, and no decision is known that let that in");
-            let mut answer = Answer::of_decision(index, id, why);
-            answer.proof = answer.proof.max(crate::verify::Proof::Unknown);
-            answers.push(answer);
-        }
-    }
-    answers
+fn untraced(index: &Index<'_>, concerned: &AllConcerned) -> Vec<Answer> {
+    let rest = index.scope().iter().filter(|id| !concerned.contains_key(id));
+    let lost = rest.filter_map(|id| {
+        let (package, _) = origins(index, id).find(|(_, origin)| origin.is_none())?;
+        let why = format!("its environment held {package}, and no decision is known that let that in");
+        let mut answer = Answer::of_decision(index, id, why);
+        answer.proof = answer.proof.max(crate::verify::Proof::Unknown);
+        Some(answer)
+    });
+    lost.collect()
 }
 
 #[cfg(test)]

@@ -1,14 +1,22 @@
-//! Facts ⇄ bytes, for the cache. Pure. Texts are written once and named by number; all numbers are LEB128.
+//! Facts → bytes, for a segment: tables that are searched where they lie. Pure. `view` reads them.
 //!
-//! What is read back is checked only as far as memory goes: `cache` knows whether the bytes are those it wrote.
+//! A segment is a head (the length of each part, in eight bytes), then the parts: where each text ends, the texts, the
+//! tables of decisions, records, locks, packages and declaration files, and the data that those point into. A row of
+//! a table is a digest, where rows have one, and the place of its data; rows are sorted, numbers in rows have four
+//! bytes, little-endian. In the data a text is named by its number, all numbers are LEB128, and a list begins with
+//! how many items and how many bytes it has, so that a reader can pass over it.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::facts::{Declared, Facts, Known, LockFacts, LockedAt, LockedFacts, RecordFacts, SiteDeclaration};
+use super::facts::{Batch, DeclarationFile, Declared, Facts, LockFacts, LockedFacts, RecordFacts, SiteDeclaration};
 use crate::domain::{Sha256, Timestamp};
 use crate::format::intoto::Outcome;
 
-const OUTCOMES: [Outcome; 7] = [
+/// How many parts a segment has.
+pub(super) const PARTS: usize = 8;
+
+/// Outcomes by number.
+pub(super) const OUTCOMES: [Outcome; 7] = [
     Outcome::Built,
     Outcome::Ftbfs,
     Outcome::Timeout,
@@ -18,96 +26,82 @@ const OUTCOMES: [Outcome; 7] = [
     Outcome::Log,
 ];
 
-/// Writes all of it.
-pub(super) fn write(known: &Known) -> Vec<u8> {
+/// Writes all that was learned. The same facts give the same bytes.
+pub(super) fn write(batch: &Batch) -> Vec<u8> {
     let mut out = Writer::default();
-    out.list(&known.decisions, |out, ((archive, sha256), facts)| {
-        out.text(archive.as_str());
-        out.digest(sha256);
-        facts_out(out, facts);
-    });
-    out.list(&known.records, |out, (sha256, record)| {
-        out.digest(sha256);
-        record_out(out, record);
-    });
-    out.list(&known.packages, package_out);
-    out.list(&known.locks, |out, (sha256, lock)| {
-        out.digest(sha256);
-        lock_out(out, lock);
-    });
-    out.list(&known.declarations, |out, (file, declaration)| {
-        out.digest(file);
-        out.digest(&declaration.sha256);
-        out.text(declaration.source.as_str());
-        out.text(declaration.version.as_str());
-    });
-    out.finish()
+    let row = |place: Option<usize>| place.map_or(0, |at| at as u64 + 1);
+    let records: HashMap<&Sha256, usize> = batch.records.keys().zip(0..).collect();
+    let locks: HashMap<&Sha256, usize> = batch.locks.keys().zip(0..).collect();
+    let mut tables: [Vec<u8>; 5] = Default::default();
+    let [in_decisions, in_records, in_locks, in_packages, in_declarations] = &mut tables;
+    for ((sha256, archive), facts) in &batch.decisions {
+        in_decisions.extend_from_slice(sha256.as_bytes());
+        in_decisions.extend_from_slice(&out.named(archive.as_str()).to_le_bytes());
+        out.start_row(in_decisions);
+        facts_out(
+            &mut out,
+            facts,
+            |digest| row(records.get(digest).copied()),
+            |digest| row(locks.get(digest).copied()),
+        );
+    }
+    for (sha256, record) in &batch.records {
+        in_records.extend_from_slice(sha256.as_bytes());
+        out.start_row(in_records);
+        record_out(&mut out, record);
+    }
+    // In the order of their names, whatever order they came in.
+    let mut order: Vec<(&LockedFacts<String>, usize)> = batch.packages.iter().zip(0..).collect();
+    order.sort_unstable();
+    let mut numbers = vec![0_u32; order.len()];
+    for ((package, before), now) in order.into_iter().zip(0..) {
+        if let Some(number) = numbers.get_mut(before) {
+            *number = now;
+        }
+        out.start_row(in_packages);
+        package_out(&mut out, package);
+    }
+    for (sha256, lock) in &batch.locks {
+        in_locks.extend_from_slice(sha256.as_bytes());
+        out.start_row(in_locks);
+        lock_out(&mut out, lock, &numbers);
+    }
+    let mut declarations: Vec<&(DeclarationFile, SiteDeclaration)> = batch.declarations.iter().collect();
+    declarations
+        .sort_by(|(a, _), (b, _)| (a.archive.as_str(), a.name.as_str()).cmp(&(b.archive.as_str(), b.name.as_str())));
+    for (file, declaration) in declarations {
+        out.start_row(in_declarations);
+        declaration_out(&mut out, file, declaration);
+    }
+    out.finish(&tables)
 }
 
-/// Reads what `write` wrote; none when it is anything else.
-pub(super) fn read(bytes: &[u8]) -> Option<Known> {
-    let mut from = Reader::new(bytes)?;
-    let decisions = from.list(|from| Some(((from.parsed()?, from.digest()?), facts_in(from)?)))?;
-    let records = from.list(|from| Some((from.digest()?, record_in(from)?)))?;
-    let packages: Vec<LockedFacts> = from.list(package_in)?;
-    let locks: BTreeMap<Sha256, LockFacts> = from.list(|from| Some((from.digest()?, lock_in(from)?)))?;
-    let declarations = from.list(|from| {
-        let file = from.digest()?;
-        let declaration = SiteDeclaration {
-            sha256: from.digest()?,
-            source: from.parsed()?,
-            version: from.parsed()?,
-        };
-        Some((file, declaration))
-    })?;
-    let numbers = |lock: &LockFacts| lock.packages.iter().all(|at| (*at as usize) < packages.len());
-    (from.rest.is_empty() && locks.values().all(numbers)).then_some(Known {
-        decisions,
-        records,
-        locks,
-        packages,
-        declarations,
-    })
-}
-
-fn facts_out(out: &mut Writer, facts: &Facts) {
+fn facts_out(out: &mut Writer, facts: &Facts, record: impl Fn(&Sha256) -> u64, lock: impl Fn(&Sha256) -> u64) {
     out.number(u64::from(facts.admitted));
     out.time(facts.decided_at);
     for text in [&facts.policy, facts.source.as_str(), facts.version.as_str()] {
         out.text(text);
     }
+    out.list(&facts.declaration, Writer::digest);
     out.list(&facts.suites, |out, suite| out.text(suite.as_str()));
     out.list(&facts.levels, |out, level| out.text(level));
-    out.list(&facts.remarks, |out, (rule, evidence)| {
-        out.text(rule);
-        out.text(evidence);
-    });
     out.list(&facts.files, |out, (path, sha256)| {
         out.text(path.as_str());
         out.digest(sha256);
     });
-    out.list(&facts.declaration, Writer::digest);
+    out.list(&facts.records, |out, digest| {
+        out.digest(digest);
+        out.number(record(digest));
+    });
+    out.list(&facts.locks, |out, digest| {
+        out.digest(digest);
+        out.number(lock(digest));
+    });
     out.list(&facts.declared, declared_out);
-    out.list(&facts.locks, Writer::digest);
-    out.list(&facts.records, Writer::digest);
-}
-
-fn facts_in(from: &mut Reader<'_>) -> Option<Facts> {
-    Some(Facts {
-        admitted: from.number()? == 1,
-        decided_at: from.time()?,
-        policy: from.owned()?,
-        source: from.parsed()?,
-        version: from.parsed()?,
-        suites: from.list(Reader::parsed)?,
-        levels: from.list(Reader::owned)?,
-        remarks: from.list(|from| Some((from.owned()?, from.owned()?)))?,
-        files: from.list(|from| Some((from.parsed()?, from.digest()?)))?,
-        declaration: from.list::<_, Vec<_>>(Reader::digest)?.pop(),
-        declared: from.list::<_, Vec<_>>(declared_in)?.pop(),
-        locks: from.list(Reader::digest)?,
-        records: from.list(Reader::digest)?,
-    })
+    out.list(&facts.remarks, |out, (rule, evidence)| {
+        out.text(rule);
+        out.text(evidence);
+    });
 }
 
 fn declared_out(out: &mut Writer, declared: &Declared) {
@@ -124,125 +118,88 @@ fn declared_out(out: &mut Writer, declared: &Declared) {
     out.list(&declared.signers, |out, signer| out.text(signer.as_str()));
 }
 
-fn declared_in(from: &mut Reader<'_>) -> Option<Declared> {
-    Some(Declared {
-        git: from.owned()?,
-        reference: from.owned()?,
-        git_commit: from.owned()?,
-        git_tree: from.owned()?,
-        git_tag: from.list::<_, Vec<_>>(Reader::owned)?.pop(),
-        tree_sha256: from.digest()?,
-        signers: from.list(Reader::parsed)?,
-    })
-}
-
 fn record_out(out: &mut Writer, record: &RecordFacts) {
-    out.list(&record.signed_by, |out, key| out.text(key.as_str()));
     out.text(record.builder.as_str());
     out.digest(&record.declaration);
     out.digest(&record.lock);
     let outcome = OUTCOMES.iter().position(|outcome| *outcome == record.outcome);
     out.number(outcome.unwrap_or(OUTCOMES.len()) as u64);
+    out.time(record.started_on);
     out.time(record.finished_on);
+    out.list(&record.signed_by, |out, key| out.text(key.as_str()));
     out.list(&record.outputs, |out, (name, sha256)| {
         out.text(name.as_str());
         out.digest(sha256);
     });
 }
 
-fn record_in(from: &mut Reader<'_>) -> Option<RecordFacts> {
-    Some(RecordFacts {
-        signed_by: from.list(Reader::parsed)?,
-        builder: from.parsed()?,
-        declaration: from.digest()?,
-        lock: from.digest()?,
-        outcome: *OUTCOMES.get(usize::try_from(from.number()?).ok()?)?,
-        finished_on: from.time()?,
-        outputs: from.list(|from| Some((from.parsed()?, from.digest()?)))?,
-    })
-}
-
-fn package_out(out: &mut Writer, package: &LockedFacts) {
-    out.digest(&package.sha256);
+fn package_out(out: &mut Writer, package: &LockedFacts<String>) {
     for text in [
-        &package.archive,
         &package.package,
         &package.version,
         &package.architecture,
+        &package.archive,
         &package.source,
         &package.source_version,
     ] {
         out.text(text);
     }
+    out.digest(&package.sha256);
 }
 
-fn package_in(from: &mut Reader<'_>) -> Option<LockedFacts> {
-    Some(LockedFacts {
-        sha256: from.digest()?,
-        archive: from.owned()?,
-        package: from.owned()?,
-        version: from.owned()?,
-        architecture: from.owned()?,
-        source: from.owned()?,
-        source_version: from.owned()?,
-    })
-}
-
-fn lock_out(out: &mut Writer, lock: &LockFacts) {
+fn lock_out(out: &mut Writer, lock: &LockFacts, numbers: &[u32]) {
+    let number = |at: &u32| numbers.get(*at as usize).copied().unwrap_or(u32::MAX);
     out.list(&lock.snapshots, |out, at| {
         for text in [at.archive.as_str(), at.suite.as_str(), at.id.as_str()] {
             out.text(text);
         }
     });
-    let mut before = 0;
-    out.list(&lock.packages, |out, at| {
-        out.number(u64::from(at.wrapping_sub(before)));
-        before = *at;
-    });
-    out.list(&lock.ours, |out, (at, decision)| {
+    let ours: BTreeMap<u32, Option<Sha256>> = lock.ours.iter().map(|(at, by)| (number(at), *by)).collect();
+    out.list(&ours, |out, (at, decision)| {
         out.number(u64::from(*at));
         out.list(decision, Writer::digest);
     });
+    let mut packages: Vec<u32> = lock.packages.iter().map(number).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let mut before = 0;
+    out.list(&packages, |out, at| {
+        out.number(u64::from(at.wrapping_sub(before)));
+        before = *at;
+    });
 }
 
-fn lock_in(from: &mut Reader<'_>) -> Option<LockFacts> {
-    let snapshots = from.list(|from| {
-        Some(LockedAt {
-            archive: from.parsed()?,
-            suite: from.parsed()?,
-            id: from.parsed()?,
-        })
-    })?;
-    let mut at: u32 = 0;
-    let packages = from.list(|from| {
-        at = at.checked_add(u32::try_from(from.number()?).ok()?)?;
-        Some(at)
-    })?;
-    let ours = from.list(|from| {
-        let at = u32::try_from(from.number()?).ok()?;
-        Some((at, from.list::<_, Vec<_>>(Reader::digest)?.pop()))
-    })?;
-    Some(LockFacts {
-        snapshots,
-        packages,
-        ours,
-    })
+fn declaration_out(out: &mut Writer, file: &DeclarationFile, declaration: &SiteDeclaration) {
+    out.text(file.archive.as_str());
+    out.text(file.name.as_str());
+    for number in file.stamp.numbers() {
+        out.number(number);
+    }
+    out.digest(&declaration.sha256);
+    out.text(declaration.source.as_str());
+    out.text(declaration.version.as_str());
 }
 
 #[derive(Default)]
 struct Writer {
-    names: HashMap<String, u64>,
-    table: Vec<u8>,
-    body: Vec<u8>,
+    names: HashMap<String, u32>,
+    ends: Vec<u8>,
+    texts: Vec<u8>,
+    data: Vec<u8>,
 }
 
 impl Writer {
+    /// Puts the place of what is written next into a table.
+    fn start_row(&self, table: &mut Vec<u8>) {
+        table.extend_from_slice(&number_of(self.data.len()).to_le_bytes());
+    }
+
     fn number(&mut self, number: u64) {
-        leb128(&mut self.body, number);
+        leb128(&mut self.data, number);
     }
 
     fn digest(&mut self, sha256: &Sha256) {
-        self.body.extend_from_slice(sha256.as_bytes());
+        self.data.extend_from_slice(sha256.as_bytes());
     }
 
     fn time(&mut self, at: Timestamp) {
@@ -250,36 +207,58 @@ impl Writer {
     }
 
     fn text(&mut self, text: &str) {
-        let next = self.names.len() as u64;
-        let at = match self.names.get(text) {
-            Some(at) => *at,
-            None => {
-                leb128(&mut self.table, text.len() as u64);
-                self.table.extend_from_slice(text.as_bytes());
-                self.names.insert(text.to_owned(), next);
-                next
-            }
-        };
-        self.number(at);
+        let number = self.named(text);
+        self.number(u64::from(number));
     }
 
-    fn list<T, I>(&mut self, items: I, mut item: impl FnMut(&mut Self, T))
-    where
-        I: IntoIterator<Item = T>,
-        I::IntoIter: Clone,
-    {
-        let items = items.into_iter();
-        self.number(items.clone().count() as u64);
-        items.for_each(|one| item(self, one));
+    /// The number of a text; a new one gets the next.
+    fn named(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.names.get(text) {
+            return *number;
+        }
+        let number = number_of(self.names.len());
+        self.texts.extend_from_slice(text.as_bytes());
+        self.ends.extend_from_slice(&number_of(self.texts.len()).to_le_bytes());
+        self.names.insert(text.to_owned(), number);
+        number
     }
 
-    fn finish(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.table.len() + self.body.len() + 16);
-        leb128(&mut bytes, self.names.len() as u64);
-        bytes.extend(self.table);
-        bytes.extend(self.body);
+    fn list<T>(&mut self, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut Self, T)) {
+        let start = self.data.len();
+        let mut count = 0_u64;
+        for one in items {
+            item(self, one);
+            count += 1;
+        }
+        let bytes = self.data.split_off(start);
+        self.number(count);
+        self.number(bytes.len() as u64);
+        self.data.extend(bytes);
+    }
+
+    fn finish(self, [decisions, records, locks, packages, declarations]: &[Vec<u8>; 5]) -> Vec<u8> {
+        let parts: [&[u8]; PARTS] = [
+            &self.ends,
+            &self.texts,
+            decisions,
+            records,
+            locks,
+            packages,
+            declarations,
+            &self.data,
+        ];
+        let lengths = parts.iter().flat_map(|part| (part.len() as u64).to_le_bytes());
+        let mut bytes: Vec<u8> = lengths.collect();
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
         bytes
     }
+}
+
+/// Places have four bytes: what would not fit is not found again, which is all that happens.
+fn number_of(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 fn leb128(out: &mut Vec<u8>, mut number: u64) {
@@ -290,67 +269,5 @@ fn leb128(out: &mut Vec<u8>, mut number: u64) {
             return out.push(low & 0x7f);
         }
         out.push(low | 0x80);
-    }
-}
-
-struct Reader<'a> {
-    names: Vec<&'a str>,
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8]) -> Option<Self> {
-        let mut reader = Self {
-            names: Vec::new(),
-            rest: bytes,
-        };
-        for _ in 0..reader.number()? {
-            let length = usize::try_from(reader.number()?).ok()?;
-            let (text, rest) = reader.rest.split_at_checked(length)?;
-            reader.names.push(std::str::from_utf8(text).ok()?);
-            reader.rest = rest;
-        }
-        Some(reader)
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
-            number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn digest(&mut self) -> Option<Sha256> {
-        let (digest, rest) = self.rest.split_first_chunk::<32>()?;
-        self.rest = rest;
-        Some(Sha256::from_bytes(*digest))
-    }
-
-    fn time(&mut self) -> Option<Timestamp> {
-        Some(Timestamp::from_unix(i64::try_from(self.number()?).ok()?))
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        let at = usize::try_from(self.number()?).ok()?;
-        self.names.get(at).copied()
-    }
-
-    fn owned(&mut self) -> Option<String> {
-        self.text().map(str::to_owned)
-    }
-
-    fn parsed<T: std::str::FromStr>(&mut self) -> Option<T> {
-        self.text()?.parse().ok()
-    }
-
-    fn list<T, C: FromIterator<T>>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<C> {
-        let count = self.number()?;
-        (0..count).map(|_| item(self)).collect()
     }
 }

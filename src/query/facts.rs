@@ -1,19 +1,27 @@
 //! What is known of decisions, rebuild records and environment locks once their documents were verified.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::domain::{
     ArchiveName, BuilderId, FileName, Fingerprint, PackageName, PoolPath, Sha256, SnapshotId, SuiteName, Timestamp,
     Version,
 };
 use crate::format::intoto::{Outcome, RuleResult};
+use crate::host::files::Stamp;
 
 /// What names a decision: the archive it is about, and the SHA-256 of its signed envelope.
-pub type DecisionId = (ArchiveName, Sha256);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DecisionId {
+    /// The archive, by its place among those that the site trusts something about.
+    pub archive: usize,
+    /// The envelope.
+    pub sha256: Sha256,
+}
 
 /// A decision that the gate signed, with what its declaration says of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub(super) struct Facts {
     /// Whether it admits.
     pub admitted: bool,
     /// When it was made.
@@ -43,13 +51,6 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The packages that it is about, by file name.
-    #[must_use]
-    pub fn outputs(&self) -> BTreeMap<&str, Sha256> {
-        let binary = self.files.iter().filter(|(path, _)| is_package(path.as_str()));
-        binary.map(|(path, sha256)| (path.file_name(), *sha256)).collect()
-    }
-
     /// What is worth keeping of the rules: see [`Facts::remarks`].
     pub(super) fn remarks_of(admitted: bool, levels: &[String], rules: Vec<RuleResult>) -> Vec<(String, String)> {
         let relaxed = |id: &str| {
@@ -71,7 +72,7 @@ pub(super) fn is_package(path: &str) -> bool {
 
 /// Where a source came from, as its declaration says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declared {
+pub(super) struct Declared {
     /// The Git repository.
     pub git: String,
     /// The signed tag, or the branch of the signed commit, fully qualified.
@@ -90,7 +91,7 @@ pub struct Declared {
 
 /// A rebuild record, with the builders' keys whose signatures on it hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordFacts {
+pub(super) struct RecordFacts {
     /// The keys.
     pub signed_by: Vec<Fingerprint>,
     /// Who it says built.
@@ -101,30 +102,20 @@ pub struct RecordFacts {
     pub lock: Sha256,
     /// How it ended.
     pub outcome: Outcome,
-    /// When.
+    /// When it started.
+    pub started_on: Timestamp,
+    /// When it ended.
     pub finished_on: Timestamp,
     /// What it gave.
     pub outputs: BTreeMap<FileName, Sha256>,
 }
 
-impl RecordFacts {
-    /// Whether it gave exactly these.
-    #[must_use]
-    pub fn gave(&self, outputs: &BTreeMap<&str, Sha256>) -> bool {
-        self.outputs.len() == outputs.len()
-            && self
-                .outputs
-                .iter()
-                .all(|(name, sha256)| outputs.get(name.as_str()) == Some(sha256))
-    }
-}
-
 /// An environment lock. Its packages are numbers: many locks share them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockFacts {
+pub(super) struct LockFacts {
     /// The snapshots that it was resolved from.
     pub snapshots: Vec<LockedAt>,
-    /// Its packages, ascending.
+    /// Its packages.
     pub packages: Vec<u32>,
     /// For each package out of a custom archive, by its number: the decision that let it in, when that is known.
     pub ours: BTreeMap<u32, Option<Sha256>>,
@@ -132,7 +123,7 @@ pub struct LockFacts {
 
 /// A suite of a snapshot that a lock was resolved from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockedAt {
+pub(super) struct LockedAt {
     /// Which archive.
     pub archive: ArchiveName,
     /// Which of its suites.
@@ -142,56 +133,103 @@ pub struct LockedAt {
 }
 
 /// A package that stands in an environment lock.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LockedFacts {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LockedFacts<T> {
+    /// Its name.
+    pub package: T,
+    /// Its version.
+    pub version: T,
+    /// Its architecture.
+    pub architecture: T,
+    /// From which archive.
+    pub archive: T,
+    /// The source package.
+    pub source: T,
+    /// The source package's version.
+    pub source_version: T,
     /// The .deb.
     pub sha256: Sha256,
-    /// From which archive.
-    pub archive: String,
-    /// Its name.
-    pub package: String,
-    /// Its version.
-    pub version: String,
-    /// Its architecture.
-    pub architecture: String,
-    /// The source package.
-    pub source: String,
-    /// The source package's version.
-    pub source_version: String,
 }
 
-impl std::fmt::Display for LockedFacts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} {} {} of {}",
-            self.package, self.version, self.architecture, self.archive
-        )
+impl<T: fmt::Display> fmt::Display for LockedFacts<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (package, version) = (&self.package, &self.version);
+        write!(f, "{package} {version} {} of {}", self.architecture, self.archive)
     }
-}
-
-/// Everything that was verified once. What is in it is named by hash, so it never changes.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// Decisions.
-    pub decisions: BTreeMap<DecisionId, Facts>,
-    /// Rebuild records, by the SHA-256 of their envelopes.
-    pub records: BTreeMap<Sha256, RecordFacts>,
-    /// Environment locks, by the SHA-256 of their canonical JSON.
-    pub locks: BTreeMap<Sha256, LockFacts>,
-    /// The packages of all locks.
-    pub packages: Vec<LockedFacts>,
-    /// Declaration files of the site, by the SHA-256 of their bytes.
-    pub declarations: BTreeMap<Sha256, SiteDeclaration>,
 }
 
 /// What a declaration file of the site declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SiteDeclaration {
+pub(super) struct SiteDeclaration {
     /// Its identity.
     pub sha256: Sha256,
     /// The source package.
     pub source: PackageName,
     /// Its version.
     pub version: Version,
+}
+
+/// A declaration file: where it is, and what tells that nobody wrote to it since it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DeclarationFile {
+    /// The archive whose folder it is in.
+    pub archive: ArchiveName,
+    /// Its name, without `.toml`.
+    pub name: PackageName,
+    /// The file as it was read.
+    pub stamp: Stamp,
+}
+
+/// What was learned together, from documents that hold.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Decisions, each with its archive.
+    pub decisions: BTreeMap<(Sha256, ArchiveName), Facts>,
+    /// Rebuild records, by the SHA-256 of their envelopes.
+    pub records: BTreeMap<Sha256, RecordFacts>,
+    /// Environment locks, by the SHA-256 of their canonical JSON.
+    pub locks: BTreeMap<Sha256, LockFacts>,
+    /// The packages of all locks.
+    pub packages: Vec<LockedFacts<String>>,
+    /// Declaration files of the site.
+    pub declarations: Vec<(DeclarationFile, SiteDeclaration)>,
+}
+
+impl Batch {
+    /// Whether nothing was learned.
+    pub(super) fn is_empty(&self) -> bool {
+        self.decisions.is_empty() && self.records.is_empty() && self.declarations.is_empty()
+    }
+
+    /// Takes over what another has, but for its packages.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.decisions.append(&mut other.decisions);
+        self.records.append(&mut other.records);
+        self.locks.append(&mut other.locks);
+        self.declarations.append(&mut other.declarations);
+    }
+
+    /// Takes out the decisions of which not everything is known: how a package of ours came into their
+    /// environment. It is looked for again the next time.
+    pub(super) fn take_untraced(&mut self) -> Self {
+        let untraced = |lock: &LockFacts| lock.ours.values().any(Option::is_none);
+        if !self.locks.values().any(untraced) {
+            return Self::default();
+        }
+        let (lost, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.locks)
+            .into_iter()
+            .partition(|(_, lock)| untraced(lock));
+        self.locks = kept;
+        let theirs = |facts: &Facts| facts.locks.iter().any(|lock| lost.contains_key(lock));
+        let (decisions, kept) = std::mem::take(&mut self.decisions)
+            .into_iter()
+            .partition(|(_, facts)| theirs(facts));
+        self.decisions = kept;
+        Self {
+            decisions,
+            locks: lost,
+            packages: self.packages.clone(),
+            ..Self::default()
+        }
+    }
 }

@@ -2,24 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use rayon::prelude::*;
+
 use super::QueryError;
-use super::cache::{self, Cache};
-use super::facts::{DecisionId, Facts, Known, RecordFacts, SiteDeclaration};
-use super::read::{self, Unread};
-use crate::admission::strength;
-use crate::domain::{ArchiveName, PoolPath, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
+use super::cache::{self, Cache, Kept};
+use super::codec;
+use super::facts::{Batch, DecisionId, DeclarationFile, LockFacts, SiteDeclaration};
+use super::known::Known;
+use super::listed::{Listed, Listing};
+use super::read::{self, Numbers, Sources, Unread};
+use super::view::{Decision, Record, Segment};
+use crate::domain::{ArchiveName, Fingerprint, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
 use crate::host::Progress;
 use crate::publish::{check_vouched, load_vouched, read_decisions};
-use crate::site::{Builder, Policy};
-use crate::snapshot::{Chain, Record};
+use crate::site::Builder;
+use crate::snapshot::{Chain, SuiteState};
 use crate::store::Store;
 use crate::trust::Ed25519Public;
-use crate::verify::{Anchor, Anchors, Problem, speaker};
+use crate::verify::{Anchor, Anchors, Problem, covers, voice};
+use crate::{admission::strength, format::intoto::Outcome};
 
 /// How often it is looked for decisions behind build dependencies of ours: each round goes one package deeper.
 const ROUNDS: usize = 32;
 /// So many decisions of an answer are read again from the store, whatever the cache says.
 const RECHECKED: usize = 32;
+/// So many decisions are read before what was learned is kept: a run that is killed loses no more.
+const CHUNK: usize = 4096;
 
 /// Everything that queries are answered from.
 #[derive(Debug)]
@@ -28,20 +36,22 @@ pub struct Index<'a> {
     anchors: &'a Anchors,
     /// Now.
     pub now: Timestamp,
-    keys: Vec<Ed25519Public>,
-    /// The custom archives, each with its chain of snapshots.
-    pub archives: Vec<(&'a Anchor, Chain)>,
-    /// The files that newest snapshots list, by the decision that let them in.
-    pub listed: BTreeMap<DecisionId, Vec<Listed>>,
+    keys: &'a [Ed25519Public],
+    /// The custom archives, each with its place and its chain of snapshots.
+    pub(super) archives: Vec<(usize, &'a Anchor, Chain)>,
+    /// The files that newest snapshots list.
+    pub(super) listed: Listing,
     /// What was verified.
-    pub known: Known,
+    pub(super) known: Known,
     /// Where facts are kept, and under which key.
     cache: Option<(&'a Cache, Sha256)>,
-    /// Whether there are facts that the cache does not have.
-    learned: bool,
-    /// The decisions that answers are about.
-    scope: BTreeSet<DecisionId>,
+    kept: Kept,
+    /// Facts that the cache does not have.
+    learned: Vec<Vec<u8>>,
+    /// The decisions that answers are about, in order.
+    scope: Vec<DecisionId>,
     unread: Unread,
+    voices: Voices<'a>,
 }
 
 /// How an index is asked for.
@@ -53,18 +63,13 @@ pub struct Asked<'c> {
     pub all: bool,
     /// Now.
     pub now: Timestamp,
+    /// The keys that builders may sign with: see [`builder_keys`].
+    pub keys: &'c [Ed25519Public],
 }
 
-/// A file that a suite lists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// The suite.
-    pub suite: SuiteName,
-    /// The pool file.
-    pub path: PoolPath,
-    /// Its SHA-256.
-    pub sha256: Sha256,
-}
+/// The builders of each policy of each archive that may speak, by their ids, with the key of each: made once, since
+/// every record is asked for its builder.
+type Voices<'a> = HashMap<(usize, &'a str), HashMap<&'a str, (&'a Builder, Fingerprint)>>;
 
 impl<'a> Index<'a> {
     /// Reads what the newest snapshots of all custom archives list, and of the decisions behind it those that
@@ -78,168 +83,246 @@ impl<'a> Index<'a> {
         asked: &Asked<'a>,
         progress: &Progress,
     ) -> Result<Self, QueryError> {
-        let (cache, now) = (asked.cache, asked.now);
-        let keys = builder_keys(anchors);
-        let key = cache::key(anchors, &keys);
+        let key = cache::key(anchors, asked.keys);
+        let cache = asked.cache.map(|cache| (cache, key));
+        let from_cache = || cache.map(|(cache, key)| cache.load(&key)).unwrap_or_default();
+        let (mut kept, listed) = rayon::join(from_cache, || list(store, anchors));
+        let (archives, listed) = listed?;
         let mut index = Self {
             store,
             anchors,
-            now,
-            keys,
-            archives: Vec::new(),
-            listed: BTreeMap::new(),
-            known: cache.map(|cache| cache.load(&key)).unwrap_or_default(),
-            cache: cache.map(|cache| (cache, key)),
-            learned: false,
-            scope: BTreeSet::new(),
+            now: asked.now,
+            keys: asked.keys,
+            archives,
+            scope: listed.decisions().collect(),
+            listed,
+            known: Known::new(std::mem::take(&mut kept.segments)),
+            cache,
+            kept,
+            learned: Vec::new(),
             unread: Unread::new(),
+            voices: voices(anchors, asked.now),
         };
-        for anchor in anchors.archives.iter().filter(|anchor| anchor.is_custom()) {
-            let chain = load_vouched(store, &anchor.name, &anchor.keyring)?;
-            if let Some(record) = chain.latest() {
-                index.list(record)?;
-            }
-            index.archives.push((anchor, chain));
-        }
-        index.scope = index.listed.keys().cloned().collect();
         if asked.all {
-            index.scope.extend(index.all_decisions()?);
+            let mut scope: BTreeSet<DecisionId> = index.scope.iter().copied().collect();
+            scope.extend(index.all_decisions()?);
+            index.scope = scope.into_iter().collect();
         }
-        index.learned = index.learn(index.scope.clone(), progress);
+        index.learn(progress);
         Ok(index)
     }
 
     /// Keeps what was learned, by loading the index and by answering.
-    pub fn keep(&self) {
-        if let Some((cache, key)) = self.cache.as_ref().filter(|_| self.learned) {
-            cache.save(key, &self.known);
+    pub fn keep(&mut self) {
+        let Some((cache, key)) = self.cache else { return };
+        let learned = std::mem::take(&mut self.learned);
+        let saved: Vec<Option<_>> = learned.iter().map(|bytes| cache.save(&key, bytes)).collect();
+        if !saved.is_empty() && saved.iter().all(Option::is_some) {
+            self.kept.tidy(&saved.into_iter().flatten().collect::<Vec<_>>());
         }
     }
 
-    /// What a declaration file of the site is about, by its bytes: most were read before.
-    pub(super) fn declaration(&self, file: &Sha256) -> Option<&SiteDeclaration> {
-        self.known.declarations.get(file)
-    }
-
-    /// Remembers declaration files.
-    pub(super) fn learn_declarations(&mut self, read: impl IntoIterator<Item = (Sha256, SiteDeclaration)>) {
-        for (file, declaration) in read {
-            self.learned |= self.known.declarations.insert(file, declaration).is_none();
+    fn sources(&self) -> Sources<'a> {
+        Sources {
+            store: self.store,
+            anchors: self.anchors,
+            keys: self.keys,
         }
     }
 
     /// Every decision that the gate ever made, refusals too.
     fn all_decisions(&self) -> Result<Vec<DecisionId>, QueryError> {
         let mut found = Vec::new();
-        for (anchor, _) in &self.archives {
-            self.store
-                .visit(&format!("state/{}/decisions", anchor.name), &mut |meta| {
-                    let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-                    found.extend(name.parse().ok().map(|sha256| (anchor.name.clone(), sha256)));
-                })?;
+        for (archive, anchor, _) in &self.archives {
+            let named = named_below(self.store, &format!("state/{}/decisions", anchor.name))?;
+            found.extend(named.into_iter().map(|sha256| DecisionId {
+                archive: *archive,
+                sha256,
+            }));
         }
         Ok(found)
     }
 
     /// The decisions that answers are about.
-    pub fn scope(&self) -> impl Iterator<Item = &DecisionId> {
-        self.scope.iter()
+    pub fn scope(&self) -> &[DecisionId] {
+        &self.scope
     }
 
     /// Whether answers are about a decision.
     #[must_use]
     pub fn in_scope(&self, id: &DecisionId) -> bool {
-        self.scope.contains(id)
+        self.scope.binary_search(id).is_ok()
     }
 
-    fn list(&mut self, record: &Record) -> Result<(), QueryError> {
-        for state in &record.suites {
-            for (path, (sha256, decision)) in read_decisions(self.store, &record.archive, state)? {
-                let listed = Listed {
-                    suite: state.suite.clone(),
-                    path,
-                    sha256,
-                };
-                let id = (record.archive.clone(), decision);
-                self.listed.entry(id).or_default().push(listed);
-            }
-        }
-        Ok(())
+    /// What is known of a decision.
+    pub(super) fn decision(&self, id: &DecisionId) -> Option<Decision<'_>> {
+        let anchor = self.anchors.archives.get(id.archive)?;
+        self.known.decision(anchor.name.as_str(), &id.sha256)
+    }
+
+    /// Whether a decision is known, with all that it rests on.
+    fn is_known(&self, id: &DecisionId) -> bool {
+        self.decision(id).is_some_and(|decision| {
+            let mut records = decision.records.iter();
+            records.all(|record| self.known.record_of(record).is_some())
+                && self.known.locks_of(decision).count() as u64 == decision.locks.len()
+        })
     }
 
     /// Reads decisions that are not known yet, and those behind the packages of ours that they were built with.
-    /// Whether anything new is known.
-    fn learn(&mut self, wanted: BTreeSet<DecisionId>, progress: &Progress) -> bool {
-        let mut wanted: Vec<DecisionId> = wanted.into_iter().collect();
-        let mut learned = false;
-        let mut origins = Origins::default();
+    fn learn(&mut self, progress: &Progress) {
+        let unknown = self.scope.par_iter().filter(|id| !self.is_known(id));
+        let mut wanted: BTreeSet<DecisionId> = unknown.copied().collect();
+        wanted.extend(self.untraced());
+        let (mut all, mut checkpoints) = (Batch::default(), Vec::new());
+        let (numbers, mut origins, mut seen) = (Numbers::default(), Origins::default(), BTreeSet::new());
         for _ in 0..ROUNDS {
-            wanted.retain(|id| !self.known.decisions.contains_key(id) && !self.unread.contains_key(id));
-            if !wanted.is_empty() {
-                learned = true;
-                let unread = read::decisions(self.store, self.anchors, &self.keys, &wanted, &mut self.known, progress);
-                self.unread.extend(unread);
-            }
-            wanted = self.trace(&mut origins);
             if wanted.is_empty() {
                 break;
             }
+            seen.extend(wanted.iter().copied());
+            let round: Vec<DecisionId> = std::mem::take(&mut wanted).into_iter().collect();
+            let bar = progress.items("checking decisions", round.len() as u64);
+            for (number, chunk) in round.chunks(CHUNK).enumerate() {
+                let (mut batch, unread) = read::decisions(self.sources(), chunk, &numbers, &bar);
+                self.unread.extend(unread);
+                let found = self.trace(batch.locks.values_mut(), &numbers, &mut origins);
+                wanted.extend(found.into_iter().filter(|id| !seen.contains(id) && !self.is_known(id)));
+                if (number + 1) * CHUNK < round.len() {
+                    batch.packages = numbers.all();
+                    checkpoints.extend(self.checkpoint(&mut batch, &mut all));
+                }
+                all.append(batch);
+            }
+            bar.finish();
         }
-        learned
+        all.packages = numbers.all();
+        let rest = all.take_untraced();
+        self.know(&rest, false);
+        self.know(&all, true);
+        self.kept.replaced(checkpoints);
     }
 
-    /// Finds which decision let in each package of ours that an environment held; gives those decisions that
-    /// are not known.
-    fn trace(&mut self, origins: &mut Origins) -> Vec<DecisionId> {
+    /// Keeps a part of what is being learned; what is not complete waits in `rest`.
+    fn checkpoint(&self, batch: &mut Batch, rest: &mut Batch) -> Option<std::path::PathBuf> {
+        let (cache, key) = self.cache?;
+        rest.append(batch.take_untraced());
+        cache.save(&key, &codec::write(batch))
+    }
+
+    /// Takes what was learned.
+    fn know(&mut self, batch: &Batch, keep: bool) {
+        if batch.is_empty() {
+            return;
+        }
+        let bytes = codec::write(batch);
+        if keep && self.cache.is_some() {
+            self.learned.push(bytes.clone());
+        }
+        if let Some(segment) = Segment::new(bytes, 0) {
+            self.known.add(segment);
+        }
+    }
+
+    /// The decisions behind packages of ours, of locks that are known, that are not known.
+    fn untraced(&self) -> Vec<DecisionId> {
         let mut found = BTreeSet::new();
-        for lock in self.known.locks.values_mut() {
+        for lock in self.known.locks() {
+            for (number, decision) in lock.ours() {
+                let archive = lock.segment().package(number).map(|package| package.archive);
+                let archive = archive.and_then(|name| self.place(name));
+                found.extend(
+                    archive
+                        .zip(decision)
+                        .map(|(archive, sha256)| DecisionId { archive, sha256 }),
+                );
+            }
+        }
+        found.into_iter().filter(|id| !self.is_known(id)).collect()
+    }
+
+    /// Finds which decision let in each package of ours that environments held; gives those decisions.
+    fn trace<'l>(
+        &self,
+        locks: impl Iterator<Item = &'l mut LockFacts>,
+        numbers: &Numbers,
+        origins: &mut Origins,
+    ) -> BTreeSet<DecisionId> {
+        let mut found = BTreeSet::new();
+        for lock in locks {
             let snapshots = &lock.snapshots;
             for (number, decision) in &mut lock.ours {
-                let Some(package) = self.known.packages.get(*number as usize) else {
+                let Some(package) = numbers.get(*number) else {
                     continue;
                 };
-                let at = snapshots.iter().filter(|at| at.archive.as_str() == package.archive);
-                for at in at {
+                for at in snapshots.iter().filter(|at| at.archive.as_str() == package.archive) {
                     if decision.is_none() {
                         let place = (at.archive.clone(), at.id.clone());
                         *decision = origins.find(self.store, self.anchors, &place, &package.sha256);
                     }
-                    if let Some(decision) = decision {
-                        found.insert((at.archive.clone(), *decision));
-                    }
+                    let archive = self.place(at.archive.as_str());
+                    found.extend(
+                        archive
+                            .zip(*decision)
+                            .map(|(archive, sha256)| DecisionId { archive, sha256 }),
+                    );
                 }
             }
         }
-        let unknown = |id: &DecisionId| !self.known.decisions.contains_key(id) && !self.unread.contains_key(id);
-        found.into_iter().filter(unknown).collect()
+        found
     }
 
-    /// Rebuild records, by hash; those that are not known are read.
-    ///
-    /// # Errors
-    /// Never: what cannot be read is given with why.
-    pub fn record(&mut self, archive: &ArchiveName, sha256: &Sha256) -> Result<RecordFacts, Problem> {
-        if let Some(record) = self.known.records.get(sha256) {
-            return Ok(record.clone());
-        }
-        let record = read::rebuild_record(self.store, archive, sha256, &self.keys)?;
-        self.known.records.insert(*sha256, record.clone());
-        self.learned = true;
-        Ok(record)
+    /// The place of an archive.
+    pub(super) fn place(&self, archive: &str) -> Option<usize> {
+        let mut anchors = self.anchors.archives.iter();
+        anchors.position(|anchor| anchor.name.as_str() == archive)
     }
 
-    /// A decision that nothing lists, such as a refusal.
-    ///
-    /// # Errors
-    /// When it cannot be read, or the gate did not sign it.
-    pub fn decision(&mut self, id: &DecisionId) -> Result<Facts, Problem> {
-        if let Some(facts) = self.known.decisions.get(id) {
-            return Ok(facts.clone());
+    /// Reads rebuild records that are not known; gives those that cannot be read, with why.
+    pub(super) fn learn_records(&mut self, wanted: &[(ArchiveName, Sha256)]) -> BTreeMap<Sha256, Problem> {
+        let unknown = wanted
+            .par_iter()
+            .filter(|(_, sha256)| self.known.record(sha256).is_none());
+        let sources = self.sources();
+        let read: Vec<(Sha256, Result<_, Problem>)> = unknown
+            .map(|(archive, sha256)| (*sha256, read::rebuild_record(sources, archive, sha256)))
+            .collect();
+        let (mut batch, mut problems) = (Batch::default(), BTreeMap::new());
+        for (sha256, read) in read {
+            match read {
+                Ok(facts) => drop(batch.records.insert(sha256, facts)),
+                Err(problem) => drop(problems.insert(sha256, problem)),
+            }
         }
-        let facts = read::decision(self.store, self.anchors, id)?;
-        self.known.decisions.insert(id.clone(), facts.clone());
-        self.learned = true;
-        Ok(facts)
+        self.know(&batch, true);
+        problems
+    }
+
+    /// Reads decisions that are not known, such as refusals: without what they rest on. One that cannot be read, or
+    /// that the gate did not sign, says nothing.
+    pub(super) fn learn_decisions(&mut self, wanted: &[DecisionId]) {
+        let unknown = wanted.par_iter().filter(|id| self.decision(id).is_none());
+        let sources = self.sources();
+        let read: Vec<(DecisionId, _)> = unknown
+            .filter_map(|id| Some((*id, read::decision(sources, id).ok()?)))
+            .collect();
+        let decisions = read
+            .into_iter()
+            .map(|(id, (archive, facts))| ((id.sha256, archive.clone()), facts));
+        let batch = Batch {
+            decisions: decisions.collect(),
+            ..Batch::default()
+        };
+        self.know(&batch, true);
+    }
+
+    /// Remembers declaration files.
+    pub(super) fn learn_declarations(&mut self, declarations: Vec<(DeclarationFile, SiteDeclaration)>) {
+        let batch = Batch {
+            declarations,
+            ..Batch::default()
+        };
+        self.know(&batch, true);
     }
 
     /// The site's store.
@@ -248,10 +331,10 @@ impl<'a> Index<'a> {
         self.store
     }
 
-    /// What the site trusts about an archive.
+    /// What the site trusts about the archive of a decision.
     #[must_use]
-    pub fn anchor(&self, archive: &ArchiveName) -> Option<&'a Anchor> {
-        self.anchors.archive(archive)
+    pub fn anchor(&self, id: &DecisionId) -> Option<&'a Anchor> {
+        self.anchors.archives.get(id.archive)
     }
 
     /// What the site trusts.
@@ -260,9 +343,11 @@ impl<'a> Index<'a> {
         self.anchors
     }
 
-    /// The mirrors.
-    pub fn mirrors(&self) -> impl Iterator<Item = &'a Anchor> {
-        self.anchors.archives.iter().filter(|anchor| !anchor.is_custom())
+    /// The newest state of a suite that lists a file.
+    pub(super) fn state(&self, listed: &Listed) -> Option<&SuiteState> {
+        let mut archives = self.archives.iter();
+        let (.., chain) = archives.find(|(archive, ..)| *archive == listed.decision.archive)?;
+        chain.latest()?.suites.get(listed.suite)
     }
 
     /// Decisions that could not be verified, with why.
@@ -271,80 +356,154 @@ impl<'a> Index<'a> {
     }
 
     /// Why a decision behind listed files is not believed; none when it holds: it admits them, and the policy of
-    /// today still finds its quorum in the records.
+    /// today still finds its quorum in the records, and covers the suites that list them.
     #[must_use]
     pub fn doubt(&self, id: &DecisionId) -> Option<Problem> {
         if let Some(problem) = self.unread.get(id) {
             return Some(problem.clone());
         }
-        let key = crate::store::Key::provenance(&id.0, &id.1);
-        let refuse = |code, why: String| Some(Problem::new(code, &key, why));
-        let Some(facts) = self.known.decisions.get(id) else {
-            return refuse(Problem::MISSING, "it was not read".to_owned());
+        self.refused(id).err().map(|(code, why)| {
+            let key = self
+                .anchor(id)
+                .map(|anchor| crate::store::Key::provenance(&anchor.name, &id.sha256));
+            Problem::new(
+                code,
+                key.map_or_else(|| id.sha256.to_string(), |key| key.to_string()),
+                why,
+            )
+        })
+    }
+
+    fn refused(&self, id: &DecisionId) -> Result<(), (&'static str, String)> {
+        let Some((decision, anchor)) = self.decision(id).zip(self.anchor(id)) else {
+            return Err((Problem::MISSING, "it was not read".to_owned()));
         };
-        if !facts.admitted {
-            return refuse(Problem::DECISION, "it does not admit anything".to_owned());
+        if !decision.admitted {
+            return Err((Problem::DECISION, "it does not admit anything".to_owned()));
         }
-        for listed in self.listed.get(id).into_iter().flatten() {
-            if facts.files.get(&listed.path) != Some(&listed.sha256) {
-                return refuse(Problem::DECISION, format!("it does not admit `{}`", listed.path));
+        let listed = self.listed.of(id);
+        let files: Vec<(&str, Sha256)> = decision.files.iter().collect();
+        for file in listed {
+            let found = files.binary_search_by(|(path, _)| (*path).cmp(file.path.as_str()));
+            let found = found.ok().and_then(|at| files.get(at));
+            if found.is_none_or(|(_, sha256)| *sha256 != file.sha256) {
+                return Err((Problem::DECISION, format!("it does not admit `{}`", file.path)));
             }
         }
-        let Some(policy) = self.anchor(&id.0).and_then(|anchor| anchor.policy(&facts.policy)) else {
-            return refuse(
-                Problem::DECISION,
-                format!("the site has no policy `{}` for it", facts.policy),
-            );
+        let Some(policy) = anchor.policy(decision.policy) else {
+            let why = format!("the site has no policy `{}` for it", decision.policy);
+            return Err((Problem::DECISION, why));
         };
-        let rebuilders = self.agreeing(facts, policy);
-        let rebuilders = rebuilders
-            .map(|(_, b)| (b.operator.as_str(), b.hosting.as_str()))
-            .collect();
-        let terms = policy.terms(&facts.suites);
-        let found = strength(&rebuilders, terms.distinct_hosting);
-        (found < terms.quorum as usize).then(|| {
+        let agreeing = self.agreeing(id, decision);
+        let rebuilders = agreeing.iter().map(|(_, b)| (b.operator.as_str(), b.hosting.as_str()));
+        let terms = policy.terms(&suites(decision));
+        let found = strength(&rebuilders.collect(), terms.distinct_hosting);
+        if found < terms.quorum as usize {
             let quorum = terms.quorum;
             let why = format!("only {found} operators' records carry it, and the policy asks for {quorum}");
-            Problem::new(Problem::EVIDENCE, &key, why)
-        })
+            return Err((Problem::EVIDENCE, why));
+        }
+        let bound: Vec<&str> = decision.suites.iter().collect();
+        for in_suite in listed.chunk_by(|a, b| a.suite == b.suite) {
+            if let Some(state) = in_suite.first().and_then(|listed| self.state(listed)) {
+                let rebuilt = agreeing
+                    .iter()
+                    .map(|(record, b)| (b.operator.as_str(), record.started_on));
+                covers(anchor, state, &bound, decision.policy, rebuilt).map_err(|why| (Problem::DECISION, why))?;
+            }
+        }
+        Ok(())
     }
 
     /// The records that carry a decision under the policy of today, each with its builder.
-    pub(super) fn agreeing<'s, 'p: 's>(
-        &'s self,
-        facts: &'s Facts,
-        policy: &'p Policy,
-    ) -> impl Iterator<Item = (&'s RecordFacts, &'p Builder)> {
-        let outputs = facts.outputs();
-        facts.records.iter().filter_map(move |sha256| {
-            let record = self.known.records.get(sha256)?;
-            let builder = speaker(policy, &record.builder, &record.signed_by, self.now)?;
-            let same = Some(record.declaration) == facts.declaration && facts.locks.contains(&record.lock);
-            let built = record.outcome == crate::format::intoto::Outcome::Built && record.gave(&outputs);
-            (same && built).then_some((record, builder))
-        })
+    pub(super) fn agreeing<'s>(&'s self, id: &DecisionId, decision: Decision<'s>) -> Vec<(Record<'s>, &'a Builder)> {
+        let Some(voices) = self.voices.get(&(id.archive, decision.policy)) else {
+            return Vec::new();
+        };
+        let outputs = decision.outputs();
+        let records = decision
+            .records
+            .iter()
+            .filter_map(|reference| self.known.record_of(reference));
+        let agreeing = records.filter_map(|record| {
+            let (builder, key) = voices.get(record.builder)?;
+            let signed = record.signed_by.iter().any(|by| by == key.as_str());
+            let mut locks = decision.locks.iter();
+            let same = Some(record.declaration) == decision.declaration && locks.any(|lock| lock.sha256 == record.lock);
+            let built = record.outcome == Outcome::Built && record.gave(&outputs);
+            (signed && same && built).then_some((record, *builder))
+        });
+        agreeing.collect()
     }
 
     /// Reads the decisions of a small answer again, whatever the cache says of them: the documents decide.
-    pub(super) fn recheck<'d>(&mut self, ids: impl Iterator<Item = &'d DecisionId>) {
-        let ids: BTreeSet<&DecisionId> = ids.collect();
+    pub(super) fn recheck(&mut self, ids: &[DecisionId]) {
         if ids.len() > RECHECKED {
             return;
         }
+        let mut batch = Batch::default();
         for id in ids {
             if self.unread.contains_key(id) {
                 continue;
             }
-            match read::decision(self.store, self.anchors, id) {
-                Ok(facts) => drop(self.known.decisions.insert(id.clone(), facts)),
-                Err(problem) => drop(self.unread.insert(id.clone(), problem)),
+            match read::decision(self.sources(), id) {
+                Ok((archive, facts)) => drop(batch.decisions.insert((id.sha256, archive.clone()), facts)),
+                Err(problem) => drop(self.unread.insert(*id, problem)),
             }
         }
+        self.know(&batch, false);
     }
 }
 
+/// The suites that a decision is for.
+pub(super) fn suites(decision: Decision<'_>) -> Vec<SuiteName> {
+    decision.suites.iter().filter_map(|suite| suite.parse().ok()).collect()
+}
+
+type ListedArchives<'a> = (Vec<(usize, &'a Anchor, Chain)>, Listing);
+
+fn list<'a>(store: &dyn Store, anchors: &'a Anchors) -> Result<ListedArchives<'a>, QueryError> {
+    let (mut archives, mut listed) = (Vec::new(), Listing::default());
+    let custom = anchors
+        .archives
+        .iter()
+        .enumerate()
+        .filter(|(_, anchor)| anchor.is_custom());
+    for (place, anchor) in custom {
+        let chain = load_vouched(store, &anchor.name, &anchor.keyring)?;
+        if let Some(record) = chain.latest() {
+            listed.add(store, place, record)?;
+        }
+        archives.push((place, anchor, chain));
+    }
+    Ok((archives, listed.finish()))
+}
+
+/// The hashes that objects below a prefix are named by.
+pub(super) fn named_below(store: &dyn Store, prefix: &str) -> Result<Vec<Sha256>, QueryError> {
+    let mut found = Vec::new();
+    store.visit(prefix, &mut |meta| {
+        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
+        found.extend(name.parse::<Sha256>().ok());
+    })?;
+    Ok(found)
+}
+
+fn voices(anchors: &Anchors, now: Timestamp) -> Voices<'_> {
+    let mut voices = Voices::new();
+    for (place, anchor) in anchors.archives.iter().enumerate() {
+        for (name, policy) in anchor.named_policies() {
+            let speakers = policy.builders.iter();
+            let speakers = speakers.filter_map(|builder| Some((builder.id.as_str(), voice(policy, &builder.id, now)?)));
+            voices.insert((place, name.as_str()), speakers.collect());
+        }
+    }
+    voices
+}
+
 /// Every key that a builder of any policy has, each once.
-fn builder_keys(anchors: &Anchors) -> Vec<Ed25519Public> {
+#[must_use]
+pub fn builder_keys(anchors: &Anchors) -> Vec<Ed25519Public> {
     let policies = anchors.archives.iter().flat_map(Anchor::policies);
     let texts: BTreeSet<&str> = policies
         .flat_map(|policy| policy.builders.iter().map(|builder| builder.public_key.as_str()))

@@ -1,117 +1,103 @@
 //! Documents of the store → facts: each is read by its hash, and its signature is checked.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
 
-use super::facts::{DecisionId, Declared, Facts, Known, LockFacts, LockedAt, LockedFacts, RecordFacts};
+use super::facts::{Batch, DecisionId, Declared, Facts, LockFacts, LockedAt, LockedFacts, RecordFacts};
 use crate::domain::{ArchiveName, PackageName, Sha256, Version};
-use crate::environment::Lock;
+use crate::environment::{Lock, LockOf, LockedPackage, LockedText};
 use crate::format::intoto::VerificationResult;
 use crate::format::json;
-use crate::host::Progress;
+use crate::host::Bar;
 use crate::source::Declaration;
 use crate::store::{Key, Store};
 use crate::trust::Ed25519Public;
 use crate::verify::{Anchors, Problem, inputs, named, pool_files, record, signed_decision};
 
-/// How many locks are in memory at once: each has some hundred packages.
-const CHUNK: usize = 512;
-
 /// What could not be read or does not hold, by the decision that it was needed for.
 pub(super) type Unread = BTreeMap<DecisionId, Problem>;
 
-/// Reads decisions with all that they rest on into `known`; gives those that do not hold.
-pub(super) fn decisions(
-    store: &dyn Store,
-    anchors: &Anchors,
-    keys: &[Ed25519Public],
-    wanted: &[DecisionId],
-    known: &mut Known,
-    progress: &Progress,
-) -> Unread {
-    let bar = progress.items("reading decisions", wanted.len() as u64);
-    let mut unread = Unread::new();
-    let read: Vec<_> = wanted
-        .par_iter()
-        .map(|id| {
-            let read = decision(store, anchors, id);
-            bar.advance(1);
-            read
-        })
-        .collect();
-    bar.finish();
-    let mut locks: BTreeMap<Sha256, Vec<&DecisionId>> = BTreeMap::new();
-    let mut records: BTreeMap<Sha256, Vec<&DecisionId>> = BTreeMap::new();
+/// What documents are read with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sources<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) anchors: &'a Anchors,
+    /// The keys that builders may sign with.
+    pub(super) keys: &'a [Ed25519Public],
+}
+
+/// A document, and the decisions that need it.
+type Needed = BTreeMap<Sha256, Vec<DecisionId>>;
+
+/// Reads decisions with all that they rest on; what they were learned from holds. Gives those beside that do not.
+pub(super) fn decisions(sources: Sources<'_>, wanted: &[DecisionId], numbers: &Numbers, bar: &Bar) -> (Batch, Unread) {
+    let (mut batch, mut unread) = (Batch::default(), Unread::new());
+    let read: Vec<_> = wanted.par_iter().map(|id| decision(sources, id)).collect();
+    let (mut locks, mut records) = (Needed::new(), Needed::new());
     for (id, read) in wanted.iter().zip(read) {
         match read {
-            Ok(facts) => {
-                for sha256 in facts.locks.iter().filter(|sha256| !known.locks.contains_key(*sha256)) {
-                    locks.entry(*sha256).or_default().push(id);
+            Ok((archive, facts)) => {
+                for (of, into) in [(&facts.locks, &mut locks), (&facts.records, &mut records)] {
+                    of.iter().for_each(|sha256| into.entry(*sha256).or_default().push(*id));
                 }
-                for sha256 in facts
-                    .records
-                    .iter()
-                    .filter(|sha256| !known.records.contains_key(*sha256))
-                {
-                    records.entry(*sha256).or_default().push(id);
-                }
-                known.decisions.insert(id.clone(), facts);
+                batch.decisions.insert((id.sha256, archive.clone()), facts);
             }
-            Err(problem) => {
-                unread.insert(id.clone(), problem);
-            }
+            Err(problem) => drop(unread.insert(*id, problem)),
         }
+        bar.advance(1);
     }
-    let mut lost = |ids: &[&DecisionId], problem: &Problem| {
+    let mut lost = |ids: &[DecisionId], problem: &Problem| {
         for id in ids {
-            unread.entry((*id).clone()).or_insert_with(|| problem.clone());
+            unread.entry(*id).or_insert_with(|| problem.clone());
         }
     };
-    let records: Vec<(Sha256, Vec<&DecisionId>)> = records.into_iter().collect();
-    for (sha256, ids, read) in in_parallel(&records, |archive, sha256| rebuild_record(store, archive, sha256, keys)) {
+    for (sha256, ids, read) in in_parallel(sources, &records, |archive, sha256| {
+        rebuild_record(sources, archive, sha256)
+    }) {
         match read {
-            Ok(facts) => drop(known.records.insert(sha256, facts)),
+            Ok(facts) => drop(batch.records.insert(sha256, facts)),
             Err(problem) => lost(ids, &problem),
         }
     }
-    let locks: Vec<(Sha256, Vec<&DecisionId>)> = locks.into_iter().collect();
-    let bar = progress.items("reading environments", locks.len() as u64);
-    let mut numbers = Numbers::of(known);
-    for chunk in locks.chunks(CHUNK) {
-        for (sha256, ids, read) in in_parallel(chunk, |archive, sha256| lock(store, archive, sha256)) {
-            bar.advance(1);
-            match read {
-                Ok(lock) => drop(known.locks.insert(sha256, numbers.lock(anchors, lock))),
-                Err(problem) => lost(ids, &problem),
-            }
+    for (sha256, ids, read) in in_parallel(sources, &locks, |archive, sha256| {
+        lock(sources, archive, sha256, numbers)
+    }) {
+        match read {
+            Ok(facts) => drop(batch.locks.insert(sha256, facts)),
+            Err(problem) => lost(ids, &problem),
         }
     }
-    bar.finish();
-    known.packages = numbers.packages;
     // What a decision rests on and could not be read is read again the next time.
     for id in unread.keys() {
-        known.decisions.remove(id);
+        if let Some(anchor) = sources.anchors.archives.get(id.archive) {
+            batch.decisions.remove(&(id.sha256, anchor.name.clone()));
+        }
     }
-    unread
+    (batch, unread)
 }
 
-type Read<'a, T> = (Sha256, &'a [&'a DecisionId], Result<T, Problem>);
+type Read<'n, T> = (Sha256, &'n [DecisionId], Result<T, Problem>);
 
-fn in_parallel<'a, T: Send>(
-    items: &'a [(Sha256, Vec<&'a DecisionId>)],
+fn in_parallel<'n, T: Send>(
+    sources: Sources<'_>,
+    needed: &'n Needed,
     read: impl Fn(&ArchiveName, &Sha256) -> Result<T, Problem> + Sync,
-) -> Vec<Read<'a, T>> {
-    let one = |(sha256, ids): &'a (Sha256, Vec<&'a DecisionId>)| {
-        let (archive, _) = ids.first()?;
-        Some((*sha256, ids.as_slice(), read(archive, sha256)))
+) -> Vec<Read<'n, T>> {
+    let needed: Vec<(&Sha256, &Vec<DecisionId>)> = needed.iter().collect();
+    let one = |(sha256, ids): (&Sha256, &'n Vec<DecisionId>)| {
+        let anchor = sources.anchors.archives.get(ids.first()?.archive)?;
+        Some((*sha256, ids.as_slice(), read(&anchor.name, sha256)))
     };
-    items.par_iter().filter_map(one).collect()
+    needed.into_par_iter().filter_map(one).collect()
 }
 
 /// One decision, with its declaration when that is public.
-pub(super) fn decision(store: &dyn Store, anchors: &Anchors, id: &DecisionId) -> Result<Facts, Problem> {
-    let (archive, sha256) = id;
+pub(super) fn decision<'a>(sources: Sources<'a>, id: &DecisionId) -> Result<(&'a ArchiveName, Facts), Problem> {
+    let (Sources { store, anchors, .. }, sha256) = (sources, &id.sha256);
+    let missing = || Problem::new(Problem::MISSING, sha256, "the site has no such archive");
+    let archive = &anchors.archives.get(id.archive).ok_or_else(missing)?.name;
     let key = Key::provenance(archive, sha256);
     let summary = signed_decision(store, anchors, archive, sha256)?;
     let wrong = |why: String| Problem::new(Problem::DECISION, &key, why);
@@ -133,7 +119,7 @@ pub(super) fn decision(store: &dyn Store, anchors: &Anchors, id: &DecisionId) ->
         Some(sha256) => declared(store, archive, sha256, admitted, (&source, &version))?,
         None => None,
     };
-    Ok(Facts {
+    let facts = Facts {
         admitted,
         decided_at: summary.time_verified,
         policy: summary.policy.name.clone().unwrap_or_default(),
@@ -152,7 +138,8 @@ pub(super) fn decision(store: &dyn Store, anchors: &Anchors, id: &DecisionId) ->
         suites,
         source,
         version,
-    })
+    };
+    Ok((archive, facts))
 }
 
 /// What the declaration of a decision says. That of a refused candidate need not be public.
@@ -192,85 +179,153 @@ fn declared(
 
 /// One rebuild record. It is taken, too, when no key of ours signed it: then it has no signers.
 pub(super) fn rebuild_record(
-    store: &dyn Store,
+    sources: Sources<'_>,
     archive: &ArchiveName,
     sha256: &Sha256,
-    keys: &[Ed25519Public],
 ) -> Result<RecordFacts, Problem> {
     let key = Key::provenance(archive, sha256);
-    let bytes = named(store, &key, sha256)?;
-    let found = record(&bytes, keys).ok_or_else(|| Problem::new(Problem::EVIDENCE, &key, "it is no rebuild record"))?;
+    let bytes = named(sources.store, &key, sha256)?;
+    let found = record(&bytes, sources.keys);
+    let found = found.ok_or_else(|| Problem::new(Problem::EVIDENCE, &key, "it is no rebuild record"))?;
     Ok(RecordFacts {
         signed_by: found.signed_by,
         builder: found.builder,
         declaration: found.declaration,
         lock: found.lock,
         outcome: found.outcome,
+        started_on: found.started_on,
         finished_on: found.finished_on,
         outputs: found.outputs,
     })
 }
 
-fn lock(store: &dyn Store, archive: &ArchiveName, sha256: &Sha256) -> Result<Lock, Problem> {
+fn lock(sources: Sources<'_>, archive: &ArchiveName, sha256: &Sha256, numbers: &Numbers) -> Result<LockFacts, Problem> {
     let key = Key::provenance(archive, sha256);
-    let bytes = named(store, &key, sha256)?;
-    json::strict("environment lock", &bytes).map_err(|error| Problem::new(Problem::EVIDENCE, &key, error))
+    let bytes = named(sources.store, &key, sha256)?;
+    // No object of a lock has keys of one's own choice: its types refuse what stands twice and what is no integer.
+    let quick = serde_json::from_slice::<LockOf<LockedText<'_>>>(&bytes).ok();
+    if let Some(facts) = quick.and_then(|lock| numbers.quick(sources.anchors, &lock)) {
+        return Ok(facts);
+    }
+    let lock: Lock =
+        json::strict("environment lock", &bytes).map_err(|error| Problem::new(Problem::EVIDENCE, &key, error))?;
+    let given = lock.packages.iter().map(|package| numbers.of(sources.anchors, package));
+    let given: Vec<Numbered> = given.collect();
+    Ok(lock_facts(&lock, given.into_iter()))
 }
 
-/// The packages of locks, each with its number.
-struct Numbers {
-    packages: Vec<LockedFacts>,
-    of: HashMap<LockedFacts, u32>,
+fn lock_facts<P>(lock: &LockOf<P>, given: impl Iterator<Item = Numbered>) -> LockFacts {
+    let snapshots = lock.snapshots.iter().map(|at| LockedAt {
+        archive: at.archive.clone(),
+        suite: at.suite.clone(),
+        id: at.id.clone(),
+    });
+    let mut facts = LockFacts {
+        snapshots: snapshots.collect(),
+        packages: Vec::with_capacity(lock.packages.len()),
+        ours: BTreeMap::new(),
+    };
+    for Numbered { number, ours } in given {
+        facts.packages.push(number);
+        if ours {
+            facts.ours.insert(number, None);
+        }
+    }
+    facts
+}
+
+/// A package of locks that has its number.
+#[derive(Debug, Clone, Copy)]
+struct Numbered {
+    number: u32,
+    /// Whether it is out of a custom archive.
+    ours: bool,
+}
+
+/// The packages of all locks that are read together, each with its number: the same package stands in most locks, and
+/// is checked once.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(RwLock<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    packages: Vec<LockedFacts<String>>,
+    /// By the SHA-256 of the .deb, as text.
+    of: HashMap<String, Vec<(LockedPackage, Numbered)>>,
+}
+
+impl Table {
+    fn find(&self, text: &LockedText<'_>) -> Option<Numbered> {
+        let same = |package: &LockedPackage| {
+            package.size == text.size
+                && [
+                    (package.package.as_str(), text.package),
+                    (package.version.as_str(), text.version),
+                    (package.architecture.as_str(), text.architecture),
+                    (package.filename.as_str(), text.filename),
+                    (package.archive.as_str(), text.archive),
+                    (package.suite.as_str(), text.suite),
+                    (package.source.as_str(), text.source),
+                    (package.source_version.as_str(), text.source_version),
+                ]
+                .iter()
+                .all(|(a, b)| a == b)
+        };
+        let known = self.of.get(text.sha256)?;
+        known.iter().find(|(package, _)| same(package)).map(|(_, found)| *found)
+    }
+
+    fn add(&mut self, anchors: &Anchors, package: &LockedPackage) -> Numbered {
+        let known = self.of.entry(package.sha256.hex()).or_default();
+        if let Some((_, found)) = known.iter().find(|(other, _)| other == package) {
+            return *found;
+        }
+        let found = Numbered {
+            number: u32::try_from(self.packages.len()).unwrap_or(u32::MAX),
+            ours: anchors
+                .archive(&package.archive)
+                .is_some_and(|anchor| anchor.is_custom()),
+        };
+        self.packages.push(LockedFacts {
+            package: package.package.to_string(),
+            version: package.version.to_string(),
+            architecture: package.architecture.to_string(),
+            archive: package.archive.to_string(),
+            source: package.source.to_string(),
+            source_version: package.source_version.to_string(),
+            sha256: package.sha256,
+        });
+        known.push((package.clone(), found));
+        found
+    }
 }
 
 impl Numbers {
-    fn of(known: &mut Known) -> Self {
-        let packages = std::mem::take(&mut known.packages);
-        let of = packages.iter().cloned().zip(0..).collect();
-        Self { packages, of }
+    /// A lock of which every package is known or follows the grammar; none else.
+    fn quick(&self, anchors: &Anchors, lock: &LockOf<LockedText<'_>>) -> Option<LockFacts> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let found: Vec<Option<Numbered>> = lock.packages.iter().map(|text| table.find(text)).collect();
+        drop(table);
+        let each = found.into_iter().zip(&lock.packages);
+        let each = each.map(|(found, text)| found.or_else(|| Some(self.of(anchors, &text.check().ok()?))));
+        let given: Option<Vec<Numbered>> = each.collect();
+        Some(lock_facts(lock, given?.into_iter()))
     }
 
-    fn lock(&mut self, anchors: &Anchors, lock: Lock) -> LockFacts {
-        let snapshots = lock.snapshots.into_iter().map(|at| LockedAt {
-            archive: at.archive,
-            suite: at.suite,
-            id: at.id,
-        });
-        let mut facts = LockFacts {
-            snapshots: snapshots.collect(),
-            packages: Vec::new(),
-            ours: BTreeMap::new(),
-        };
-        for package in lock.packages {
-            let ours = anchors
-                .archive(&package.archive)
-                .is_some_and(|anchor| anchor.is_custom());
-            let number = self.number(LockedFacts {
-                sha256: package.sha256,
-                archive: package.archive.to_string(),
-                package: package.package.to_string(),
-                version: package.version.to_string(),
-                architecture: package.architecture.to_string(),
-                source: package.source.to_string(),
-                source_version: package.source_version.to_string(),
-            });
-            facts.packages.push(number);
-            if ours {
-                facts.ours.insert(number, None);
-            }
-        }
-        facts.packages.sort_unstable();
-        facts.packages.dedup();
-        facts
+    fn of(&self, anchors: &Anchors, package: &LockedPackage) -> Numbered {
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        table.add(anchors, package)
     }
 
-    fn number(&mut self, package: LockedFacts) -> u32 {
-        if let Some(number) = self.of.get(&package) {
-            return *number;
-        }
-        let number = u32::try_from(self.packages.len()).unwrap_or(u32::MAX);
-        self.packages.push(package.clone());
-        self.of.insert(package, number);
-        number
+    /// One of them.
+    pub(super) fn get(&self, number: u32) -> Option<LockedFacts<String>> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        table.packages.get(number as usize).cloned()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<LockedFacts<String>> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        table.packages.clone()
     }
 }

@@ -1,25 +1,24 @@
 //! `source-of`, `outputs-of` and `by-signer`: between packages, commits and keys.
 
-use std::collections::BTreeSet;
-
 use rayon::prelude::*;
 
 use super::QueryError;
 use super::answer::{Answer, State};
 use super::facts::DecisionId;
 use super::index::Index;
-use crate::domain::{DomainError, PackageName, Sha256};
+use super::view::Decision;
+use crate::domain::{DomainError, Sha256};
 use crate::publish::load_vouched;
 use crate::verify::{Found, Problem, Subject, find};
 
 /// What is asked about with a name: a binary or source package, or a file by its hash.
-fn is_meant(subject: &Subject, path: &str, sha256: &Sha256, source: Option<&PackageName>) -> bool {
+fn is_meant(subject: &Subject, path: &str, sha256: &Sha256, source: Option<&str>) -> bool {
     match subject {
         Subject::File(wanted) => wanted == sha256,
         Subject::Package(name) => {
             let file = path.rsplit('/').next().unwrap_or_default();
             let package = file.split_once('_').map_or("", |(package, _)| package);
-            source == Some(name) || (super::facts::is_package(path) && package == name.as_str())
+            source == Some(name.as_str()) || (super::facts::is_package(path) && package == name.as_str())
         }
     }
 }
@@ -30,29 +29,19 @@ fn is_meant(subject: &Subject, path: &str, sha256: &Sha256, source: Option<&Pack
 /// # Errors
 /// When the store cannot be read.
 pub fn source_of(index: &mut Index<'_>, subject: &Subject) -> Result<Vec<Answer>, QueryError> {
-    let mut ids = BTreeSet::new();
-    for (id, listed) in &index.listed {
-        let source = index.known.decisions.get(id).map(|facts| &facts.source);
-        if listed
-            .iter()
-            .any(|listed| is_meant(subject, listed.path.as_str(), &listed.sha256, source))
-        {
-            ids.insert(id.clone());
-        }
-    }
-    for (id, facts) in index.known.decisions.iter().filter(|(id, _)| index.in_scope(id)) {
-        let mut files = facts.files.iter();
-        if files.any(|(path, sha256)| is_meant(subject, path.as_str(), sha256, Some(&facts.source))) {
-            ids.insert(id.clone());
-        }
-    }
+    let ids: Vec<DecisionId> = index
+        .scope()
+        .par_iter()
+        .filter(|id| is_about(index, id, subject))
+        .copied()
+        .collect();
     if ids.is_empty() {
         let found = find(index.store(), index.anchors(), subject)?;
         return Ok(found.map(|found| mirrored(index, &found)).into_iter().collect());
     }
-    index.recheck(ids.iter());
+    index.recheck(&ids);
     let answer = |id: &DecisionId| {
-        let declared = index.known.decisions.get(id).and_then(|facts| facts.declared.as_ref());
+        let declared = index.decision(id).and_then(Decision::declared);
         let why = match declared {
             Some(declared) => format!("built from commit {} at {}", declared.git_commit, declared.reference),
             None => "its source is not known".to_owned(),
@@ -66,6 +55,16 @@ pub fn source_of(index: &mut Index<'_>, subject: &Subject) -> Result<Vec<Answer>
     Ok(ids.iter().map(answer).collect())
 }
 
+/// Whether it let in what is asked about, as the snapshots or as the decision itself say.
+fn is_about(index: &Index<'_>, id: &DecisionId, subject: &Subject) -> bool {
+    let decision = index.decision(id);
+    let source = decision.map(|decision| decision.source);
+    let mut listed = index.listed.of(id).iter();
+    let mut files = decision.into_iter().flat_map(|decision| decision.files.iter());
+    listed.any(|listed| is_meant(subject, listed.path.as_str(), &listed.sha256, source))
+        || files.any(|(path, sha256)| is_meant(subject, path, &sha256, source))
+}
+
 fn mirrored(index: &Index<'_>, found: &Found<'_>) -> Answer {
     let (binary, archive) = (found.binary(), found.archive());
     let (source, version) = (binary.source.as_str(), binary.source_version.as_str());
@@ -73,11 +72,12 @@ fn mirrored(index: &Index<'_>, found: &Found<'_>) -> Answer {
         "{} {} is upstream's, from its source {source} {version}: `assay why {}` checks upstream's signature",
         binary.package, binary.version, binary.package
     );
-    let mut answer = Answer::bare(archive, source, version, State::Mirrored, why);
+    let mut answer = Answer::bare(archive.to_string(), source, version, State::Mirrored, why);
     answer.suites = vec![found.suite().to_string()];
     answer.files.insert(binary.filename.clone(), binary.digest.sha256);
     let vouched = index
-        .anchor(archive)
+        .anchors()
+        .archive(archive)
         .map(|anchor| load_vouched(index.store(), archive, &anchor.keyring));
     if let Some(Err(error)) = vouched {
         answer.doubted(Some(&Problem::new(Problem::RECORD, archive, error)));
@@ -101,25 +101,23 @@ pub fn outputs_of(index: &mut Index<'_>, commit: &str) -> Result<Vec<Answer>, Qu
     } else {
         commit.to_owned()
     };
-    let named = index.known.decisions.iter().filter(|(id, facts)| {
-        let declared = facts.declared.as_ref();
-        let meant = declared.is_some_and(|d| {
-            d.git_commit.starts_with(&commit)
-                || d.git_tag.as_ref().is_some_and(|tag| tag.starts_with(&commit))
-                || d.reference == commit
-        });
-        meant && index.in_scope(id)
-    });
-    let ids: Vec<DecisionId> = named.map(|(id, _)| id.clone()).collect();
-    index.recheck(ids.iter());
+    let meant = |id: &DecisionId| {
+        index.decision(id).and_then(Decision::declared).is_some_and(|declared| {
+            declared.git_commit.starts_with(&commit)
+                || declared.git_tag.is_some_and(|tag| tag.starts_with(&commit))
+                || declared.reference == commit
+        })
+    };
+    let ids: Vec<DecisionId> = index.scope().par_iter().filter(|id| meant(id)).copied().collect();
+    index.recheck(&ids);
     let answer = |id: &DecisionId| {
-        let why = match index.known.decisions.get(id) {
-            Some(facts) => format!("{} packages were admitted of it", facts.outputs().len()),
+        let why = match index.decision(id) {
+            Some(decision) => format!("{} packages were admitted of it", decision.outputs().len()),
             None => "nothing is known of it".to_owned(),
         };
         Answer::of_decision(index, id, why)
     };
-    Ok(ids.iter().map(answer).collect())
+    Ok(ids.par_iter().map(answer).collect())
 }
 
 /// Everything that stands on a key: sources that it signed, and packages that it rebuilt. A fingerprint may be
@@ -134,27 +132,26 @@ pub fn by_signer(index: &mut Index<'_>, fingerprint: &str) -> Result<Vec<Answer>
         return Err(DomainError::new("fingerprint", fingerprint, why).into());
     }
     let is = |found: &str| found == fingerprint || (digits.len() >= 8 && found.starts_with(fingerprint));
-    let mut found = Vec::new();
-    for (id, facts) in index.known.decisions.iter().filter(|(id, _)| index.in_scope(id)) {
-        let declared = facts.declared.iter().flat_map(|declared| &declared.signers);
-        let signed = declared.filter(|signer| is(signer.as_str()));
+    let said = |id: &DecisionId| {
+        let decision = index.decision(id)?;
+        let signers = decision
+            .declared()
+            .into_iter()
+            .flat_map(|declared| declared.signers.iter());
+        let signed = signers.filter(|signer| is(signer));
         let mut said: Vec<String> = signed
             .map(|signer| format!("its source is signed by {signer}"))
             .collect();
-        for record in facts
-            .records
-            .iter()
-            .filter_map(|sha256| index.known.records.get(sha256))
-        {
-            let by = record.signed_by.iter().filter(|key| is(key.as_str()));
+        let records = decision.records.iter();
+        for record in records.filter_map(|reference| index.known.record_of(reference)) {
+            let by = record.signed_by.iter().filter(|key| is(key));
             said.extend(by.map(|key| format!("{} rebuilt it with {key}", record.builder)));
         }
-        if !said.is_empty() {
-            said.dedup();
-            found.push((id.clone(), said.join("; ")));
-        }
-    }
-    index.recheck(found.iter().map(|(id, _)| id));
+        said.dedup();
+        (!said.is_empty()).then(|| (*id, said.join("; ")))
+    };
+    let found: Vec<(DecisionId, String)> = index.scope().par_iter().filter_map(said).collect();
+    index.recheck(&found.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     let index: &Index<'_> = index;
     let answers = found
         .into_par_iter()

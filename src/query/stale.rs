@@ -1,13 +1,16 @@
 //! `stale`: what needs somebody's attention, now or within some days.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use rayon::prelude::*;
 
 use super::QueryError;
 use super::answer::{Answer, Exception, State};
 use super::declared::of_site;
-use super::facts::{DecisionId, Facts, SiteDeclaration};
-use super::index::Index;
-use crate::domain::{ArchiveName, Sha256, SnapshotId, SuiteName, Timestamp};
+use super::facts::{DecisionId, SiteDeclaration};
+use super::index::{Index, suites};
+use super::view::Decision;
+use crate::domain::{ArchiveName, Sha256, SnapshotId, Timestamp, Version};
 use crate::publish::load_vouched;
 use crate::site::{Policy, Site};
 use crate::verify::{Anchor, AnchorKind};
@@ -30,24 +33,21 @@ pub fn stale(index: &mut Index<'_>, site: &Site, limits: Limits) -> Result<Vec<A
     let declared = of_site(index, site)?;
     let index: &Index<'_> = index;
     let newest = newest_snapshots(index)?;
-    let mut answers = Vec::new();
-    for id in index.listed.keys() {
-        let Some(facts) = index.known.decisions.get(id) else {
-            answers.push(Answer::of_decision(index, id, "its decision is not known".to_owned()));
-            continue;
+    let listed: Vec<DecisionId> = index.listed.decisions().collect();
+    let old = listed.par_iter().flat_map_iter(|id| {
+        let Some(decision) = index.decision(id) else {
+            return vec![Answer::of_decision(index, id, "its decision is not known".to_owned())];
         };
         let said = [
-            environment(index, facts, &newest, limits),
-            records(index, id, facts, limits),
+            environment(index, decision, &newest, limits),
+            records(index, id, decision, limits),
         ];
-        answers.extend(
-            said.into_iter()
-                .flatten()
-                .map(|why| Answer::of_decision(index, id, why)),
-        );
-    }
-    answers.extend(behind(index, &declared));
-    for (anchor, _) in &index.archives {
+        let said = said.into_iter().flatten();
+        said.map(|why| Answer::of_decision(index, id, why)).collect()
+    });
+    let mut answers: Vec<Answer> = old.collect();
+    answers.extend(behind(index, &listed, &declared));
+    for (_, anchor, _) in &index.archives {
         for policy in anchor.policies() {
             answers.extend(policy_items(index, &anchor.name, policy, limits));
         }
@@ -63,7 +63,8 @@ pub fn stale(index: &mut Index<'_>, site: &Site, limits: Limits) -> Result<Vec<A
     Ok(answers)
 }
 
-type Newest = BTreeMap<(ArchiveName, SuiteName), SnapshotId>;
+/// By archive, then by suite.
+type Newest = HashMap<String, HashMap<String, SnapshotId>>;
 
 /// The newest snapshot of each suite of each archive.
 fn newest_snapshots(index: &Index<'_>) -> Result<Newest, QueryError> {
@@ -74,26 +75,25 @@ fn newest_snapshots(index: &Index<'_>) -> Result<Newest, QueryError> {
             let suites = record
                 .suites
                 .iter()
-                .map(|state| (anchor.name.clone(), state.suite.clone()));
-            newest.extend(suites.map(|place| (place, record.id.clone())));
+                .map(|state| (state.suite.to_string(), record.id.clone()));
+            newest.insert(anchor.name.to_string(), suites.collect());
         }
     }
     Ok(newest)
 }
 
-fn environment(index: &Index<'_>, facts: &Facts, newest: &Newest, limits: Limits) -> Option<String> {
-    let locks = facts.locks.iter().filter_map(|lock| index.known.locks.get(lock));
+fn environment(index: &Index<'_>, decision: Decision<'_>, newest: &Newest, limits: Limits) -> Option<String> {
     let mut oldest: Option<(i64, String)> = None;
-    for at in locks.flat_map(|lock| &lock.snapshots) {
-        let place = (at.archive.clone(), at.suite.clone());
-        let Some(now) = newest.get(&place) else { continue };
-        let days = now.timestamp().since(at.id.timestamp()) / 86_400;
+    for ((archive, suite), at) in index.known.locks_of(decision).flat_map(|lock| lock.snapshots.iter()) {
+        let Some(now) = newest.get(archive).and_then(|suites| suites.get(suite)) else {
+            continue;
+        };
+        let Ok(then) = Timestamp::parse_compact(at) else {
+            continue;
+        };
+        let days = now.timestamp().since(then) / 86_400;
         if days >= i64::from(limits.environment_days) {
-            let (archive, suite) = place;
-            let why = format!(
-                "its environment is {archive}@{} of {suite}, {days} days older than {archive}@{now}",
-                at.id
-            );
+            let why = format!("its environment is {archive}@{at} of {suite}, {days} days older than {archive}@{now}");
             oldest = oldest.max(Some((days, why)));
         }
     }
@@ -101,10 +101,10 @@ fn environment(index: &Index<'_>, facts: &Facts, newest: &Newest, limits: Limits
 }
 
 /// The quorum ends with the records that carry it: one policy later they no longer count.
-fn records(index: &Index<'_>, id: &DecisionId, facts: &Facts, limits: Limits) -> Option<String> {
-    let policy = index.anchor(&id.0)?.policy(&facts.policy)?;
+fn records(index: &Index<'_>, id: &DecisionId, decision: Decision<'_>, limits: Limits) -> Option<String> {
+    let policy = index.anchor(id)?.policy(decision.policy)?;
     let mut by_operator: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    for (record, builder) in index.agreeing(facts, policy) {
+    for (record, builder) in index.agreeing(id, decision) {
         let newest = by_operator
             .entry(builder.operator.as_str())
             .or_insert(record.finished_on);
@@ -113,7 +113,7 @@ fn records(index: &Index<'_>, id: &DecisionId, facts: &Facts, limits: Limits) ->
     let mut times: Vec<Timestamp> = by_operator.into_values().collect();
     times.sort();
     // The quorum holds as long as the k-th newest operator's record counts.
-    let terms = policy.terms(&facts.suites);
+    let terms = policy.terms(&suites(decision));
     let at = times.len().checked_sub(terms.quorum as usize)?;
     let end = times.get(at)?.plus_days(terms.max_record_age_days);
     (end <= index.now.plus_days(limits.soon_days)).then(|| {
@@ -123,28 +123,27 @@ fn records(index: &Index<'_>, id: &DecisionId, facts: &Facts, limits: Limits) ->
 }
 
 /// Sources whose declaration is not what was admitted.
-fn behind(index: &Index<'_>, declared: &[(ArchiveName, SiteDeclaration)]) -> Vec<Answer> {
-    let identities: BTreeSet<Sha256> = declared.iter().map(|(_, one)| one.sha256).collect();
-    let by_source: BTreeMap<_, _> = declared
+fn behind(index: &Index<'_>, listed: &[DecisionId], declared: &[(usize, SiteDeclaration)]) -> Vec<Answer> {
+    let identities: HashSet<Sha256> = declared.iter().map(|(_, one)| one.sha256).collect();
+    let by_source: HashMap<(usize, &str), &Version> = declared
         .iter()
-        .map(|(archive, one)| ((archive, &one.source), &one.version))
+        .map(|(place, one)| ((*place, one.source.as_str()), &one.version))
         .collect();
-    let mut answers = Vec::new();
-    for id in index.listed.keys() {
-        let Some(facts) = index.known.decisions.get(id) else {
-            continue;
-        };
-        if facts.declaration.is_some_and(|sha256| identities.contains(&sha256)) {
-            continue;
+    let behind = listed.par_iter().filter_map(|id| {
+        let decision = index.decision(id)?;
+        if decision.declaration.is_some_and(|sha256| identities.contains(&sha256)) {
+            return None;
         }
-        let why = match by_source.get(&(&id.0, &facts.source)) {
-            Some(version) if **version == facts.version => "its declaration changed since it was admitted".to_owned(),
+        let why = match by_source.get(&(id.archive, decision.source)) {
+            Some(version) if version.as_str() == decision.version => {
+                "its declaration changed since it was admitted".to_owned()
+            }
             Some(version) => format!("the site declares {version}, which is not admitted"),
             None => "the site does not declare it any more".to_owned(),
         };
-        answers.push(Answer::of_decision(index, id, why));
-    }
-    answers
+        Some(Answer::of_decision(index, id, why))
+    });
+    behind.collect()
 }
 
 /// What a policy says that ends soon, or has ended and still stands there.
@@ -157,7 +156,7 @@ fn policy_items(index: &Index<'_>, archive: &ArchiveName, policy: &Policy, limit
             format!("ends at {end}")
         }
     };
-    let item = |source: &str, why: String| Answer::bare(archive, source, "", State::Policy, why);
+    let item = |source: &str, why: String| Answer::bare(archive.to_string(), source, "", State::Policy, why);
     let mut answers = Vec::new();
     for exception in policy.exceptions.iter().filter(|exception| exception.expires <= soon) {
         let (rule, owner) = (&exception.rule, &exception.owner);
@@ -199,7 +198,7 @@ fn keys(index: &Index<'_>, anchor: &Anchor, limits: Limits) -> Vec<Answer> {
             if status.signing_keys.is_empty() {
                 let (key, why) = (&status.fingerprint, status.problems.join("; "));
                 let why = format!("with {whose} key {key} nothing can be signed at {soon}: {why}");
-                answers.push(Answer::bare(&anchor.name, "", "", State::Policy, why));
+                answers.push(Answer::bare(anchor.name.to_string(), "", "", State::Policy, why));
             }
         }
     }

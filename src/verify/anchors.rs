@@ -67,8 +67,13 @@ impl Anchor {
 
     /// All its policies; a mirror has none.
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.named_policies().map(|(_, policy)| policy)
+    }
+
+    /// The same, each with its name.
+    pub fn named_policies(&self) -> impl Iterator<Item = (&PolicyName, &Policy)> {
         let policies = match &self.kind {
-            AnchorKind::Custom { policies, .. } => Some(policies.values()),
+            AnchorKind::Custom { policies, .. } => Some(policies.iter()),
             AnchorKind::Mirror { .. } => None,
         };
         policies.into_iter().flatten()

@@ -193,43 +193,12 @@ impl Decided {
         })
     }
 
-    /// What it covers: that it is for this suite, under the policy that the site has for it, and that a
-    /// suite which has rebuilds of its own got them.
+    /// What it covers: see [`covers`].
     pub(super) fn covers(&self, anchor: &Anchor, state: &SuiteState, agreeing: &[Agreeing]) -> Result<(), String> {
-        let AnchorKind::Custom { config, policies } = &anchor.kind else {
-            return Err("the archive is not a custom one".to_owned());
-        };
-        let suite = &state.suite;
-        let made_for = state.made_for();
-        let rules = config.rules_of(suite, made_for.map(|made| &made.reference));
-        let rules = rules.ok_or_else(|| format!("the site knows no suite `{suite}`, by name or by its branch"))?;
-        let binding = &self.summary.assay_binding;
-        if !binding.suites.iter().any(|bound| bound == suite.as_str()) {
-            return Err(format!(
-                "it is for {}, and not for the suite `{suite}`",
-                binding.suites.join(", ")
-            ));
-        }
+        let suites: Vec<&str> = self.summary.assay_binding.suites.iter().map(String::as_str).collect();
         let decided_under = self.summary.policy.name.as_deref().unwrap_or_default();
-        if decided_under != rules.policy.as_str() {
-            let policy = rules.policy;
-            return Err(format!(
-                "it was decided under the policy `{decided_under}`, and `{suite}` is under `{policy}`"
-            ));
-        }
-        if let Some(made) = made_for.filter(|_| rules.rebuild == Rebuild::Always) {
-            let own = agreeing.iter().filter(|a| a.record.started_on.plus(SKEW) >= made.since);
-            let operators: BTreeSet<&str> = own.map(|a| a.operator.as_str()).collect();
-            let wanted = policies.get(rules.policy).map_or(u32::MAX, |policy| policy.quorum);
-            if operators.len() < wanted as usize {
-                let since = made.since;
-                return Err(format!(
-                    "only {} operators rebuilt it since {since}, when the suite `{suite}` was made, and {wanted} must",
-                    operators.len()
-                ));
-            }
-        }
-        Ok(())
+        let rebuilt = agreeing.iter().map(|a| (a.operator.as_str(), a.record.started_on));
+        covers(anchor, state, &suites, decided_under, rebuilt)
     }
 
     /// The records that agree with the decision; enough operators must have signed one.
@@ -352,10 +321,61 @@ pub(crate) fn speaker<'a>(
     signed_by: &[Fingerprint],
     now: Timestamp,
 ) -> Option<&'a Builder> {
+    let (builder, key) = voice(policy, named, now)?;
+    signed_by.contains(&key).then_some(builder)
+}
+
+/// A builder of the policy that may speak, and the key that its records must be signed by; none when that is revoked.
+pub(crate) fn voice<'a>(policy: &'a Policy, named: &BuilderId, now: Timestamp) -> Option<(&'a Builder, Fingerprint)> {
     let builder = policy.builder(named).ok()?;
-    let signed = builder_fingerprint(builder).is_some_and(|key| signed_by.contains(&key));
     let revoked = builder.revoked_at.is_some_and(|at| at <= now);
-    (signed && !revoked).then_some(builder)
+    let key = builder_fingerprint(builder)?;
+    (!revoked).then_some((builder, key))
+}
+
+/// What a decision for these suites covers: that it is for this one, under the policy that the site has for it, and
+/// that a suite which has rebuilds of its own got them; `rebuilt` are the operators whose records carry the decision,
+/// and when those builds started.
+///
+/// # Errors
+/// Why it does not, in words.
+pub(crate) fn covers<'a>(
+    anchor: &Anchor,
+    state: &SuiteState,
+    suites: &[&str],
+    decided_under: &str,
+    rebuilt: impl Iterator<Item = (&'a str, Timestamp)>,
+) -> Result<(), String> {
+    let AnchorKind::Custom { config, policies } = &anchor.kind else {
+        return Err("the archive is not a custom one".to_owned());
+    };
+    let suite = &state.suite;
+    let made_for = state.made_for();
+    let rules = config.rules_of(suite, made_for.map(|made| &made.reference));
+    let rules = rules.ok_or_else(|| format!("the site knows no suite `{suite}`, by name or by its branch"))?;
+    if !suites.contains(&suite.as_str()) {
+        let bound = suites.join(", ");
+        return Err(format!("it is for {bound}, and not for the suite `{suite}`"));
+    }
+    if decided_under != rules.policy.as_str() {
+        let policy = rules.policy;
+        return Err(format!(
+            "it was decided under the policy `{decided_under}`, and `{suite}` is under `{policy}`"
+        ));
+    }
+    if let Some(made) = made_for.filter(|_| rules.rebuild == Rebuild::Always) {
+        let own = rebuilt.filter(|(_, started_on)| started_on.plus(SKEW) >= made.since);
+        let operators: BTreeSet<&str> = own.map(|(operator, _)| operator).collect();
+        let wanted = policies.get(rules.policy).map_or(u32::MAX, |policy| policy.quorum);
+        if operators.len() < wanted as usize {
+            let since = made.since;
+            return Err(format!(
+                "only {} operators rebuilt it since {since}, when the suite `{suite}` was made, and {wanted} must",
+                operators.len()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A rebuild record: its statement, and which builders' signatures on it hold. It may be none: then nobody speaks.

@@ -23,7 +23,7 @@ mod upstream;
 mod why;
 
 pub use anchors::{Anchor, AnchorKind, Anchors};
-pub(crate) use evidence::{inputs, named, pool_files, record, signed_decision, speaker};
+pub(crate) use evidence::{covers, inputs, named, pool_files, record, signed_decision, voice};
 pub use report::{Problem, Report, VerifyError};
 pub use why::{Chain, Found, Git, Hop, Proof, Subject, find, why};
 

@@ -3,6 +3,7 @@
 pub(crate) mod maker;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -50,6 +51,13 @@ impl Made {
         let records = text(&output.stdout);
         let records = records.lines().map(|line| serde_json::from_str(line).unwrap());
         (records.collect(), output.status.code().unwrap())
+    }
+
+    /// The files of the cache.
+    fn kept(&self) -> Vec<PathBuf> {
+        let folder = fs::read_dir(self.site().join("cache/query"));
+        let files = folder.into_iter().flatten().map(|entry| entry.unwrap().path());
+        files.collect()
     }
 
     fn document(&self, sha256: &Sha256) -> PathBuf {
@@ -177,7 +185,9 @@ fn what_was_built_with_a_package_is_found_through_our_own_packages_too() {
 fn only_new_documents_are_read_and_the_cache_is_never_more_than_a_cache() {
     let made = Made::new();
     let (first, _) = made.ask(&["built-with", RARE]);
-    let cache = made.site().join("cache/facts");
+    let cache = made.kept();
+    assert_eq!(cache.len(), 1, "{cache:?}");
+    let cache = cache.into_iter().next().unwrap();
     let written = fs::read(&cache).unwrap();
 
     // What was verified once is not read again; `--fresh` reads it all and misses the record.
@@ -197,13 +207,18 @@ fn only_new_documents_are_read_and_the_cache_is_never_more_than_a_cache() {
             .any(|record| record["proof"] == "unknown" && record["source"] == ""),
         "{fresh:?}"
     );
+    // Nor is a cache believed that somebody else may write to.
+    fs::set_permissions(&cache, PermissionsExt::from_mode(0o666)).unwrap();
+    assert_eq!(made.ask(&["built-with", RARE]).1, 6);
     fs::write(&missing, kept).unwrap();
 
     // A cache that is damaged, cut short or gone is made again, and no answer changes.
     let mut damaged = written.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
-    for bytes in [&damaged[..], &written[..written.len() / 3], b"", b"assay facts 1\n"] {
+    for bytes in [&damaged[..], &written[..written.len() / 3], b"", b"assay facts 2\n"] {
+        fs::remove_dir_all(cache.parent().unwrap()).unwrap();
+        fs::create_dir(cache.parent().unwrap()).unwrap();
         fs::write(&cache, bytes).unwrap();
         assert_eq!(made.ask(&["built-with", RARE]), (first.clone(), 0));
         assert_eq!(fs::read(&cache).unwrap(), written, "it was made again");
@@ -214,6 +229,117 @@ fn only_new_documents_are_read_and_the_cache_is_never_more_than_a_cache() {
     let (answer, code) = made.ask(&["source-of", "src00003"]);
     assert_eq!((answer.len(), code), (1, 6));
     assert_eq!(answer[0]["proof"], "unknown");
+}
+
+/// Every question, each with some answer.
+fn questions(made: &Made) -> Vec<Vec<String>> {
+    let commit = made.all[4].declaration.git_commit.to_string();
+    let builder = made.maker.builder(1).to_string();
+    let all: [&[&str]; 9] = [
+        &["source-of", "src00004"],
+        &["outputs-of", &commit],
+        &["by-signer", SIGNER],
+        &["by-signer", &builder],
+        &["built-with", RARE],
+        &["built-with", "dep00001"],
+        &["unreproduced"],
+        &["dissent"],
+        &["stale", "--within", "400"],
+    ];
+    all.iter()
+        .map(|question| question.iter().map(ToString::to_string).collect())
+        .collect()
+}
+
+#[test]
+fn answers_are_the_same_without_a_cache_with_a_new_one_and_with_one_of_many_parts() {
+    let made = Made::new();
+    // One that failed, one that was refused for it, and one that is declared only: every question has an answer.
+    let failed = &made.all[2].declaration;
+    made.maker
+        .answer(failed, &made.maker.lock(PLAN, 2, None), 1, Outcome::Ftbfs, "");
+    made.maker.declare(&made.maker.declaration("src00052"));
+    let policy = made.site().join("policies/default.toml");
+    rewrite(
+        &policy,
+        "name = \"Dana\"\n",
+        &format!(
+            "name = \"Dana\"\nvalid-until = \"{}\"\n",
+            now().plus_days(100).rfc3339()
+        ),
+    );
+    let ask = |question: &[String], more: &[&str]| {
+        let question: Vec<&str> = question.iter().map(String::as_str).collect();
+        let output = made.run(&[&question, more].concat());
+        (text(&output.stdout), output.status.code())
+    };
+    let wanted: Vec<_> = questions(&made)
+        .into_iter()
+        .flat_map(|question| [false, true].map(|json| (question.clone(), json)))
+        .map(|(question, json)| {
+            let more: &[&str] = if json {
+                &["--fresh", "--json"]
+            } else {
+                &["--fresh", "-v"]
+            };
+            let (answer, code) = ask(&question, more);
+            assert!(!answer.is_empty(), "{question:?}");
+            (question, json, answer, code)
+        })
+        .collect();
+    let compare = |when: &str| {
+        for (question, json, answer, code) in &wanted {
+            let more: &[&str] = if *json { &["--json"] } else { &["-v"] };
+            let (found, ended) = ask(question, more);
+            assert!((&found, &ended) == (answer, code), "{when}: {question:?}: {found}");
+        }
+    };
+    assert!(made.kept().is_empty(), "without a cache none is written");
+    // The cache grows with the archive, part by part, and parts become one again.
+    let mut most = 0;
+    for count in 1..=PLAN.sources {
+        made.maker.publish(&made.all[..count]);
+        made.ask(&["built-with", RARE]);
+        most = most.max(made.kept().len());
+    }
+    assert!((3..=9).contains(&most), "{most} parts");
+    compare("in parts");
+    // Two runs at the same time that both have to read everything.
+    fs::remove_dir_all(made.site().join("cache/query")).unwrap();
+    let (question, json, answer, code) = &wanted[9];
+    assert!(*json);
+    let both = [(); 2].map(|()| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_assay"))
+            .args(["--json", "--site"])
+            .arg(made.site())
+            .args(question)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    });
+    for run in both {
+        let output = run.wait_with_output().unwrap();
+        assert_eq!((text(&output.stdout), output.status.code()), (answer.clone(), *code));
+    }
+    assert_eq!(made.kept().len(), 1, "both wrote the same");
+    compare("at once");
+}
+
+#[test]
+fn a_decision_for_another_suite_or_policy_is_doubted_as_verify_does() {
+    let made = Made::new();
+    let site = made.site();
+    fs::copy(site.join("policies/default.toml"), site.join("policies/strict.toml")).unwrap();
+    let custom = site.join("repos/custom.toml");
+    rewrite(&custom, "policy = \"default\"", "policy = \"strict\"");
+    let mut rules = fs::read_to_string(&custom).unwrap();
+    rules.push_str("\n[[suite]]\nname = \"testing\"\npolicy = \"default\"\n");
+    fs::write(&custom, rules).unwrap();
+    let (answer, code) = made.ask(&["source-of", "src00001"]);
+    assert_eq!((answer[0]["proof"].as_str(), code), (Some("refuted"), 3), "{answer:?}");
+    let doubt = answer[0]["doubt"].as_str().unwrap();
+    assert!(doubt.contains("`stable` is under `strict`"), "{doubt}");
+    assert_eq!(made.ask(&["unreproduced"]).0.len(), PLAN.sources);
 }
 
 #[test]
