@@ -92,8 +92,8 @@ struct Keys<'de> {
 impl<'de> Keys<'de> {
     const FEW: usize = 16;
 
-    fn has(&self, key: &Cow<'de, str>) -> bool {
-        self.few.contains(key) || (!self.many.is_empty() && self.many.contains(key))
+    fn has(&self, key: &str) -> bool {
+        self.few.iter().any(|known| known == key) || (!self.many.is_empty() && self.many.contains(key))
     }
 
     fn add(&mut self, key: Cow<'de, str>) {

@@ -119,6 +119,9 @@ fn not_admitted(index: &mut Index<'_>, site: &Site) -> Result<Vec<Answer>, Query
     Ok(open.par_iter().filter_map(answer).collect())
 }
 
+/// A decision, and the declaration that it is about, with the place of its archive.
+type About = ((usize, Sha256), DecisionId);
+
 /// The newest decision about each of these declarations, of archives by their places. What the gate did not sign says
 /// nothing; a doubt about it is for `verify`.
 pub(super) fn newest_decisions(
@@ -137,8 +140,8 @@ pub(super) fn newest_decisions(
         };
         Ok(found.into_iter().map(|sha256| (*about, id(sha256))).collect())
     };
-    let all: Result<Vec<Vec<((usize, Sha256), DecisionId)>>, QueryError> = declarations.par_iter().map(named).collect();
-    let all: Vec<((usize, Sha256), DecisionId)> = all?.into_iter().flatten().collect();
+    let all: Result<Vec<Vec<About>>, QueryError> = declarations.par_iter().map(named).collect();
+    let all: Vec<About> = all?.into_iter().flatten().collect();
     index.learn_decisions(&all.iter().map(|(_, id)| *id).collect::<Vec<_>>());
     let mut newest: BTreeMap<(usize, Sha256), (Timestamp, DecisionId)> = BTreeMap::new();
     for (about, id) in all {
