@@ -70,7 +70,7 @@ pub(super) enum Verb {
     Unreproduced(UnreproducedArgs),
     Dissent(DissentArgs),
     Stale(StaleArgs),
-    Verify(VerifyArgs),
+    Verify(super::verify::VerifyArgs),
     Fsck(FsckArgs),
     Gc(GcArgs),
     Status(StatusArgs),
@@ -545,36 +545,6 @@ pub(super) struct WhyArgs {
     /// Do not fetch the Git repository: the last hops are then unknown
     #[arg(long)]
     pub(super) offline: bool,
-}
-
-/// Recheck the whole store from keys and Git alone
-///
-/// Exit 3 when something does not hold; each problem is one line: code, object, cause.
-///
-/// `--against upstream` needs nothing of ours: of the mirrors, it proves from what upstream signed and
-/// upstream's keys alone, offline, that every index of a whole snapshot is upstream's, and that every
-/// stanza of a partial one is, byte for byte, in an index that upstream signed.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  assay verify\n  assay verify /backup/store --json\n  assay verify /backup/store --against upstream"
-)]
-pub(super) struct VerifyArgs {
-    /// A copy of the store [default: the site's own]
-    #[arg(value_name = "DIR")]
-    pub(super) store: Option<String>,
-    /// Also derive every declared source from its Git repository again
-    #[arg(long)]
-    pub(super) git: bool,
-    /// Only what the mirrors' upstreams prove
-    #[arg(long, value_enum, conflicts_with = "git")]
-    pub(super) against: Option<Against>,
-}
-
-/// Whose signature proves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Against {
-    /// That of the archives that the mirrors follow
-    Upstream,
 }
 
 /// Look for damage: hash every object again, on all processors

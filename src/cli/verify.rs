@@ -1,15 +1,63 @@
 //! `assay verify`: recheck the whole store.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::{Against, VerifyArgs};
+use clap::Args;
+
 use super::context::{Context, named_or_all};
 use super::failure::{Failure, UsageError};
 use super::work::Work;
-use crate::domain::Kind;
+use crate::domain::{Fingerprint, Kind};
+use crate::host::files;
 use crate::site::{ArchiveConfig, Site};
-use crate::store::open_store_to_read;
-use crate::verify::{Anchors, Problem, verify, verify_against_upstream};
+use crate::store::{Store, open_store_to_read};
+use crate::verify::{Anchors, Checkpoint, LARGEST_CHECKPOINT, Problem, VerifyError, verify, verify_against_upstream};
+
+/// Recheck the whole store from keys and Git alone
+///
+/// Exit 3 when something does not hold; each problem is one line: code, object, cause.
+///
+/// `--against upstream` needs nothing of ours: of the mirrors, it proves from what upstream signed and
+/// upstream's keys alone, offline, that every index of a whole snapshot is upstream's, and that every
+/// stanza of a partial one is, byte for byte, in an index that upstream signed.
+///
+/// A store that was rolled back, or lost a decision, is validly signed throughout: only who remembers can tell.
+/// `--write-checkpoint` writes what the store has; the site's `assay.checkpoint`, or `--checkpoint FILE`, is then
+/// what the store must still have. With `[witnesses]` in assay.toml a checkpoint counts when enough of them signed it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay verify\n  assay verify /backup/store --json\n  assay verify /backup/store --against upstream\n  \
+                  assay verify --write-checkpoint assay.checkpoint && git add assay.checkpoint\n  \
+                  assay verify --checkpoint theirs.checkpoint --sign ed25519:…"
+)]
+pub(super) struct VerifyArgs {
+    /// A copy of the store [default: the site's own]
+    #[arg(value_name = "DIR")]
+    store: Option<String>,
+    /// Also derive every declared source from its Git repository again
+    #[arg(long)]
+    git: bool,
+    /// Only what the mirrors' upstreams prove
+    #[arg(long, value_enum, conflicts_with = "git")]
+    against: Option<Against>,
+    /// What the store must still have [default: assay.checkpoint of the site, when it is there]
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    checkpoint: Option<PathBuf>,
+    /// Write what the store has, when all of it holds
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    write_checkpoint: Option<PathBuf>,
+    /// Sign the checkpoint that is written, or else the one that was checked, with this Ed25519 key of the site
+    #[arg(long, value_name = "KEY", conflicts_with = "against")]
+    sign: Vec<Fingerprint>,
+}
+
+/// Whose signature proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Against {
+    /// That of the archives that the mirrors follow
+    Upstream,
+}
 
 pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
@@ -28,6 +76,10 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     }
     if args.git {
         report.problems.extend(sources(context, &site)?);
+    }
+    let checked = checkpoint(context, &site, &anchors, store.as_ref(), args)?;
+    if let Some((_, broken)) = &checked {
+        report.problems.extend(broken.iter().cloned());
     }
     if report.snapshots == 0 && report.tags == 0 && report.problems.is_empty() {
         let nothing =
@@ -51,12 +103,71 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         report.bytes
     );
     context.output.record(&report, &text)?;
+    if report.problems.is_empty() {
+        let checked = checked.map(|(checkpoint, _)| checkpoint);
+        keep_checkpoint(context, &site, &anchors, store.as_ref(), args, checked)?;
+    } else if args.write_checkpoint.is_some() || !args.sign.is_empty() {
+        context
+            .output
+            .note("no checkpoint is written or signed of what does not hold");
+    }
     let code = if report.problems.is_empty() {
         0
     } else {
         Kind::Verification.exit_code()
     };
     Ok(ExitCode::from(code))
+}
+
+/// The checkpoint that the store is held against, and where it falls short; none when there is none.
+fn checkpoint(
+    context: &Context,
+    site: &Site,
+    anchors: &Anchors,
+    store: &dyn Store,
+    args: &VerifyArgs,
+) -> Result<Option<(Checkpoint, Vec<Problem>)>, Failure> {
+    let own = site.checkpoint_file();
+    let path = args.checkpoint.clone().or_else(|| files::exists(&own).then_some(own));
+    let (Some(path), None) = (path, args.against) else {
+        return Ok(None);
+    };
+    let (mut witnesses, mut threshold) = site.witnesses()?;
+    if !args.sign.is_empty() && args.write_checkpoint.is_none() {
+        // Who signs it has nobody's word for it but the store's.
+        (witnesses, threshold) = (Vec::new(), 0);
+    }
+    let checkpoint = Checkpoint::parse(&files::read(&path, LARGEST_CHECKPOINT)?, &witnesses, threshold)?;
+    context
+        .output
+        .note(&format!("held against {} of {}", path.display(), checkpoint.at));
+    let broken = checkpoint.broken(store, anchors);
+    Ok(Some((checkpoint, broken)))
+}
+
+/// Writes, or signs, a checkpoint.
+fn keep_checkpoint(
+    context: &Context,
+    site: &Site,
+    anchors: &Anchors,
+    store: &dyn Store,
+    args: &VerifyArgs,
+    checked: Option<Checkpoint>,
+) -> Result<(), Failure> {
+    let keys = args.sign.iter().map(|key| site.ed25519_key(key));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    if let Some(path) = &args.write_checkpoint {
+        let made = Checkpoint::of(store, anchors, context.now());
+        let made = made.map_err(|problem| VerifyError::Checkpoint(format!("{}: {}", problem.object, problem.why)))?;
+        files::write(path, &made.to_bytes(&keys, None)?)?;
+        context.output.note(&format!("wrote {}", path.display()));
+    } else if let (Some(checked), false) = (checked, keys.is_empty()) {
+        let path = args.checkpoint.clone().unwrap_or_else(|| site.checkpoint_file());
+        let before = files::read(&path, LARGEST_CHECKPOINT)?;
+        files::write(&path, &checked.to_bytes(&keys, Some(&before))?)?;
+        context.output.note(&format!("signed {}", path.display()));
+    }
+    Ok(())
 }
 
 /// One line for each problem; as JSON they are part of the report.

@@ -31,10 +31,23 @@ pub struct SiteConfig {
     pub rebuild: RebuildConfig,
     /// The Ed25519 key that signs decisions: `policies/keys/ed25519-<hex>.pub`.
     pub gate: Fingerprint,
+    /// Who signs checkpoints: absent, a checkpoint is the reader's own, and counts without a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witnesses: Option<Witnesses>,
     /// Git repositories, as folders relative to the site or URLs: every snapshot that a serial file on
     /// one of their branches names is kept.
     #[serde(default)]
     pub serials: Vec<String>,
+}
+
+/// `[witnesses]` of `assay.toml`: who says what a store had, so that nobody rolls it back unseen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Witnesses {
+    /// How many of them must have signed a checkpoint.
+    pub threshold: NonZeroU16,
+    /// Their Ed25519 keys: `policies/keys/ed25519-<hex>.pub`.
+    pub keys: Vec<Fingerprint>,
 }
 
 /// `[rebuild]` of `assay.toml`.

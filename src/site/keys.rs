@@ -69,7 +69,22 @@ impl Site {
     /// # Errors
     /// When the file cannot be read or holds another key.
     pub fn gate_public(&self) -> Result<Ed25519Public, SiteError> {
-        let fingerprint = &self.config().gate;
+        self.ed25519_public(&self.config().gate)
+    }
+
+    /// The keys of the witnesses, and how many must have signed; none: the site has no witnesses.
+    ///
+    /// # Errors
+    /// When one cannot be read, or is another's.
+    pub fn witnesses(&self) -> Result<(Vec<Ed25519Public>, usize), SiteError> {
+        let Some(witnesses) = &self.config().witnesses else {
+            return Ok((Vec::new(), 0));
+        };
+        let keys = witnesses.keys.iter().map(|key| self.ed25519_public(key));
+        Ok((keys.collect::<Result<_, _>>()?, witnesses.threshold.get().into()))
+    }
+
+    fn ed25519_public(&self, fingerprint: &Fingerprint) -> Result<Ed25519Public, SiteError> {
         let path = self.public_key_path(fingerprint);
         let wrong = wrong_key(&path, fingerprint);
         let text = String::from_utf8(files::read(&path, LARGEST)?).map_err(|error| wrong(error.to_string()))?;

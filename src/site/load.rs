@@ -162,6 +162,12 @@ impl Site {
             .join(format!("{source}.lock"))
     }
 
+    /// The checkpoint that is kept with the site: what its store had.
+    #[must_use]
+    pub fn checkpoint_file(&self) -> PathBuf {
+        self.root.join("assay.checkpoint")
+    }
+
     /// The file that `assay lock` writes.
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {

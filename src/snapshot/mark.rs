@@ -80,6 +80,8 @@ impl Entry for Mark {
 #[derive(Debug, Clone, Default)]
 pub struct Marks {
     newest: Option<(Mark, Sha256)>,
+    /// SHA-256 of each, the first first.
+    identities: Vec<Sha256>,
     kept: BTreeMap<EditionName, Option<Timestamp>>,
     dropped: BTreeSet<EditionName>,
     gone: BTreeMap<EditionName, Timestamp>,
@@ -106,6 +108,7 @@ impl Marks {
                 ));
             }
             marks.apply(&mark);
+            marks.identities.push(sha256);
             marks.newest = Some((mark, sha256));
         }
         Ok(marks)
@@ -135,6 +138,13 @@ impl Marks {
     #[must_use]
     pub fn newest(&self) -> Option<&Mark> {
         self.newest.as_ref().map(|(mark, _)| mark)
+    }
+
+    /// SHA-256 of mark `k`, when there is one.
+    #[must_use]
+    pub fn identity_of(&self, k: u64) -> Option<Sha256> {
+        let at = usize::try_from(k.checked_sub(1)?).ok()?;
+        self.identities.get(at).copied()
     }
 
     /// The mark that would follow.

@@ -6,6 +6,7 @@
 //! reported once, under its own name; what only fails because of it is not reported beside it.
 
 mod anchors;
+mod checkpoint;
 mod contents;
 mod custom;
 mod declared;
@@ -23,6 +24,7 @@ mod upstream;
 mod why;
 
 pub use anchors::{Anchor, AnchorKind, Anchors};
+pub use checkpoint::{Checkpoint, LARGEST_CHECKPOINT};
 pub(crate) use evidence::{covers, inputs, named, pool_files, record, signed_decision, voice};
 pub use report::{Problem, Report, VerifyError};
 pub use why::{Chain, Found, Git, Hop, Proof, Subject, find, why};

@@ -47,6 +47,9 @@ impl Problem {
     /// Evidence that a decision names and that does not carry it.
     pub(crate) const EVIDENCE: &'static str = "V-EVIDENCE";
 
+    /// What a checkpoint knows and the store has no more.
+    pub(crate) const CHECKPOINT: &'static str = "V-CHECKPOINT";
+
     /// What `assay.lock` says and the archives do not.
     pub(crate) const LOCK: &'static str = "V-LOCK";
 
@@ -141,6 +144,9 @@ pub enum VerifyError {
     /// A name that is none.
     #[error(transparent)]
     Name(#[from] DomainError),
+    /// A checkpoint that is none, or that too few witnesses signed.
+    #[error("the checkpoint cannot be gone by: {0}")]
+    Checkpoint(String),
     /// A Git repository could not be read.
     #[error(transparent)]
     Source(#[from] crate::source::SourceError),
@@ -152,6 +158,7 @@ impl Coded for VerifyError {
             Self::Site(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Name(error) => error.code(),
+            Self::Checkpoint(_) => "E-VERIFY-001",
             Self::Source(error) => error.code(),
         }
     }
@@ -160,6 +167,7 @@ impl Coded for VerifyError {
             Self::Site(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Name(error) => error.kind(),
+            Self::Checkpoint(_) => Kind::Verification,
             Self::Source(error) => error.kind(),
         }
     }
@@ -168,6 +176,7 @@ impl Coded for VerifyError {
             Self::Site(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Name(error) => error.hint(),
+            Self::Checkpoint(_) => Some("take one that you kept, or that your witnesses signed".to_owned()),
             Self::Source(error) => error.hint(),
         }
     }

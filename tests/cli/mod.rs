@@ -1,6 +1,7 @@
 //! Tests of `cli`: what a user sees, run as the program.
 
 mod checkout;
+mod checkpoints;
 mod ephemeral;
 mod lock;
 mod examples;
