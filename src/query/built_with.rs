@@ -88,7 +88,8 @@ pub fn built_with(index: &mut Index<'_>, ingredient: &Ingredient) -> Vec<Answer>
         })
         .collect();
     answers.sort_by(|a, b| (a.through.len(), &a.source, &a.version).cmp(&(b.through.len(), &b.source, &b.version)));
-    let doubtful = index.unread().filter(|(id, _)| index.in_scope(id));
+    let doubtful = index.unread();
+    let doubtful = doubtful.filter(|(id, _)| index.in_scope(id) && !concerned.contains_key(id));
     let doubtful = doubtful.map(|(id, _)| Answer::of_decision(index, id, "its environment is not known".to_owned()));
     answers.extend(doubtful.collect::<Vec<_>>());
     answers.extend(untraced(index, &concerned));

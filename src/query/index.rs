@@ -51,6 +51,8 @@ pub struct Index<'a> {
     /// The decisions that answers are about, in order.
     scope: Vec<DecisionId>,
     unread: Unread,
+    /// Decisions that were read without what they rest on.
+    alone: BTreeSet<DecisionId>,
     voices: Voices<'a>,
 }
 
@@ -101,6 +103,7 @@ impl<'a> Index<'a> {
             kept,
             learned: Vec::new(),
             unread: Unread::new(),
+            alone: BTreeSet::new(),
             voices: voices(anchors, asked.now),
         };
         if asked.all {
@@ -154,15 +157,21 @@ impl<'a> Index<'a> {
         self.scope.binary_search(id).is_ok()
     }
 
-    /// What is known of a decision.
+    /// What is known of a decision: nothing of one that does not hold, or whose evidence cannot be read, unless it was
+    /// asked for by itself.
     pub(super) fn decision(&self, id: &DecisionId) -> Option<Decision<'_>> {
+        let lost = self.unread.contains_key(id) && !self.alone.contains(id);
+        self.kept_decision(id).filter(|_| !lost)
+    }
+
+    fn kept_decision(&self, id: &DecisionId) -> Option<Decision<'_>> {
         let anchor = self.anchors.archives.get(id.archive)?;
         self.known.decision(anchor.name.as_str(), &id.sha256)
     }
 
     /// Whether a decision is known, with all that it rests on.
     fn is_known(&self, id: &DecisionId) -> bool {
-        self.decision(id).is_some_and(|decision| {
+        self.kept_decision(id).is_some_and(|decision| {
             let mut records = decision.records.iter();
             records.all(|record| self.known.record_of(record).is_some())
                 && self.known.locks_of(decision).count() as u64 == decision.locks.len()
@@ -306,6 +315,7 @@ impl<'a> Index<'a> {
         let read: Vec<(DecisionId, _)> = unknown
             .filter_map(|id| Some((*id, read::decision(sources, id).ok()?)))
             .collect();
+        self.alone.extend(read.iter().map(|(id, _)| *id));
         let decisions = read
             .into_iter()
             .map(|(id, (archive, facts))| ((id.sha256, archive.clone()), facts));

@@ -323,6 +323,13 @@ fn answers_are_the_same_without_a_cache_with_a_new_one_and_with_one_of_many_part
     }
     assert_eq!(made.kept().len(), 1, "both wrote the same");
     compare("at once");
+    // What cannot be read is as unknown to who has a cache, before and after somebody asked for the decision alone.
+    fs::remove_dir_all(made.site().join("cache/query")).unwrap();
+    fs::remove_file(made.document(&made.all[5].records[0])).unwrap();
+    for question in [&wanted[12].0, &wanted[16].0, &wanted[12].0, &wanted[4].0] {
+        let fresh = ask(question, &["--json", "--fresh"]);
+        assert!(ask(question, &["--json"]) == fresh, "{question:?}");
+    }
 }
 
 #[test]
