@@ -170,6 +170,18 @@ impl Key {
         format!("state/{archive}/filled")
     }
 
+    /// What left an archive's snapshots, by hash: see `upstream::left`.
+    #[must_use]
+    pub fn left(archive: &ArchiveName, sha256: &Sha256) -> Self {
+        Self::joined(&["state", archive.as_str(), "left", &sha256.hex()])
+    }
+
+    /// The prefix of those, for listing.
+    #[must_use]
+    pub fn all_left(archive: &ArchiveName) -> String {
+        format!("state/{archive}/left")
+    }
+
     /// A signed rebuild record, listed below the declaration it is about.
     #[must_use]
     pub fn evidence(archive: &ArchiveName, declaration: &Sha256, record: &Sha256) -> Self {

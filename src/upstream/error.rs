@@ -6,7 +6,7 @@ use crate::domain::{Coded, Digest, Kind, PoolPath, RelPath, SuiteName, Timestamp
 use crate::format::FormatError;
 use crate::host::HostError;
 use crate::snapshot::SnapshotError;
-use crate::store::StoreError;
+use crate::store::{Key, StoreError};
 use crate::trust::TrustError;
 
 /// Why an upstream was not followed, or a file not fetched. Nothing that is published has changed.
@@ -224,9 +224,24 @@ pub enum UpstreamError {
     /// What upstream signed names one file, or one version of a package, with different bytes.
     #[error("upstream's indexes give `{0}` two different digests")]
     Ambiguous(String),
-    /// Upstream gives a file, or a version of a package, other bytes than a snapshot has.
-    #[error("upstream's indexes now give `{0}` other bytes than those of an earlier snapshot")]
-    OtherBytes(String),
+    /// Upstream gives a file, or a version of a package, other bytes than a snapshot has or had.
+    #[error(
+        "upstream's indexes now give `{name}` other bytes than an earlier snapshot, where its SHA-256 began with {had}"
+    )]
+    OtherBytes {
+        /// The path, or the package, its version and architecture, and the path.
+        name: String,
+        /// The start of the SHA-256 that it had, in hex.
+        had: String,
+    },
+    /// What is remembered of earlier snapshots is damaged.
+    #[error("`{key}`, which remembers what left this mirror's snapshots, is damaged: {why}")]
+    Left {
+        /// Which object.
+        key: Key,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A stanza that apt cannot read, or that does not say where its package is and what it is.
     #[error("`{index}` of `{suite}` has a stanza that no snapshot may name: {source}")]
     Stanza {
@@ -332,8 +347,9 @@ impl Coded for UpstreamError {
             Self::NoMirror { .. } => "E-UP-017",
             Self::NotInSnapshots(_) => "E-UP-018",
             Self::Ambiguous(_) => "E-UP-030",
-            Self::OtherBytes(_) => "E-UP-031",
+            Self::OtherBytes { .. } => "E-UP-031",
             Self::Stanza { .. } => "E-UP-033",
+            Self::Left { .. } => "E-UP-034",
             Self::Format { .. } => "E-UP-019",
             Self::Client(_) => "E-UP-020",
             Self::TooLarge { .. } => "E-UP-021",
@@ -365,7 +381,8 @@ impl Coded for UpstreamError {
             | Self::Rollback { .. }
             | Self::Equivocation { .. }
             | Self::Ambiguous(_)
-            | Self::OtherBytes(_)
+            | Self::OtherBytes { .. }
+            | Self::Left { .. }
             | Self::Stanza { .. }
             | Self::Expired { .. }
             | Self::TooOld { .. }
@@ -403,8 +420,12 @@ impl Coded for UpstreamError {
                 "compare `keyring`, `signers` and `threshold` with what upstream publishes: `signers` has the fingerprints of \
                  primary keys, and a key of the keyring that is not among them, or whose primary key is not, counts as absent"
             }
-            Self::OtherBytes(_) => {
-                "a version never comes back with other bytes: ask upstream; nothing was changed, and clients keep the old state"
+            Self::OtherBytes { .. } => {
+                "a name never comes back with other bytes, also when it was away: ask upstream; nothing was changed, and clients keep \
+                 the old state. When upstream means it, mirror it under another name (another file in `repos/`), with a pool of its own"
+            }
+            Self::Left { .. } => {
+                "put it back from a backup, or remove it: what it says of the past is then forgotten, and may come back as something else"
             }
             Self::Ambiguous(_) => {
                 "nobody could say which of them is meant: ask upstream; nothing was changed, and clients keep the old state"

@@ -15,6 +15,7 @@ mod head;
 mod index;
 mod inspect;
 mod judge;
+mod left;
 mod lists;
 mod mirror;
 mod patched;

@@ -1,8 +1,9 @@
 //! What new indexes list, judged as a whole before a snapshot names them: every stanza can be read, and a
-//! name has one file's bytes (threat F7). Each index is read once, as a stream, and of a name and of what it
-//! has some bytes of a hash are kept.
+//! name has one file's bytes, for ever (threat F7). Each index is read once, as a stream, and of a name and of
+//! what it has some bytes of a hash are kept.
 
 use super::UpstreamError;
+use super::left::Left;
 use crate::domain::{ArchiveName, Sha256, SuiteName};
 use crate::format::FormatError;
 use crate::format::deb822::Stanzas;
@@ -11,11 +12,11 @@ use crate::snapshot::{IndexFile, SuiteState, each_chunk, package_indexes};
 use crate::store::Store;
 
 /// A name, as the start of its SHA-256. Of two names with one such start, both would be refused.
-type Name = [u8; 8];
+pub(super) type Name = [u8; 8];
 /// What it has, as the start of that SHA-256: of a length that nobody finds two files for.
-type Bytes = [u8; 16];
+pub(super) type Bytes = [u8; 16];
 /// Names and what they have, sorted.
-type Names = Vec<(Name, Bytes)>;
+pub(super) type Names = Vec<(Name, Bytes)>;
 
 /// The judge of an archive's indexes.
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +32,16 @@ type Take<'a> = &'a mut dyn FnMut(Of<'_>, Result<Entry, FormatError>) -> Result<
 type Of<'a> = (&'a SuiteName, &'a IndexFile);
 
 impl Same<'_> {
-    /// Judges the indexes of `states` that `before`, the newest snapshot's suites, do not have. The pool has room
-    /// for one file of a name, and so have the caches of clients.
+    /// Judges the indexes of `states` that `before`, the newest snapshot's suites, do not have: the pool has room
+    /// for one file of a name, and so have the caches of clients. What is in none of `states` any more is
+    /// remembered, so that it cannot come back as something else.
     ///
     /// # Errors
-    /// `Stanza`, `Ambiguous`, `OtherBytes`; when an index is not in the store.
+    /// `Stanza`, `Ambiguous`, `OtherBytes`; when an index is not in the store; `Left`, the store's failure.
     pub(super) fn check(&self, before: &[SuiteState], states: &[SuiteState]) -> Result<(), UpstreamError> {
         let (old, new) = (indexes(before), indexes(states));
-        let fresh: Vec<Of<'_>> = new.into_iter().filter(|index| !old.contains(index)).collect();
+        let (stay, go): (Vec<Of<'_>>, Vec<Of<'_>>) = old.into_iter().partition(|index| new.contains(index));
+        let fresh: Vec<Of<'_>> = new.into_iter().filter(|index| !stay.contains(index)).collect();
         let names = self.names(&fresh)?;
         let twice = names.windows(2).find_map(|pair| match pair {
             [(name, one), (other, two)] if name == other && one != two => Some(*name),
@@ -47,15 +50,27 @@ impl Same<'_> {
         if let Some(name) = twice {
             return Err(UpstreamError::Ambiguous(self.said(&fresh, name)?));
         }
-        let known = self.known(&old);
-        let changed = names.iter().find(|(name, bytes)| {
-            let mut all = having(&known, *name).peekable();
+        let (stay, go) = (self.known(&stay), self.known(&go));
+        let known = |name| having(&stay, name).chain(having(&go, name));
+        let contradicts = |(name, bytes): &&(Name, Bytes)| {
+            let mut all = known(*name).peekable();
             all.peek().is_some() && all.all(|known| known != *bytes)
-        });
-        match changed {
-            Some((name, _)) => Err(UpstreamError::OtherBytes(self.said(&fresh, *name)?)),
-            None => Ok(()),
+        };
+        let left = Left {
+            store: self.store,
+            archive: self.archive,
+        };
+        let known_before = |(name, bytes): &(Name, Bytes)| known(*name).any(|known| known == *bytes);
+        let changed = match names.iter().find(contradicts) {
+            Some((name, _)) => known(*name).next().map(|had| (*name, had)),
+            None => left.contradicted(names.iter().filter(|named| !known_before(named)).copied().collect())?,
+        };
+        if let Some((name, had)) = changed {
+            let (name, had) = (self.said(&fresh, name)?, hex::encode(had));
+            return Err(UpstreamError::OtherBytes { name, had });
         }
+        let there = |named: &(Name, Bytes)| names.binary_search(named).is_ok() || stay.binary_search(named).is_ok();
+        left.remember(go.into_iter().filter(|named| !there(named)))
     }
 
     /// The names of indexes, every stanza of which must be as it should.
@@ -74,20 +89,19 @@ impl Same<'_> {
         Ok(sorted(names))
     }
 
-    /// The paths that a snapshot's indexes have, as far as they can be read. Not the versions: one that comes
-    /// back at another path hides nothing, and `snapshot diff` shows it as `bytes`.
+    /// The names that a snapshot's indexes have, as far as they can be read. What is damaged here is `fsck`'s
+    /// to say, and no reason to fall behind.
     fn known(&self, indexes: &[Of<'_>]) -> Names {
         let mut names = Names::new();
-        let read = self.each(indexes, &mut |(suite, index), entry| {
-            if let Ok(named) = entry.and_then(|entry| named(suite, index, entry)) {
-                let paths = named.iter().filter(|(name, _)| name.place.is_empty());
-                names.extend(paths.map(|(name, bytes)| (short(name), first(bytes))));
+        for of in indexes {
+            let read = self.each(&[*of], &mut |(suite, index), entry| {
+                let named = entry.and_then(|entry| named(suite, index, entry)).unwrap_or_default();
+                names.extend(named.iter().map(|(name, bytes)| (short(name), first(bytes))));
+                Ok(())
+            });
+            if let Err(error) = read {
+                tracing::warn!(archive = %self.archive, %error, "the newest snapshot cannot be compared with upstream");
             }
-            Ok(())
-        });
-        if let Err(error) = read {
-            // What is damaged here is `fsck`'s to say, and no reason to fall behind.
-            tracing::warn!(archive = %self.archive, %error, "the newest snapshot cannot be compared with upstream");
         }
         sorted(names)
     }
@@ -97,8 +111,12 @@ impl Same<'_> {
         let mut said = String::new();
         self.each(indexes, &mut |(suite, index), entry| {
             let named = entry.and_then(|entry| named(suite, index, entry)).unwrap_or_default();
+            let path = named.first().map(|(path, _)| path.words.clone()).unwrap_or_default();
             if let Some((name, _)) = named.into_iter().find(|(name, _)| short(name) == wanted) {
-                said = name.words;
+                said = match name.place.is_empty() {
+                    true => name.words,
+                    false => format!("{}, {path}", name.words),
+                };
             }
             Ok(())
         })?;
@@ -186,7 +204,7 @@ fn sorted(mut names: Names) -> Names {
 }
 
 /// All that a name has.
-fn having(names: &Names, name: Name) -> impl Iterator<Item = Bytes> {
+pub(super) fn having(names: &[(Name, Bytes)], name: Name) -> impl Iterator<Item = Bytes> {
     let from = names.partition_point(|(known, _)| *known < name);
     let rest = names.get(from..).unwrap_or_default().iter();
     rest.take_while(move |(known, _)| *known == name)

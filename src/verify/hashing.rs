@@ -93,8 +93,9 @@ pub(super) fn named_by_hash(name: &str) -> Option<Must> {
     let (top, below) = folder.split_once('/')?;
     let by_hash = top != "state" && below.starts_with("dists/") && below.ends_with("/by-hash/SHA256");
     let document = top != "state" && below == "provenance/sha256";
-    let held = top == "state" && below.split_once('/').is_some_and(|(_, rest)| rest == "held/sha256");
-    if !(by_hash || document || held) {
+    let rest = below.split_once('/').map(|(_, rest)| rest);
+    let state = top == "state" && matches!(rest, Some("held/sha256" | "left"));
+    if !(by_hash || document || state) {
         return None;
     }
     let sha256 = hex.parse().ok()?;

@@ -370,13 +370,88 @@ fn f7_two_files_of_one_name() {
     archive.more = stanza("good", one, b"good").repeat(2);
     victim.publish(&archive);
     victim.mirror.accept(&victim.upstream.url(), hours(2));
-    // Against the newest snapshot.
+    // Against the newest snapshot, at the same path or at another.
     archive.date = hours(2);
-    archive.more = stanza("good", one, b"evil");
-    victim.publish(&archive);
-    victim.refused("E-UP-031", one);
-    // At another path it hides nothing, and `snapshot diff` says so.
-    archive.more = stanza("good", two, b"evil");
-    victim.publish(&archive);
-    victim.mirror.accept(&victim.upstream.url(), hours(3));
+    for (path, says) in [(one, one), (two, "good 1 all, pool/main/g/good/again/")] {
+        archive.more = stanza("good", path, b"evil");
+        victim.publish(&archive);
+        victim.refused("E-UP-031", "other bytes");
+        let error = victim.mirror.follow(&victim.upstream.url(), hours(2)).unwrap_err();
+        let had = &Digest::of(b"good").sha256.hex()[..32];
+        assert!(
+            error.to_string().contains(says) || error.to_string().contains("good 1 all"),
+            "{error}"
+        );
+        assert!(error.to_string().contains(had), "{error}");
+    }
+}
+
+#[test]
+fn f7_what_left_comes_back_as_it_was() {
+    let path = "pool/main/g/good/good_1_all.deb";
+    let victim = Victim::new();
+    let at = |hour: i64, stanzas: String| {
+        let mut archive = newer();
+        archive.date = hours(hour);
+        archive.valid_until = Some(hours(hour).plus_days(7));
+        archive.more = stanzas;
+        victim.publish(&archive);
+    };
+    let follow = |hour: i64| victim.mirror.follow(&victim.upstream.url(), hours(hour));
+    let accept = |hour: i64| victim.mirror.accept(&victim.upstream.url(), hours(hour));
+    at(1, stanza("good", path, b"good"));
+    accept(1);
+    at(2, String::new());
+    accept(2);
+    // Nothing else leaves: what left is no longer in the newest snapshot, nor in the one before.
+    at(3, stanza("other", "pool/main/o/other/other_1_all.deb", b"other"));
+    accept(3);
+    let before = victim.mirror.visible();
+    for path in [path, "pool/main/g/good/again/good_1_all.deb"] {
+        at(4, stanza("good", path, b"evil"));
+        let error = follow(4).unwrap_err();
+        assert_eq!(error.code(), "E-UP-031", "{error}");
+        assert!(
+            error.to_string().contains(&Digest::of(b"good").sha256.hex()[..32]),
+            "{error}"
+        );
+        assert!(error.hint().is_some());
+    }
+    assert!(victim.mirror.visible() == before, "the store has changed");
+    // A run that was killed has remembered what it did not take away.
+    at(5, stanza("good", path, b"good"));
+    follow(5).unwrap();
+    accept(5);
+    at(6, String::new());
+    accept(6);
+    at(7, stanza("good", path, b"evil"));
+    assert_eq!(follow(7).unwrap_err().code(), "E-UP-031");
+    // What is remembered is rotten.
+    let store = victim.mirror.store.as_ref();
+    let left = store.list("state/foundry/left").unwrap().remove(0).key;
+    store.replace(&left, b"rotten").unwrap();
+    at(8, stanza("new", "pool/main/n/new/new_1_all.deb", b"new"));
+    let error = follow(8).unwrap_err();
+    assert_eq!(error.code(), "E-UP-034", "{error}");
+    store.delete(&left).unwrap();
+    accept(8);
+}
+
+#[test]
+fn f7_what_left_and_was_collected_comes_back_as_it_was() {
+    let site = crate::support::mirrored::Mirrored::new("http://127.0.0.1:1", "{ count = 1 }");
+    let (deb, tail) = ("pool/main/b/brass/brass_1_amd64.deb", &b"brass"[..]);
+    let archive = |day: u32| Archive::new(noon().plus_days(day));
+    site.follow(&archive(0).with(deb, tail));
+    site.follow(&archive(1));
+    let collected = site.run(noon().plus_days(2), &["gc"]);
+    assert!(collected.contains(deb), "{collected}");
+    site.serve(&archive(2).with(deb, b"other bytes"));
+    let refused = site.output(noon().plus_days(2).plus(60), &["mirror"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("E-UP-031") && said.contains("brass"), "{said}");
+    site.run(noon().plus_days(2).plus(60), &["verify"]);
+    site.follow(&archive(3).with(deb, tail));
+    site.run(noon().plus_days(3).plus(60), &["verify"]);
 }

@@ -1,0 +1,165 @@
+//! What left the snapshots of an archive, for ever (threat F7): a name that comes back means the same bytes.
+//!
+//! Owns `state/<archive>/left/<sha256>`: rows of a name and what it had, in no order, written before the
+//! snapshot that has them no more. That is true whether or not that snapshot comes, so a run that was killed
+//! leaves nothing wrong. Snapshots may be collected; these stay.
+
+use std::io::{self, BufReader, Read};
+
+use sha2::Digest as _;
+
+use super::UpstreamError;
+use super::same::{Bytes, Name, Names, having};
+use crate::domain::{ArchiveName, Digest, Sha256};
+use crate::store::{Key, Meta, Store, StoreError, hash_stream};
+
+/// A name and what it had.
+const ROW: usize = size_of::<Name>() + size_of::<Bytes>();
+/// Files that there may be before they are made one.
+const MANY: usize = 32;
+/// Bytes read at once.
+const BUFFER: usize = 64 << 10;
+
+/// The memory of an archive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) archive: &'a ArchiveName,
+}
+
+impl Left<'_> {
+    /// The first of these names, which are sorted, that had only other bytes when it left; with what it had.
+    /// Reads all that ever left, as streams.
+    ///
+    /// # Errors
+    /// `Left`; the store's failure.
+    pub(super) fn contradicted(&self, added: Names) -> Result<Option<(Name, Bytes)>, UpstreamError> {
+        if added.is_empty() {
+            return Ok(None);
+        }
+        let (mut same, mut other) = (Names::new(), Names::new());
+        for meta in self.files()? {
+            self.each(&meta, &mut |name, had| {
+                for bytes in having(&added, name) {
+                    let to = if bytes == had { &mut same } else { &mut other };
+                    to.push((name, had));
+                }
+            })?;
+        }
+        same.sort_unstable();
+        Ok(other
+            .into_iter()
+            .find(|(name, _)| having(&same, *name).next().is_none()))
+    }
+
+    /// Remembers what leaves.
+    ///
+    /// # Errors
+    /// `Left`; the store's failure.
+    pub(super) fn remember(&self, leaving: impl Iterator<Item = (Name, Bytes)>) -> Result<(), UpstreamError> {
+        let rows: Vec<u8> = leaving.flat_map(|(name, had)| name.into_iter().chain(had)).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let digest = Digest::of(&rows);
+        self.store
+            .put_stream(&self.key(&digest), &digest, &mut rows.as_slice())?;
+        let files = self.files()?;
+        if files.len() > MANY { self.merge(&files) } else { Ok(()) }
+    }
+
+    /// Makes one file of many. Until each of them is gone its rows are there twice, which says nothing new.
+    fn merge(&self, files: &[Meta]) -> Result<(), UpstreamError> {
+        let all = || {
+            let none: Box<dyn Read + Send> = Box::new(io::empty());
+            files.iter().try_fold(none, |before, meta| {
+                let next = self.store.open(&meta.key)?;
+                Ok::<Box<dyn Read + Send>, StoreError>(Box::new(before.chain(next)))
+            })
+        };
+        for meta in files {
+            self.each(meta, &mut |_, _| {})?;
+        }
+        let digest = hash_stream(&Key::left(self.archive, &Sha256::of(b"")), all()?)?;
+        let whole = self.key(&digest);
+        self.store.put_stream(&whole, &digest, &mut all()?)?;
+        let parts = files.iter().filter(|meta| meta.key != whole);
+        Ok(parts
+            .map(|meta| self.store.delete(&meta.key))
+            .collect::<Result<(), _>>()?)
+    }
+
+    fn key(&self, digest: &Digest) -> Key {
+        Key::left(self.archive, &digest.sha256)
+    }
+
+    fn files(&self) -> Result<Vec<Meta>, UpstreamError> {
+        Ok(self.store.list(&Key::all_left(self.archive))?)
+    }
+
+    /// Gives each row of a file to `take`. What was given counts only when the file is what its name says.
+    fn each(&self, meta: &Meta, take: &mut dyn FnMut(Name, Bytes)) -> Result<(), UpstreamError> {
+        let damaged = |why: String| UpstreamError::Left {
+            key: meta.key.clone(),
+            why,
+        };
+        let mut reader = BufReader::with_capacity(BUFFER, self.store.open(&meta.key)?);
+        let (mut hasher, mut row) = (sha2::Sha256::new(), [0; ROW]);
+        for _ in 0..meta.size / ROW as u64 {
+            let read = reader.read_exact(&mut row);
+            read.map_err(|error| damaged(error.to_string()))?;
+            hasher.update(row);
+            if let Some((name, had)) = row.split_first_chunk()
+                && let Some(had) = had.first_chunk()
+            {
+                take(*name, *had);
+            }
+        }
+        let found = Sha256::from_bytes(hasher.finalize().into());
+        if meta.key == Key::left(self.archive, &found) {
+            Ok(())
+        } else {
+            Err(damaged(format!("its bytes have the SHA-256 {found}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::LocalStore;
+
+    fn row(n: u16, had: u8) -> (Name, Bytes) {
+        let mut name = Name::default();
+        name[..2].copy_from_slice(&n.to_be_bytes());
+        (name, [had; 16])
+    }
+
+    #[test]
+    fn many_files_become_one_and_say_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(&folder.path().join("store")).unwrap();
+        let archive = "foundry".parse().unwrap();
+        let left = Left {
+            store: &store,
+            archive: &archive,
+        };
+        let most = u16::try_from(MANY).unwrap() * 2;
+        for n in 0..most {
+            left.remember([row(n, 1)].into_iter()).unwrap();
+            assert!(left.files().unwrap().len() <= MANY);
+        }
+        left.remember(std::iter::empty()).unwrap();
+        // A kill before the parts were removed leaves their rows twice.
+        left.remember([row(0, 1)].into_iter()).unwrap();
+        for n in 0..most {
+            assert_eq!(left.contradicted(vec![row(n, 1)]).unwrap(), None);
+            assert_eq!(left.contradicted(vec![row(n, 2)]).unwrap(), Some(row(n, 1)));
+        }
+        assert_eq!(left.contradicted(vec![row(most, 2)]).unwrap(), None);
+        // Who had both may have either.
+        left.remember([row(0, 2)].into_iter()).unwrap();
+        assert_eq!(left.contradicted(vec![row(0, 1)]).unwrap(), None);
+        assert_eq!(left.contradicted(vec![row(0, 2)]).unwrap(), None);
+    }
+}
