@@ -361,6 +361,31 @@ fn files_are_short_and_say_what_they_own() {
     assert_none(&problems);
 }
 
+/// Errors that a mirror, a snapshot or a collection can end with: each names the next step.
+#[test]
+fn every_error_of_mirrors_and_snapshots_has_a_next_step() {
+    let files = [
+        "upstream/error.rs",
+        "snapshot/error.rs",
+        "collect/error.rs",
+        "store/mod.rs",
+        "publish/error.rs",
+    ];
+    let all = sources();
+    let mut problems = Vec::new();
+    for file in files {
+        let source = all.iter().find(|source| source.name == file).unwrap();
+        let (_, hint) = source.text.split_once("    fn hint(&self)").unwrap();
+        let (hint, _) = hint.split_once("\n    }\n").unwrap();
+        // Without these the compiler asks for an answer for each.
+        let empty = ["_ =>", "None", "\"\"", "String::new"]
+            .into_iter()
+            .filter(|empty| hint.contains(empty));
+        problems.extend(empty.map(|empty| format!("{file}: `{empty}` in the hints of its errors")));
+    }
+    assert_none(&problems);
+}
+
 #[test]
 fn the_parser_of_imports_sees_through_braces() {
     assert_eq!(expand("a::{b, c::{d, e}, f}"), ["a::b", "a::c::d", "a::c::e", "a::f"]);

@@ -19,8 +19,7 @@ pub(super) struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// What the site selects of an upstream's suites. What it names in vain is said, and is no
-    /// failure: packages that upstream drops must not keep the others from being updated.
+    /// What the site selects of an upstream's suites. What it names in vain is said where the site allows it.
     pub(super) fn selected(&self, suites: Vec<SuiteState>) -> Result<Vec<SuiteState>, Failure> {
         let Some(select) = &self.config.select else {
             return Ok(suites);
@@ -28,9 +27,9 @@ impl Taking<'_> {
         let filtered = publish::filter(self.store, self.archive, select, self.follows(), suites)?;
         let chosen = &filtered.chosen;
         for name in &chosen.absent {
-            self.note(&format!("no package `{name}`"));
+            self.note(&format!("upstream has no {name}"));
         }
-        for need in &chosen.unmet {
+        for need in chosen.unmet.iter().chain(&chosen.unmet_recommends) {
             self.note(&format!("nothing satisfies {need}"));
         }
         self.note(&format!("{} packages selected", chosen.len()));

@@ -14,6 +14,12 @@ impl HostName {
         let (own_host, own_port) = split(&self.0);
         own_host == host && own_port.and_then(|port| port.parse().ok()) == port
     }
+
+    /// Whether it is this host, on whichever port.
+    #[must_use]
+    pub fn is_host(&self, host: &str) -> bool {
+        split(&self.0).0 == host
+    }
 }
 
 /// The port, when there is one: the colons of an IPv6 address stand in brackets.

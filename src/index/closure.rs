@@ -6,12 +6,13 @@
 //! others provide, every provider, since which one a client takes is its own choice.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Display;
 
 use super::IndexError;
 use crate::domain::Version;
 use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::relation::{Relation, Relations};
-use crate::site::Select;
+use crate::site::{PackagePattern, Select};
 
 /// The packages of an archive, being looked through.
 #[derive(Debug)]
@@ -24,10 +25,12 @@ pub struct Closure<'s> {
     provided: Vec<(Box<str>, usize)>,
     /// Build dependencies, by name and version of the source.
     builds: HashMap<(String, String), String>,
+    /// What the selection names and no package had so far.
+    absent: BTreeSet<String>,
 }
 
 /// What is remembered of a binary package. Some hundred thousand are in memory at once and few are ever
-/// read: so it is one text, a line each for name, version, architecture, source, its version, and relations.
+/// read: so it is one text, a line each for name, version, architecture, source, its version, what it needs, and what it recommends.
 #[derive(Debug)]
 struct Package {
     text: Box<str>,
@@ -35,7 +38,7 @@ struct Package {
 }
 
 impl Package {
-    fn new(lines: [&str; 6], named: bool) -> Self {
+    fn new(lines: [&str; 7], named: bool) -> Self {
         let text = lines.join("\n").into_boxed_str();
         Self { text, named }
     }
@@ -62,6 +65,10 @@ impl Package {
 
     fn needs(&self) -> &str {
         self.line(5)
+    }
+
+    fn recommends(&self) -> &str {
+        self.line(6)
     }
 }
 
@@ -99,10 +106,12 @@ struct Catalog<'a> {
 pub struct Chosen {
     binaries: HashSet<(String, String, String)>,
     sources: HashSet<(String, String)>,
-    /// Names of the selection that no package has.
+    /// What the selection names and no package has: `package x`, `pattern x*`, `section x`, `priority x`.
     pub absent: BTreeSet<String>,
     /// What chosen packages need and no package satisfies.
     pub unmet: BTreeSet<String>,
+    /// What they recommend, when that is followed, and no package satisfies.
+    pub unmet_recommends: BTreeSet<String>,
 }
 
 const DEPENDS: [&str; 2] = ["Pre-Depends", "Depends"];
@@ -118,6 +127,7 @@ impl<'s> Closure<'s> {
             packages: Vec::new(),
             provided: Vec::new(),
             builds: HashMap::new(),
+            absent: named(select),
         }
     }
 
@@ -149,10 +159,6 @@ impl<'s> Closure<'s> {
 
     fn add(&mut self, stanza: &Stanza<'_>) -> Result<(), IndexError> {
         let (name, version) = identity(stanza);
-        let mut fields = DEPENDS.to_vec();
-        if self.select.recommends {
-            fields.push("Recommends");
-        }
         let at = self.packages.len();
         if let Some(provides) = stanza.field("Provides").filter(|_| self.follow) {
             for relation in relations("Provides", provides)?.0.into_iter().flatten() {
@@ -164,23 +170,42 @@ impl<'s> Closure<'s> {
             Some((source, rest)) => (source, rest.trim_end_matches(')')),
             None => (source, version.as_str()),
         };
-        let needs = if self.follow {
-            joined(stanza, &fields)
-        } else {
-            String::new()
-        };
+        let fields = |wanted: bool, fields| if wanted { joined(stanza, fields) } else { String::new() };
+        let needs = fields(self.follow, &DEPENDS);
+        let recommends = fields(self.follow && self.select.recommends, &["Recommends"]);
         let architecture = stanza.field("Architecture").unwrap_or_default();
-        let lines = [name.as_str(), &version, architecture, source, source_version, &needs];
+        let lines = [
+            name.as_str(),
+            &version,
+            architecture,
+            source,
+            source_version,
+            &needs,
+            &recommends,
+        ];
         let named = self.is_named(&name, stanza);
         self.packages.push(Package::new(lines, named));
         Ok(())
     }
 
-    fn is_named(&self, name: &str, stanza: &Stanza<'_>) -> bool {
-        let has = |list: &BTreeSet<String>, field| stanza.field(field).is_some_and(|value| list.contains(value));
-        self.select.packages.iter().any(|pattern| pattern.matches(name))
-            || has(&self.select.sections, "Section")
-            || has(&self.select.priorities, "Priority")
+    fn is_named(&mut self, name: &str, stanza: &Stanza<'_>) -> bool {
+        let patterns = self.select.packages.iter();
+        let mut said: Vec<String> = patterns
+            .filter(|pattern| pattern.matches(name))
+            .map(said_pattern)
+            .collect();
+        let lists = [
+            ("Section", &self.select.sections),
+            ("Priority", &self.select.priorities),
+        ];
+        for (field, list) in lists {
+            let value = stanza.field(field).filter(|value| list.contains(*value));
+            said.extend(value.map(|value| said_value(field, value)));
+        }
+        for said in &said {
+            self.absent.remove(said);
+        }
+        !said.is_empty()
     }
 
     /// What the selection means in all that was looked through.
@@ -196,12 +221,10 @@ impl<'s> Closure<'s> {
             providers: ByName::new(provided),
             builds: &self.builds,
         };
-        let mut chosen = Chosen::default();
-        let literal = self.select.packages.iter().filter(|pattern| !pattern.is_pattern());
-        let absent = literal
-            .map(ToString::to_string)
-            .filter(|name| catalog.by_name.of(name).next().is_none());
-        chosen.absent = absent.collect();
+        let mut chosen = Chosen {
+            absent: self.absent,
+            ..Chosen::default()
+        };
         let mut todo: Vec<usize> = Vec::new();
         let mut seen = vec![false; self.packages.len()];
         for (at, package) in self.packages.iter().enumerate() {
@@ -214,8 +237,11 @@ impl<'s> Closure<'s> {
             for (field, text) in catalog.needs(package) {
                 for group in relations(field, text)?.0 {
                     if !catalog.satisfy(package, &group, &mut seen, &mut todo) {
-                        let wanted = Relations(vec![group]);
-                        chosen.unmet.insert(format!("{}: {field}: {wanted}", package.name()));
+                        let need = format!("{}: {field}: {}", package.name(), Relations(vec![group]));
+                        match field {
+                            "Recommends" => chosen.unmet_recommends.insert(need),
+                            _ => chosen.unmet.insert(need),
+                        };
                     }
                 }
             }
@@ -230,7 +256,7 @@ impl Catalog<'_> {
             .builds
             .get(&package.source())
             .map(|text| ("Build-Depends", text.as_str()));
-        let needs = [("Depends", package.needs())];
+        let needs = [("Depends", package.needs()), ("Recommends", package.recommends())];
         needs.into_iter().chain(builds).filter(|(_, text)| !text.is_empty())
     }
 
@@ -306,6 +332,25 @@ impl Chosen {
     pub fn is_empty(&self) -> bool {
         self.binaries.is_empty()
     }
+}
+
+/// All that a selection names, in words.
+fn named(select: &Select) -> BTreeSet<String> {
+    let said = |field: &'static str, list: &BTreeSet<String>| -> Vec<String> {
+        list.iter().map(|value| said_value(field, value)).collect()
+    };
+    let values = [said("Section", &select.sections), said("Priority", &select.priorities)];
+    let patterns = select.packages.iter().map(said_pattern);
+    patterns.chain(values.into_iter().flatten()).collect()
+}
+
+fn said_pattern(pattern: &PackagePattern) -> String {
+    let kind = if pattern.is_pattern() { "pattern" } else { "package" };
+    said_value(kind, pattern)
+}
+
+fn said_value(kind: &str, value: impl Display) -> String {
+    format!("{} `{value}`", kind.to_ascii_lowercase())
 }
 
 fn visit(at: usize, seen: &mut [bool], todo: &mut Vec<usize>) {
@@ -463,7 +508,27 @@ Version: 1
                 "hello 2", "libc 2", "libc 1", "data 2", "vim 9", "nano 7", "manual 1", "gcc 12"
             ]
         );
-        assert_eq!(found.absent, BTreeSet::from(["absent".to_owned()]));
+        assert_eq!(found.absent, BTreeSet::from(["package `absent`".to_owned()]));
+        Ok(())
+    }
+
+    #[test]
+    fn all_that_is_named_in_vain_is_said() -> Tested {
+        let wanted = Select {
+            sections: BTreeSet::from(["games".to_owned(), "gaming".to_owned()]),
+            priorities: BTreeSet::from(["required".to_owned(), "urgent".to_owned()]),
+            ..select(&["hello", "hullo", "hel*", "hul*"])?
+        };
+        for follow in [false, true] {
+            let said: Vec<String> = chosen(&wanted, follow)?.1.absent.into_iter().collect();
+            let expected = [
+                "package `hullo`",
+                "pattern `hul*`",
+                "priority `urgent`",
+                "section `gaming`",
+            ];
+            assert_eq!(said, expected);
+        }
         Ok(())
     }
 

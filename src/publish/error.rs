@@ -105,7 +105,13 @@ impl Coded for PublishError {
             Self::TagTaken(_) => Some("tags are immutable: choose another name".to_owned()),
             Self::Busy(_) => Some("run it again".to_owned()),
             Self::Missing(_) | Self::Damaged { .. } => Some("`assay verify` names all that is damaged".to_owned()),
-            _ => None,
+            Self::Nothing(_) => Some("`assay mirror` makes the first snapshot of a mirror, `assay admit` that of a custom archive".to_owned()),
+            Self::TooLarge { .. } => Some(
+                "follow fewer components, architectures, languages or `indexes`: each file that Release lists takes a line".to_owned(),
+            ),
+            Self::Signing(_) => Some(
+                "the secret key of `signing-key` must be in the site's `keys/`, and this machine's clock be right: `assay key list`".to_owned(),
+            ),
         }
     }
 }

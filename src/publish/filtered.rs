@@ -2,7 +2,7 @@
 //!
 //! Upstream's own indexes stay in the store beside ours, and prove them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::GateError;
 use super::partial::{Texts, is_called, stage_selected};
@@ -28,7 +28,8 @@ pub struct Filtered {
 /// # Errors
 /// Never.
 pub fn selection_digest(selection: &Select, follow: bool) -> Result<Sha256, GateError> {
-    let text = json::canonical("selection", &(selection, follow)).map_err(GateError::document("selection"))?;
+    let text =
+        json::canonical("selection", &(selection.as_choice(), follow)).map_err(GateError::document("selection"))?;
     Ok(Sha256::of(&text))
 }
 
@@ -36,7 +37,8 @@ pub fn selection_digest(selection: &Select, follow: bool) -> Result<Sha256, Gate
 /// needed is looked for in all suites together.
 ///
 /// # Errors
-/// When an index is missing, damaged or malformed; the store's failure.
+/// `Selection` when it names what upstream does not have, or chooses what needs that, and does not allow it;
+/// when an index is missing, damaged or malformed; the store's failure.
 pub fn filter(
     store: &dyn Store,
     archive: &ArchiveName,
@@ -59,6 +61,12 @@ pub fn filter(
         }
     }
     let chosen = closure.resolve()?;
+    let refused = |allowed: bool, said: &BTreeSet<String>| if allowed { BTreeSet::new() } else { said.clone() };
+    let absent = refused(selection.allow_missing, &chosen.absent);
+    let unmet = refused(selection.allow_unmet, &chosen.unmet);
+    if !(absent.is_empty() && unmet.is_empty()) {
+        return Err(GateError::Selection { absent, unmet });
+    }
     let digest = selection_digest(selection, follow)?;
     let suites: Result<_, GateError> = suites
         .into_iter()

@@ -1,6 +1,7 @@
 //! Why the gate could not carry out a decision, or read what it should decide on. A refusal is no
 //! error: it is a decision.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::admission::{AdmissionError, LedgerEntry};
@@ -121,6 +122,14 @@ pub enum GateError {
         /// What is wrong.
         why: String,
     },
+    /// The selection of a mirror does not fit what upstream has.
+    #[error("`[select]` {}", unfit(absent, unmet))]
+    Selection {
+        /// What it names and upstream does not have.
+        absent: BTreeSet<String>,
+        /// What chosen packages need and nothing satisfies.
+        unmet: BTreeSet<String>,
+    },
     /// An answer that cannot be read.
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
@@ -130,6 +139,15 @@ pub enum GateError {
     /// Other writers were faster each time.
     #[error("other writers were faster {0} times")]
     Busy(u32),
+}
+
+/// All of what a selection lacks.
+fn unfit(absent: &BTreeSet<String>, unmet: &BTreeSet<String>) -> String {
+    let list = |said: &BTreeSet<String>, by: &str| said.iter().cloned().collect::<Vec<_>>().join(by);
+    let names = || format!("names what upstream does not have: {}", list(absent, ", "));
+    let needs = || format!("chooses what nothing satisfies: {}", list(unmet, "; "));
+    let (absent, unmet) = ((!absent.is_empty()).then(names), (!unmet.is_empty()).then(needs));
+    absent.into_iter().chain(unmet).collect::<Vec<_>>().join("; and ")
 }
 
 impl GateError {
@@ -158,6 +176,7 @@ impl Coded for GateError {
             Self::NoSuite { .. } => "E-GATE-109",
             Self::NotThere { .. } => "E-GATE-110",
             Self::Released(_) => "E-GATE-111",
+            Self::Selection { .. } => "E-GATE-112",
             Self::Answer { .. } => "E-GATE-121",
             Self::Link { .. } => "E-GATE-122",
             Self::Rebuild(error) => error.code(),
@@ -174,7 +193,7 @@ impl Coded for GateError {
             Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
                 Kind::Verification
             }
-            Self::NoSuite { .. } | Self::NotThere { .. } => Kind::Usage,
+            Self::NoSuite { .. } | Self::NotThere { .. } | Self::Selection { .. } => Kind::Usage,
             Self::Released(_) | Self::Answer { .. } | Self::Link { .. } => Kind::Refused,
             Self::Rebuild(error) => error.kind(),
             Self::Host(error) => error.kind(),
@@ -202,6 +221,19 @@ impl Coded for GateError {
                 "those of branches and tags are made by `assay suite sync`; one that repos/{archive}.toml names comes with the archive's next snapshot"
             )),
             Self::NotThere { .. } => Some("`assay suite list` shows what each suite has".to_owned()),
+            Self::Selection { absent, unmet } => {
+                let takes = match (absent.is_empty(), unmet.is_empty()) {
+                    (false, true) => "`allow-missing = true` in `[select]` takes it as it is",
+                    (true, _) => {
+                        "`allow-unmet = true` in `[select]` takes it as it is, as an archive needs that stands on another one"
+                    }
+                    (false, false) => "`allow-missing = true` and `allow-unmet = true` in `[select]` take it as it is",
+                };
+                Some(format!(
+                    "nothing was changed, and clients keep the old state: correct the selection, or follow the suites and components that \
+                     have the rest; {takes}"
+                ))
+            }
             Self::Released(_) => Some("make another release, with a tag and so a suite of its own".to_owned()),
             Self::Busy(_) => Some("run it again: nothing is lost, and nothing was published twice".to_owned()),
         }

@@ -27,6 +27,26 @@ pub struct Select {
     /// Whether what their sources are built with is needed.
     #[serde(default)]
     pub build_dependencies: bool,
+    /// Whether a name, pattern, section or priority above may mean nothing that upstream has: it is said, and
+    /// no error.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_missing: bool,
+    /// Whether chosen packages may need what upstream does not have, as an archive does that stands on another
+    /// one: it is said, and no error.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unmet: bool,
+}
+
+impl Select {
+    /// The same without what it may lack: that is no part of which packages it means.
+    #[must_use]
+    pub fn as_choice(&self) -> Self {
+        Self {
+            allow_missing: false,
+            allow_unmet: false,
+            ..self.clone()
+        }
+    }
 }
 
 /// The name of a binary package, in which `*` stands for any characters and `?` for one.

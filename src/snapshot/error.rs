@@ -159,7 +159,13 @@ impl Coded for SnapshotError {
             }
             Self::Partial { .. } => Some("name a snapshot by its id or serial".to_owned()),
             Self::Damaged { .. } => Some("`assay verify` names all that is damaged".to_owned()),
-            _ => None,
+            Self::Record { .. } | Self::Chain { .. } => Some(
+                "something changed the store: put the object and its signature back from a backup, then run `assay verify`".to_owned(),
+            ),
+            Self::Suite { .. } => Some("`assay verify` says whether its indexes are damaged".to_owned()),
+            Self::NotKept { .. } => {
+                Some("`assay snapshot diff --indexes` names the indexes of snapshots; which a mirror has, its file in `repos/` says".to_owned())
+            }
         }
     }
 }

@@ -499,11 +499,26 @@ impl Coded for StoreError {
         }
     }
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::Absent(_) => {
-                Some("name the folder that the store is in; the first snapshot makes the site's own".into())
+        let text = match self {
+            Self::Key(_) => {
+                "names have segments of letters, digits and `.+~_@:,=-`, which begin with a letter or digit"
             }
-            _ => None,
-        }
+            Self::Missing(_) => {
+                "`assay fsck` names all that is missing; what a mirror's upstream still has, `assay fsck --repair` fetches again"
+            }
+            Self::TooLarge { .. } => "no such file of ours is as large: `assay fsck` says what is damaged",
+            Self::Digest { .. } => {
+                "nothing was kept of it: run this again; when it stays, look at what it comes from, and at this machine's memory and disk"
+            }
+            Self::Different(_) => {
+                "what is written once stays: `assay fsck` says whether it is damaged; only then remove it, and run this again"
+            }
+            Self::Url { .. } => "`store` in assay.toml is a folder, or `file:///…`; to read only, also `http://…`",
+            Self::Backend { .. } => {
+                "look at the disk or server that the store is on (room, permissions, read-only), and run this again: it goes on where it ended"
+            }
+            Self::Absent(_) => "name the folder that the store is in; the first snapshot makes the site's own",
+        };
+        Some(text.to_owned())
     }
 }

@@ -290,7 +290,8 @@ impl Coded for TrustError {
             Self::WeakHash { .. } => "ask the signer to sign with SHA-512".into(),
             Self::Future { .. } | Self::SigningTime { .. } => "check this machine's clock".into(),
             Self::Threshold { .. } => {
-                "if the archive has a new key, get its certificate by a way that you trust and add it to the keyring"
+                "if the archive has a new key, get its certificate by a way that you trust, add it to the keyring and its primary key's \
+                 fingerprint to the signers"
                     .into()
             }
             Self::NotInKeyring {

@@ -18,6 +18,8 @@ const LARGEST: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct Keyring {
     certificates: Vec<Certificate>,
+    /// Those that a restriction took out: they count for nothing, and are known by name.
+    others: Vec<Certificate>,
     left_out: Vec<String>,
 }
 
@@ -68,6 +70,7 @@ impl Keyring {
         certificates.iter_mut().for_each(Certificate::finish);
         Ok(Self {
             certificates,
+            others: Vec::new(),
             left_out: reader.left_out,
         })
     }
@@ -108,7 +111,10 @@ impl Keyring {
                 certificates.push(found.clone());
             }
         }
+        let asked = |c: &&Certificate| fingerprints.contains(&c.primary.fingerprint);
+        let others = self.certificates.iter().filter(|c| !asked(c)).chain(&self.others);
         Ok(Self {
+            others: others.cloned().collect(),
             certificates,
             left_out: Vec::new(),
         })
@@ -128,6 +134,11 @@ impl Keyring {
 
     pub(super) fn certificates(&self) -> &[Certificate] {
         &self.certificates
+    }
+
+    /// The certificates that were not asked for.
+    pub(super) fn others(&self) -> &[Certificate] {
+        &self.others
     }
 }
 

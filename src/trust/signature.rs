@@ -198,7 +198,7 @@ impl Check<'_> {
             .flat_map(|certificate| certificate.claimed_by(signature).map(move |key| (certificate, key)))
             .collect();
         let Some((_, first)) = claimed.first() else {
-            return Ok(Err(format!("`{}` is not in the keyring", claimed_issuer(signature))));
+            return Ok(Err(self.stranger(signature)));
         };
         self.check_hash(signature)?;
         if has_unknown_demand(signature) {
@@ -227,6 +227,22 @@ impl Check<'_> {
             key: key.fingerprint.clone(),
             made_at,
         }))
+    }
+
+    /// Who may not sign, as far as the keyring knows him.
+    fn stranger(&self, signature: &Signature) -> String {
+        let mut others = self.requirement.keyring.others().iter();
+        let known = others.find_map(|other| other.claimed_by(signature).next().map(|key| (other, key)));
+        match known {
+            None => format!("`{}` is not in the keyring", claimed_issuer(signature)),
+            Some((other, key)) if key.fingerprint == other.primary.fingerprint => {
+                format!("`{}` is in the keyring, and not among the signers", key.fingerprint)
+            }
+            Some((other, key)) => format!(
+                "`{}` is in the keyring, and its primary key `{}` is not among the signers",
+                key.fingerprint, other.primary.fingerprint
+            ),
+        }
     }
 
     fn check_hash(&self, signature: &Signature) -> Result<(), TrustError> {

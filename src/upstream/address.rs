@@ -35,7 +35,10 @@ pub(super) fn base_url(text: &str) -> Result<Url, UpstreamError> {
 /// # Errors
 /// Which rule it breaks.
 pub(super) fn check_redirect(base: &Url, allowed_hosts: &[HostName], from: &Url, to: &Url) -> Result<(), &'static str> {
-    if !matches!(to.scheme(), "http" | "https") || (from.scheme() == "https" && to.scheme() != "https") {
+    if !matches!(to.scheme(), "http" | "https") {
+        return Err("it is neither http:// nor https://");
+    }
+    if from.scheme() == "https" && to.scheme() != "https" {
         return Err("https may only lead to https");
     }
     if has_user(to) {
@@ -50,6 +53,11 @@ pub(super) fn check_redirect(base: &Url, allowed_hosts: &[HostName], from: &Url,
         Ok(())
     } else if same_host {
         Err("it leads to another port of the host")
+    } else if to
+        .host_str()
+        .is_some_and(|host| allowed_hosts.iter().any(|allowed| allowed.is_host(host)))
+    {
+        Err("it leads to another port than `allowed-hosts` names with the host")
     } else if is_private_host(to) {
         Err("it leads to a private address")
     } else {
@@ -101,17 +109,22 @@ mod tests {
         assert_eq!(check("http://a.example/x", "https://a.example/y"), Ok(()));
         assert_eq!(check("http://a.example/x", "https://cdn.example/y"), Ok(()));
         assert_eq!(check("http://a.example/x", "http://10.0.0.1:81/y"), Ok(()));
-        for (from, to) in [
-            ("https://a.example/x", "http://a.example/y"),
-            ("http://a.example/x", "http://a.example:22/y"),
-            ("http://a.example/x", "http://b.example/y"),
-            ("http://a.example/x", "http://cdn.example:22/y"),
-            ("http://a.example/x", "http://10.0.0.1/y"),
-            ("http://a.example/x", "http://localhost/y"),
-            ("http://a.example/x", "http://u@a.example/y"),
-            ("http://a.example/x", "file:///etc/passwd"),
+        for (from, to, why) in [
+            ("https://a.example/x", "http://a.example/y", "only lead to https"),
+            (
+                "http://a.example/x",
+                "http://a.example:22/y",
+                "another port of the host",
+            ),
+            ("http://a.example/x", "http://b.example/y", "another host"),
+            ("http://a.example/x", "http://cdn.example:22/y", "`allowed-hosts`"),
+            ("http://a.example/x", "http://10.0.0.1/y", "`allowed-hosts`"),
+            ("http://a.example/x", "http://10.0.0.2/y", "private address"),
+            ("http://a.example/x", "http://localhost/y", "private address"),
+            ("http://a.example/x", "http://u@a.example/y", "user name"),
+            ("http://a.example/x", "file:///etc/passwd", "neither http:// nor"),
         ] {
-            assert!(check(from, to).is_err(), "{to}");
+            assert!(check(from, to).is_err_and(|said| said.contains(why)), "{to}");
         }
     }
 }

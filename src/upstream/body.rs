@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{Response, StatusCode, Url, header};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::client::{Client, Expect, Range};
 use super::{Limits, UpstreamError};
@@ -27,7 +27,7 @@ pub struct Body<'c> {
     url: Url,
     expect: Expect,
     response: Response,
-    deadline: Instant,
+    pace: Pace,
     /// How large the whole file is, when that was expected or announced.
     whole: Option<u64>,
     /// What the file of the first answer was called, when its name says that no byte differs.
@@ -42,6 +42,15 @@ pub struct Body<'c> {
     failed: Option<UpstreamError>,
     /// One of the connections that the client may have, given back when this is dropped.
     _permit: OwnedSemaphorePermit,
+}
+
+/// How fast an answer comes. Time that the reader takes is not counted: a slow disk is no slow upstream.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Time that was waited since enough had come.
+    waited: Duration,
+    /// Bytes that came in this time.
+    came: u64,
 }
 
 /// How often an answer may be continued by another.
@@ -60,7 +69,7 @@ impl<'c> Body<'c> {
         client: &'c Client,
         url: Url,
         expect: Expect,
-        (response, deadline): (Response, Instant),
+        response: Response,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, UpstreamError> {
         let announced = response.content_length();
@@ -69,7 +78,7 @@ impl<'c> Body<'c> {
             client,
             url,
             expect,
-            deadline,
+            pace: Pace::default(),
             whole: match expect {
                 Expect::Exactly(size) => Some(size),
                 Expect::AtMost(_) => announced,
@@ -186,12 +195,12 @@ impl<'c> Body<'c> {
             from,
             validator: self.validator.as_ref(),
         };
-        let asked = self.client.ask(&self.url, self.expect, range);
+        let asked = self.client.ask(&self.url, range);
         if let Err(UpstreamError::Status { status: 416, .. }) = asked {
             self.pieces.no_ranges = true;
             return Err(self.transport("it has no ranges".to_owned()));
         }
-        let (response, deadline) = asked?;
+        let response = asked?;
         self.pieces.pieced = self.came > 0;
         self.pieces.from = self.came;
         if response.status() == StatusCode::PARTIAL_CONTENT {
@@ -211,7 +220,7 @@ impl<'c> Body<'c> {
             self.skip = self.came;
         }
         self.response = response;
-        self.deadline = deadline;
+        self.pace = Pace::default();
         Ok(())
     }
 
@@ -252,19 +261,30 @@ impl<'c> Body<'c> {
     }
 
     fn receive(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        let Limits { idle, .. } = *self.client.limits();
-        let soon = (Instant::now() + idle).min(self.deadline);
-        let late = soon == self.deadline;
+        let Limits {
+            idle, total, slowest, ..
+        } = *self.client.limits();
+        let left = total.saturating_sub(self.pace.waited);
         let handle = self.client.handle()?;
+        let started = Instant::now();
         // The timer belongs to the runtime, so it is made inside of it.
-        let next = handle.block_on(async { timeout_at(soon, self.response.chunk()).await });
+        let next = handle.block_on(async { timeout(idle.min(left), self.response.chunk()).await });
+        self.pace.waited = self.pace.waited.saturating_add(started.elapsed());
         match next {
-            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Ok(chunk)) => {
+                let size = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+                self.pace.came = self.pace.came.saturating_add(size);
+                if self.pace.came >= slowest.saturating_mul(total.as_secs()) {
+                    self.pace = Pace::default();
+                }
+                Ok(chunk)
+            }
             Ok(Err(error)) => Err(self.transport(causes(&error.without_url()))),
             Err(_) => Err(UpstreamError::TimedOut {
                 url: self.url.to_string(),
-                what: if late {
-                    format!("{} bytes came in all the time that it was given", self.came)
+                what: if left <= idle {
+                    let (came, time) = (self.pace.came, seconds(total));
+                    format!("{came} bytes came in {time}, and at least {slowest} a second are waited for")
                 } else {
                     format!("no byte for {}", seconds(idle))
                 },

@@ -25,7 +25,7 @@ pub struct Limits {
     pub connect: Duration,
     /// Without a byte.
     pub idle: Duration,
-    /// For a whole file, beside what its size allows at `slowest`.
+    /// For an answer to begin; and within each such time as many bytes must come as `slowest` says, or the end.
     pub total: Duration,
     /// The slowest rate that is waited for, in bytes per second.
     pub slowest: u64,
@@ -47,7 +47,7 @@ impl Default for Limits {
             connect: Duration::from_secs(15),
             idle: Duration::from_secs(30),
             total: Duration::from_secs(60),
-            slowest: 16 << 10,
+            slowest: 4 << 10,
             tries: 3,
             backoff: Duration::from_millis(300),
             connections: 8,
@@ -213,7 +213,7 @@ impl Client {
             from: 0,
             validator: None,
         };
-        let answer = self.retrying(|| self.ask(&url, expect, whole))?;
+        let answer = self.retrying(|| self.ask(&url, whole))?;
         Body::new(self, url, expect, answer, permit)
     }
 
@@ -222,14 +222,9 @@ impl Client {
         &self.limits
     }
 
-    /// One try to have a file, or the rest of one; with the instant when it must be there.
-    pub(super) fn ask(
-        &self,
-        url: &Url,
-        expect: Expect,
-        range: Range<'_>,
-    ) -> Result<(reqwest::Response, Instant), UpstreamError> {
-        self.handle()?.block_on(self.request(url, expect, range))
+    /// One try to have a file, or the rest of one.
+    pub(super) fn ask(&self, url: &Url, range: Range<'_>) -> Result<reqwest::Response, UpstreamError> {
+        self.handle()?.block_on(self.request(url, range))
     }
 
     /// Runs `fetch` until it succeeds, fails for good, or has been tried often enough.
@@ -266,20 +261,14 @@ impl Client {
         permit.map_err(|_| UpstreamError::Client("it was shut down".to_owned()))
     }
 
-    async fn request(
-        &self,
-        first: &Url,
-        expect: Expect,
-        range: Range<'_>,
-    ) -> Result<(reqwest::Response, Instant), UpstreamError> {
-        let seconds = expect.most().saturating_sub(range.from) / self.limits.slowest.max(1);
-        let deadline = Instant::now() + self.limits.total + Duration::from_secs(seconds);
+    async fn request(&self, first: &Url, range: Range<'_>) -> Result<reqwest::Response, UpstreamError> {
+        let deadline = Instant::now() + self.limits.total;
         let mut url = first.clone();
         for _ in 0..=self.limits.redirects {
             let answer = self.answer(&url, range, deadline).await?;
             let status = answer.status();
             if status == StatusCode::OK || (status == StatusCode::PARTIAL_CONTENT && range.from > 0) {
-                return Ok((answer, deadline));
+                return Ok(answer);
             }
             if !is_redirect(status) {
                 return Err(refusal(first, status));

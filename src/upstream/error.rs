@@ -90,6 +90,14 @@ pub enum UpstreamError {
         /// What `trust` says.
         source: Box<TrustError>,
     },
+    /// Upstream no longer has the form of Release that it had.
+    #[error(
+        "`{suite}` had an InRelease before, and now only a Release with Release.gpg, which is not taken in its place"
+    )]
+    Downgrade {
+        /// Which suite.
+        suite: SuiteName,
+    },
     /// An older Release than the one that we accepted before.
     #[error("`{suite}` went back in time: its Date is {found}, and we have accepted {accepted}")]
     Rollback {
@@ -261,6 +269,8 @@ pub enum UpstreamError {
         code: &'static str,
         /// Its kind.
         kind: Kind,
+        /// Its next step.
+        hint: Option<String>,
     },
     /// What came does not follow its format.
     #[error("`{url}`: {source}")]
@@ -303,6 +313,7 @@ impl UpstreamError {
             why: self.to_string(),
             code: self.code(),
             kind: self.kind(),
+            hint: self.hint(),
         }
     }
 
@@ -336,6 +347,7 @@ impl Coded for UpstreamError {
             Self::TimedOut { .. } => "E-UP-007",
             Self::Digest { .. } => "E-UP-008",
             Self::Signature { .. } => "E-UP-009",
+            Self::Downgrade { .. } => "E-UP-035",
             Self::Rollback { .. } => "E-UP-010",
             Self::Equivocation { .. } => "E-UP-011",
             Self::Expired { .. } => "E-UP-012",
@@ -378,6 +390,7 @@ impl Coded for UpstreamError {
             | Self::Redirect { .. }
             | Self::Digest { .. }
             | Self::Signature { .. }
+            | Self::Downgrade { .. }
             | Self::Rollback { .. }
             | Self::Equivocation { .. }
             | Self::Ambiguous(_)
@@ -405,20 +418,25 @@ impl Coded for UpstreamError {
     fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Url { .. } => "give `uri` as http:// or https://, a host, and a folder",
-            Self::Transport { .. } | Self::Status { .. } | Self::TimedOut { .. } => {
-                "nothing was changed; try again, or set another `uri`"
+            Self::Transport { .. } | Self::Status { .. } => "nothing was changed; try again, or set another `uri`",
+            Self::TimedOut { .. } => {
+                "nothing was changed; try again, set another `uri`, or fewer `connections` in assay.toml for a slow line"
             }
-            Self::NotFound { .. } => "look whether `uri`, `suites` and `components` are right for this upstream",
+            Self::NotFound { .. } => {
+                "nothing was changed; look whether `uri`, `suites` and `components` are right for this upstream: it may have dropped the \
+                 file or the suite, as Debian moves old releases to an archive of their own"
+            }
             Self::Size { .. } | Self::Digest { .. } | Self::Uncompressed { .. } => {
                 "nothing was changed; an upstream that is being updated looks like this: try again in some minutes, \
                  or set another `uri`; when it stays, somebody changes the files on their way"
             }
             Self::Redirect { .. } => {
-                "set `uri` to the address that the files really come from, or name its host in `allowed-hosts`"
+                "set `uri` to the address that the files really come from, or name its host in `allowed-hosts`: as `HOST:PORT` when the \
+                 port is not the scheme's own"
             }
             Self::Signature { .. } => {
-                "compare `keyring`, `signers` and `threshold` with what upstream publishes: `signers` has the fingerprints of \
-                 primary keys, and a key of the keyring that is not among them, or whose primary key is not, counts as absent"
+                "compare `keyring`, `signers` and `threshold` with what upstream publishes: `signers` has the fingerprints of primary \
+                 keys, and what subkeys sign counts for theirs"
             }
             Self::OtherBytes { .. } => {
                 "a name never comes back with other bytes, also when it was away: ask upstream; nothing was changed, and clients keep \
@@ -433,6 +451,10 @@ impl Coded for UpstreamError {
             Self::Stanza { .. } => {
                 "apt could not read this index, or not fetch what it lists: ask upstream, or leave out this component; nothing was \
                  changed, and clients keep the old state"
+            }
+            Self::Downgrade { .. } => {
+                "nothing was changed; somebody between may hide the InRelease: set another `uri`, or ask upstream. When upstream means it, \
+                 mirror it under another name (another file in `repos/`)"
             }
             Self::Rollback { .. } => "this mirror is behind or replays old files; set another `uri`",
             Self::Equivocation { .. } => {
@@ -455,10 +477,28 @@ impl Coded for UpstreamError {
                 "nothing was changed; make room, follow fewer architectures or indexes, or use `pool = \"lazy\"`"
             }
             Self::NoMirror { .. } => "set `uri` in this archive's file, or run `apt-get update` and look at it",
+            Self::NotInSnapshots(_) => {
+                "only what the index of a kept snapshot names is fetched: compare the path with `apt-get --print-uris`; `assay snapshot list` \
+                 prints the snapshots that are kept"
+            }
+            Self::Format { .. } => {
+                "nothing was changed; the file is not as Debian's archives write it: look at it, ask upstream, or leave out the suite"
+            }
+            Self::TooLarge { .. } => {
+                "nothing was changed; no archive is as large: ask upstream, or follow fewer components, architectures or `indexes`"
+            }
+            Self::OtherHash { .. } => {
+                "nothing was changed; upstream's Release contradicts itself, or a weak hash was forged: ask upstream"
+            }
+            Self::Client(_) => {
+                "nothing was changed; this machine has no threads, memory or open files left for it: look at its limits, or follow fewer \
+                 archives at once"
+            }
+            Self::Bug => "nothing was changed; run it again with `-v`, and report what it says",
+            Self::Shared { hint, .. } => return hint.clone(),
             Self::Store(source) => return source.hint(),
             Self::Snapshot(source) => return source.hint(),
             Self::Host(source) => return source.hint(),
-            _ => return None,
         };
         Some(text.to_owned())
     }

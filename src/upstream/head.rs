@@ -101,13 +101,11 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// InRelease; where there is none, Release and its detached signature. What is not accepted in one
-    /// form is not looked for in the other (threat S8).
+    /// InRelease; where there is none and never was, Release and its detached signature. What is not accepted
+    /// in one form is not looked for in the other (threat S8).
     fn signed(&self) -> Result<Text, UpstreamError> {
         let inrelease = match self.get("InRelease", LARGEST_RELEASE) {
-            Err(UpstreamError::NotFound { url, status }) if !self.had_inrelease() => {
-                return self.detached(url, status);
-            }
+            Err(UpstreamError::NotFound { url, status }) => return self.detached(url, status),
             other => other?,
         };
         let verified = verify_inrelease(&inrelease, &self.requirement).map_err(|error| self.refused(error))?;
@@ -118,10 +116,12 @@ impl Asking<'_> {
         })
     }
 
-    /// Whether the newest snapshot came from an InRelease: an upstream that had one keeps to that form.
+    /// Whether the last snapshot of the suite came from an InRelease: an upstream that had one keeps to that form.
     fn had_inrelease(&self) -> bool {
-        let before = self.follow.before(self.suite).and_then(|state| state.upstream.as_ref());
-        before.is_some_and(|upstream| upstream.release_gpg.is_none())
+        let earlier = || self.follow.earlier.iter().find(|state| state.suite == *self.suite);
+        let before = self.follow.before(self.suite).or_else(earlier);
+        let upstream = before.and_then(|state| state.upstream.as_ref());
+        upstream.is_some_and(|upstream| upstream.release_gpg.is_none())
     }
 
     /// `url` and `status` are of the InRelease that is not there.
@@ -131,6 +131,11 @@ impl Asking<'_> {
             Err(UpstreamError::NotFound { .. }) => return Err(UpstreamError::NotFound { url, status }),
             other => other?,
         };
+        if self.had_inrelease() {
+            return Err(UpstreamError::Downgrade {
+                suite: self.suite.clone(),
+            });
+        }
         let text = self.get("Release", LARGEST_RELEASE)?;
         let signers = verify_detached(&text, &signature, &self.requirement).map_err(|error| self.refused(error))?;
         Ok(Text {

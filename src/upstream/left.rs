@@ -83,10 +83,8 @@ impl Left<'_> {
         let digest = hash_stream(&Key::left(self.archive, &Sha256::of(b"")), all()?)?;
         let whole = self.key(&digest);
         self.store.put_stream(&whole, &digest, &mut all()?)?;
-        let parts = files.iter().filter(|meta| meta.key != whole);
-        Ok(parts
-            .map(|meta| self.store.delete(&meta.key))
-            .collect::<Result<(), _>>()?)
+        let mut parts = files.iter().filter(|meta| meta.key != whole);
+        Ok(parts.try_for_each(|meta| self.store.delete(&meta.key))?)
     }
 
     fn key(&self, digest: &Digest) -> Key {

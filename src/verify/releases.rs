@@ -1,11 +1,13 @@
 //! Release files: signed by the archive's key, saying what the record says, not expired; and for
 //! mirrors, every index covered by upstream's own signature.
 
-use super::editions::{History, editions, is_newest};
+use std::collections::BTreeMap;
+
+use super::editions::{History, all, editions, is_newest};
 use super::hashing::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
-use crate::domain::{RelPath, Timestamp};
+use crate::domain::{RelPath, SuiteName, Timestamp};
 use crate::index::release::release_text;
 use crate::publish;
 use crate::snapshot::{Edition, SuiteState};
@@ -21,6 +23,9 @@ struct Place<'a> {
     state: &'a SuiteState,
     /// The edition's; none at the head.
     name: Option<&'a str>,
+    /// Whether newer snapshots do not have the suite. Its head stays as it was, while what it shows may be
+    /// renewed, until `gc` takes it away.
+    dropped: bool,
 }
 
 impl Place<'_> {
@@ -59,6 +64,7 @@ pub(super) fn check(
                     archive: anchor,
                     state,
                     name,
+                    dropped: false,
                 };
                 if let Err(problem) = check_place(store, &place, history, &edition, now) {
                     report.problems.push(problem);
@@ -70,6 +76,48 @@ pub(super) fn check(
             check_edition(store, anchor, &edition, damaged, report);
         }
     }
+    for (suite, (edition, state)) in dropped(store, history) {
+        let place = Place {
+            archive: anchor,
+            state: &state,
+            name: None,
+            dropped: true,
+        };
+        let there = |file| {
+            place
+                .key(file)
+                .is_some_and(|key| matches!(store.head(&key), Ok(Some(_))))
+        };
+        if !(there("InRelease") || there("Release")) {
+            continue;
+        }
+        if let Err(mut problem) = check_place(store, &place, history, &edition, now) {
+            problem.why = format!(
+                "{} (the newest snapshot has no `{suite}`: `assay gc` removes what is left)",
+                problem.why
+            );
+            report.problems.push(problem);
+        }
+        report.releases += 1;
+    }
+}
+
+/// The suites that the newest snapshot does not have, each as the last snapshot with it had it.
+fn dropped(store: &dyn Store, history: &History) -> BTreeMap<SuiteName, (Edition, SuiteState)> {
+    let newest = history
+        .chain
+        .latest()
+        .map(|record| record.suites.as_slice())
+        .unwrap_or_default();
+    let mut last = BTreeMap::new();
+    for (edition, _) in all(store, history).filter(|(edition, _)| edition.number.is_some()) {
+        for state in &edition.suites {
+            if newest.iter().all(|shown| shown.suite != state.suite) {
+                last.insert(state.suite.clone(), (edition.clone(), state.clone()));
+            }
+        }
+    }
+    last
 }
 
 /// InRelease, Release and Release.gpg at one place.
@@ -88,7 +136,16 @@ fn check_place(
         "InRelease" => signed_text(store, anchor, &inrelease, now)?.text,
         _ => release.clone()?,
     };
-    matches_record(&text, place.state, valid_days).map_err(|why| Problem::new(Problem::RELEASE, &inrelease, why))?;
+    let same = match place.dropped {
+        true => matches_but(
+            &["Snapshots: ", "Date: ", "Valid-Until: "],
+            &text,
+            place.state,
+            valid_days,
+        ),
+        false => matches_record(&text, place.state, valid_days),
+    };
+    same.map_err(|why| Problem::new(Problem::RELEASE, &inrelease, why))?;
 
     let release = release?;
     if release != text {
@@ -108,7 +165,7 @@ fn check_place(
         .map_err(|error| Problem::new(Problem::SIGNATURE, &detached, error))?;
 
     // An old snapshot's dates are for `renew`, and for clients that pin it; the newest must be fresh.
-    let newest = place.name.is_none();
+    let newest = place.name.is_none() && !place.dropped;
     if newest && valid_days.is_some_and(|days| place.state.date.plus_days(days) <= now) {
         let why = "its Valid-Until has passed, clients refuse it: run `assay mirror` or `assay publish`";
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
@@ -139,11 +196,16 @@ pub(super) fn get(store: &dyn Store, key: &Key) -> Result<Vec<u8>, Problem> {
 /// Whether a Release text is the one that the record gives. `Snapshots:` is a URL of the site that
 /// publishes, which a copy elsewhere cannot know: it binds nothing.
 pub(super) fn matches_record(text: &[u8], state: &SuiteState, valid_days: Option<u32>) -> Result<(), String> {
+    matches_but(&["Snapshots: "], text, state, valid_days)
+}
+
+/// The same, but for lines that begin so.
+fn matches_but(free: &[&str], text: &[u8], state: &SuiteState, valid_days: Option<u32>) -> Result<(), String> {
     let wanted = release_text(state, valid_days, None);
     let lines = |bytes: &[u8]| -> Vec<String> {
         let text = String::from_utf8_lossy(bytes).into_owned();
         text.lines()
-            .filter(|line| !line.starts_with("Snapshots: "))
+            .filter(|line| !free.iter().any(|field| line.starts_with(field)))
             .map(str::to_owned)
             .collect()
     };

@@ -69,6 +69,10 @@ impl Metals {
 
     /// Upstream has this version of alloy now.
     fn offer(&self, version: &str, seconds: i64) {
+        self.upstream.set(self.archive(version, seconds).files(&self.signer));
+    }
+
+    fn archive(&self, version: &str, seconds: i64) -> Archive {
         let deb = |name: &str, version: &str| format!("pool/main/{}/{name}/{name}_{version}_amd64.deb", &name[..1]);
         let alloy = deb("alloy", version);
         let mut archive = Archive::new(Clock::System.now().plus(seconds))
@@ -83,7 +87,7 @@ impl Metals {
         if version != "1" {
             archive.pool.remove(&deb("alloy", "1"));
         }
-        self.upstream.set(archive.files(&self.signer));
+        archive
     }
 
     fn mirror(&self) -> String {
@@ -176,16 +180,63 @@ fn a_closure_has_what_is_named_and_what_that_needs() {
 
 #[test]
 fn a_filter_alone_brings_nothing_along_and_says_what_it_misses() {
-    let metals = Metals::new("pool = \"lazy\"\n[select]\npackages = [\"zinc\", \"gold\"]\n");
+    let metals =
+        Metals::new("pool = \"lazy\"\n[select]\npackages = [\"zinc\", \"gold\", \"sil*\"]\nsections = [\"ore\"]\n");
+    let refused = assay(&metals.site(), &["mirror"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    for all in [
+        "E-GATE-112",
+        "package `gold`, pattern `sil*`, section `ore`",
+        "allow-missing",
+    ] {
+        assert!(said.contains(all), "{said}");
+    }
+    assert!(!said.contains("zinc"), "{said}");
+    assert_eq!(text(&assay(&metals.site(), &["snapshot", "list"]).stdout), "");
+    metals.set("pool = \"lazy\"\n[select]\npackages = [\"zinc\", \"gold\"]\nallow-missing = true\n");
     let done = assay(&metals.site(), &["mirror"]);
+    let said = text(&done.stderr);
     assert!(
-        text(&done.stderr).contains("no package `gold`"),
-        "{}",
-        text(&done.stderr)
+        done.status.success() && said.contains("upstream has no package `gold`"),
+        "{said}"
     );
+    // What is allowed is no other selection.
+    metals
+        .set("pool = \"lazy\"\n[select]\npackages = [\"zinc\", \"gold\"]\nallow-missing = true\nallow-unmet = true\n");
+    assert_eq!(metals.mirror(), "unchanged");
     assert_eq!(metals.packages(), set(&["zinc"]));
     assert!(metals.pool().is_empty());
     metals.verify();
+}
+
+#[test]
+fn a_closure_that_nobody_could_install_is_refused() {
+    let metals = Metals::new("pool = \"closure\"\n[select]\npackages = [\"zinc\"]\nrecommends = true\n");
+    assert_eq!(metals.mirror(), "new");
+    let seen = metals.pool();
+    let mut archive = metals.archive("1", -60);
+    let zinc = "pool/main/z/zinc/zinc_1_amd64.deb";
+    archive = archive.extra(zinc, "Depends: nosuch | northis, copper\nRecommends: nobody\n");
+    metals.upstream.set(archive.files(&metals.signer));
+    let refused = assay(&metals.site(), &["mirror"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("E-GATE-112") && said.contains("zinc: Depends: nosuch | northis"),
+        "{said}"
+    );
+    assert!(said.contains("allow-unmet") && !said.contains("nobody"), "{said}");
+    assert_eq!(metals.pool(), seen);
+    metals.verify();
+    metals.set("pool = \"closure\"\n[select]\npackages = [\"zinc\"]\nrecommends = true\nallow-unmet = true\n");
+    let done = assay(&metals.site(), &["mirror"]);
+    let said = text(&done.stderr);
+    assert!(
+        done.status.success() && said.contains("nothing satisfies zinc: Recommends: nobody"),
+        "{said}"
+    );
+    assert_eq!(metals.packages(), set(&["copper", "zinc"]));
 }
 
 #[test]
@@ -326,6 +377,20 @@ fn an_upstream_that_had_an_inrelease_keeps_to_it() {
     let refused = assay(&metals.site(), &["mirror"]);
     assert_eq!(refused.status.code(), Some(5), "{}", text(&refused.stderr));
     assert!(text(&refused.stderr).contains("InRelease"), "{}", text(&refused.stderr));
+    // Threat S8: the other form is not taken in its place, however well it is signed.
+    for name in ["Release", "Release.gpg"] {
+        metals
+            .upstream
+            .add(&format!("dists/tin/{name}"), b"signed in another form");
+    }
+    let refused = assay(&metals.site(), &["mirror"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("E-UP-035") && said.contains("had an InRelease before"),
+        "{said}"
+    );
+    metals.verify();
 }
 
 #[test]
@@ -385,4 +450,65 @@ fn a_published_release_that_lists_something_else_is_not_upstreams() {
         "{}",
         text(&refused.stdout)
     );
+}
+
+/// What the newest snapshot does not have any more is still there to read, until it is collected.
+#[test]
+fn a_suite_that_was_dropped_is_judged_until_it_is_collected() {
+    let metals = Metals::new("pool = \"lazy\"\nkeep = { count = 1 }\n");
+    let lead = |seconds: i64, version: &str| {
+        let mut archive = Archive::new(Clock::System.now().plus(seconds)).field("Codename", "lead");
+        archive.suite = "lead";
+        archive.with(
+            &format!("pool/main/l/lead/lead_{version}_amd64.deb"),
+            version.as_bytes(),
+        )
+    };
+    let offer = |tin: &str, seconds: i64, version: &str| {
+        let mut files = metals.archive(tin, seconds).files(&metals.signer);
+        files.extend(lead(seconds, version).files(&metals.signer));
+        metals.upstream.set(files);
+    };
+    let base = metals.site().join("repos/foundry.base");
+    let both = fs::read_to_string(&base)
+        .unwrap()
+        .replace("[\"tin\"]", "[\"tin\", \"lead\"]");
+    let only = fs::read_to_string(&base).unwrap();
+    let follow = |text: &str| {
+        fs::write(&base, text).unwrap();
+        metals.set("pool = \"lazy\"\nkeep = { count = 1 }\n");
+        assert_eq!(metals.mirror(), "new");
+    };
+    offer("1", -3600, "2");
+    follow(&both);
+    let signed =
+        ["InRelease", "Release", "Release.gpg"].map(|name| metals.site().join("store/foundry/dists/lead").join(name));
+    let old = signed.clone().map(|path| fs::read(path).unwrap());
+    offer("1", -1800, "3");
+    follow(&both);
+    offer("2", -900, "3");
+    follow(&only);
+    metals.verify();
+    // An older state of it, as well signed.
+    let last = signed.clone().map(|path| fs::read(path).unwrap());
+    let put = |files: &[Vec<u8>; 3]| {
+        for (path, bytes) in signed.iter().zip(files) {
+            fs::remove_file(path).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    };
+    put(&old);
+    let refused = assay(&metals.site(), &["verify"]);
+    let said = text(&refused.stdout);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("V-RELEASE foundry/dists/lead/InRelease") && said.contains("assay gc"),
+        "{said}"
+    );
+    put(&last);
+    metals.verify();
+    let collected = assay(&metals.site(), &["gc"]);
+    assert!(collected.status.success(), "{}", text(&collected.stderr));
+    assert!(!signed[0].exists());
+    metals.verify();
 }

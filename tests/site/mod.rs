@@ -49,6 +49,25 @@ fn the_projects_own_site_loads_with_its_keys() {
 }
 
 #[test]
+fn the_example_of_a_security_mirror_names_keys_that_debian_has() {
+    let example = include_str!("../../docs/examples/debian-security.toml");
+    let site = site_with("repos/debian.toml", |_| example.to_owned()).unwrap();
+    let mirror = site.mirror(&ArchiveName::new("debian").unwrap()).unwrap();
+    assert_eq!(mirror.label, "Debian-Security");
+    let keyring = site.upstream_keyring(mirror).unwrap();
+    assert_eq!(keyring.fingerprints(), mirror.signers);
+    for status in keyring.status(assay::host::Clock::System.now()) {
+        let said = status.user_ids.concat();
+        let release = said.split(['(', ')']).nth(1).unwrap();
+        assert!(said.contains("Debian Security Archive Automatic Signing Key"), "{said}");
+        assert!(example.contains(&format!(
+            "\"{}\", # Debian Security Archive Automatic Signing Key ({release})",
+            status.fingerprint
+        )));
+    }
+}
+
+#[test]
 fn an_unknown_field_is_refused_with_its_line() {
     let error = site_with("repos/debian.toml", |text| text.replace("valid-days", "valid-dayz")).unwrap_err();
     assert_eq!((error.code(), error.kind()), ("E-SITE-002", Kind::Usage));

@@ -324,7 +324,7 @@ impl Mirror {
 
     pub(crate) fn follow(&self, base_uri: &str, now: Timestamp) -> Result<Followed, UpstreamError> {
         let client = Client::new(base_uri, self.limits.clone())?;
-        let previous = self.latest();
+        let previous = self.latest().map(|record| record.as_upstream_has_it());
         let what = Follow {
             client: &client,
             archive: &self.name,

@@ -195,7 +195,11 @@ fn f8_endless_short_slow() {
         (Trick::Announced(1 << 50), "E-UP-005", "1125899906842624 bytes"),
         (Trick::Truncated(10), "E-UP-002", "cannot fetch"),
         (Trick::Stalled, "E-UP-007", "no byte for"),
-        (Trick::Dripping, "E-UP-007", "too long"),
+        (
+            Trick::Dripping,
+            "E-UP-007",
+            "and at least 1048576 a second are waited for",
+        ),
         (Trick::Status(500), "E-UP-003", "500"),
         (Trick::Status(403), "E-UP-003", "403"),
     ] {
@@ -236,8 +240,8 @@ fn f9_redirects() {
         ("/dists/tin/InRelease".to_owned(), "too many"),
         (format!("{}dists/tin/InRelease", other.url()), "another port"),
         ("http://mirror.invalid/InRelease".to_owned(), "another host"),
-        ("ftp://127.0.0.1/InRelease".to_owned(), "https"),
-        ("file:///etc/passwd".to_owned(), "https"),
+        ("ftp://127.0.0.1/InRelease".to_owned(), "neither http:// nor https://"),
+        ("file:///etc/passwd".to_owned(), "neither http:// nor https://"),
         ("/a\tb".to_owned(), "control"),
         (
             format!("http://u:p@127.0.0.1:{}/x", victim.upstream.port()),
@@ -260,13 +264,33 @@ fn f9_a_host_that_the_site_allows() {
     victim.upstream.trick("InRelease", Trick::Redirect(to));
     victim.refused("E-UP-006", "private address");
     victim.mirror.limits.allowed_hosts = vec!["localhost".parse().unwrap()];
-    victim.refused("E-UP-006", "private address");
+    victim.refused("E-UP-006", "another port than `allowed-hosts` names");
     assert_eq!(other.requests(), Vec::<String>::new());
     let named = format!("localhost:{}", other.port());
     victim.mirror.config.allowed_hosts = vec![named.parse().unwrap()];
     victim.mirror.limits.allowed_hosts = assay::upstream::Limits::of(&victim.mirror.config).allowed_hosts;
     victim.mirror.accept(&victim.upstream.url(), hours(2));
     assert_eq!(other.requests(), ["dists/tin/InRelease"]);
+}
+
+#[test]
+fn s7_a_key_of_the_keyring_that_is_no_signer_is_named() {
+    let mut victim = Victim::new();
+    let other = key("other");
+    let both = [&victim.signer, &other]
+        .map(|key| key.certificate_armored().unwrap())
+        .concat();
+    let keyring = assay::trust::Keyring::parse(both.as_bytes()).unwrap();
+    victim.mirror.keyring = keyring.restricted_to(&[victim.signer.fingerprint().clone()]).unwrap();
+    victim.upstream.set(newer().files(&other));
+    victim.refused(
+        "E-UP-009",
+        &format!("`{}` is in the keyring, and not among the signers", other.fingerprint()),
+    );
+    victim.upstream.set(newer().files(&key("evil")));
+    victim.refused("E-UP-009", "is not in the keyring");
+    victim.publish(&newer());
+    victim.mirror.accept(&victim.upstream.url(), hours(2));
 }
 
 #[test]

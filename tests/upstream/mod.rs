@@ -254,7 +254,7 @@ fn s8_an_upstream_that_had_an_inrelease_keeps_to_that_form() {
     let said = mirror.follow(&upstream.url(), hours(2)).unwrap_err();
     assert_eq!(
         (said.code(), said.to_string().contains("InRelease")),
-        ("E-UP-004", true),
+        ("E-UP-035", true),
         "{said}"
     );
     upstream.set(newer.files(&signer));

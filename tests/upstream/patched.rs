@@ -7,6 +7,7 @@ use crate::support::http::{Trick, Upstream};
 
 use assay::snapshot::Record;
 use assay::trust::ArchiveKey;
+use assay::upstream::Followed;
 
 const FOLDER: &str = "dists/tin/main/binary-amd64/";
 
@@ -53,13 +54,20 @@ impl Following {
     }
 
     fn is_upstreams(&self, record: &Record, archive: &Archive) -> Vec<String> {
-        let (files, visible) = (archive.files(&self.signer), self.mirror.visible());
+        let files = archive.files(&self.signer);
+        let visible = self.mirror.visible();
         for form in ["gz", "xz"] {
             let path = format!("{FOLDER}Packages.{form}");
             let ours = format!("foundry/{path}");
             assert!(visible[&ours] == files[&path], "{form} of {}", record.serial);
         }
         assert_eq!(problems(&self.mirror, &self.signer), []);
+        self.fetched(archive)
+    }
+
+    /// Which files of Packages were fetched.
+    fn fetched(&self, archive: &Archive) -> Vec<String> {
+        let files = archive.files(&self.signer);
         let by_hash = |path: &str| {
             let named = files.iter().filter(|(name, _)| !name.contains("/by-hash/"));
             let mut same = named
@@ -99,6 +107,36 @@ fn an_index_is_made_of_the_one_before_and_patches() {
     // No patch from here: nothing but the list was fetched for it.
     let sixth = with_patches_from(programs(many(6)), &[step(&many(4), &many(6))], true);
     assert_eq!(following.follow(&sixth, 6).len(), 3);
+}
+
+/// What the snapshot lists is our own; what it was selected from is upstream's, and patched.
+#[test]
+fn a_filtered_mirror_follows_patches_of_upstreams_own_indexes() {
+    let following = Following::new();
+    let select = assay::site::Select {
+        packages: ["alloy"]
+            .map(|name| assay::site::PackagePattern::new(name).unwrap())
+            .into(),
+        ..Default::default()
+    };
+    for (n, hours) in [(2, 9), (3, 8)] {
+        let next = with_patches_from(programs(many(n)), &[step(&many(n - 1), &many(n))], true);
+        following.upstream.set(next.files(&following.signer));
+        let (mirror, url) = (&following.mirror, following.upstream.url());
+        let Followed::Changed(suites) = mirror.follow(&url, ago(hours)).unwrap() else {
+            panic!("unchanged");
+        };
+        assert_eq!(
+            following.fetched(&next),
+            ["Packages.diff/Index", "Packages.diff/T-0.gz"]
+        );
+        let filtered = assay::publish::filter(mirror.store.as_ref(), &mirror.name, &select, false, suites).unwrap();
+        assert_eq!(filtered.chosen.len(), 1);
+        mirror.publish(filtered.suites, ago(hours));
+        assert_eq!(problems(mirror, &following.signer), []);
+        assert_eq!(mirror.follow(&url, ago(hours)).unwrap(), Followed::Unchanged);
+        following.upstream.requests();
+    }
 }
 
 #[test]
