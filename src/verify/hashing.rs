@@ -87,7 +87,8 @@ impl Expected {
 }
 
 /// The digest that an object's own name gives, at the places where names are hashes:
-/// `<archive>/dists/…/by-hash/SHA256/<hex>`, `<archive>/provenance/sha256/<hex>`, `state/<archive>/held/sha256/<hex>`.
+/// `<archive>/dists/…/by-hash/SHA256/<hex>`, `<archive>/provenance/sha256/<hex>`, `state/<archive>/held/sha256/<hex>`,
+/// `state/<archive>/left/<hex>`.
 pub(super) fn named_by_hash(name: &str) -> Option<Must> {
     let (folder, hex) = name.rsplit_once('/')?;
     let (top, below) = folder.split_once('/')?;
