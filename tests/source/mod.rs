@@ -7,3 +7,4 @@ mod hostile;
 mod maker;
 mod orig;
 mod signed;
+mod transports;
