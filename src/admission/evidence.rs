@@ -171,6 +171,8 @@ pub struct RecordEvidence {
     pub hostname: String,
     /// The user's name inside the build.
     pub user: String,
+    /// Where the source was.
+    pub build_path: String,
     /// `parallel=` of `DEB_BUILD_OPTIONS`; 1 when it is absent.
     pub parallel: u32,
     /// `DEB_BUILD_OPTIONS` without `parallel=N`.
@@ -248,6 +250,7 @@ impl RecordEvidence {
             nonce: parameters.nonce.clone(),
             hostname: recipe.hostname.clone(),
             user: recipe.user.clone(),
+            build_path: recipe.build_path.clone(),
             parallel,
             options,
             profiles: recipe

@@ -114,6 +114,9 @@ pub(super) struct MirrorArgs {
 
 /// Look at snapshots
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay snapshot list\n  assay snapshot diff debian@2026112201 debian\n  assay snapshot keep debian --until 2099-06-01"
+)]
 pub(super) struct SnapshotArgs {
     #[command(subcommand)]
     pub(super) verb: SnapshotVerb,
@@ -352,6 +355,7 @@ pub(super) struct Declared {
 
 /// Check a declared source, or derive its source package
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay source verify hello\n  assay source build hello --output .")]
 pub(super) struct SourceArgs {
     #[command(subcommand)]
     pub(super) verb: SourceVerb,
@@ -402,9 +406,13 @@ pub(super) struct RebuildArgs {
     /// What runs the build: `overlay` or `sbuild` [default: what assay.toml says, else `overlay`]
     #[arg(long)]
     pub(super) backend: Option<Backend>,
-    /// Only print the jobs that the policy still lacks
+    /// Only print the jobs that the policy still lacks. Builds that did not succeed are said on standard error; exit
+    /// 1 when they are all that is left
     #[arg(long, conflicts_with_all = ["builders", "nonce", "take", "output"])]
     pub(super) plan: bool,
+    /// With `--plan`: plan also for builders whose build did not succeed, with a nonce and a run of its own
+    #[arg(long, requires = "plan")]
+    pub(super) again: bool,
     /// With `--plan`: issue the nonce of each job, for builders that cannot write to the store
     #[arg(long, requires = "plan")]
     pub(super) issue: bool,
@@ -462,9 +470,11 @@ pub(super) struct AdmitArgs {
 
 /// Project the newest record again: finishes what a crash interrupted, renews what gets old
 ///
-/// A custom archive whose Valid-Until is more than half over gets a new snapshot of the same content.
+/// The suites that repos/ARCHIVE.toml names for a custom archive, and it has not yet, are made: empty and signed. A custom archive whose Valid-Until is more than half over gets a new snapshot of the same content.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  assay publish")]
+#[command(
+    after_help = "Example:\n  assay publish\n  assay publish custom   # also makes the suites that repos/custom.toml names anew"
+)]
 pub(super) struct PublishArgs {
     /// The archives [default: all]
     #[arg(value_name = "ARCHIVE")]
@@ -601,6 +611,7 @@ pub(super) struct ServeArgs {
 
 /// Make and list keys
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  assay key new builder\n  assay key list")]
 pub(super) struct KeyArgs {
     #[command(subcommand)]
     pub(super) verb: KeyVerb,
@@ -646,11 +657,13 @@ pub(super) struct GenerateArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum GenerateVerb {
     /// Completions for a shell, on standard output
+    #[command(after_help = "Example:\n  assay generate completions bash > /etc/bash_completion.d/assay")]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
     /// Man pages, one for each verb, into a folder
+    #[command(after_help = "Example:\n  assay generate man /usr/share/man/man1")]
     Man {
         /// The folder
         #[arg(value_name = "DIR")]

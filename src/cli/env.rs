@@ -21,6 +21,9 @@ use crate::trust::ArchiveKey;
 
 /// Lock, build and compare environments
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay env lock hello\n  assay env build hello\n  assay env diff old.lock repos/custom/hello.lock"
+)]
 pub(super) struct EnvArgs {
     #[command(subcommand)]
     verb: EnvVerb,

@@ -111,6 +111,14 @@ pub(super) enum UsageError {
     /// The evidence does not suffice.
     #[error("{0}")]
     NotFound(String),
+    /// A file with the serials of a build that is none.
+    #[error("`{path}` has no serials of a build: {why}")]
+    Serials {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A site's lock does not hold.
     #[error("{0}")]
     Lock(String),
@@ -145,6 +153,7 @@ impl Coded for UsageError {
             Self::Conflict(_) => "E-CLI-007",
             Self::NoBuilder(_) => "E-CLI-008",
             Self::NoCustom(_) => "E-CLI-009",
+            Self::Serials { .. } => "E-CLI-010",
             Self::Lock(_) => "E-CLI-020",
         }
     }
@@ -156,6 +165,7 @@ impl Coded for UsageError {
             | Self::Undeclared(_)
             | Self::Unlocked(_)
             | Self::NoCustom(_)
+            | Self::Serials { .. }
             | Self::NoBuilder(_) => Kind::Usage,
             Self::Output(_) => Kind::Environment,
             Self::Conflict(_) => Kind::Conflict,
@@ -173,6 +183,15 @@ impl Coded for UsageError {
                 "admit packages to it, or `assay publish {archive}`; a build that needs none of it says `--without-custom`"
             )),
             Self::Conflict(_) => Some("run the same command again".into()),
+            Self::Serials { .. } => Some(
+                "give the `serials.json` that `assay prepare --build-dir DIR` wrote: {\"debian\":\"2026112201\",…}"
+                    .into(),
+            ),
+            Self::NotFound(_) => Some(
+                "`assay status` lists the archives and their newest snapshots, `assay snapshot list` all snapshots, \
+                 `assay suite list` the suites and what each has"
+                    .into(),
+            ),
             Self::Unlocked(name) => Some(format!("lock it: `assay env lock {name}`")),
             _ => None,
         }

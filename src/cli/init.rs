@@ -45,7 +45,8 @@ pub(super) fn run(context: &Context, args: &InitArgs) -> Result<ExitCode, Failur
     );
     context.output.record(&made, &text)?;
     context.output.note(&format!(
-        "next: keep it in Git (`git init {0}`); `cd {0} && assay mirror`; then `assay serve`",
+        "next: keep it in Git (`git init {0}`); `cd {0} && assay mirror`; `assay publish` makes the suites of \
+         the custom archive, empty and signed; then `assay serve`",
         made.site
     ));
     Ok(ExitCode::SUCCESS)

@@ -15,6 +15,9 @@ use crate::host::files;
 
 /// Build manifests: which packages, and which snapshots, something was built from
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay manifest build --logs LOGS > build.manifest\n  assay manifest diff old.manifest build.manifest"
+)]
 pub(super) struct ManifestArgs {
     #[command(subcommand)]
     verb: ManifestVerb,

@@ -53,6 +53,16 @@ impl Output {
         Ok(())
     }
 
+    /// What is no result, and must be seen all the same: on standard error, as JSON with `--json`.
+    pub(super) fn aside(self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
+        if self.json {
+            say(&serde_json::to_string(value).map_err(|error| UsageError::Output(error.into()))?);
+        } else {
+            say(&printable(text));
+        }
+        Ok(())
+    }
+
     /// Bytes that are a file, as they are.
     pub(super) fn file(self, bytes: &[u8]) -> Result<(), Failure> {
         write(bytes)

@@ -8,13 +8,15 @@ use super::context::Context;
 use super::failure::Failure;
 use super::rebuild::Run;
 use super::work::Work;
-use crate::admission::IssuedNonce;
+use crate::admission::{IssuedNonce, RecordEvidence};
 use crate::domain::{BuilderId, PackageName, Sha256};
 use crate::environment::{SourceName, Step};
+use crate::format::intoto::Outcome;
 use crate::host::files;
-use crate::publish::{canaries, issue_nonce, load_nonces, load_records};
+use crate::publish::{Fresh, Said, canaries, issue_nonce, load_nonces, load_records, said};
 use crate::rebuild::Limits;
 use crate::site::Builder;
+use crate::store::Key;
 
 /// How long an answer to a nonce is waited for, beyond the build's own limit: seconds.
 const GRACE: i64 = 3600;
@@ -35,6 +37,17 @@ pub(super) struct Planned {
     /// Which run it is: each varies other things.
     run: usize,
     pub(super) command: String,
+}
+
+/// A build that did not succeed, and is not planned again by itself. No job: so it is not among them.
+#[derive(Serialize)]
+struct NotAgain<'a> {
+    source: &'a str,
+    builder: &'a BuilderId,
+    outcome: Outcome,
+    record: Sha256,
+    log: Option<Sha256>,
+    again: String,
 }
 
 /// Jobs for the builders of a plan whose answers the gate knows: of sources that were admitted (rule R9).
@@ -74,21 +87,64 @@ pub(super) fn known_answers(
 }
 
 impl Run<'_> {
-    /// The builders that were not asked, or did not answer.
-    pub(super) fn lacking(&self) -> Result<Vec<&Builder>, Failure> {
+    /// The builders that were not asked, or did not answer; with `again` also those whose build did not succeed, which
+    /// are said else, and counted.
+    pub(super) fn lacking(&self, again: bool) -> Result<(Vec<&Builder>, usize), Failure> {
         let (work, declared) = (self.work, self.declared);
-        let found = load_records(work.store.as_ref(), &work.archive, &declared.sha256, &declared.policy)?;
+        let store = work.store.as_ref();
+        let found = load_records(store, &work.archive, &declared.sha256, &declared.policy)?;
         for (sha256, why) in &found.unreadable {
             let note = format!("the record {sha256} counts for nothing: {why}");
             self.context.output.note(&note);
         }
-        let recorded = found.records.iter().map(|record| (&record.builder, record.lock));
-        let committed = found.commitments.iter().map(|c| (&c.builder, c.lock));
-        let answered: BTreeSet<_> = recorded.chain(committed).collect();
-        let valid = declared.policy.builders.iter().filter(|b| b.revoked_at.is_none());
-        Ok(valid
-            .filter(|b| !answered.contains(&(&b.id, *self.lock_sha256)))
-            .collect())
+        let nonces = load_nonces(store, &work.archive, &declared.sha256)?;
+        let fresh = Fresh::of(declared.terms.fresh_since, &declared.policy, &declared.suites, work.now);
+        let (mut lacking, mut failures) = (Vec::new(), 0_usize);
+        for (builder, said) in said(&declared.policy, &found, &nonces, self.lock_sha256, fresh) {
+            match said {
+                Said::Built => {}
+                Said::Failed(record) if !again => {
+                    self.say_failed(record)?;
+                    failures = failures.saturating_add(1);
+                }
+                Said::Nothing | Said::Failed(_) => lacking.push(builder),
+            }
+        }
+        Ok((lacking, failures))
+    }
+
+    /// On standard error: job engines read standard output, and this is no job.
+    fn say_failed(&self, record: &RecordEvidence) -> Result<(), Failure> {
+        let source = self.declared.declaration.source.as_str();
+        let archive = &self.work.archive;
+        let why = match record.outcome.limit() {
+            Some(limit) => format!("ran out of {limit}"),
+            None => "failed".to_owned(),
+        };
+        let again = format!("assay rebuild {source} --archive {archive} --plan --again");
+        let mut text = format!(
+            "{source}: the build of `{}` {why} at {}: record {}",
+            record.builder, record.finished_on, record.sha256
+        );
+        if let Some(log) = &record.log {
+            text.push_str(&format!(
+                "; its log is `{}` in the store",
+                Key::provenance(archive, log)
+            ));
+        }
+        text.push_str(&format!(
+            "\n  next: mend the source and declare it again; if it was the machine's fault, `{again}` plans another run, \
+             with a nonce and variations of its own"
+        ));
+        let value = NotAgain {
+            source,
+            builder: &record.builder,
+            outcome: record.outcome,
+            record: record.sha256,
+            log: record.log,
+            again,
+        };
+        self.context.output.aside(&value, &text)
     }
 
     /// One job for each of these builders.

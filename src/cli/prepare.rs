@@ -14,17 +14,17 @@ use super::rebuild::{builders, rebuild_with};
 use super::sources::{Source, stanza};
 use super::work::{Declared, Work};
 use crate::collect::Working;
-use crate::domain::{ArchiveName, SnapshotName, SnapshotRef, SuiteName, suite_of_branch};
+use crate::domain::{ArchiveName, GitOid, SnapshotName, SnapshotRef, SuiteName, suite_of_branch};
 use crate::environment;
 use crate::format::json;
-use crate::host::files;
-use crate::prepare::{Heads, Image, Own, PrepareError, Step, Wanted, place};
-use crate::publish::{self, contents, load_nonces, load_records, load_vouched};
-use crate::site::{ArchiveConfig, Rebuild};
+use crate::host::{Clock, files};
+use crate::prepare::{Heads, Image, Own, PrepareError, Step, Wanted, check_tag, place, says_what_is_in, undefined};
+use crate::publish::{self, Fresh, Said, check_named, contents, load_nonces, load_records, load_vouched, said};
+use crate::site::{ArchiveConfig, Rebuild, Site};
 use crate::snapshot::{Chain, Record, SuiteState};
 use crate::source::Declaration;
 use crate::source::branches_and_tags;
-use crate::source::checkout::{Checkout, Frozen, Origin, Serials, head_of};
+use crate::source::checkout::{Checkout, Frozen, Origin, Serials, head_of, tags_of, uncommitted};
 use crate::verify::{Anchors, check_admitted};
 
 /// The serials of a build, in its folder.
@@ -65,6 +65,9 @@ pub(super) struct PrepareArgs {
     /// The base URL to write [default: the site's public URL]
     #[arg(long)]
     url: Option<String>,
+    /// Prepare although declarations, policies or serial files differ from the commit, and say so
+    #[arg(long)]
+    allow_dirty: bool,
     /// Where the checkout keeps its serial files
     #[arg(long, value_name = "DIR", default_value = "config/APT_snapshots.d")]
     serial_files: PathBuf,
@@ -79,10 +82,13 @@ pub(super) fn run(context: &Context, args: &PrepareArgs) -> Result<ExitCode, Fai
     };
     let work = Work::open(context, Some(&archive))?;
     let replayed = replayed(args)?;
+    let tags = tags_of(&args.checkout, args.branch.as_deref(), &work.site.cache())?;
+    is_committed(context, &work.site, args)?;
     let job = Job {
         context,
         anchors: Anchors::from_site(&work.site)?,
         build: Build::read(&work, args)?,
+        tags,
         work,
         args,
     };
@@ -107,7 +113,55 @@ fn replayed(args: &PrepareArgs) -> Result<Option<Serials>, Failure> {
     let own = args.build_dir.as_ref().map(|folder| folder.join(SERIALS));
     let path = args.from_json.clone().or(own.filter(|path| files::exists(path)));
     let Some(path) = path else { return Ok(None) };
-    Ok(Some(json::strict("serials", &files::read(&path, LARGEST)?)?))
+    let unfit = |why: String| UsageError::Serials {
+        path: path.display().to_string(),
+        why,
+    };
+    let bytes = files::read(&path, LARGEST).map_err(|error| unfit(error.to_string()))?;
+    Ok(Some(
+        json::strict("serials", &bytes).map_err(|error| unfit(error.to_string()))?,
+    ))
+}
+
+/// That a commit defines what the image is built from: what the site declares and allows, and what the checkout
+/// says of snapshots.
+fn is_committed(context: &Context, site: &Site, args: &PrepareArgs) -> Result<(), Failure> {
+    let serial_files = args.serial_files.to_string_lossy();
+    let of_checkout = [
+        &*serial_files,
+        "config/base_branch",
+        "config/APT_overlays.d",
+        "debian/changelog",
+    ];
+    let of_site = ["assay.toml", "repos", "policies"];
+    let (cache, folder) = (site.cache().join("work"), files::absolute(&args.checkout)?);
+    let checkout = uncommitted(&folder, &of_checkout, says_what_is_in, &cache)?;
+    let own = uncommitted(site.root(), &of_site, says_what_is_in, &cache)?;
+    let mut found = checkout.unwrap_or_default().files;
+    match own.filter(|own| own.is_kept || files::absolute(site.root()).is_ok_and(|root| root.starts_with(&folder))) {
+        Some(own) => found.extend(own.files),
+        None => context.output.note(&format!(
+            "the site `{}` is in no Git repository: no commit says what it declares and allows",
+            site.root().display()
+        )),
+    }
+    let (undefined, locks) = undefined(found);
+    for lock in locks {
+        context.output.note(&format!(
+            "`{lock}` is not committed yet: commit it, so that other sites build with it"
+        ));
+    }
+    if undefined.is_empty() {
+        return Ok(());
+    }
+    let error = PrepareError::Uncommitted { files: undefined };
+    if args.allow_dirty {
+        context
+            .output
+            .note(&format!("WARNING: {error}; nobody can repeat this build"));
+        return Ok(());
+    }
+    Err(error.into())
 }
 
 /// What a checkout is built from.
@@ -196,6 +250,8 @@ struct Job<'a> {
     anchors: Anchors,
     work: Work,
     build: Build,
+    /// What the checkout's tags mean.
+    tags: BTreeMap<String, GitOid>,
     args: &'a PrepareArgs,
 }
 
@@ -220,6 +276,7 @@ impl Job<'_> {
     fn keep(&self, serials: &Serials) -> Result<(), Failure> {
         if let Some(folder) = &self.args.build_dir {
             files::create_folder(folder)?;
+            crate::rebuild::sweep(folder, Clock::System.now())?;
             let text = json::canonical("serials", serials)?;
             files::write(&folder.join(SERIALS), &[text.as_slice(), b"\n"].concat())?;
         }
@@ -284,6 +341,9 @@ impl Job<'_> {
         for state in states.filter(|state| self.build.image.suites.contains(&state.suite)) {
             let made_for = state.made_for().map(|made| &made.reference);
             self.build.heads.check(&state.suite, made_for)?;
+            if let Some(made) = state.made_for() {
+                check_tag(&state.suite, made, &self.tags)?;
+            }
         }
         Ok(())
     }
@@ -407,19 +467,17 @@ impl Job<'_> {
     fn rebuild(&self, aside: &Context, declared: &Declared) -> Result<(), Failure> {
         let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
         let (_, lock) = self.work.lock(&declared.declaration.source)?;
-        let records = load_records(store, archive, &declared.sha256, &declared.policy)?.records;
+        let found = load_records(store, archive, &declared.sha256, &declared.policy)?;
         let nonces = load_nonces(store, archive, &declared.sha256)?;
-        let since = declared.terms.fresh_since;
-        let issued = |nonce: &str| nonces.iter().find(|n| n.nonce == nonce).map(|n| n.issued_at);
-        let counts = |record: &&crate::admission::RecordEvidence| {
-            let fresh = since.is_none_or(|since| issued(&record.nonce).is_some_and(|at| at >= since));
-            record.lock == lock && record.outcome == crate::format::intoto::Outcome::Built && fresh
-        };
-        let mut operators: BTreeSet<&str> = BTreeSet::new();
-        for record in records.iter().filter(counts) {
-            let builder = declared.policy.builders.iter().find(|b| b.id == record.builder);
-            operators.extend(builder.map(|b| b.operator.as_str()));
-        }
+        let fresh = Fresh::of(
+            declared.terms.fresh_since,
+            &declared.policy,
+            &declared.suites,
+            self.work.now,
+        );
+        let said = said(&declared.policy, &found, &nonces, &lock, fresh);
+        let built = said.iter().filter(|(_, said)| *said == Said::Built);
+        let mut operators: BTreeSet<&str> = built.map(|(builder, _)| builder.operator.as_str()).collect();
         let wanted = declared.policy.quorum as usize;
         if operators.len() >= wanted {
             return Ok(());
@@ -456,7 +514,8 @@ impl Job<'_> {
         let suites = &self.build.image.suites;
         if let Some(absent) = suites.iter().find(|suite| find(suite).is_none()) {
             let why = format!(
-                "`{archive}` has no suite `{absent}`: run `assay suite sync`, or add it to repos/{archive}.toml"
+                "`{archive}` has no suite `{absent}`: `assay suite sync` makes those of branches and tags, `assay publish \
+                 {archive}` those that repos/{archive}.toml names"
             );
             return Err(UsageError::NotFound(why).into());
         }
@@ -476,7 +535,11 @@ impl Job<'_> {
 
     /// Before the build starts: apt must take the snapshot.
     fn is_usable(&self, archive: &ArchiveName, name: &SnapshotName) -> Result<(), Failure> {
-        let edition = self.chain(archive)?.edition(self.work.store.as_ref(), name)?;
+        let (site, store) = (&self.work.site, self.work.store.as_ref());
+        let chain = self.chain(archive)?;
+        let keyring = site.archive_keyring(site.archive(archive)?.signing_key())?;
+        check_named(store, &chain, name, &keyring)?;
+        let edition = chain.edition(store, name)?;
         match edition.valid_until().filter(|end| *end <= self.context.now()) {
             None => Ok(()),
             Some(end) => Err(PrepareError::Expired {

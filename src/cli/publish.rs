@@ -6,7 +6,8 @@ use super::args::PublishArgs;
 use super::context::{Context, named_or_all};
 use super::failure::Failure;
 use super::mirror::keep_fresh;
-use crate::publish::{self, load_vouched};
+use super::work::PROGRAM;
+use crate::publish::{self, Writer, load_vouched};
 use crate::site::ArchiveConfig;
 
 pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Failure> {
@@ -15,6 +16,19 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
     for archive in named_or_all(&site, &args.archives, |_| true)? {
         let _working = context.writing(&store, &archive, "publish")?;
         let signing_key = site.archive(&archive)?.signing_key();
+        if let ArchiveConfig::Custom(custom) = site.archive(&archive)? {
+            let key = site.archive_key(signing_key)?;
+            let writer = Writer {
+                store: store.as_ref(),
+                archive: &archive,
+                config: custom,
+                public_url: site.config().public_url.as_str(),
+                signer: &key,
+                program: PROGRAM,
+            };
+            // So that clients can name a suite before anything is admitted to it.
+            publish::make_named(&writer, context.now())?;
+        }
         let chain = load_vouched(store.as_ref(), &archive, &site.archive_keyring(signing_key)?)?;
         if chain.is_empty() {
             context.output.note(&format!("{archive} has no snapshot yet"));

@@ -26,11 +26,17 @@ struct Rebuilt<'a> {
     source: &'a str,
     builder: &'a BuilderId,
     outcome: Outcome,
+    /// Why it did not succeed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
     record: Sha256,
     /// How many operators must still answer until the outputs are shown.
     sealed: usize,
     outputs: Vec<(String, Sha256)>,
     seconds: i64,
+    /// The log of one that did not succeed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<Sha256>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +49,7 @@ struct Received {
 pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Failure> {
     let work = Work::open(context, args.declared.archive.as_ref())?;
     let mut all_built = true;
+    let mut failed = 0_usize;
     let steps = if args.plan {
         environment::order(&environment::declared_sources(&work.site)?)?
     } else {
@@ -63,7 +70,9 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
             backend,
         };
         if args.plan {
-            planned.extend(one.plan(&steps, args.issue, &one.lacking()?)?);
+            let (lacking, failures) = one.lacking(args.again)?;
+            failed = failed.saturating_add(failures);
+            planned.extend(one.plan(&steps, args.issue, &lacking)?);
         } else if args.compare {
             all_built &= one.compare()?;
         } else if !args.links.is_empty() {
@@ -81,7 +90,7 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
             let [(builder, key)] = <[_; 1]>::try_from(builders(&work, &declared, &args.builders)?)
                 .map_err(|_| UsageError::Argument("a nonce is for one builder".to_owned()))?;
             let answered = one.answer(builder, &key, nonce, run, output)?;
-            one.show(builder, &answered, 0)?;
+            one.show(builder, &answered, 0, output)?;
             all_built &= answered.finished.outcome == Outcome::Built;
         } else if let Some(output) = &args.output {
             all_built &= one.only_build(output)? == Outcome::Built;
@@ -101,7 +110,7 @@ pub(super) fn run(context: &Context, args: &RebuildArgs) -> Result<ExitCode, Fai
         context.output.record(job, &job.command)?;
     }
     // A build that fails is recorded, and is no reason for this verb to fail silently either.
-    Ok(if all_built {
+    Ok(if all_built && !(failed > 0 && planned.is_empty()) {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(1)
@@ -240,7 +249,7 @@ impl Run<'_> {
         let answered = self.answer(builder, key, &nonce, run, &folder)?;
         self.documents()?;
         let taken = self.desk().take(&folder)?;
-        self.show(builder, &answered, taken.missing())?;
+        self.show(builder, &answered, taken.missing(), &folder)?;
         Ok(answered.finished.outcome)
     }
 
@@ -285,6 +294,18 @@ impl Run<'_> {
             self.context.output.record(&(name, sha256), &text)?;
         }
         if let Some(reason) = &finished.reason {
+            let log = finished
+                .byproducts
+                .iter()
+                .find(|file| file.name.as_str().ends_with(".log"));
+            for line in log
+                .map(|log| rebuild::log_tail(&log.path))
+                .transpose()?
+                .iter()
+                .flatten()
+            {
+                self.context.output.note(&format!("  | {line}"));
+            }
             self.context.output.note(reason);
         }
         Ok(finished.outcome)
@@ -324,18 +345,24 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn show(&self, builder: &Builder, answered: &Answered, sealed: usize) -> Result<(), Failure> {
+    /// Says how it ended, from the folder of the answer; of one that did not succeed, also the end of its log.
+    fn show(&self, builder: &Builder, answered: &Answered, sealed: usize, folder: &Path) -> Result<(), Failure> {
         let source = self.declared.declaration.source.as_str();
         let finished = &answered.finished;
         let name = |o: &rebuild::Produced| (o.name.to_string(), o.digest.sha256);
+        let mut byproducts = finished.byproducts.iter();
+        let log = byproducts.find(|file| file.name.as_str().ends_with(".log"));
+        let log = log.filter(|_| finished.outcome != Outcome::Built);
         let rebuilt = Rebuilt {
             source,
             builder: &builder.id,
             outcome: finished.outcome,
+            reason: finished.reason.as_deref(),
             record: answered.record,
             sealed,
             outputs: finished.outputs.iter().map(name).collect(),
             seconds: finished.ended.since(finished.started),
+            log: log.map(|log| log.digest.sha256),
         };
         let outcome = match (finished.outcome, finished.outcome.limit()) {
             (Outcome::Built, _) => "built".to_owned(),
@@ -352,15 +379,37 @@ impl Run<'_> {
             text.push_str(&format!("\n {sha256} {name}"));
         }
         self.context.output.record(&rebuilt, &text)?;
-        let mut byproducts = finished.byproducts.iter();
-        let log = byproducts.find(|file| file.name.as_str().ends_with(".log"));
-        if let Some(log) = log.filter(|_| finished.outcome != Outcome::Built) {
-            let key = Key::provenance(&self.work.archive, &log.digest.sha256);
-            let note = format!("the build did not succeed; its log is `{key}` in the store");
-            self.context.output.note(&note);
+        if let Some(log) = log {
+            let tail = rebuild::log_tail(&folder.join(log.name.as_str()))?;
+            let place = match folder.starts_with(self.work.site.cache()) {
+                true => format!(
+                    "`{}` in the store",
+                    Key::provenance(&self.work.archive, &log.digest.sha256)
+                ),
+                false => format!("`{}`", folder.join(log.name.as_str()).display()),
+            };
+            self.context
+                .output
+                .note(&failed(finished, &tail, &place, source, &builder.id));
         }
         Ok(())
     }
+}
+
+/// What somebody needs who has to mend a build that did not succeed.
+fn failed(finished: &Finished, tail: &[String], place: &str, source: &str, builder: &BuilderId) -> String {
+    let mut text = format!("the last {} lines of the log:", tail.len());
+    for line in tail {
+        text.push_str(&format!("\n  | {line}"));
+    }
+    if let Some(reason) = &finished.reason {
+        text.push_str(&format!("\nthe build did not succeed: {reason}"));
+    }
+    text.push_str(&format!(
+        "\nthe whole log is {place}\n  next: mend the source, tag it anew and declare that; if it was the machine's fault, \
+         `assay rebuild {source} --builder {builder}` builds once more, with other variations"
+    ));
+    text
 }
 
 fn waiting(sealed: usize) -> String {

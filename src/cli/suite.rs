@@ -30,6 +30,9 @@ const LARGEST_PACKAGE: u64 = 2 << 30;
 ///
 /// Each change makes one snapshot, or none when it changes nothing or something is refused.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  assay suite list\n  assay suite sync --dry-run\n  assay suite merge feature-foo stable"
+)]
 pub(super) struct SuiteArgs {
     /// The custom archive [default: the only one]
     #[arg(long, global = true)]
@@ -231,8 +234,14 @@ fn sync(context: &Context, work: &Work, git: Option<&str>, dry_run: bool) -> Res
     for step in &steps {
         context.output.record(step, &in_words(step))?;
     }
-    let collides = steps.iter().any(|step| step.change == SuiteChange::Collision);
-    Ok(if collides {
+    for step in steps.iter().filter(|step| step.change == SuiteChange::Moved) {
+        let (suite, reference) = (&step.suite, &step.reference);
+        context.output.note(&format!(
+            "the suite `{suite}` stays what it was: a tag that gave a suite must not move\n  next: find out who moved \
+             `{reference}`; make a new tag for what is to be released, or put it back where it was"
+        ));
+    }
+    Ok(if steps.iter().any(SyncStep::is_refused) {
         ExitCode::from(Kind::Refused.exit_code())
     } else {
         ExitCode::SUCCESS
@@ -246,10 +255,14 @@ fn in_words(step: &SyncStep) -> String {
         SuiteChange::Back => "back",
         SuiteChange::Expired => "expired",
         SuiteChange::Collision => "collision",
+        SuiteChange::Moved => "moved-tag",
     };
     let mut text = format!("{} {what} {}", step.suite, step.reference);
     if let Some(other) = &step.other {
         text.push_str(&format!(" {other}"));
+    }
+    if let Some((before, now)) = &step.moved {
+        text.push_str(&format!(" was {before}, is {now}"));
     }
     text
 }

@@ -10,8 +10,9 @@ use crate::admission::Terms;
 use crate::domain::{ArchiveName, Digest, PackageName, PolicyName, PoolPath, Sha256, SuiteName, Timestamp};
 use crate::environment::Lock;
 use crate::format::{json, manifest};
-use crate::host::files;
+use crate::host::{Clock, files};
 use crate::publish::{Gate, StoreFiles, Target, Writer};
+use crate::rebuild;
 use crate::site::{CustomArchive, Policy, Rebuild, Site};
 use crate::snapshot::{Chain, SuiteState};
 use crate::source::{Declaration, Signers, SourceKeys, SourcePackage};
@@ -51,13 +52,41 @@ impl Work {
         let archive = custom_archive(&site, archive)?;
         let custom = site.custom(&archive)?.clone();
         let store = context.store(&site)?;
-        Ok(Self {
+        let work = Self {
             site,
             store,
             archive,
             custom,
             now: context.now(),
-        })
+        };
+        work.sweep(context);
+        Ok(work)
+    }
+
+    /// Removes what killed runs left in the cache and beside declarations. What cannot be removed is said, and is in
+    /// nobody's way.
+    fn sweep(&self, context: &Context) {
+        let (cache, sealed) = (self.site.cache(), self.sealed());
+        let mut folders = vec![
+            cache.join("work"),
+            cache.join("git"),
+            cache.join("chroots"),
+            sealed.join("incoming"),
+        ];
+        folders.push(self.site.root().join("repos").join(self.archive.as_str()));
+        let bases = files::list(&cache.join("chroots")).unwrap_or_default();
+        let is_base = |path: &std::path::PathBuf| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("base-"))
+        };
+        folders.extend(bases.into_iter().filter(is_base));
+        for folder in folders {
+            if let Err(error) = rebuild::sweep(&folder, Clock::System.now()) {
+                context
+                    .output
+                    .note(&format!("what a killed run left is still there: {error}"));
+            }
+        }
     }
 
     /// A declaration and the policy of its suites.

@@ -5,14 +5,15 @@
 )]
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use super::HostError;
+use super::process::Owner;
+use super::{HostError, Process};
 use crate::domain::Timestamp;
 
 type Result<T> = std::result::Result<T, HostError>;
@@ -38,6 +39,20 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
             limit,
         });
     }
+    Ok(bytes)
+}
+
+/// Reads the last `most` bytes of a file, or all when it has fewer.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_end(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let size = file.metadata().map_err(failed("read", path))?.len();
+    let start = SeekFrom::Start(size.saturating_sub(most));
+    file.seek(start).map_err(failed("read", path))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes).map_err(failed("read", path))?;
     Ok(bytes)
 }
 
@@ -349,7 +364,7 @@ fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         .unwrap_or(Path::new("."));
     create_folder(parent)?;
     let mut temp = tempfile::Builder::new()
-        .prefix(".assay-")
+        .prefix(&format!(".{}", temporary()?))
         .tempfile_in(parent)
         .map_err(failed("write below", parent))?;
     temp.write_all(bytes).map_err(failed("write", path))?;
@@ -503,6 +518,40 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("set the rights of", path))
 }
 
+/// What names of this process's temporary files begin with.
+fn temporary() -> Result<String> {
+    static NAME: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    if let Some(name) = NAME.get() {
+        return Ok(name.clone());
+    }
+    let name = Process::current()?.temporary();
+    Ok(NAME.get_or_init(|| name).clone())
+}
+
+/// How long temporary files stay whose owner cannot be seen from here: seconds.
+const PATIENCE: i64 = 7 * 86_400;
+
+/// The temporary files and folders in a folder that killed runs left: their process has ended, or they are a week old
+/// and of another machine. Those of a run that lives are never among them. None when there is no such folder.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn litter(folder: &Path, now: Timestamp) -> Result<Vec<PathBuf>> {
+    if !is_folder(folder) {
+        return Ok(Vec::new());
+    }
+    let own = Process::current()?;
+    let is_litter = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match own.owner_of(name) {
+            Some(Owner::Dead) => true,
+            Some(Owner::Unknown) => modified(path).is_ok_and(|at| now.since(at) > PATIENCE),
+            Some(Owner::Lives) | None => false,
+        }
+    };
+    Ok(list(folder)?.into_iter().filter(is_litter).collect())
+}
+
 /// A folder of this run's own, removed when dropped.
 #[derive(Debug)]
 pub struct TempFolder(tempfile::TempDir);
@@ -514,7 +563,7 @@ impl TempFolder {
     /// When it cannot be made.
     pub fn below(parent: &Path) -> Result<Self> {
         create_folder(parent)?;
-        let made = tempfile::Builder::new().prefix("assay-").tempdir_in(parent);
+        let made = tempfile::Builder::new().prefix(&temporary()?).tempdir_in(parent);
         made.map(Self).map_err(failed("make a folder below", parent))
     }
 
@@ -523,7 +572,7 @@ impl TempFolder {
     /// # Errors
     /// When it cannot be made.
     pub fn new() -> Result<Self> {
-        let made = tempfile::Builder::new().prefix("assay-").tempdir();
+        let made = tempfile::Builder::new().prefix(&temporary()?).tempdir();
         made.map(Self)
             .map_err(failed("make a temporary folder in", Path::new("/tmp")))
     }
@@ -532,5 +581,52 @@ impl TempFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_dead_left_is_litter_and_nothing_else() -> Result<()> {
+        let place = TempFolder::new()?;
+        let folder = place.path();
+        let living = TempFolder::below(folder)?;
+        let dead = Process {
+            pid: u32::MAX,
+            ..Process::current()?
+        };
+        let left = [format!("{}abc", dead.temporary()), format!(".{}abc", dead.temporary())];
+        create_folder(&folder.join(&left[0]).join("deep"))?;
+        write(&folder.join(&left[1]), b"half")?;
+        for other in ["assay.sources", "serials.json", ".assay-older", "assay-older"] {
+            write(&folder.join(other), b"")?;
+        }
+        let names = |found: Vec<PathBuf>| -> Vec<String> {
+            found
+                .iter()
+                .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+                .collect()
+        };
+        let now = crate::host::Clock::System.now();
+        let mut found = names(litter(folder, now)?);
+        found.sort();
+        let mut wanted = left.to_vec();
+        wanted.sort();
+        assert_eq!(found, wanted);
+        let later = names(litter(folder, now.plus(PATIENCE + 60))?);
+        assert!(
+            later.contains(&"assay-older".to_owned()) && later.contains(&".assay-older".to_owned()),
+            "{later:?}"
+        );
+        assert!(
+            !later
+                .iter()
+                .any(|name| living.path().ends_with(name) || name == "assay.sources"),
+            "{later:?}"
+        );
+        assert!(litter(&folder.join("not there"), now)?.is_empty());
+        Ok(())
     }
 }

@@ -98,6 +98,24 @@ impl Coded for HostError {
             Self::Start { program, source } if source.kind() == std::io::ErrorKind::NotFound => Some(format!(
                 "install the package that has `{program}`; `make setup` installs all that Assay uses"
             )),
+            Self::File { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Some(if path.extension().is_some_and(|end| end == "secret") {
+                    "this machine has not the key: run it where the key is (`assay key list` says which are here), or bring \
+                     the file, with `chmod 600`"
+                        .to_owned()
+                } else {
+                    format!(
+                        "`{}` is not there: look for a slip in its name, or make it first",
+                        path.display()
+                    )
+                })
+            }
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Some("run it as the user whom the file belongs to, or change its rights".to_owned())
+            }
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("make room on that disk: `assay gc` lets go what is not kept, `cache/` may be deleted".to_owned())
+            }
             _ => None,
         }
     }

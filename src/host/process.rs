@@ -69,6 +69,56 @@ impl Process {
     }
 }
 
+/// What names of temporary files begin with.
+const TEMPORARY: &str = "assay-";
+/// The digits that a name has of the kernel that its owner runs on.
+const KERNEL_DIGITS: usize = 8;
+
+impl Process {
+    /// What the name of a temporary file or folder of this process begins with: it says whose it is from the instant
+    /// that it is there.
+    pub(super) fn temporary(&self) -> String {
+        format!("{TEMPORARY}{}-{}-{}-", self.pid, self.started, self.kernel_digits())
+    }
+
+    /// Whose a temporary file is, by its name; none when the name does not say, or is no such name.
+    pub(super) fn owner_of(&self, name: &str) -> Option<Owner> {
+        let rest = name.strip_prefix('.').unwrap_or(name).strip_prefix(TEMPORARY)?;
+        let mut parts = rest.split('-');
+        let named = (|| Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?)))();
+        let Some((pid, started, kernel)) = named else {
+            return Some(Owner::Unknown);
+        };
+        if kernel != self.kernel_digits() {
+            return Some(Owner::Unknown);
+        }
+        let owner = Self {
+            pid,
+            started,
+            ..self.clone()
+        };
+        Some(match self.life(&owner) {
+            Life::Ended => Owner::Dead,
+            Life::Runs => Owner::Lives,
+            Life::Elsewhere => Owner::Unknown,
+        })
+    }
+
+    fn kernel_digits(&self) -> String {
+        let hash = crate::domain::Sha256::of(self.kernel.as_bytes()).hex();
+        hash.chars().take(KERNEL_DIGITS).collect()
+    }
+}
+
+/// Whether the process lives that made a temporary file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Lives,
+    Dead,
+    /// It is of another machine, container or start of the machine, or does not say.
+    Unknown,
+}
+
 impl std::fmt::Display for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "process {} on {}", self.pid, self.host)
@@ -115,6 +165,11 @@ mod tests {
             ..own.clone()
         };
         assert_eq!(own.life(&nobody), Life::Ended);
+        let owner = |process: &Process| own.owner_of(&format!(".{}x1Y2z3", process.temporary()));
+        assert_eq!(owner(&own), Some(Owner::Lives));
+        assert_eq!(owner(&reborn), Some(Owner::Dead));
+        assert_eq!(own.owner_of("assay-x1Y2z3"), Some(Owner::Unknown), "an older name");
+        assert_eq!(own.owner_of("assay.sources"), None);
         let other = Process {
             kernel: "other".to_owned(),
             ..own.clone()

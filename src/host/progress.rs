@@ -1,13 +1,20 @@
 //! Progress on long work, on standard error: bars when it is a terminal, else a line every some seconds.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Between two lines about one piece of work, in seconds.
 const BETWEEN_LINES: u64 = 10;
+/// The same where nothing is known but that it goes on.
+const BETWEEN_PULSES: Duration = Duration::from_secs(30);
+/// How often a bar moves that shows no number.
+const SPIN: Duration = Duration::from_millis(120);
 
 /// Where progress is shown. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,6 +31,8 @@ pub struct Bar {
     files: Arc<Files>,
     /// When the next line is due, in seconds after the start; none where bars are shown, or nothing is.
     next_line: Option<Arc<AtomicU64>>,
+    /// Says that work of unknown length goes on.
+    pulse: Option<Arc<Pulse>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,11 +98,17 @@ impl Progress {
         self.add(ProgressBar::new(total), style, what, Unit::Items)
     }
 
-    /// Work of unknown length.
+    /// Work of unknown length: on a terminal a bar that moves, else a line now, and one every some seconds.
     #[must_use]
     pub fn waiting(&self, what: &str) -> Bar {
         let style = "{spinner} {msg} {elapsed}";
-        self.add(ProgressBar::new_spinner(), style, what, Unit::Items)
+        let mut bar = self.add(ProgressBar::new_spinner(), style, what, Unit::Items);
+        if self.lines {
+            bar.pulse = Some(Arc::new(Pulse::start(what, BETWEEN_PULSES)));
+        } else {
+            bar.bar.enable_steady_tick(SPIN);
+        }
+        bar
     }
 
     fn add(&self, bar: ProgressBar, style: &str, what: &str, unit: Unit) -> Bar {
@@ -107,8 +122,48 @@ impl Progress {
             unit,
             files: Arc::default(),
             next_line: self.lines.then(|| Arc::new(AtomicU64::new(BETWEEN_LINES))),
+            pulse: None,
         }
     }
+}
+
+/// A thread that says, from time to time, that something goes on.
+#[derive(Debug)]
+struct Pulse(Mutex<Option<(Sender<()>, JoinHandle<()>)>>);
+
+impl Pulse {
+    fn start(what: &str, between: Duration) -> Self {
+        let (end, ended) = channel();
+        let what = what.to_owned();
+        say(&format!("{what} …"));
+        let thread = std::thread::spawn(move || {
+            let mut passed = Duration::ZERO;
+            while ended.recv_timeout(between) == Err(RecvTimeoutError::Timeout) {
+                passed = passed.saturating_add(between);
+                say(&format!("{what}: for {} s now", passed.as_secs()));
+            }
+        });
+        Self(Mutex::new(Some((end, thread))))
+    }
+
+    fn end(&self) {
+        let running = self.0.lock().ok().and_then(|mut running| running.take());
+        if let Some((end, thread)) = running {
+            drop(end);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// That nobody reads it is no failure.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 impl Bar {
@@ -116,8 +171,7 @@ impl Bar {
     pub fn advance(&self, by: u64) {
         self.bar.inc(by);
         if self.line_is_due() {
-            // That nobody reads it is no failure.
-            let _ = writeln!(std::io::stderr(), "{}", self.line());
+            say(&self.line());
         }
     }
 
@@ -134,6 +188,9 @@ impl Bar {
 
     /// The work is done.
     pub fn finish(&self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.end();
+        }
         self.bar.finish_and_clear();
     }
 

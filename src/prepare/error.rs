@@ -1,6 +1,9 @@
 //! Why an image cannot be built yet.
 
-use crate::domain::{Coded, GitRef, Kind, PackageName, SuiteName};
+use crate::domain::{Coded, GitOid, GitRef, Kind, PackageName, SuiteName};
+
+/// So many files are named.
+const SHOWN: usize = 10;
 
 /// Why an image cannot be built yet, with what mends it.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,24 @@ pub enum PrepareError {
         /// Whose it is.
         reference: GitRef,
     },
+    /// A suite of a tag that names another commit now.
+    #[error("the suite `{suite}` was made for `{reference}` at {made}, and the tag names {now} here")]
+    Moved {
+        /// The suite.
+        suite: SuiteName,
+        /// The tag.
+        reference: GitRef,
+        /// What it named when the suite was made.
+        made: GitOid,
+        /// What it names in the checkout.
+        now: GitOid,
+    },
+    /// The work tree is not what is committed.
+    #[error("the image's packages are not defined by a commit: {}", list(files))]
+    Uncommitted {
+        /// Each file, and what is wrong with it.
+        files: Vec<(String, &'static str)>,
+    },
     /// A snapshot that the image would be built from is too old for apt.
     #[error("`{archive}@{name}` runs out at {at}: apt would refuse it")]
     Expired {
@@ -78,14 +99,19 @@ impl Coded for PrepareError {
             Self::Unproven { .. } => "E-PREP-004",
             Self::Expired { .. } => "E-PREP-005",
             Self::Foreign { .. } => "E-PREP-006",
+            Self::Moved { .. } => "E-PREP-007",
+            Self::Uncommitted { .. } => "E-PREP-008",
         }
     }
     fn kind(&self) -> Kind {
         match self {
             Self::NoSuite { .. } => Kind::Usage,
-            Self::NotAdmitted { .. } | Self::Refused { .. } | Self::Expired { .. } | Self::Foreign { .. } => {
-                Kind::Refused
-            }
+            Self::NotAdmitted { .. }
+            | Self::Refused { .. }
+            | Self::Expired { .. }
+            | Self::Foreign { .. }
+            | Self::Moved { .. }
+            | Self::Uncommitted { .. } => Kind::Refused,
             Self::Unproven { .. } => Kind::Verification,
         }
     }
@@ -103,8 +129,27 @@ impl Coded for PrepareError {
             Self::Foreign { reference, .. } => format!(
                 "delete `{reference}` or give the other another name; the suite is free when `assay suite sync` has let it go"
             ),
+            Self::Moved { reference, .. } => format!(
+                "find out who moved `{reference}`; fetch it as it was, or make a new tag for what is to be released"
+            ),
+            Self::Uncommitted { .. } => "commit what belongs to the image, and remove what does not; `--allow-dirty` \
+                                         prepares for a build that nobody has to repeat"
+                .to_owned(),
             Self::Unproven { .. } => "`assay verify` names all that does not hold".to_owned(),
             Self::Expired { archive, name, .. } => format!("renew it: `assay snapshot renew {archive}@{name}`"),
         })
+    }
+}
+
+/// Files with a word for each, the first ones.
+pub(super) fn list(files: &[(String, &'static str)]) -> String {
+    let shown: Vec<String> = files
+        .iter()
+        .take(SHOWN)
+        .map(|(file, what)| format!("`{file}` is {what}"))
+        .collect();
+    match files.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{}, and {more} more", shown.join(", ")),
     }
 }

@@ -8,4 +8,4 @@ mod error;
 mod plan;
 
 pub use error::PrepareError;
-pub use plan::{Heads, Image, Own, Step, Wanted, place};
+pub use plan::{Heads, Image, Own, Step, Wanted, check_tag, place, says_what_is_in, undefined};

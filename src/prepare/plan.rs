@@ -1,7 +1,10 @@
 //! Which suite each declared source has to be in.
 
+use std::collections::BTreeMap;
+
 use super::PrepareError;
-use crate::domain::{GitRef, PackageName, Sha256, SuiteName};
+use crate::domain::{GitOid, GitRef, PackageName, Sha256, SuiteName};
+use crate::snapshot::MadeFor;
 
 /// What a checkout declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +73,40 @@ impl Heads {
             reference: reference.clone(),
         })
     }
+}
+
+/// Checks that a tag means in the checkout what it meant when its suite was made: a tag never moves.
+///
+/// # Errors
+/// `Moved`.
+pub fn check_tag(suite: &SuiteName, made: &MadeFor, tags: &BTreeMap<String, GitOid>) -> Result<(), PrepareError> {
+    let here = made.reference.tag_name().and_then(|tag| tags.get(tag));
+    match made.commit.as_ref().zip(here).filter(|(made, here)| made != here) {
+        None => Ok(()),
+        Some((before, now)) => Err(PrepareError::Moved {
+            suite: suite.clone(),
+            reference: made.reference.clone(),
+            made: before.clone(),
+            now: now.clone(),
+        }),
+    }
+}
+
+/// Whether a file of a site or checkout says anything of an image's packages: hidden files and editors' drafts do not.
+#[must_use]
+pub fn says_what_is_in(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    !(name.starts_with('.') || name.ends_with('~'))
+}
+
+/// What of a work tree keeps its commit from defining the image's packages, and the environment locks that are only
+/// to be committed yet: `prepare` writes those itself, and decisions name them by hash.
+#[must_use]
+pub fn undefined(files: Vec<(String, &'static str)>) -> (Vec<(String, &'static str)>, Vec<String>) {
+    let (locks, rest): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .partition(|(file, what)| file.ends_with(".lock") && *what == "not committed");
+    (rest, locks.into_iter().map(|(file, _)| file).collect())
 }
 
 /// What is to be done for one declared source.

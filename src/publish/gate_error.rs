@@ -218,7 +218,7 @@ impl Coded for GateError {
                 Some("`assay admit --explain` shows who holds it".to_owned())
             }
             Self::NoSuite { archive, .. } => Some(format!(
-                "those of branches and tags are made by `assay suite sync`; one that repos/{archive}.toml names comes with the archive's next snapshot"
+                "those of branches and tags are made by `assay suite sync`, those that repos/{archive}.toml names by `assay publish {archive}`"
             )),
             Self::NotThere { .. } => Some("`assay suite list` shows what each suite has".to_owned()),
             Self::Selection { absent, unmet } => {

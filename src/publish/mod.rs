@@ -11,6 +11,7 @@
 
 mod admit;
 mod canary;
+mod asked;
 mod contents;
 mod ephemeral;
 mod error;
@@ -42,6 +43,7 @@ mod upload;
 mod vouch;
 
 pub use admit::{Admission, Gate, Question, admit};
+pub use asked::{Fresh, Said, said};
 pub use canary::canaries;
 pub use ephemeral::{Ephemeral, ephemeral};
 pub use error::PublishError;
@@ -70,7 +72,7 @@ pub use sign::{ReleaseSigner, Signed};
 pub use stage::{
     DECISIONS, DecisionLine, Decisions, parse_decisions, read_decision_lines, read_decisions, suite_fields,
 };
-pub use sync::{SuiteChange, SyncStep, Synced, expires, plan_sync, sync};
+pub use sync::{Named, SuiteChange, SyncStep, Synced, expires, make_named, plan_sync, sync};
 pub use unrecorded::{Recorded, Unrecorded, unrecorded};
 pub use upload::{Incoming, Offer, Upload, UploadError};
-pub use vouch::{check_vouched, commit, load_vouched};
+pub use vouch::{check_named, check_vouched, commit, load_vouched};

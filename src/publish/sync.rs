@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::next::{Edits, Writer, are_edited, next_snapshot};
 use super::stage::{Change, Edit, Gone, next_states};
 use super::{GateError, Published, publish};
-use crate::domain::{GitRef, SuiteName, Timestamp};
+use crate::domain::{GitOid, GitRef, SuiteName, Timestamp};
 use crate::site::CustomArchive;
 use crate::snapshot::{MadeFor, Record};
 
@@ -26,6 +26,8 @@ pub enum SuiteChange {
     Expired,
     /// Two branches or tags would have it: neither gets it.
     Collision,
+    /// Its tag names another commit than when the suite was made: the suite stays what it was.
+    Moved,
 }
 
 /// A suite that changes, and for which ref.
@@ -40,19 +42,36 @@ pub struct SyncStep {
     pub reference: GitRef,
     /// The other one, of two that collide.
     pub other: Option<GitRef>,
+    /// The commit that the suite was made for, and the one that its tag names now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved: Option<(GitOid, GitOid)>,
+    /// The commit of a tag that gets a suite.
+    #[serde(skip)]
+    commit: Option<GitOid>,
 }
+
+impl SyncStep {
+    /// Whether somebody has to look into it: nothing was done.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.change, SuiteChange::Collision | SuiteChange::Moved)
+    }
+}
+
+/// Branches and tags, each with the commit that it names.
+pub type Named = BTreeMap<GitRef, GitOid>;
 
 /// What must change so that the suites of a record are those of `refs`. A function of its input.
 ///
 /// A suite that the site names itself stays out of it. When two refs would have the same suite, the one
 /// that has it keeps it, and neither gets it when it is new.
 #[must_use]
-pub fn plan_sync(config: &CustomArchive, refs: &[GitRef], latest: Option<&Record>, now: Timestamp) -> Vec<SyncStep> {
+pub fn plan_sync(config: &CustomArchive, refs: &Named, latest: Option<&Record>, now: Timestamp) -> Vec<SyncStep> {
     let mut steps = Vec::new();
     let states = latest.iter().flat_map(|record| &record.suites);
     let made: BTreeMap<&SuiteName, &MadeFor> = states.filter_map(|s| Some((&s.suite, s.made_for()?))).collect();
     let mut wanted: BTreeMap<SuiteName, Vec<&GitRef>> = BTreeMap::new();
-    for reference in refs.iter().filter(|reference| config.class_of(reference).is_some()) {
+    for reference in refs.keys().filter(|reference| config.class_of(reference).is_some()) {
         let Ok(suite) = reference.suite() else { continue };
         if !config.suites.iter().any(|named| named.name == suite) {
             wanted.entry(suite).or_default().push(reference);
@@ -63,12 +82,14 @@ pub fn plan_sync(config: &CustomArchive, refs: &[GitRef], latest: Option<&Record
         change,
         reference: reference.clone(),
         other: None,
+        moved: None,
+        commit: refs.get(reference).filter(|_| reference.tag_name().is_some()).cloned(),
     };
-    for (suite, refs) in &wanted {
+    for (suite, candidates) in &wanted {
         let holder = made.get(suite).map(|made| &made.reference);
-        let first = holder.or(refs.first().copied());
+        let first = holder.or(candidates.first().copied());
         let Some(first) = first else { continue };
-        let others: Vec<&&GitRef> = refs.iter().filter(|reference| **reference != first).collect();
+        let others: Vec<&&GitRef> = candidates.iter().filter(|reference| **reference != first).collect();
         if holder.is_none() && others.is_empty() {
             steps.push(step(suite, SuiteChange::New, first));
         }
@@ -78,7 +99,15 @@ pub fn plan_sync(config: &CustomArchive, refs: &[GitRef], latest: Option<&Record
         }));
     }
     for (suite, made) in made {
-        let there = refs.contains(&made.reference) && config.class_of(&made.reference).is_some();
+        let commits = made.commit.as_ref().zip(refs.get(&made.reference));
+        if let Some((before, now)) = commits.filter(|(before, now)| before != now) {
+            steps.push(SyncStep {
+                moved: Some((before.clone(), now.clone())),
+                ..step(suite, SuiteChange::Moved, &made.reference)
+            });
+            continue;
+        }
+        let there = refs.contains_key(&made.reference) && config.class_of(&made.reference).is_some();
         match made.gone_since {
             None if !there => steps.push(step(suite, SuiteChange::Gone, &made.reference)),
             Some(_) if there => steps.push(step(suite, SuiteChange::Back, &made.reference)),
@@ -110,11 +139,11 @@ pub struct Synced {
 }
 
 /// Makes, marks and drops suites so that they are those of `refs`: one snapshot, or none when nothing is
-/// to be done. Collisions are in the result, and keep nothing else from being done.
+/// to be done. Collisions and tags that moved are in the result, and keep nothing else from being done.
 ///
 /// # Errors
 /// When a record or index is damaged; the store's failure.
-pub fn sync(writer: &Writer<'_>, refs: &[GitRef], now: Timestamp) -> Result<Synced, GateError> {
+pub fn sync(writer: &Writer<'_>, refs: &Named, now: Timestamp) -> Result<Synced, GateError> {
     let mut steps = Vec::new();
     let mut changed = false;
     next_snapshot(writer, "follow branches and tags", now, |chain| {
@@ -133,6 +162,32 @@ pub fn sync(writer: &Writer<'_>, refs: &[GitRef], now: Timestamp) -> Result<Sync
     Ok(Synced { steps, published })
 }
 
+/// Makes the suites that the site names and the archive has not yet, empty: one snapshot, or none when there is nothing
+/// to be made. Gives whether one was.
+///
+/// # Errors
+/// When a record or index is damaged; the store's failure.
+pub fn make_named(writer: &Writer<'_>, now: Timestamp) -> Result<bool, GateError> {
+    let mut made = false;
+    next_snapshot(writer, "make the suites that the site names", now, |chain| {
+        let has = |name: &SuiteName| {
+            chain
+                .latest()
+                .is_some_and(|r| r.suites.iter().any(|state| state.suite == *name))
+        };
+        made = writer.config.suites.iter().any(|suite| !has(&suite.name));
+        if !made {
+            return Ok(None);
+        }
+        let change = Change {
+            additions: &[],
+            edits: Edits::new(),
+        };
+        next_states(writer.store, writer.archive, writer.config, chain.latest(), &change).map(Some)
+    })?;
+    Ok(made)
+}
+
 fn edits(steps: &[SyncStep], now: Timestamp) -> Edits {
     let edit = |step: &SyncStep| {
         let edit = match step.change {
@@ -140,6 +195,7 @@ fn edits(steps: &[SyncStep], now: Timestamp) -> Edits {
                 make: Some(MadeFor {
                     reference: step.reference.clone(),
                     since: now,
+                    commit: step.commit.clone(),
                     gone_since: None,
                 }),
                 ..Edit::default()
@@ -156,7 +212,7 @@ fn edits(steps: &[SyncStep], now: Timestamp) -> Edits {
                 drop: true,
                 ..Edit::default()
             },
-            SuiteChange::Collision => return None,
+            SuiteChange::Collision | SuiteChange::Moved => return None,
         };
         Some((step.suite.clone(), edit))
     };

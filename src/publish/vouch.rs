@@ -7,8 +7,8 @@
 //! the whole chain, since each record names the hash of the one before.
 
 use super::{PublishError, ReleaseSigner};
-use crate::domain::{ArchiveName, Sha256};
-use crate::snapshot::{Chain, Committed, Entry, commit as create};
+use crate::domain::{ArchiveName, Sha256, SnapshotName};
+use crate::snapshot::{Chain, Committed, Entry, Renewal, TagRecord, commit as create};
 use crate::store::{Key, Store};
 use crate::trust::{Keyring, Requirement, verify_detached};
 
@@ -58,6 +58,28 @@ pub fn check_vouched(store: &dyn Store, entry: &impl Entry, keyring: &Keyring) -
     verify_detached(&statement(entry, &sha256), &signature, &requirement)
         .map(|_| ())
         .map_err(|error| not_vouched(error.to_string()))
+}
+
+/// Checks the signature on what a name of an archive means: a record and its newest renewal, or a tag. The chain's
+/// own signature covers the newest record only; an older one is found without walking there.
+///
+/// # Errors
+/// `NotVouched`; as `Chain::resolve`.
+pub fn check_named(
+    store: &dyn Store,
+    chain: &Chain,
+    name: &SnapshotName,
+    keyring: &Keyring,
+) -> Result<(), PublishError> {
+    if let SnapshotName::Tag(tag) = name {
+        return check_vouched(store, &TagRecord::load(store, chain.archive(), tag)?, keyring);
+    }
+    let record = chain.resolve(store, name)?;
+    check_vouched(store, &record, keyring)?;
+    match Renewal::newest(store, &record)? {
+        Some(renewal) => check_vouched(store, &renewal, keyring),
+        None => Ok(()),
+    }
 }
 
 /// What is signed: short, whatever the entry's size, and like no other thing that the key signs.

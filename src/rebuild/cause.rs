@@ -142,10 +142,12 @@ pub fn causes(first: (&[u8], &Circumstances), second: (&[u8], &Circumstances)) -
         return Vec::new();
     };
     let around = (first.1, second.1);
-    let mut found = BTreeMap::new();
-    let mut add = |guess: Option<Guess>| {
-        if let Some(guess) = guess {
-            found.entry(guess.cause).or_insert(guess);
+    let mut found: Vec<Guess> = Vec::new();
+    let mut add = |guesses: Vec<Guess>| {
+        for guess in guesses {
+            if found.iter().all(|other| other.cause != guess.cause) {
+                found.push(guess);
+            }
         }
     };
     let (one_list, other_list) = (listing(&one.data), listing(&other.data));
@@ -170,9 +172,9 @@ pub fn causes(first: (&[u8], &Circumstances), second: (&[u8], &Circumstances)) -
     }
     if found.len() > 1 {
         // What follows from another cause, such as a checksum, looks like chance.
-        found.remove(&Cause::Randomness);
+        found.retain(|guess| guess.cause != Cause::Randomness);
     }
-    found.into_values().collect()
+    found
 }
 
 fn files(entries: &[TarEntry]) -> impl Iterator<Item = (&str, &[u8])> {
@@ -195,32 +197,40 @@ fn listing(entries: &[TarEntry]) -> String {
     entries.iter().map(line).collect()
 }
 
-/// What speaks for which cause, in two contents that differ; none when they do not.
-fn guess(first: &[u8], second: &[u8], around: (&Circumstances, &Circumstances)) -> Option<Guess> {
+/// What speaks for which cause, in two contents that differ; none when they do not. Several where more than one
+/// thing that differed explains the same bytes: the most telling first.
+fn guess(first: &[u8], second: &[u8], around: (&Circumstances, &Circumstances)) -> Vec<Guess> {
     if first == second {
-        return None;
+        return Vec::new();
     }
     const GZIP: &[u8] = &[0x1f, 0x8b];
     if first.starts_with(GZIP) && second.starts_with(GZIP) {
         let inside = |bytes: &[u8]| decompress(Compression::Gzip, bytes, LARGEST).ok();
         return match (inside(first), inside(second)) {
             (Some(one), Some(other)) if one != other => guess(&one, &other, around),
-            _ => Some(binary_time(first, second, around).unwrap_or_else(chance)),
+            _ => vec![binary_time(first, second, around).unwrap_or_else(chance)],
         };
     }
     let (one, other) = apart(first, second);
-    let found = if one.is_empty() && other.is_empty() {
-        Some(reordered(lines(first), around))
-    } else {
-        named(&one, &other, around)
-            .or_else(|| clock(&one, &other, around))
-            .or_else(|| jobs(&one, &other, around))
-            .or_else(|| charset(&one, &other, around))
-            .or_else(|| same_words(&one, &other, around))
-    };
-    found
-        .or_else(|| binary_time(first, second, around))
-        .or_else(|| Some(chance()))
+    if one.is_empty() && other.is_empty() {
+        return reordered(
+            &lines(first).collect::<Vec<_>>(),
+            &lines(second).collect::<Vec<_>>(),
+            around,
+        );
+    }
+    let found = named(&one, &other, around)
+        .or_else(|| clock(&one, &other, around))
+        .or_else(|| jobs(&one, &other, around))
+        .or_else(|| charset(&one, &other, around));
+    if let Some(found) = found {
+        return vec![found];
+    }
+    let ordered = same_words(&one, &other, around);
+    if !ordered.is_empty() {
+        return ordered;
+    }
+    vec![binary_time(first, second, around).unwrap_or_else(chance)]
 }
 
 fn chance() -> Guess {
@@ -390,39 +400,113 @@ fn charset(one: &[&[u8]], other: &[&[u8]], (a, b): (&Circumstances, &Circumstanc
 }
 
 /// The same words in another order, within lines.
-fn same_words(one: &[&[u8]], other: &[&[u8]], around: (&Circumstances, &Circumstances)) -> Option<Guess> {
-    let words = |lines: &[&[u8]]| -> Vec<Vec<u8>> {
+fn same_words(one: &[&[u8]], other: &[&[u8]], around: (&Circumstances, &Circumstances)) -> Vec<Guess> {
+    fn words<'a>(lines: &[&'a [u8]]) -> Vec<&'a [u8]> {
         let all = lines.iter().flat_map(|line| line.split(|b| *b == b' '));
-        let mut words: Vec<Vec<u8>> = all.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect();
+        all.filter(|word| !word.is_empty()).collect()
+    }
+    let (first, second) = (words(one), words(other));
+    let sorted = |words: &[&[u8]]| -> Vec<Vec<u8>> {
+        let mut words: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
         words.sort();
         words
     };
-    let found = words(one);
-    (found == words(other) && found.len() > 1).then(|| reordered(found.iter().map(Vec::as_slice), around))
+    if first.len() > 1 && sorted(&first) == sorted(&second) {
+        reordered(&first, &second, around)
+    } else {
+        Vec::new()
+    }
 }
 
-/// The same parts in another order. File names are listed by folders; other things are written by jobs.
-fn reordered<'a>(parts: impl Iterator<Item = &'a [u8]>, (a, b): (&Circumstances, &Circumstances)) -> Guess {
-    let mut count = 0_usize;
-    let mut names = 0_usize;
-    for part in parts {
-        count = count.saturating_add(1);
-        let is_name = !part.contains(&b' ') && part.iter().any(|b| matches!(b, b'.' | b'/'));
-        names = names.saturating_add(usize::from(is_name));
-    }
-    let jobs_differ = a.jobs() != b.jobs();
-    let mostly_names = names.saturating_mul(2) > count;
-    let cause = if a.file_order != b.file_order && (mostly_names || !jobs_differ) {
-        Cause::FileOrder
-    } else if jobs_differ {
-        Cause::Parallelism
-    } else {
-        Cause::FileOrder
-    };
+/// The same parts in another order: by how folders list files, or by which job ended first. When the builds differed
+/// in both, both are named. Jobs that run side by side end in about the order in which they were started; another
+/// file system lists in quite another order, or the other way round, and what is listed are names.
+fn reordered(first: &[&[u8]], second: &[&[u8]], (a, b): (&Circumstances, &Circumstances)) -> Vec<Guess> {
+    let is_name = |part: &&&[u8]| !part.contains(&b' ') && part.iter().any(|b| matches!(b, b'.' | b'/'));
+    let mostly_names = first.iter().filter(is_name).count().saturating_mul(2) > first.len();
     let what = if mostly_names { "names" } else { "lines or words" };
-    Guess {
+    let found = |cause| Guess {
         cause,
-        found: format!("the same {count} {what} in another order"),
+        found: format!("the same {} {what} in another order", first.len()),
+    };
+    match (a.file_order != b.file_order, a.jobs() != b.jobs()) {
+        (false, true) => return vec![found(Cause::Parallelism)],
+        (_, false) => return vec![found(Cause::FileOrder)],
+        (true, true) => {}
+    }
+    let number = |around: &Circumstances| around.jobs().and_then(|jobs| jobs.parse::<usize>().ok()).unwrap_or(1);
+    let by_jobs = match Shuffle::of(first, second) {
+        Shuffle { reversed: true, .. } => false,
+        Shuffle { moved, .. } if moved < FEW => !mostly_names,
+        // A name may be that of an object that a job made, but is more often one that was listed.
+        shuffle if mostly_names => shuffle.distance <= shuffle.moved,
+        shuffle => shuffle.distance <= shuffle.moved.saturating_mul(number(a).max(number(b))),
+    };
+    let also = |cause, how: String| Guess {
+        cause,
+        found: format!("may explain that order as well: {how}"),
+    };
+    let (one, other) = (a.jobs().unwrap_or("1"), b.jobs().unwrap_or("1"));
+    let jobs = || format!("the builds ran {} and {} jobs at once", escape(one), escape(other));
+    let listed = || {
+        format!(
+            "folders were listed as on {} and in {}",
+            a.file_order.word(),
+            b.file_order.word()
+        )
+    };
+    if by_jobs {
+        vec![found(Cause::Parallelism), also(Cause::FileOrder, listed())]
+    } else {
+        vec![found(Cause::FileOrder), also(Cause::Parallelism, jobs())]
+    }
+}
+
+/// Fewer parts than this do not tell how they were shuffled.
+const FEW: usize = 6;
+
+/// How parts were moved, between the first and the last that are not where they were.
+struct Shuffle {
+    /// How many parts lie there.
+    moved: usize,
+    /// By how many places they were moved, together.
+    distance: usize,
+    /// Whether they are the other way round: three or more.
+    reversed: bool,
+}
+
+impl Shuffle {
+    fn of(first: &[&[u8]], second: &[&[u8]]) -> Self {
+        let pairs = || first.iter().zip(second);
+        let start = pairs().take_while(|(a, b)| a == b).count();
+        let end = pairs().rev().take_while(|(a, b)| a == b).count();
+        let inner = |parts: &[&[u8]]| -> Vec<Vec<u8>> {
+            let upto = parts.len().saturating_sub(end);
+            parts
+                .get(start..upto)
+                .unwrap_or_default()
+                .iter()
+                .map(|part| part.to_vec())
+                .collect()
+        };
+        let (one, other) = (inner(first), inner(second));
+        // Of parts that are the same, the first is the first.
+        let mut places: BTreeMap<&[u8], std::collections::VecDeque<usize>> = BTreeMap::new();
+        for (at, part) in other.iter().enumerate() {
+            places.entry(part).or_default().push_back(at);
+        }
+        let mut distance = 0_usize;
+        for (at, part) in one.iter().enumerate() {
+            let there = places
+                .get_mut(part.as_slice())
+                .and_then(std::collections::VecDeque::pop_front);
+            distance = distance.saturating_add(there.map_or(0, |there| there.abs_diff(at)));
+        }
+        Self {
+            moved: one.len(),
+            distance,
+            reversed: one.len() > 2 && one.iter().eq(other.iter().rev()),
+        }
     }
 }
 
@@ -460,4 +544,69 @@ fn example(line: &[u8]) -> String {
         .chars()
         .take(EXAMPLE)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn around(jobs: u32, file_order: FileOrder) -> Circumstances {
+        Circumstances {
+            hostname: "h".to_owned(),
+            user: "u".to_owned(),
+            uid: 1000,
+            options: format!("parallel={jobs}"),
+            locale: "C".to_owned(),
+            path: "/build/p".to_owned(),
+            file_order,
+            started: Timestamp::from_unix(0),
+            finished: Timestamp::from_unix(1),
+        }
+    }
+
+    fn causes_of(one: &str, other: &str) -> Vec<Cause> {
+        let (a, b) = (around(1, FileOrder::Disk), around(2, FileOrder::Memory));
+        let found = guess(one.as_bytes(), other.as_bytes(), (&a, &b));
+        found.into_iter().map(|guess| guess.cause).collect()
+    }
+
+    /// Where both could be, the order itself tells which is the more likely; and both are named.
+    #[test]
+    fn another_order_is_told_from_how_it_is_shuffled() {
+        let order = [Cause::FileOrder, Cause::Parallelism];
+        let jobs = [Cause::Parallelism, Cause::FileOrder];
+        let plain: Vec<String> = (0..12).map(|n| format!("part{n}")).collect();
+        let turned: Vec<String> = plain.iter().rev().cloned().collect();
+        assert_eq!(causes_of(&plain.join("\n"), &turned.join("\n")), order, "newest first");
+        assert_eq!(causes_of(&plain.join(" "), &turned.join(" ")), order, "in one line");
+        let hashed: Vec<String> = (0..12).map(|n| format!("part{}", (n * 5 + 3) % 12)).collect();
+        assert_eq!(
+            causes_of(&plain.join("\n"), &hashed.join("\n")),
+            order,
+            "words without a dot"
+        );
+        let mut overtaken = plain.clone();
+        for pair in overtaken.chunks_exact_mut(2) {
+            pair.swap(0, 1);
+        }
+        assert_eq!(causes_of(&plain.join("\n"), &overtaken.join("\n")), jobs, "neighbours");
+        let late = [&plain[1..], &plain[..1]].concat();
+        assert_eq!(
+            causes_of(&plain.join("\n"), &late.join("\n")),
+            jobs,
+            "one that took long"
+        );
+        assert_eq!(causes_of("a.c\nb.c\n", "b.c\na.c\n"), order, "few names");
+        assert_eq!(
+            causes_of("one thing\nanother\n", "another\none thing\n"),
+            jobs,
+            "few lines"
+        );
+        let same = (&around(1, FileOrder::Disk), &around(1, FileOrder::Memory));
+        assert_eq!(
+            guess(b"x y", b"y x", same).len(),
+            1,
+            "what did not differ explains nothing"
+        );
+    }
 }

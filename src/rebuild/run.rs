@@ -139,6 +139,25 @@ pub fn run(job: &Job<'_>) -> Result<Finished, RebuildError> {
     done
 }
 
+/// Removes what killed runs left in a folder: temporary files, and builds with files of subordinate ids. What a run
+/// that lives has there stays.
+///
+/// # Errors
+/// When the folder cannot be read, or something in it cannot be removed.
+pub fn sweep(folder: &Path, now: Timestamp) -> Result<(), RebuildError> {
+    for path in files::litter(folder, now)? {
+        if files::is_folder(&path) {
+            remove_work_folder(&path)?;
+        } else if let Err(error) = files::remove(&path) {
+            // Another run was faster.
+            if files::exists(&path) {
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Removes what builds left in a work folder, whoever owns it: after a crash, and after use.
 ///
 /// # Errors

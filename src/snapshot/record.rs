@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Entry;
 use crate::domain::{
-    Architecture, ArchiveName, Component, Digest, Fingerprint, GitRef, PackageName, RelPath, Serial, Sha256,
+    Architecture, ArchiveName, Component, Digest, Fingerprint, GitOid, GitRef, PackageName, RelPath, Serial, Sha256,
     SnapshotId, SuiteName, Timestamp, Version,
 };
 use crate::store::Key;
@@ -102,6 +102,9 @@ pub struct MadeFor {
     pub reference: GitRef,
     /// When the suite was made. Where a suite has rebuilds of its own, older records do not count.
     pub since: Timestamp,
+    /// The commit that the tag named then: a tag never moves. Absent for a branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<GitOid>,
     /// When the branch or tag was first seen to be gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_since: Option<Timestamp>,

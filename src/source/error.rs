@@ -237,6 +237,22 @@ impl Coded for SourceError {
             Self::Kept { .. } => {
                 "keep the tarball with `assay source add-file FILE`, or mirror the snapshot that has it"
             }
+            Self::Rule { rule: "S9", .. } => {
+                "make `debian/changelog`, the tag's name and its date say the same: close the entry (`dch -r`), commit, then \
+                 tag that commit with the entry's version"
+            }
+            Self::Rule { rule: "S8", .. } => {
+                "take out of `debian/source/` what changes how the source is unpacked, and refresh the patches: `dpkg-source -b .` \
+                 in a clean checkout shows what does not apply"
+            }
+            Self::Rule { .. } => {
+                "change what it names in Git, commit and make a new signed tag: this is read as it is, without attributes, \
+                 hooks or links to elsewhere"
+            }
+            Self::Content { .. } => {
+                "mend the file in Git, commit it and make a new signed tag; `dpkg-source -b .` and `dpkg-parsechangelog` read \
+                 the same files and say more"
+            }
             Self::TagText { .. } => "make a new tag whose `[dgit …]` lines say what is in it",
             Self::Checkout { fix, .. } => fix,
             Self::Differs { .. } => "if the change is wanted, review it and run `assay declare` again",

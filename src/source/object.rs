@@ -143,10 +143,33 @@ pub(super) fn parse_batch<'a>(
     Ok(())
 }
 
-/// Computes the id again, with SHA-1 in the form that sees collision attacks.
+/// The id that a file's bytes have as a blob, in the format of another id.
+pub(super) fn blob_id(like: &GitOid, bytes: &[u8]) -> Result<GitOid, SourceError> {
+    let computed = compute_id(ObjectFormat::of(like), like, Kind::Blob, bytes)?;
+    GitOid::new(computed).map_err(|source| SourceError::Name {
+        what: "blob".to_owned(),
+        source,
+    })
+}
+
+/// Computes the id again.
 fn verify_id(format: ObjectFormat, id: &GitOid, kind: Kind, bytes: &[u8]) -> Result<(), SourceError> {
+    let computed = compute_id(format, id, kind, bytes)?;
+    if computed == id.as_str() {
+        Ok(())
+    } else {
+        Err(SourceError::rule(
+            "S3",
+            id.as_str(),
+            format!("its bytes are those of `{computed}`"),
+        ))
+    }
+}
+
+/// With SHA-1 in the form that sees collision attacks.
+fn compute_id(format: ObjectFormat, id: &GitOid, kind: Kind, bytes: &[u8]) -> Result<String, SourceError> {
     let header = format!("{kind} {}\0", bytes.len());
-    let computed = match format {
+    Ok(match format {
         ObjectFormat::Sha1 => {
             let mut hasher = sha1_checked::Sha1::new();
             hasher.update(header.as_bytes());
@@ -167,16 +190,7 @@ fn verify_id(format: ObjectFormat, id: &GitOid, kind: Kind, bytes: &[u8]) -> Res
             hasher.update(bytes);
             hex::encode(hasher.finalize())
         }
-    };
-    if computed == id.as_str() {
-        Ok(())
-    } else {
-        Err(SourceError::rule(
-            "S3",
-            id.as_str(),
-            format!("its bytes are those of `{computed}`"),
-        ))
-    }
+    })
 }
 
 impl Object {

@@ -1,6 +1,6 @@
 //! Bare repositories of ours: how they are filled, and how their objects are read (rules S3 and S5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::git::{self, Address};
@@ -150,6 +150,51 @@ pub(super) fn fetch_tips(url: &str, cache: &Path) -> Result<Repository, SourceEr
         .run()
         .map_err(fetching(&address))?;
     Ok(repository)
+}
+
+/// The regular files of HEAD's tree at and below some paths, with the blob of each. Only trees are fetched, into a
+/// repository that is removed again.
+pub(super) fn head_files(folder: &Path, paths: &[String], cache: &Path) -> Result<Vec<(String, GitOid)>, SourceError> {
+    // As an address with a scheme, by which Git can call what it fetches a part of.
+    let path = folder.to_str().unwrap_or_default().replace('%', "%25");
+    let address = Address::parse(&format!("file://{path}"))?;
+    let temp = TempFolder::below(cache)?;
+    let settings = temp.path().join("settings");
+    files::write(
+        &settings,
+        format!("{}[uploadpack]\n\tallowFilter = true\n", git::SETTINGS).as_bytes(),
+    )?;
+    let head = refs_at(&address, cache)?.head;
+    let format = ObjectFormat::of(&head);
+    let repository = Repository {
+        folder: temp.path().join("head.git"),
+        format,
+        remote: None,
+    };
+    repository.prepare()?;
+    git::remote(&address, Some(&repository.folder), &settings)
+        .args([
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--refmap=",
+            "--depth=1",
+        ])
+        .args([
+            "--filter=blob:none",
+            "--no-recurse-submodules",
+            "--no-auto-maintenance",
+            "--",
+        ])
+        .arg(address.as_str())
+        .arg("+HEAD:refs/heads/head")
+        .run()
+        .map_err(fetching(&address))?;
+    // Fetching wrote where blobs could be had.
+    repository.prepare()?;
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    repository.files_below("refs/heads/head", &paths)
 }
 
 const BRANCHES: [&str; 2] = ["refs/heads/*", "refs/remotes/*"];
@@ -411,6 +456,8 @@ pub(super) struct Refs {
     pub(super) head: GitOid,
     /// The commit that each tag means, by the tag's name.
     pub(super) tags: BTreeMap<String, GitOid>,
+    /// Its branches, and those that it knows of others, without the others' names.
+    pub(super) branches: BTreeSet<String>,
 }
 
 /// Which refs a repository has. Nothing is fetched.
@@ -425,10 +472,12 @@ fn refs_at(address: &Address, cache: &Path) -> Result<Refs, SourceError> {
         .args(["ls-remote", "--quiet", "--symref", "--"])
         .arg(address.as_str())
         .args(["HEAD", "refs/tags/*"])
+        .args(BRANCHES)
         .timeout(120)
         .run()
         .map_err(fetching(address))?;
     let (mut branch, mut head, mut tags) = (None, None, BTreeMap::new());
+    let mut branches = BTreeSet::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Some((what, name)) = line.split_once('\t') else {
             continue;
@@ -445,35 +494,48 @@ fn refs_at(address: &Address, cache: &Path) -> Result<Refs, SourceError> {
         } else if let Some(tag) = name.strip_prefix("refs/tags/") {
             // A signed tag comes twice, the second time with the commit that it means.
             tags.insert(tag.strip_suffix("^{}").unwrap_or(tag).to_owned(), id);
+        } else if let Some(name) = name.strip_prefix("refs/heads/") {
+            branches.insert(name.to_owned());
+        } else if let Some((_, name)) = name.strip_prefix("refs/remotes/").and_then(|name| name.split_once('/')) {
+            branches.insert(name.to_owned());
         }
     }
     let head = head.ok_or_else(|| SourceError::NoSuchRef {
         url: escape(address.as_str()),
         reference: "HEAD".to_owned(),
     })?;
-    Ok(Refs { branch, head, tags })
+    branches.remove("HEAD");
+    Ok(Refs {
+        branch,
+        head,
+        tags,
+        branches,
+    })
 }
 
-/// Every branch and tag of `url`, sorted. Those with names that are no refs to us are left out.
+/// Every branch and tag of `url`, with the commit that it names. Those with names that are no refs to us are left out.
 ///
 /// # Errors
 /// When the address is refused, or Git fails or takes too much time.
-pub fn branches_and_tags(url: &str, cache: &Path) -> Result<Vec<GitRef>, SourceError> {
+pub fn branches_and_tags(url: &str, cache: &Path) -> Result<BTreeMap<GitRef, GitOid>, SourceError> {
     let address = Address::parse(url)?;
     let settings = cache.join("git-settings");
     keep(&settings, git::SETTINGS)?;
     let output = git::remote(&address, None, &settings)
-        .args(["ls-remote", "--quiet", "--refs", "--"])
+        .args(["ls-remote", "--quiet", "--"])
         .arg(address.as_str())
         .args(["refs/heads/*", "refs/tags/*"])
         .timeout(120)
         .run()
         .map_err(fetching(&address))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let names = text.lines().filter_map(|line| line.split_once('\t'));
-    let mut refs: Vec<GitRef> = names.filter_map(|(_, name)| GitRef::new(name).ok()).collect();
-    refs.sort();
-    Ok(refs)
+    let lines = text.lines().filter_map(|line| line.split_once('\t'));
+    // A signed tag comes twice, the second time with the commit that it means.
+    let named = lines.filter_map(|(id, name)| {
+        let name = name.strip_suffix("^{}").unwrap_or(name);
+        Some((GitRef::new(name).ok()?, GitOid::new(id).ok()?))
+    });
+    Ok(named.collect())
 }
 
 fn fetching(address: &Address) -> impl FnOnce(HostError) -> SourceError {

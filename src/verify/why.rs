@@ -10,7 +10,7 @@ use super::evidence::{Agreeing, decision};
 use super::releases::{matches_record, signed_text};
 use super::upstream::check_upstream;
 use super::{Anchor, AnchorKind, Anchors, Problem, VerifyError};
-use crate::domain::{ArchiveName, PackageName, RelPath, Sha256, SnapshotName, SuiteName, Timestamp};
+use crate::domain::{ArchiveName, PackageName, RelPath, Sha256, SnapshotName, SuiteName, Timestamp, escape};
 use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
 use crate::publish::{DECISIONS, Observation, StoreFiles, load_links, parse_decisions};
@@ -350,11 +350,15 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
             .map_err(|why| Problem::new(Problem::DECISION, &decided.key, why)),
     )];
     match quorum {
-        Ok(agreeing) => hops.extend(
-            agreeing
-                .iter()
-                .map(|agreeing| hop("rebuild", rebuilt(store, found, agreeing))),
-        ),
+        Ok(agreeing) => {
+            let first = agreeing.first().map(|a| a.record.build_path.as_str());
+            let one_path = agreeing.len() > 1 && agreeing.iter().all(|a| Some(a.record.build_path.as_str()) == first);
+            hops.extend(
+                agreeing
+                    .iter()
+                    .map(|agreeing| hop("rebuild", rebuilt(store, found, agreeing, one_path))),
+            );
+        }
         Err(problem) => hops.push(hop("rebuild", Err(problem))),
     }
     hops.extend(observed(store, found));
@@ -375,8 +379,9 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
     hops
 }
 
-/// A record that agrees, with the log and .buildinfo that it names.
-fn rebuilt(store: &dyn Store, found: &Found<'_>, agreeing: &Agreeing) -> Result<String, Problem> {
+/// A record that agrees, with the log and .buildinfo that it names; and whether all were built at one path, which then
+/// could show in the bytes.
+fn rebuilt(store: &dyn Store, found: &Found<'_>, agreeing: &Agreeing, one_path: bool) -> Result<String, Problem> {
     let record = &agreeing.record;
     for (name, sha256) in &record.documents {
         let key = Key::provenance(&found.anchor.name, sha256);
@@ -391,8 +396,10 @@ fn rebuilt(store: &dyn Store, found: &Found<'_>, agreeing: &Agreeing) -> Result<
         }
     }
     let (builder, at) = (&record.builder, record.finished_on);
+    let path = escape(&record.build_path);
+    let like = if one_path { ", like the others" } else { "" };
     Ok(format!(
-        "{builder} (operator {}) got the same bytes on {at}: {}",
+        "{builder} (operator {}) got the same bytes on {at}, built at {path}{like}: {}",
         agreeing.operator, agreeing.key
     ))
 }

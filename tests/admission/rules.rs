@@ -444,6 +444,24 @@ fn rule_e5_runs_must_differ() {
     fixed.admitted();
     fixed.evidence.records[1].parallel = 1;
     fixed.refused(&["E5"]);
+
+    // The path is varied on request; what was built at one says so.
+    let said = |scenario: &Scenario| {
+        let decision = scenario.decide();
+        let rule = decision.rules.into_iter().find(|rule| rule.id == "E5").unwrap();
+        (rule.passed, rule.evidence)
+    };
+    let mut path = Scenario::good();
+    let (passed, evidence) = said(&path);
+    assert!(
+        passed && evidence.contains("at one path, /build/reproducible-path/hello-2.10"),
+        "{evidence}"
+    );
+    path.rule(|policy| policy.vary = assay::site::Varied::ALL.to_vec());
+    assert!(path.refused(&["E5"]).contains("build path"));
+    path.evidence.records[1].build_path = "/build/second-path/hello-2.10".into();
+    let (passed, evidence) = said(&path);
+    assert!(passed && evidence.contains("at 2 paths"), "{evidence}");
 }
 
 #[test]

@@ -383,6 +383,7 @@ impl Scenario {
             nonce,
             hostname: format!("host-{id}"),
             user: format!("user-{id}"),
+            build_path: "/build/reproducible-path/hello-2.10".into(),
             parallel: number as u32 + 1,
             options: Vec::new(),
             profiles: Vec::new(),

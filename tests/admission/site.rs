@@ -271,7 +271,7 @@ fn statement(record: &RecordEvidence) -> Statement<Provenance<Parameters>> {
                     environment_lock: record.lock,
                     recipe: Recipe {
                         build: "binary".into(),
-                        build_path: "/build".into(),
+                        build_path: record.build_path.clone(),
                         deb_build_options: format!("parallel={}", record.parallel),
                         deb_build_profiles: String::new(),
                         lc_all: "C.UTF-8".into(),

@@ -138,6 +138,22 @@ impl Built {
         assert!(done.unwrap().status.success(), "{args:?}");
     }
 
+    /// The site becomes a Git repository with all that it ships.
+    pub(super) fn git_site(&self) {
+        let run = |args: &[&str]| {
+            let settings = ["-c", "user.name=T", "-c", "user.email=t@example.org"];
+            let done = Command::new("git")
+                .args(settings)
+                .args(args)
+                .current_dir(self.site())
+                .output();
+            assert!(done.unwrap().status.success(), "{args:?}");
+        };
+        run(&["init", "-q", "-b", "main"]);
+        run(&["add", "--all"]);
+        run(&["commit", "-q", "-m", "all"]);
+    }
+
     pub(super) fn run(&self, args: &[&str]) -> Output {
         assay(&self.site(), args)
     }

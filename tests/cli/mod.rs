@@ -9,6 +9,7 @@ mod made;
 mod manifests;
 mod partial;
 mod pipes;
+mod plan;
 mod prepare;
 mod renewal;
 mod retention;
@@ -248,25 +249,43 @@ fn a_secret_that_others_may_read_is_not_used() {
 
 #[test]
 fn every_verb_has_help_with_an_example() {
-    let command = assay::cli::command();
-    for verb in command.get_subcommands() {
-        let leaves: Vec<_> = if verb.has_subcommands() {
-            verb.get_subcommands().collect()
-        } else {
-            vec![verb]
-        };
-        for leaf in leaves {
-            let mut leaf = leaf.clone();
-            let help = leaf.render_long_help().to_string();
-            let parent = verb.clone().render_long_help().to_string();
+    fn check(command: &clap::Command, path: &str) {
+        for verb in command.get_subcommands() {
+            let path = format!("{path} {}", verb.get_name());
+            let help = verb.clone().render_long_help().to_string();
+            let (_, examples) = help
+                .split_once("Example:")
+                .unwrap_or_else(|| panic!("{path} has no example"));
             assert!(
-                help.contains("Example:") || parent.contains("Example:"),
-                "{} {}",
-                verb.get_name(),
-                leaf.get_name()
+                examples.contains(&path),
+                "{path} has an example of something else:{examples}"
             );
+            check(verb, &path);
         }
     }
+    check(&assay::cli::command(), "assay");
+}
+
+/// One that needs a key, a file or a source that is not there says what to do.
+#[test]
+fn what_is_missing_is_said_with_a_next_step() {
+    let folder = tempfile::tempdir().unwrap();
+    assay(folder.path(), &["init", "site"]);
+    let site = folder.path().join("site");
+    let said = |args: &[&str], code: &str, next: &str| {
+        let output = assay(&site, args);
+        let said = text(&output.stderr);
+        assert!(!output.status.success(), "{args:?}");
+        assert!(
+            said.contains(code) && said.contains("next: ") && said.contains(next),
+            "{args:?}: {said}"
+        );
+    };
+    said(&["why", "--store", "file:///nowhere", "hello"], "E-", "");
+    said(&["snapshot", "show", "debian@2026010101"], "E-", "");
+    fs::rename(site.join("keys"), site.join("away")).unwrap();
+    said(&["publish", "custom"], "E-HOST-001", "assay key list");
+    said(&["manifest", "diff", "no", "nor"], "E-HOST-001", "is not there");
 }
 
 #[test]

@@ -58,3 +58,92 @@ fn a_site_without_keys_prepares_over_http_and_goes_on_with_its_own_serials() {
         text(&refused.stderr)
     );
 }
+
+#[test]
+fn what_no_commit_has_defines_no_image() {
+    let built = Built::new();
+    let refused = |args: &[&str], code: i32, words: &[&str]| {
+        let output = prepare(&built, args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        for word in words {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    };
+    let clean = prepare(&built, &[]);
+    printed(&clean);
+    assert!(text(&clean.stderr).contains("is in no Git repository"), "{clean:?}");
+
+    refused(
+        &["--branch", "nosuch"],
+        1,
+        &["there is no branch `nosuch`", "name one that is there: stable"],
+    );
+    // The site in Git of its own: what it declares and allows counts as well.
+    built.git_site();
+    assert_eq!(printed(&prepare(&built, &[])), text(&clean.stdout));
+    let policy = built.site().join("policies/default.toml");
+    let before = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, before.replace("quorum = 2", "quorum = 1")).unwrap();
+    refused(
+        &[],
+        1,
+        &["E-PREP-008", "`policies/default.toml` is changed", "--allow-dirty"],
+    );
+    let dirty = prepare(&built, &["--allow-dirty"]);
+    printed(&dirty);
+    assert!(text(&dirty.stderr).contains("WARNING: "), "{dirty:?}");
+    fs::write(&policy, before).unwrap();
+    let draft = built.site().join("policies/default.toml~");
+    fs::write(&draft, "").unwrap();
+    printed(&prepare(&built, &[]));
+
+    let serial = built.checkout().join("config/APT_snapshots.d/debian/serial");
+    let kept = fs::read_to_string(&serial).unwrap();
+    fs::write(&serial, "latest\n").unwrap();
+    refused(&[], 1, &["`config/APT_snapshots.d/debian/serial` is changed"]);
+    fs::write(&serial, kept).unwrap();
+    let overlay = built.checkout().join("config/APT_overlays.d/feature-bar");
+    fs::write(&overlay, "").unwrap();
+    refused(&[], 1, &["`config/APT_overlays.d/feature-bar` is not committed"]);
+    fs::remove_file(&overlay).unwrap();
+    fs::remove_file(built.checkout().join("config/APT_overlays.d/feature-foo")).unwrap();
+    refused(&[], 1, &["`config/APT_overlays.d/feature-foo` is missing"]);
+}
+
+#[test]
+fn serials_that_are_none_are_said_with_what_they_look_like() {
+    let built = Built::new();
+    for content in [None, Some("no json"), Some(r#"{"debian":3}"#)] {
+        let path = built.checkout().join("../bad.json");
+        if let Some(content) = content {
+            fs::write(&path, content).unwrap();
+        }
+        let output = prepare(&built, &["--from-json", path.to_str().unwrap()]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("E-CLI-010") && said.contains("next: give the `serials.json`"),
+            "{said}"
+        );
+    }
+}
+
+/// The chain's own signature covers the newest record; an older one that a serial names has its own.
+#[test]
+fn a_snapshot_that_its_archive_does_not_vouch_for_is_not_built_from() {
+    let built = Built::new();
+    let site = assay::site::Site::load(&built.site()).unwrap();
+    let store = assay::store::open_store(&site.config().store, site.root()).unwrap();
+    let archive = "debian".parse().unwrap();
+    let chain = assay::snapshot::Chain::load(store.as_ref(), &archive).unwrap();
+    // The serial file names the second of three.
+    use assay::snapshot::Entry as _;
+    let sha256 = chain.record(store.as_ref(), 2).unwrap().identity().unwrap();
+    printed(&prepare(&built, &[]));
+    fs::remove_file(built.site().join(format!("store/state/debian/signatures/{sha256}"))).unwrap();
+    let output = prepare(&built, &[]);
+    assert!(output.stdout.is_empty() && !output.status.success(), "{output:?}");
+    assert!(text(&output.stderr).contains("debian"), "{output:?}");
+}

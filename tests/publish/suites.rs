@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use assay::admission::{Terms, identity};
-use assay::domain::{Coded as _, GitRef, SuiteName, Timestamp};
+use assay::domain::{Coded as _, GitOid, GitRef, SuiteName, Timestamp};
 use assay::publish::{
-    Move, SourceChange, SuiteChange, Target, contents, load_records, moves, plan_sync, remove, restore, suite_of, sync,
+    Move, Named, SourceChange, SuiteChange, Target, contents, load_records, moves, plan_sync, remove, restore,
+    suite_of, sync,
 };
 use assay::site::{BranchSuites, CustomArchive, SuiteClass};
 use assay::snapshot::Chain;
@@ -40,8 +41,12 @@ fn with_classes(config: &mut CustomArchive) {
     });
 }
 
-fn refs(names: &[&str]) -> Vec<GitRef> {
-    names.iter().map(|name| name.parse().unwrap()).collect()
+fn refs(names: &[&str]) -> Named {
+    let commit = GitOid::new("1".repeat(40)).unwrap();
+    names
+        .iter()
+        .map(|name| (name.parse().unwrap(), commit.clone()))
+        .collect()
 }
 
 fn suite(name: &str) -> SuiteName {
@@ -167,13 +172,13 @@ fn suites_follow_branches_and_tags() {
             .any(|state| state.suite.as_str() == "feature-foo-123"),
         "not at once"
     );
-    assert!(plan_sync(&site.config, &[], Some(&record()), late.plus_days(29)).is_empty());
+    assert!(plan_sync(&site.config, &Named::new(), Some(&record()), late.plus_days(29)).is_empty());
     let back = plan_sync(&site.config, &branches, Some(&record()), later);
     assert!(
         back.iter().all(|step| step.change == SuiteChange::Back) && back.len() == 2,
         "{back:?}"
     );
-    let expired = sync(&site.gate().writer(), &[], later).unwrap();
+    let expired = sync(&site.gate().writer(), &Named::new(), later).unwrap();
     assert_eq!(expired.steps.len(), 1);
     assert_eq!(expired.steps[0].change, SuiteChange::Expired);
     let suites: Vec<String> = record().suites.iter().map(|state| state.suite.to_string()).collect();
@@ -184,7 +189,7 @@ fn suites_follow_branches_and_tags() {
 fn what_moves_is_decided_under_the_suite_that_it_goes_to() {
     let mut site = Site::new();
     with_classes(&mut site.config);
-    let writer = |site: &Site, refs: &[GitRef], at: Timestamp| sync(&site.gate().writer(), refs, at).unwrap();
+    let writer = |site: &Site, refs: &Named, at: Timestamp| sync(&site.gate().writer(), refs, at).unwrap();
     writer(&site, &refs(&["refs/heads/feature/foo"]), now());
     let first = admit(&site, "1.0", "first", "feature-foo");
     assert_eq!(
@@ -283,4 +288,69 @@ fn what_moves_is_decided_under_the_suite_that_it_goes_to() {
     assert!(problems.len() == 1 && problems[0].1 == "V-DECISION", "{problems:?}");
     let error = remove(&published.site.gate().writer(), &suite("1.0"), &hello, "no", now()).unwrap_err();
     assert_eq!(error.code(), "E-GATE-111");
+}
+
+#[test]
+fn a_tag_that_moved_is_said_and_changes_nothing() {
+    let mut site = Site::new();
+    with_classes(&mut site.config);
+    let tag: GitRef = "refs/tags/1.0".parse().unwrap();
+    let first = refs(&["refs/tags/1.0"]);
+    sync(&site.gate().writer(), &first, now()).unwrap();
+    let before = site.objects("");
+    let mut moved = first.clone();
+    moved.insert(tag.clone(), GitOid::new("2".repeat(40)).unwrap());
+    for refs in [&moved, &moved] {
+        let synced = sync(&site.gate().writer(), refs, now()).unwrap();
+        let [step] = &synced.steps[..] else {
+            panic!("{:?}", synced.steps)
+        };
+        assert_eq!((step.change, step.is_refused()), (SuiteChange::Moved, true));
+        let (was, is) = step.moved.as_ref().unwrap();
+        assert_eq!((was.as_str(), is.as_str()), (&*"1".repeat(40), &*"2".repeat(40)));
+        assert!(synced.published.is_none() && site.objects("") == before);
+    }
+    // Deleted and made again elsewhere is moved, too; a branch may go where it likes.
+    sync(&site.gate().writer(), &Named::new(), now().plus_days(1)).unwrap();
+    let latest = Chain::load(&site.store, &site.archive).unwrap();
+    let steps = plan_sync(&site.config, &moved, latest.latest(), now().plus_days(2));
+    assert_eq!(steps[0].change, SuiteChange::Moved);
+    let steps = plan_sync(&site.config, &first, latest.latest(), now().plus_days(2));
+    assert_eq!(steps[0].change, SuiteChange::Back);
+
+    let made = latest
+        .latest()
+        .unwrap()
+        .suites
+        .iter()
+        .find_map(|state| state.made_for().cloned())
+        .unwrap();
+    let here =
+        |digit: &str| std::collections::BTreeMap::from([("1.0".to_owned(), GitOid::new(digit.repeat(40)).unwrap())]);
+    let suite = suite("1.0");
+    assert!(assay::prepare::check_tag(&suite, &made, &here("1")).is_ok());
+    assert!(assay::prepare::check_tag(&suite, &made, &std::collections::BTreeMap::new()).is_ok());
+    let error = assay::prepare::check_tag(&suite, &made, &here("2")).unwrap_err();
+    assert_eq!(error.code(), "E-PREP-007");
+}
+
+#[test]
+fn a_suite_that_the_site_names_is_made_empty_and_signed() {
+    let mut site = Site::new();
+    let writer = site.gate().writer();
+    assert!(assay::publish::make_named(&writer, now()).unwrap());
+    assert!(!assay::publish::make_named(&writer, now()).unwrap(), "once");
+    let mut next = site.config.suites[0].clone();
+    next.name = suite("testing");
+    site.config.suites.push(next);
+    assert!(assay::publish::make_named(&site.gate().writer(), now().plus(1)).unwrap());
+    assay::publish::publish(&site.store, &site.archive, &site.archive_key, "file:///nowhere").unwrap();
+    let certificate = site.folder.path().join("key.asc");
+    std::fs::write(&certificate, site.archive_key.certificate_armored().unwrap()).unwrap();
+    for name in ["stable", "testing"] {
+        let base = format!("file:{}/store/custom", site.folder.path().display());
+        let apt = crate::support::apt::Apt::new(&crate::support::apt::source(&base, name, &certificate));
+        apt.update();
+        assert!(apt.versions("hello").is_empty());
+    }
 }

@@ -142,7 +142,7 @@ pub static RULES: &[Rule] = &[
     rule("E3", "every package of the environment is covered by upstream's signature or was admitted", ENVIRONMENT, Rebuilt(environment::e3)),
     excusable("E7", "the environment does not go back behind that of the version admitted before", ENVIRONMENT, Rebuilt(environment::e7)),
     rule("E4", "rebuilds had no network", REBUILD, Rebuilt(record::e4)),
-    excusable("E5", "the rebuilds differed in time, parallelism, and the host name and user unless the policy fixes them", REBUILD, Rebuilt(record::e5)),
+    excusable("E5", "the rebuilds differed in time, parallelism, and the host name, user and path as the policy varies them", REBUILD, Rebuilt(record::e5)),
     excusable("E6", "rebuilds ran the tests and used no build profile", REBUILD, Rebuilt(record::e6)),
     rule("R1", "enough operators, in all and in each group, rebuilt the same bytes", REBUILD, Rebuilt(record::r1)),
     excusable("R2", "builders had committed to their results before any was shown", REBUILD, Rebuilt(record::r2)),

@@ -192,6 +192,7 @@ pub(super) fn e5(context: &Context<'_>) -> Verdict {
     if context.terms.quorum < 2 {
         return Verdict::not_applicable("the policy asks for one rebuild only");
     }
+    let mut all_paths = BTreeSet::new();
     for set in &context.sets {
         let counted: Vec<&RecordEvidence> = context.counted(set).collect();
         if counted.len() < 2 {
@@ -199,11 +200,13 @@ pub(super) fn e5(context: &Context<'_>) -> Verdict {
         }
         let (mut hosts, mut users, mut jobs, mut times) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut paths = BTreeSet::new();
         for record in counted {
             hosts.insert(&record.hostname);
             users.insert(&record.user);
             jobs.insert(record.parallel);
             times.insert((record.started_on, record.finished_on));
+            paths.insert(record.build_path.as_str());
         }
         let varied = |what: Varied| context.policy.vary.contains(&what);
         let same = [
@@ -211,14 +214,21 @@ pub(super) fn e5(context: &Context<'_>) -> Verdict {
             ("parallelism", jobs.len(), true),
             ("host name", hosts.len(), varied(Varied::Hostname)),
             ("user", users.len(), varied(Varied::User)),
+            ("build path", paths.len(), varied(Varied::Path)),
         ];
         let same = same.iter().find(|(_, different, demanded)| *demanded && *different < 2);
         if let Some((what, ..)) = same {
             let architecture = &set.set.architecture;
             return Verdict::broken(format!("all rebuilds for {architecture} had the same {what}"));
         }
+        all_paths.extend(paths);
     }
-    Verdict::held("the rebuilds differed in time, parallelism, and what else the policy varies")
+    let varied = "the rebuilds differed in time, parallelism, and what else the policy varies";
+    // A package that holds its build path passes as reproducible here: whoever builds elsewhere must know.
+    match Vec::from_iter(all_paths).as_slice() {
+        [one] => Verdict::held(format!("{varied}; all were built at one path, {}", escape(one))),
+        paths => Verdict::held(format!("{varied}; they were built at {} paths", paths.len())),
+    }
 }
 
 /// Dissent.

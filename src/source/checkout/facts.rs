@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::serials::{Frozen, is_hidden, read_serials};
-use crate::domain::{ArchiveName, GitRef, Version, escape};
+use crate::domain::{ArchiveName, GitOid, GitRef, Version, escape};
 use crate::format::changelog;
 use crate::host::files;
 use crate::source::SourceError;
@@ -13,6 +13,8 @@ use crate::source::repository::{Refs, refs_of};
 /// The most bytes of the changelog that are read.
 const LARGEST_CHANGELOG: u64 = 32 << 20;
 const LARGEST: u64 = 64 << 10;
+/// So many branches are named where one is not there.
+const SHOWN: usize = 20;
 
 /// A checkout, as its files and its Git repository describe it.
 #[derive(Debug, Clone)]
@@ -54,7 +56,7 @@ impl Checkout {
             source,
         })?;
         let serials = read_serials(&folder, serials)?;
-        let Refs { branch, head, tags } = refs_of(&folder, cache)?;
+        let Refs { branch, head, tags, .. } = refs_of(&folder, cache)?;
         Ok(Self {
             on_a_tag: tags.values().any(|commit| *commit == head),
             tags: tags.into_keys().collect(),
@@ -72,6 +74,24 @@ impl Checkout {
     #[must_use]
     pub fn was_released(&self, version: &Version) -> bool {
         self.tags.contains(&version.as_str().replace('~', "-"))
+    }
+}
+
+/// What the tags of a checkout mean.
+///
+/// # Errors
+/// When Git cannot say which refs there are, or it has branches, and none of the name that is asked for.
+pub fn tags_of(folder: &Path, branch: Option<&str>, cache: &Path) -> Result<BTreeMap<String, GitOid>, SourceError> {
+    let refs = refs_of(&files::absolute(folder)?, cache)?;
+    match branch.filter(|branch| !refs.branches.is_empty() && !refs.branches.contains(*branch)) {
+        None => Ok(refs.tags),
+        Some(absent) => {
+            let known: Vec<String> = refs.branches.iter().take(SHOWN).map(|name| escape(name)).collect();
+            let why = format!("there is no branch `{}`", escape(absent));
+            let more = if refs.branches.len() > SHOWN { ", …" } else { "" };
+            let fix = format!("name one that is there: {}{more}", known.join(", "));
+            Err(SourceError::checkout("branch", &why, &fix))
+        }
     }
 }
 

@@ -9,8 +9,10 @@ mod branches;
 mod facts;
 mod resolve;
 mod serials;
+mod uncommitted;
 
 pub use branches::{BranchSerial, BranchSerials, branch_serials};
-pub use facts::{Checkout, head_of};
+pub use facts::{Checkout, head_of, tags_of};
 pub use resolve::{Origin, Resolved};
 pub use serials::{Frozen, SerialChange, Serials, change_serials, read_serials};
+pub use uncommitted::{Uncommitted, uncommitted};

@@ -1,0 +1,89 @@
+//! What of a work tree is not as its commit has it: the state of the Git tree has to say all.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::domain::{GitOid, escape};
+use crate::host::files;
+use crate::source::SourceError;
+use crate::source::object::blob_id;
+use crate::source::repository::head_files;
+
+/// The largest file that is compared, in bytes.
+const LARGEST: u64 = 64 << 20;
+/// How deep folders are looked into.
+const DEEPEST: u32 = 8;
+
+/// How the files of some folders differ from the commit of HEAD.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Uncommitted {
+    /// Whether the first of the paths is in the commit at all.
+    pub is_kept: bool,
+    /// Files that are changed, not committed or missing: each with a word for it.
+    pub files: Vec<(String, &'static str)>,
+}
+
+/// Compares the files that lie in `paths` below `folder` with the commit that HEAD names in the repository that
+/// `folder` is in; none when it is in none. `counts` says which file names count. `cache` is a folder of ours.
+///
+/// # Errors
+/// When a file cannot be read, or Git fails.
+pub fn uncommitted(
+    folder: &Path,
+    paths: &[&str],
+    counts: impl Fn(&str) -> bool,
+    cache: &Path,
+) -> Result<Option<Uncommitted>, SourceError> {
+    let folder = files::absolute(folder)?;
+    let Some(top) = folder.ancestors().find(|above| files::exists(&above.join(".git"))) else {
+        return Ok(None);
+    };
+    let inside = folder.strip_prefix(top).unwrap_or(Path::new(""));
+    let places: Vec<String> = paths
+        .iter()
+        .map(|path| inside.join(path).to_string_lossy().into_owned())
+        .collect();
+    let committed: BTreeMap<String, GitOid> = head_files(top, &places, cache)?.into_iter().collect();
+    let first = places.first().map(String::as_str).unwrap_or_default();
+    let mut found = Uncommitted {
+        is_kept: committed.contains_key(first) || committed.keys().any(|path| path.starts_with(&format!("{first}/"))),
+        files: Vec::new(),
+    };
+    let mut here = Vec::new();
+    for place in &places {
+        below(&top.join(place), DEEPEST, &mut here)?;
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for path in here {
+        let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy().into_owned();
+        if !counts(&name) {
+            continue;
+        }
+        let what = match committed.get(&name) {
+            None => Some("not committed"),
+            Some(id) if blob_id(id, &files::read(&path, LARGEST)?)? != *id => Some("changed"),
+            Some(_) => None,
+        };
+        found.files.extend(what.map(|what| (escape(&name), what)));
+        seen.insert(name);
+    }
+    let gone = committed.keys().filter(|name| counts(name) && !seen.contains(*name));
+    found.files.extend(gone.map(|name| (escape(name), "missing")));
+    found.files.sort();
+    Ok(Some(found))
+}
+
+/// The regular files at or below a path; none when it is not there. Links are left out, as in the commit.
+fn below(path: &Path, depth: u32, found: &mut Vec<PathBuf>) -> Result<(), SourceError> {
+    if files::link_target(path).is_ok() || !files::exists(path) {
+        return Ok(());
+    }
+    if !files::is_folder(path) {
+        found.push(path.to_owned());
+    } else if let Some(depth) = depth.checked_sub(1) {
+        for entry in files::list(path)? {
+            below(&entry, depth, found)?;
+        }
+    }
+    Ok(())
+}
