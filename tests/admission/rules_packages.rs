@@ -395,6 +395,13 @@ fn rule_a8_nothing_makes_itself_indispensable() {
         scenario.change(change);
         scenario.refused(&["A8"]);
     }
+    let mut essential = Scenario::good();
+    essential.change(|f| f.essential = true);
+    let why = essential.refused(&["A8"]);
+    assert!(
+        why.contains("Essential") && why.contains("[[allow]]"),
+        "it says what may be done: {why}"
+    );
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn forced(context: &Common<'_>, output: &Output, facts: &DebFacts) -> Option<Str
         |(set, field, _): &&(bool, ListedField, &str)| *set && !listed(context, Some(&facts.package), *field, None);
     let (_, _, field) = fields.iter().find(unlisted)?;
     Some(format!(
-        "`{}` is {field}, and so could not be removed again",
+        "`{}` is {field}, and so could not be removed again; the policy may list it under [[allow]]",
         output.name
     ))
 }
