@@ -13,6 +13,7 @@ pub mod host;
 pub mod format;
 pub mod store;
 pub mod trust;
+pub mod lint;
 pub mod site;
 pub mod snapshot;
 pub mod index;

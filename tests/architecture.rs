@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The flow. A module may import only what stands before it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "domain",
     "host",
     "format",
     "store",
     "trust",
+    "lint",
     "site",
     "snapshot",
     "index",

@@ -20,6 +20,7 @@ mod domain;
 mod environment;
 mod format;
 mod index;
+mod lint;
 mod prepare;
 mod publish;
 mod query;

@@ -71,6 +71,7 @@ pub(super) enum Verb {
     Dissent(DissentArgs),
     Stale(StaleArgs),
     Verify(super::verify::VerifyArgs),
+    Lint(super::lint::LintArgs),
     Fsck(FsckArgs),
     Gc(GcArgs),
     Status(StatusArgs),

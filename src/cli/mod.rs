@@ -24,6 +24,7 @@ mod incoming;
 mod init;
 mod keep;
 mod key;
+mod lint;
 mod lock;
 mod manifest;
 mod mirror;
@@ -123,6 +124,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Dissent(args) => query::dissent(&context, &args),
         Verb::Stale(args) => query::stale(&context, &args),
         Verb::Verify(args) => verify::run(&context, &args),
+        Verb::Lint(args) => lint::run(&context, &args),
         Verb::Fsck(args) => fsck::run(&context, &args),
         Verb::Gc(args) => gc::run(&context, &args),
         Verb::Status(args) => status::run(&context, &args),

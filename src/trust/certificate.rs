@@ -61,6 +61,14 @@ pub(super) enum When {
     Signed,
 }
 
+/// What a certificate says of one of its keys, whatever we think of the kind of key.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    pub(super) may_sign: bool,
+    pub(super) revoked: Option<String>,
+    pub(super) key_ends_at: Option<Timestamp>,
+}
+
 impl Certificate {
     pub(super) fn new(primary: Key) -> Self {
         Self {
@@ -102,6 +110,22 @@ impl Certificate {
             return Some("it is not a key of this certificate".into());
         };
         subkey.objection(at, now, when)
+    }
+
+    /// What the certificate says of a key at `now`.
+    pub(super) fn standing(&self, key: &Fingerprint, now: Timestamp) -> Standing {
+        let primary = self.newest(now);
+        let subkey = self.subkeys.iter().find(|s| s.key.fingerprint == *key);
+        let own = subkey.map_or(primary, |subkey| newest(&subkey.bindings, now));
+        let ends = [primary, own].map(|binding| binding.and_then(|binding| binding.key_ends_at));
+        Standing {
+            may_sign: primary.is_some() && own.and_then(|binding| binding.may_sign) == Some(true),
+            revoked: self
+                .revoked
+                .clone()
+                .or_else(|| subkey.and_then(|subkey| subkey.revoked.clone())),
+            key_ends_at: ends.into_iter().flatten().min(),
+        }
     }
 
     fn primary_objection(&self, at: Timestamp, now: Timestamp, when: When) -> Option<String> {

@@ -85,21 +85,31 @@ impl Key {
         .is_ok()
     }
 
-    /// Why this kind of key does not count, if it does not.
-    pub(super) fn weakness(&self) -> Option<String> {
-        let params = match &self.material {
+    fn params(&self) -> &PublicParams {
+        match &self.material {
             Material::Primary(key) => key.public_params(),
             Material::Sub(key) => key.public_params(),
+        }
+    }
+
+    /// The length of an RSA key, in bits.
+    pub(super) fn rsa_bits(&self) -> Option<u16> {
+        let PublicParams::RSA(rsa) = self.params() else {
+            return None;
         };
-        match params {
-            PublicParams::RSA(rsa) => {
-                // An RSA key starts with its modulus, and that with its length in bits.
-                let bits = match rsa.to_bytes().unwrap_or_default().as_slice() {
-                    [high, low, ..] => u16::from_be_bytes([*high, *low]),
-                    _ => 0,
-                };
-                (bits < SHORTEST_RSA).then(|| format!("RSA with {bits} bits, where {SHORTEST_RSA} are needed"))
-            }
+        // An RSA key starts with its modulus, and that with its length in bits.
+        match rsa.to_bytes().unwrap_or_default().as_slice() {
+            [high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
+            _ => Some(0),
+        }
+    }
+
+    /// Why this kind of key does not count, if it does not.
+    pub(super) fn weakness(&self) -> Option<String> {
+        if let Some(bits) = self.rsa_bits() {
+            return (bits < SHORTEST_RSA).then(|| format!("RSA with {bits} bits, where {SHORTEST_RSA} are needed"));
+        }
+        match self.params() {
             PublicParams::EdDSALegacy(EddsaLegacyPublicParams::Ed25519 { .. })
             | PublicParams::Ed25519(_)
             | PublicParams::ECDSA(

@@ -1,20 +1,16 @@
-//! The next stable Debian's apt, which verifies with sqv and knows `Snapshot:`, in a chroot of its own.
+//! The next stable Debian's apt, which verifies with sqv and knows `Snapshot:`, in a root of its own.
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
-use assay::host::apt_sources;
 use assay::publish::{Tagging, tag};
 use assay::serve::{Overlays, ServeConfig, ServedArchive, Server};
 use assay::store::{LocalStore, Store};
 
 use crate::index::filler;
+use crate::support::next;
 use crate::support::repository::{Repository, made, now};
-
-/// Debian's release after the one that the tests were written on.
-const NEXT: &str = "trixie";
 
 /// What a client asks for, and which version of `hello` it must get.
 struct Form {
@@ -120,7 +116,10 @@ fn the_next_stable_takes_every_form_without_a_word() {
 
 /// Has the other Debian's apt update and install from each source, one after the other; what it said.
 fn in_next(folder: &Path, certificate: &str, forms: &[Form]) -> String {
-    let mut script = String::from("set -eu\nexport LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive\n");
+    let mut script = String::from(
+        "set -eu\nexport LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin\n\
+         echo 'APT::Sandbox::User \"root\";' > /etc/apt/apt.conf.d/00user\n",
+    );
     script.push_str("rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*\n");
     script.push_str(&format!(
         "cat > /etc/apt/key.asc <<'END'\n{}\nEND\n",
@@ -147,25 +146,10 @@ fn in_next(folder: &Path, certificate: &str, forms: &[Form]) -> String {
             form.name, form.source
         ));
     }
-    let path = folder.join("script");
-    fs::write(&path, script).unwrap();
-    let sources = apt_sources().unwrap();
-    let debian = sources
-        .iter()
-        .find(|s| s.origin == "Debian" && s.label == "Debian")
-        .unwrap();
-    let mirror = format!(
-        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {} {NEXT} main",
-        debian.uri
-    );
-    let output = Command::new("mmdebstrap")
-        .args(["--quiet", "--variant=apt", "--architectures=amd64", "--skip=cleanup"])
-        .arg(format!("--customize-hook=upload {} /script", path.display()))
-        .arg("--customize-hook=chroot \"$1\" sh /script")
-        .args([NEXT, "/dev/null"])
-        .arg(mirror)
-        .output()
-        .unwrap();
+    let root = folder.join("root");
+    next::copy(&root);
+    fs::write(root.join("script"), script).unwrap();
+    let output = next::program(&root, folder, "sh").arg("/script").output().unwrap();
     let said = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),

@@ -4,8 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::next;
+
 /// An apt client that knows one list of sources.
-pub(crate) struct Apt(tempfile::TempDir);
+pub(crate) struct Apt {
+    folder: tempfile::TempDir,
+    /// The next stable Debian's, not this machine's.
+    next: bool,
+}
 
 /// What a run of apt said.
 #[derive(Debug)]
@@ -17,6 +23,15 @@ pub(crate) struct Said {
 impl Apt {
     /// `sources` is a deb822 `.sources` file, or one-line sources when it starts with `deb `.
     pub(crate) fn new(sources: &str) -> Self {
+        Self::of(sources, false)
+    }
+
+    /// The next stable Debian's apt.
+    pub(crate) fn next(sources: &str) -> Self {
+        Self::of(sources, true)
+    }
+
+    fn of(sources: &str, next: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         for below in [
@@ -31,12 +46,6 @@ impl Apt {
             fs::create_dir_all(root.join(below)).unwrap();
         }
         fs::write(root.join("var/lib/dpkg/status"), "").unwrap();
-        let name = if sources.starts_with("deb ") {
-            "a.list"
-        } else {
-            "a.sources"
-        };
-        fs::write(root.join("etc/apt/sources.list.d").join(name), sources).unwrap();
         // APT_CONFIG is read first, so that the system's own parts are never looked for.
         let config = format!(
             "Dir \"{0}\";\n\
@@ -56,7 +65,20 @@ impl Apt {
             root.display()
         );
         fs::write(root.join("apt.conf"), config).unwrap();
-        Self(folder)
+        let apt = Self { folder, next };
+        apt.set_sources(sources);
+        apt
+    }
+
+    /// Takes other sources.
+    pub(crate) fn set_sources(&self, sources: &str) {
+        let name = if sources.starts_with("deb ") {
+            "a.list"
+        } else {
+            "a.sources"
+        };
+        let path = self.folder.path().join("etc/apt/sources.list.d").join(name);
+        fs::write(path, sources).unwrap();
     }
 
     pub(crate) fn get(&self, args: &[&str]) -> Said {
@@ -78,17 +100,23 @@ impl Apt {
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
-        self.0.path().to_owned()
+        self.folder.path().to_owned()
     }
 
     pub(crate) fn run(&self, program: &str, args: &[&str]) -> Said {
-        let output = Command::new(program)
+        let folder = self.folder.path();
+        let mut command = if self.next {
+            next::program(next::root(), folder, program)
+        } else {
+            Command::new(program)
+        };
+        let output = command
             .args(args)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C.UTF-8")
-            .env("APT_CONFIG", self.0.path().join("apt.conf"))
-            .current_dir(self.0.path())
+            .env("APT_CONFIG", folder.join("apt.conf"))
+            .current_dir(folder)
             .output()
             .unwrap();
         let text = [output.stdout, output.stderr].concat();

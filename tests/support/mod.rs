@@ -5,6 +5,7 @@ pub(crate) mod archive;
 pub(crate) mod debs;
 pub(crate) mod http;
 pub(crate) mod mirrored;
+pub(crate) mod next;
 pub(crate) mod repository;
 pub(crate) mod web;
 pub(crate) mod dpkg_perl;

@@ -1,0 +1,85 @@
+//! What lint says of broken repositories is what the real apts do: this Debian's, and the next stable's.
+
+mod broken;
+mod cases;
+mod probe;
+
+use broken::{Broken, Case};
+
+/// Each case of a group, judged and tried. All that differ are shown.
+fn judged_as_tried(cases: &[Case]) {
+    let mut wrong = Vec::new();
+    for case in cases {
+        if let Err(why) = probe::check(case) {
+            wrong.push(format!("== {}\n{why}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn signatures() {
+    judged_as_tried(&cases::signatures());
+}
+
+#[test]
+fn times_and_names() {
+    judged_as_tried(&cases::times());
+    judged_as_tried(&cases::names());
+}
+
+#[test]
+fn indexes() {
+    judged_as_tried(&cases::indexes());
+}
+
+#[test]
+fn stanzas() {
+    judged_as_tried(&cases::stanzas());
+}
+
+#[test]
+fn the_program_says_it_over_http_and_exits_by_it() {
+    let good = Broken::good().written();
+    let run = |args: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_assay"))
+            .arg("lint")
+            .args(args)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let certificate = good.certificate.to_str().unwrap();
+    let folder = good.folder.path().to_str().unwrap();
+    let web = crate::support::web::Web::serve(good.folder.path());
+    for repository in [folder, &web.url] {
+        let (code, said) = run(&[
+            repository,
+            "--suite",
+            "trixie",
+            "--keyring",
+            certificate,
+            "--files",
+            "--strict",
+        ]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("accept apt-2.6 trixie\naccept apt-3.0 trixie"), "{said}");
+    }
+    let mut broken = Broken::good();
+    broken.set("Date", "yesterday");
+    let broken = broken.written();
+    let certificate = broken.certificate.to_str().unwrap();
+    let folder = broken.folder.path().to_str().unwrap();
+    let (code, said) = run(&[folder, "--keyring", certificate, "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(r#""outcome":"warn","code":"L-DATE""#), "{said}");
+    assert_eq!(run(&[folder, "--strict"]).0, Some(3));
+    std::fs::remove_dir_all(broken.folder.path().join("dists/trixie/main")).unwrap();
+    let (code, said) = run(&[folder]);
+    assert_eq!(code, Some(3));
+    assert!(said.contains("reject apt-2.6,apt-3.0 L-INDEX-MISSING"), "{said}");
+    assert_eq!(run(&["/nowhere/at/all"]).0, Some(2));
+}
