@@ -14,7 +14,7 @@ use crate::format::deb822::LARGEST_STANZA;
 use crate::store::Store;
 
 /// Uncompressed bytes of an index that are in memory at once.
-const CHUNK: usize = 4 << 20;
+const CHUNK: usize = 1 << 20;
 /// The largest index, uncompressed, in bytes.
 const LARGEST: u64 = 4 << 30;
 

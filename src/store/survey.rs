@@ -26,6 +26,8 @@ pub struct Surveyed {
     pub meta: Meta,
     /// None where it was not wanted; an error, as text, where it could not be read.
     pub digest: Option<Result<Digest, String>>,
+    /// It may have more names (`Meta::object` tells).
+    pub shared: bool,
 }
 
 /// Which objects are read, and who is told how far it is.
@@ -54,7 +56,11 @@ pub(super) fn room() -> Vec<u8> {
 pub(super) fn of(listing: Vec<Meta>, reading: &Reading<'_>, open: &Open<'_>) -> Vec<Surveyed> {
     let (wanted, others) = listing.into_iter().partition(|meta| (reading.wanted)(&meta.key));
     let mut surveyed = read(wanted, reading.bar, open);
-    surveyed.extend(others.into_iter().map(|meta| Surveyed { meta, digest: None }));
+    surveyed.extend(others.into_iter().map(|meta| Surveyed {
+        meta,
+        digest: None,
+        shared: true,
+    }));
     surveyed
 }
 
@@ -77,6 +83,7 @@ fn read(mut metas: Vec<Meta>, bar: &Bar, open: &Open<'_>) -> Vec<Surveyed> {
         let surveyed = object.iter().map(|meta| Surveyed {
             meta: meta.clone(),
             digest: digest.clone(),
+            shared: object.len() > 1,
         });
         surveyed.collect::<Vec<_>>()
     };
@@ -158,7 +165,8 @@ impl<'a> Walk<'a> {
         let look = |key: Key, digest| {
             let seen = |there| {
                 let meta = meta(key, there);
-                Seen::Now(Surveyed { meta, digest })
+                let shared = true;
+                Seen::Now(Surveyed { meta, digest, shared })
             };
             Ok(folder.look(name)?.map(seen))
         };
@@ -171,7 +179,8 @@ impl<'a> Walk<'a> {
                 let digest = hash_through(&key, file.take(there.size), room);
                 let digest = Some(digest.map_err(|error| error.to_string()));
                 let meta = meta(key, there);
-                Ok(Some(Seen::Now(Surveyed { meta, digest })))
+                let shared = false;
+                Ok(Some(Seen::Now(Surveyed { meta, digest, shared })))
             }
             Ok(None) => Ok(None),
             Err(error) => {

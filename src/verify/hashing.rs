@@ -1,5 +1,6 @@
 //! Hashing: what the store has is compared with what its objects must be.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Problem, Report};
@@ -36,22 +37,23 @@ struct Object {
 }
 
 impl Expected {
-    /// Something names an object: gives what was said of it before. What is said last counts.
-    pub(super) fn add(&mut self, name: String, must: Must, required: bool) -> Option<Must> {
-        let object = Object {
-            must,
-            required,
-            there: false,
-        };
+    /// Something names an object: gives its name again when something else was said of it before. What is
+    /// said last counts.
+    pub(super) fn add(&mut self, name: String, must: Must, required: bool) -> Option<String> {
         match self.0.entry(name) {
-            std::collections::hash_map::Entry::Vacant(new) => {
-                new.insert(object);
+            Entry::Vacant(new) => {
+                new.insert(Object {
+                    must,
+                    required,
+                    there: false,
+                });
                 None
             }
-            std::collections::hash_map::Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                known.required |= required;
-                Some(std::mem::replace(&mut known.must, must))
+            Entry::Occupied(mut known) => {
+                let object = known.get_mut();
+                object.required |= required;
+                let before = std::mem::replace(&mut object.must, must);
+                (before != must).then(|| known.key().clone())
             }
         }
     }
@@ -69,15 +71,16 @@ impl Expected {
         self.0.contains_key(object)
     }
 
+    /// Room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.0.reserve(more);
+    }
+
     /// What these bytes must be, when anything says so; notes that they are there.
     fn meet(&mut self, name: &str) -> Option<Must> {
-        match self.0.get_mut(name) {
-            Some(object) => {
-                object.there = true;
-                Some(object.must)
-            }
-            None => named_by_hash(name),
-        }
+        let object = self.0.get_mut(name)?;
+        object.there = true;
+        Some(object.must)
     }
 
     fn absent(&self) -> impl Iterator<Item = &String> {
@@ -135,25 +138,33 @@ pub(super) fn survey(
 }
 
 /// Reports what is not as it must be, and what must be there and is not; names of one damaged object come
-/// together. What is expected and was not read yet is read now.
-pub(super) fn compare(
+/// together. What is expected and was not read yet is read now. Gives what is damaged or missing, and the
+/// names that nothing expects, whatever they say themselves.
+pub(super) fn compare<'a>(
     store: &dyn Store,
-    surveyed: &[Surveyed],
+    surveyed: &'a [Surveyed],
     expected: &mut Expected,
     report: &mut Report,
-) -> Damaged {
+) -> (Damaged, Vec<&'a str>) {
+    let mut unexpected = Vec::new();
     let mut damaged = Damaged::default();
     let mut groups: BTreeMap<(Sha256, String), Vec<&str>> = BTreeMap::new();
     let mut linked: HashSet<Identity<'_>> = HashSet::new();
     for object in surveyed {
         let name = object.meta.key.as_str();
-        let Some(must) = expected.meet(name) else { continue };
+        let known = expected.meet(name);
+        if known.is_none() {
+            unexpected.push(name);
+        }
+        let Some(must) = known.or_else(|| named_by_hash(name)) else {
+            continue;
+        };
         let digest = object.digest.clone().unwrap_or_else(|| {
             let stream = store.open(&object.meta.key);
             let digest = stream.and_then(|stream| hash_stream(&object.meta.key, stream));
             digest.map_err(|error| error.to_string())
         });
-        if linked.insert(identity(&object.meta)) {
+        if !object.shared || linked.insert(identity(&object.meta)) {
             report.objects += 1;
             report.bytes = report.bytes.saturating_add(object.meta.size);
         }
@@ -174,7 +185,7 @@ pub(super) fn compare(
         report.problem(Problem::MISSING, name, why);
         damaged.0.insert(name.clone());
     }
-    damaged
+    (damaged, unexpected)
 }
 
 /// What an object is, whatever its names.
@@ -210,7 +221,7 @@ mod tests {
         }
         let surveyed = survey(&store, &[String::new()], &|_| false, &Progress::hidden())?;
         let mut report = Report::default();
-        let damaged = compare(&store, &surveyed, &mut expected, &mut report);
+        let (damaged, unexpected) = compare(&store, &surveyed, &mut expected, &mut report);
         let found: Vec<_> = report.problems.iter().map(|p| (p.object.as_str(), p.code)).collect();
         let lost = [
             ("foundry/pool/bad", Problem::DAMAGED),
@@ -219,6 +230,7 @@ mod tests {
         assert_eq!(found, lost);
         assert!(lost.iter().all(|(name, _)| damaged.names(name)));
         assert_eq!((report.objects, report.bytes), (2, 7));
+        assert_eq!(unexpected, ["foundry/pool/other"]);
         Ok(())
     }
 }

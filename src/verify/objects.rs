@@ -38,9 +38,10 @@ pub(super) fn check(
         || pool::expect(store, &whole, &Pools::default(), &mut expected, report),
     );
     let surveyed = surveyed?;
-    let names = surveyed.iter().map(|object| object.meta.key.as_str());
-    let pools = names.clone().collect();
-    unreadable.extend(pool::expect(store, &others, &pools, &mut expected, report));
+    if !others.is_empty() {
+        let pools = surveyed.iter().map(|object| object.meta.key.as_str()).collect();
+        unreadable.extend(pool::expect(store, &others, &pools, &mut expected, report));
+    }
     // An archive without a whole chain of records names nothing that could be relied on.
     let whole = |anchor: &&Anchor| histories.iter().any(|(known, _)| known.name == anchor.name);
     let broken = anchors.archives.iter().filter(|anchor| !whole(anchor));
@@ -50,14 +51,13 @@ pub(super) fn check(
         let keys = surveyed.iter().map(|object| &object.meta.key);
         lost.extend(unrecorded(store, (anchor, history), keys, now, report)?);
     }
-    let damaged = compare(store, &surveyed, &mut expected, report);
+    let (damaged, unexpected) = compare(store, &surveyed, &mut expected, report);
     let known = Known {
-        expected: &expected,
         places: &places,
         unreadable: &unreadable,
         lost: &lost,
     };
-    unnamed(anchors, names, &known, report);
+    unnamed(anchors, unexpected, &known, report);
     Ok(damaged)
 }
 
@@ -74,7 +74,7 @@ pub(super) fn check_indexes(
     }
     let wanted = |key: &Key| expected.names(key.as_str());
     let surveyed = survey(store, &[String::new()], &wanted, progress)?;
-    Ok(compare(store, &surveyed, &mut expected, report))
+    Ok(compare(store, &surveyed, &mut expected, report).0)
 }
 
 /// The index files of an archive. A published snapshot is whole; but what is gone may be there, since
@@ -161,8 +161,8 @@ pub(super) fn intact(
 }
 
 /// Objects of an archive that no signed thing names, and whole archives that the site does not know.
-fn unnamed<'a>(anchors: &Anchors, names: impl Iterator<Item = &'a str>, known: &Known<'_>, report: &mut Report) {
-    for name in names {
+fn unnamed(anchors: &Anchors, unexpected: Vec<&str>, known: &Known<'_>, report: &mut Report) {
+    for name in unexpected {
         let top = name.split_once('/').map_or(name, |(top, _)| top);
         let unjudged = known.lost.iter().any(|lost| name.starts_with(lost.tree()));
         if top == "state" || unjudged || known.unreadable.contains(top) {
@@ -170,7 +170,7 @@ fn unnamed<'a>(anchors: &Anchors, names: impl Iterator<Item = &'a str>, known: &
         }
         if !anchors.archives.iter().any(|anchor| anchor.name.as_str() == top) {
             report.problem(Problem::UNNAMED, name, format!("the site has no archive `{top}`"));
-        } else if !known.names(name) {
+        } else if !known.places.contains(name) && named_by_hash(name).is_none() {
             report.problem(Problem::UNNAMED, name, "no index of any snapshot names it");
         }
     }
@@ -178,18 +178,10 @@ fn unnamed<'a>(anchors: &Anchors, names: impl Iterator<Item = &'a str>, known: &
 
 /// What may be in the store.
 struct Known<'a> {
-    /// By digest.
-    expected: &'a Expected,
     /// By what they say.
     places: &'a BTreeSet<String>,
     /// Archives of which it is not known.
     unreadable: &'a BTreeSet<&'a str>,
     /// Trees whose records are missing.
     lost: &'a [Unrecorded],
-}
-
-impl Known<'_> {
-    fn names(&self, object: &str) -> bool {
-        self.expected.names(object) || self.places.contains(object) || named_by_hash(object).is_some()
-    }
 }

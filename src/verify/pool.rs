@@ -171,6 +171,7 @@ impl Listing<'_> {
     }
 
     fn expect(&self, key: &Key, names: Names, expected: &mut Expected, report: &mut Report) {
+        expected.reserve(names.len());
         for name in names {
             let (name, digest) = match name {
                 Ok(name) => name,
@@ -190,8 +191,7 @@ impl Listing<'_> {
                 }
                 _ => {}
             }
-            let before = expected.add(name.clone(), digest.into(), self.is_whole());
-            if before.is_some_and(|before| before != digest.into()) {
+            if let Some(name) = expected.add(name, digest.into(), self.is_whole()) {
                 report.problem(Problem::INDEX, name, "two indexes give it different digests");
             }
         }

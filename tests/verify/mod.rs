@@ -176,7 +176,20 @@ fn what_is_missing_or_added_is_named() {
     fs::write(store.join(&deb), &bytes).unwrap();
     let extra = deb.replace("hello_1.0", "hello_6.6");
     fs::write(store.join(&extra), &bytes).unwrap();
-    assert_eq!(published.problems(&store), [(extra, "V-UNNAMED")]);
+    assert_eq!(published.problems(&store), [(extra.clone(), "V-UNNAMED")]);
+    fs::remove_file(store.join(&extra)).unwrap();
+
+    // An archive that the site does not know, also where a name is the hash of its bytes.
+    let hash = Digest::of(&bytes).sha256;
+    let strange = [
+        format!("strange/dists/suite/by-hash/SHA256/{hash}"),
+        "strange/pool/a".to_owned(),
+    ];
+    for name in &strange {
+        fs::create_dir_all(store.join(name).parent().unwrap()).unwrap();
+        fs::write(store.join(name), &bytes).unwrap();
+    }
+    assert_eq!(published.problems(&store), strange.map(|name| (name, "V-UNNAMED")));
 }
 
 #[test]
