@@ -12,8 +12,9 @@ use super::index::Index;
 use super::view::Record;
 use crate::domain::{ArchiveName, Sha256};
 use crate::format::intoto::Outcome;
+use crate::host::Progress;
 use crate::site::Site;
-use crate::store::Key;
+use crate::store::{Key, Reading};
 use crate::verify::Problem;
 
 /// Every rebuild record that failed or that others contradict, also about candidates that were refused, and
@@ -71,12 +72,17 @@ fn of_archive(index: &mut Index<'_>, archive: usize) -> Result<Vec<Said>, QueryE
     };
     let (mut evidence, mut decided) = (Evidence::new(), HashMap::new());
     let prefix = format!("state/{}/evidence", anchor.name);
-    index.store().visit(&prefix, &mut |meta| {
-        let mut words = meta.key.as_str().rsplit('/').map(str::parse);
+    // A folder for each declaration: on all cores, and nothing of them is read.
+    let reading = Reading {
+        wanted: &|_| false,
+        bar: &Progress::hidden().items("", 0),
+    };
+    for found in index.store().survey(&prefix, &reading)? {
+        let mut words = found.meta.key.as_str().rsplit('/').map(str::parse);
         if let (Some(Ok(record)), Some(Ok(declaration))) = (words.next(), words.next()) {
             evidence.entry(declaration).or_default().insert(record);
         }
-    })?;
+    }
     for id in index.scope().iter().filter(|id| id.archive == archive) {
         if let Some((decision, declaration)) = index.decision(id).and_then(|known| Some((known, known.declaration?))) {
             if !index.listed.of(id).is_empty() {
