@@ -84,6 +84,11 @@ fn speaker<'a>(context: &Context<'a>, record: &RecordEvidence) -> Result<&'a Bui
     Ok(builder)
 }
 
+/// Whether a builder whose key counts says this of the candidate's declaration, in whatever environment.
+pub(super) fn is_spoken(context: &Context<'_>, record: &RecordEvidence) -> bool {
+    Some(record.declaration) == context.declaration && speaker(context, record).is_ok()
+}
+
 /// R3: the set that the record is about.
 fn subject<'c, 'a>(context: &'c Context<'a>, record: &RecordEvidence) -> Result<&'c Set<'a>, Standing> {
     if Some(record.declaration) != context.declaration {

@@ -13,6 +13,7 @@ use super::failure::{Failure, UsageError};
 use super::rebuild::{builders, rebuild_with};
 use super::sources::{Source, stanza};
 use super::work::{Declared, Work};
+use crate::admission::strength;
 use crate::collect::Working;
 use crate::domain::{ArchiveName, GitOid, SnapshotName, SnapshotRef, SuiteName, suite_of_branch};
 use crate::environment;
@@ -477,14 +478,20 @@ impl Job<'_> {
         );
         let said = said(&declared.policy, &found, &nonces, &lock, fresh);
         let built = said.iter().filter(|(_, said)| *said == Said::Built);
-        let mut operators: BTreeSet<&str> = built.map(|(builder, _)| builder.operator.as_str()).collect();
-        let wanted = declared.policy.quorum as usize;
-        if operators.len() >= wanted {
+        // What the suites ask for, which may be more than the policy does elsewhere.
+        let terms = declared.policy.terms(&declared.suites);
+        let enough =
+            |rebuilders: &BTreeSet<(&str, &str)>| strength(rebuilders, terms.distinct_hosting) >= terms.quorum as usize;
+        let mut rebuilders: BTreeSet<(&str, &str)> =
+            built.map(|(b, _)| (b.operator.as_str(), b.hosting.as_str())).collect();
+        if enough(&rebuilders) {
             return Ok(());
         }
         let here = builders(&self.work, declared, &[])?;
         for (builder, key) in here {
-            if operators.len() < wanted && operators.insert(builder.operator.as_str()) {
+            let new = !rebuilders.iter().any(|(operator, _)| *operator == builder.operator);
+            if new && !enough(&rebuilders) {
+                rebuilders.insert((&builder.operator, &builder.hosting));
                 rebuild_with(aside, &self.work, declared, (builder, &key))?;
             }
         }

@@ -195,7 +195,7 @@ impl Run<'_> {
             store: self.work.store.as_ref(),
             archive: &self.work.archive,
             policy: &self.declared.policy,
-            suites: &self.declared.declaration.suites,
+            suites: &self.declared.suites,
             declaration: self.declared.sha256,
             sealed: &self.sealed,
             now: self.context.now(),

@@ -18,27 +18,36 @@ pub(super) fn run(context: &Context, args: &WhyArgs) -> Result<ExitCode, Failure
     let store = context.store_if_any(&site)?;
     let anchors = Anchors::from_site(&site)?;
     let subject = subject(&args.what)?;
-    let Some(found) = find(store.as_ref(), &anchors, &subject)? else {
+    let findings = find(store.as_ref(), &anchors, &subject);
+    if findings.found.is_empty() && findings.unread.is_empty() {
         let why = format!("no newest snapshot of this site lists `{}`", args.what);
         return Err(UsageError::NotFound(why).into());
-    };
+    }
     let (cache, keys) = (site.cache().join("git"), site.public_keys());
     let git = (!args.offline).then_some(Git {
         cache: &cache,
         keys: &keys,
     });
-    let chain = why(store.as_ref(), &anchors, &found, git, context.now());
-
-    let mut lines = vec![format!(
-        "{} {} {} in {}/{}\n  {}  {}",
-        chain.package, chain.version, chain.architecture, chain.archive, chain.suite, chain.sha256, chain.file
-    )];
-    for hop in &chain.hops {
-        let mark = mark(hop.proof);
-        lines.push(format!("  {mark}  {:11} {}", hop.hop, hop.evidence));
+    let mut worst = Proof::Proven;
+    for found in &findings.found {
+        let chain = why(store.as_ref(), &anchors, found, git, context.now());
+        worst = worst.max(chain.proof());
+        let mut lines = vec![format!(
+            "{} {} {} in {}/{}\n  {}  {}",
+            chain.package, chain.version, chain.architecture, chain.archive, chain.suite, chain.sha256, chain.file
+        )];
+        for hop in &chain.hops {
+            let mark = mark(hop.proof);
+            lines.push(format!("  {mark}  {:11} {}", hop.hop, hop.evidence));
+        }
+        context.output.record(&chain, &lines.join("\n"))?;
     }
-    context.output.record(&chain, &lines.join("\n"))?;
-    Ok(exit_code(chain.proof()))
+    for problem in &findings.unread {
+        worst = worst.max(problem.proof());
+        let text = format!("{} {}: {}", problem.code, problem.object, problem.why);
+        context.output.record(problem, &text)?;
+    }
+    Ok(exit_code(worst))
 }
 
 /// How a proof is shown, always as wide.

@@ -83,7 +83,13 @@ pub fn load_known<'a>(
                 .map(|i| i.digest.sha256)
                 .collect(),
         });
-        let reader = Reader { store, locked, state };
+        let own = locked.archive == candidate.archive;
+        let reader = Reader {
+            store,
+            locked,
+            state,
+            own,
+        };
         for index in state
             .indexes
             .iter()
@@ -250,6 +256,8 @@ struct Reader<'a> {
     store: &'a dyn Store,
     locked: &'a LockedSnapshot,
     state: &'a SuiteState,
+    /// It is the archive that is admitted to.
+    own: bool,
 }
 
 impl Reader<'_> {
@@ -304,7 +312,8 @@ impl Reader<'_> {
         sha256: Sha256,
     ) -> impl Fn(PackageName, crate::domain::Version, Architecture, PackageName) -> Indexed {
         let (archive, suite) = (self.locked.archive.clone(), self.locked.suite.clone());
-        let mirrored = self.state.upstream.is_some();
+        // Of the archive that is admitted to, a record that names an upstream lies.
+        let mirrored = self.state.upstream.is_some() && !self.own;
         move |package, version, architecture, source| Indexed {
             kind,
             mirrored,

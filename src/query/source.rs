@@ -9,7 +9,7 @@ use super::index::Index;
 use super::view::Decision;
 use crate::domain::{DomainError, Sha256};
 use crate::publish::load_vouched;
-use crate::verify::{Found, Problem, Subject, find};
+use crate::verify::{Found, Problem, Subject, VerifyError, find};
 
 /// What is asked about with a name: a binary or source package, or a file by its hash.
 fn is_meant(subject: &Subject, path: &str, sha256: &Sha256, source: Option<&str>) -> bool {
@@ -36,8 +36,11 @@ pub fn source_of(index: &mut Index<'_>, subject: &Subject) -> Result<Vec<Answer>
         .copied()
         .collect();
     if ids.is_empty() {
-        let found = find(index.store(), index.anchors(), subject)?;
-        return Ok(found.map(|found| mirrored(index, &found)).into_iter().collect());
+        let findings = find(index.store(), index.anchors(), subject);
+        if let (true, Some(unread)) = (findings.found.is_empty(), findings.unread.into_iter().next()) {
+            return Err(VerifyError::Unread(Box::new(unread)).into());
+        }
+        return Ok(findings.found.iter().map(|found| mirrored(index, found)).collect());
     }
     index.recheck(&ids);
     let answer = |id: &DecisionId| {

@@ -69,6 +69,9 @@ pub(super) fn check(
             check.suite(state, report);
             check.returns.suite(&edition, state, &check.decided, history, report);
         }
+        if let Some(Ok(record)) = edition.number.map(|(n, _)| history.chain.record(store, n)) {
+            check.returns.dropped(&record);
+        }
     }
     report.packages += check.derived.len() as u64;
 }

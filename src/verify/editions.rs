@@ -7,6 +7,7 @@ use crate::domain::{ArchiveName, RelPath, SuiteName, Timestamp};
 use crate::publish::{self, PublishError, Recorded, Unrecorded, check_vouched};
 use crate::snapshot::{
     Chain, Edition, EditionName, Entry, Marks, Record, Removed, Renewal, SnapshotError, SuiteState, TagRecord,
+    content_digest,
 };
 use crate::store::{Key, Store, StoreError};
 
@@ -60,6 +61,12 @@ impl History {
         }
         (history.gone, history.leaving) = (gone, leaving);
         Ok(history)
+    }
+
+    /// Whether the archive's key vouches for the newest record, and so for all.
+    pub(super) fn is_vouched(&self, store: &dyn Store, anchor: &Anchor) -> bool {
+        let newest = self.chain.latest();
+        newest.is_none_or(|newest| check_vouched(store, newest, &anchor.keyring).is_ok())
     }
 
     /// What was removed on purpose, by an edition, after a decision that let it in.
@@ -171,10 +178,23 @@ fn vouched(
     chain: &Chain,
     report: &mut Report,
 ) -> Result<Tombstones, SnapshotError> {
-    let mut removed = Tombstones::new();
+    let (mut removed, mut upstreams) = (Tombstones::new(), BTreeMap::new());
     for record in chain.records(store) {
         let record = record?;
         bury(&mut removed, &record);
+        for state in &record.suites {
+            let Some(date) = state.upstream.as_ref().map(|upstream| upstream.date) else {
+                continue;
+            };
+            let before = upstreams.insert(state.suite.clone(), date);
+            if before.is_some_and(|before| date < before) {
+                let why = format!(
+                    "upstream's Release of `{}` is older than that of the snapshot before",
+                    state.suite
+                );
+                report.problem(Problem::UPSTREAM, record.key(), why);
+            }
+        }
         signed(check_vouched(store, &record, &anchor.keyring), &record, report);
         if let Some(renewal) = Renewal::newest(store, &record)? {
             signed(check_vouched(store, &renewal, &anchor.keyring), &renewal, report);
@@ -183,6 +203,12 @@ fn vouched(
     for tag in TagRecord::all(store, &anchor.name)? {
         report.tags += 1;
         signed(check_vouched(store, &tag, &anchor.keyring), &tag, report);
+        let of = chain.record(store, tag.of.n)?;
+        let whole = tag.partial || content_digest(&tag.suites) == content_digest(&of.suites);
+        if of.identity()? != tag.of.record || !whole {
+            let why = format!("it is not what snapshot {}, which it names, has", tag.of.serial);
+            report.problem(Problem::RECORD, tag.key(), why);
+        }
     }
     Ok(removed)
 }

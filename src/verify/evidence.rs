@@ -181,7 +181,7 @@ impl Decided {
     }
 
     /// The policy of the Git tree that it is judged by now.
-    fn policy<'a>(&self, anchor: &'a Anchor) -> Result<&'a Policy, Problem> {
+    pub(super) fn policy<'a>(&self, anchor: &'a Anchor) -> Result<&'a Policy, Problem> {
         let name = self.summary.policy.name.as_deref().unwrap_or_default();
         let found = anchor.policy(name);
         found.ok_or_else(|| {

@@ -27,7 +27,7 @@ pub use anchors::{Anchor, AnchorKind, Anchors};
 pub use checkpoint::{Checkpoint, LARGEST_CHECKPOINT};
 pub(crate) use evidence::{covers, inputs, named, pool_files, record, signed_decision, voice};
 pub use report::{Problem, Report, VerifyError};
-pub use why::{Chain, Found, Git, Hop, Proof, Subject, find, why};
+pub use why::{Chain, Findings, Found, Git, Hop, Proof, Subject, find, why};
 
 use crate::domain::{ArchiveName, Sha256, Timestamp};
 use crate::host::Progress;
@@ -70,7 +70,9 @@ pub fn verify(
     progress: &Progress,
 ) -> Result<Report, VerifyError> {
     let mut report = Report::default();
-    let histories = editions::histories(store, anchors, &mut report);
+    let mut histories = editions::histories(store, anchors, &mut report);
+    // What a record says that nobody vouches for is whoever's word: it is reported, and not gone by.
+    histories.retain(|(anchor, history)| history.is_vouched(store, anchor));
     let damaged = objects::check(
         store,
         &[String::new()],

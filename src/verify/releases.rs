@@ -7,7 +7,7 @@ use super::editions::{History, all, editions, is_newest};
 use super::hashing::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
-use crate::domain::{RelPath, SuiteName, Timestamp};
+use crate::domain::{RelPath, SuiteName, Timestamp, escape};
 use crate::index::release::release_text;
 use crate::publish;
 use crate::snapshot::{Edition, SuiteState};
@@ -16,6 +16,9 @@ use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
 
 /// The largest signed file that is read, in bytes: what apt takes.
 const LARGEST: u64 = 10_000_000;
+
+/// Clocks may differ by this many seconds.
+const SKEW: i64 = 600;
 
 /// The three signed files of a suite at one place.
 struct Place<'a> {
@@ -164,6 +167,10 @@ fn check_place(
     verify_detached(&release, &get(store, &detached)?, &requirement)
         .map_err(|error| Problem::new(Problem::SIGNATURE, &detached, error))?;
 
+    if place.state.date > now.plus(SKEW) {
+        let why = "its Date lies in the future";
+        return Err(Problem::new(Problem::RELEASE, &inrelease, why));
+    }
     // An old snapshot's dates are for `renew`, and for clients that pin it; the newest must be fresh.
     let newest = place.name.is_none() && !place.dropped;
     if newest && valid_days.is_some_and(|days| place.state.date.plus_days(days) <= now) {
@@ -202,19 +209,18 @@ pub(super) fn matches_record(text: &[u8], state: &SuiteState, valid_days: Option
 /// The same, but for lines that begin so.
 fn matches_but(free: &[&str], text: &[u8], state: &SuiteState, valid_days: Option<u32>) -> Result<(), String> {
     let wanted = release_text(state, valid_days, None);
-    let lines = |bytes: &[u8]| -> Vec<String> {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        text.lines()
-            .filter(|line| !free.iter().any(|field| line.starts_with(field)))
-            .map(str::to_owned)
-            .collect()
+    // By bytes: what is no UTF-8, or ends in another way, is another line.
+    let lines = |text: &[u8]| -> Vec<Vec<u8>> {
+        let lines = text.split(|byte| *byte == b'\n');
+        let bound = lines.filter(|line| !free.iter().any(|field| line.starts_with(field.as_bytes())));
+        bound.map(<[u8]>::to_vec).collect()
     };
     let (found, wanted) = (lines(text), lines(&wanted));
     match found.iter().zip(&wanted).find(|(found, wanted)| found != wanted) {
         Some((found, wanted)) => Err(format!(
             "it says `{}` where the snapshot's record says `{}`",
-            found.trim(),
-            wanted.trim()
+            escape(String::from_utf8_lossy(found).trim()),
+            String::from_utf8_lossy(wanted).trim()
         )),
         None if found.len() != wanted.len() => {
             Err("it has more or fewer lines than the snapshot's record gives".to_owned())

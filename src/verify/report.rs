@@ -147,6 +147,9 @@ pub enum VerifyError {
     /// A checkpoint that is none, or that too few witnesses signed.
     #[error("the checkpoint cannot be gone by: {0}")]
     Checkpoint(String),
+    /// What was asked for may be in an index that cannot be read.
+    #[error("it may be listed where nothing can be read: {}: {}", .0.object, .0.why)]
+    Unread(Box<Problem>),
     /// A Git repository could not be read.
     #[error(transparent)]
     Source(#[from] crate::source::SourceError),
@@ -159,6 +162,7 @@ impl Coded for VerifyError {
             Self::Store(error) => error.code(),
             Self::Name(error) => error.code(),
             Self::Checkpoint(_) => "E-VERIFY-001",
+            Self::Unread(_) => "E-VERIFY-002",
             Self::Source(error) => error.code(),
         }
     }
@@ -168,6 +172,7 @@ impl Coded for VerifyError {
             Self::Store(error) => error.kind(),
             Self::Name(error) => error.kind(),
             Self::Checkpoint(_) => Kind::Verification,
+            Self::Unread(_) => Kind::Unknown,
             Self::Source(error) => error.kind(),
         }
     }
@@ -176,6 +181,7 @@ impl Coded for VerifyError {
             Self::Site(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Name(error) => error.hint(),
+            Self::Unread(_) => Some("run `assay fsck`".to_owned()),
             Self::Checkpoint(_) => Some("take one that you kept, or that your witnesses signed".to_owned()),
             Self::Source(error) => error.hint(),
         }

@@ -8,7 +8,7 @@ use super::editions::History;
 use super::{Problem, Report};
 use crate::domain::{Sha256, SuiteName};
 use crate::publish::read_decisions;
-use crate::snapshot::{Edition, SuiteState};
+use crate::snapshot::{Edition, Record, SuiteState};
 use crate::store::Store;
 
 /// The decisions of each suite, as the records go by, oldest first.
@@ -30,6 +30,17 @@ impl<'a> Returns<'a> {
         Self {
             store,
             suites: BTreeMap::new(),
+        }
+    }
+
+    /// What a suite had that a record has no more left it.
+    pub(super) fn dropped(&mut self, record: &Record) {
+        for (suite, seen) in &mut self.suites {
+            if !record.suites.iter().any(|state| state.suite == *suite) {
+                let there = std::mem::take(&mut seen.there);
+                seen.left
+                    .extend(there.into_iter().map(|sha256| (sha256, record.serial.to_string())));
+            }
         }
     }
 

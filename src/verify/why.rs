@@ -9,12 +9,13 @@ use super::dependencies::Dependencies;
 use super::evidence::{Agreeing, decision};
 use super::releases::{matches_record, signed_text};
 use super::upstream::check_upstream;
-use super::{Anchor, AnchorKind, Anchors, Problem, VerifyError};
+use super::{Anchor, AnchorKind, Anchors, Problem};
 use crate::domain::{ArchiveName, PackageName, RelPath, Sha256, SnapshotName, SuiteName, Timestamp, escape};
-use crate::format::deb822::Stanzas;
+use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::packages::Binary;
 use crate::publish::{DECISIONS, Observation, StoreFiles, load_links, parse_decisions};
-use crate::snapshot::{Chain as Snapshots, Edition, SuiteState, kept_index, read_plain_index};
+use crate::site::Policy;
+use crate::snapshot::{Chain as Snapshots, Edition, IndexFile, SuiteState, index_key, kept_index, read_plain_index};
 use crate::source::{Declaration, Signers, SourceKeys, check, fetch_declared};
 use crate::store::{Key, Store, hash_stream};
 
@@ -109,24 +110,35 @@ impl Found<'_> {
     }
 }
 
-/// Where the newest snapshots list the subject: custom archives first, since they are asked about; of an
-/// archive's suites the one that has the newest version, which is the one that clients would install.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn find<'a>(store: &dyn Store, anchors: &'a Anchors, subject: &Subject) -> Result<Option<Found<'a>>, VerifyError> {
-    let custom = |anchor: &&Anchor| matches!(anchor.kind, AnchorKind::Custom { .. });
-    let (first, second): (Vec<&Anchor>, Vec<&Anchor>) = anchors.archives.iter().partition(custom);
+/// Where newest snapshots list a subject.
+#[derive(Debug, Default)]
+pub struct Findings<'a> {
+    /// One for each archive that has it; custom archives first, since they are asked about.
+    pub found: Vec<Found<'a>>,
+    /// What could not be read: the subject may be there, too.
+    pub unread: Vec<Problem>,
+}
+
+/// Where the newest snapshots list the subject: of each archive the suite that has the newest version, which is the
+/// one that clients would install.
+#[must_use]
+pub fn find<'a>(store: &dyn Store, anchors: &'a Anchors, subject: &Subject) -> Findings<'a> {
+    let mut findings = Findings::default();
+    let (first, second): (Vec<&Anchor>, Vec<&Anchor>) = anchors.archives.iter().partition(|anchor| anchor.is_custom());
     for anchor in first.into_iter().chain(second) {
-        let Ok(chain) = Snapshots::load(store, &anchor.name) else {
-            continue;
+        let edition = match Snapshots::load(store, &anchor.name) {
+            Ok(chain) => chain.latest_edition(),
+            Err(error) => {
+                findings.unread.push(Problem::new(Problem::RECORD, &anchor.name, error));
+                None
+            }
         };
-        let Some(edition) = chain.latest_edition() else {
+        let Some(edition) = edition else {
             continue;
         };
         let mut best: Option<Found<'a>> = None;
         for state in &edition.suites {
-            let found = in_suite(store, &edition, state, subject);
+            let found = in_suite(store, (&edition, state), subject, &mut findings.unread);
             let newer = |found: &(RelPath, Binary)| {
                 let version = &found.1.version;
                 best.as_ref()
@@ -143,50 +155,64 @@ pub fn find<'a>(store: &dyn Store, anchors: &'a Anchors, subject: &Subject) -> R
                 });
             }
         }
-        if best.is_some() {
-            return Ok(best);
-        }
+        findings.found.extend(best);
     }
-    Ok(None)
+    findings
 }
 
-fn in_suite(store: &dyn Store, edition: &Edition, state: &SuiteState, subject: &Subject) -> Option<(RelPath, Binary)> {
+fn in_suite(
+    store: &dyn Store,
+    (edition, state): (&Edition, &SuiteState),
+    subject: &Subject,
+    unread: &mut Vec<Problem>,
+) -> Option<(RelPath, Binary)> {
     let mut best: Option<(RelPath, Binary)> = None;
-    for component in &state.components {
-        let folders = [component.to_string(), format!("{component}/debian-installer")];
-        let places = state
-            .architectures
-            .iter()
-            .flat_map(|a| folders.iter().map(move |folder| (folder, a)));
-        for (folder, architecture) in places {
-            let plain = format!("{folder}/binary-{architecture}/Packages");
-            let Some(index) = kept_index(state, &plain) else {
+    for index in packages(state) {
+        let key = index_key(&edition.archive, &state.suite, index);
+        let text = match read_plain_index(store, &edition.archive, &state.suite, index) {
+            Ok(text) => text,
+            Err(error) => {
+                unread.push(Problem::new(Problem::MISSING, key, error));
                 continue;
+            }
+        };
+        for stanza in Stanzas::new(&text) {
+            let binary = match stanza {
+                Ok(stanza) if !is_subject(&stanza, subject) => continue,
+                Ok(stanza) => Binary::from_stanza(&stanza),
+                Err(error) => Err(error),
             };
-            let Ok(text) = read_plain_index(store, &edition.archive, &state.suite, index) else {
-                continue;
-            };
-            for stanza in Stanzas::new(&text).flatten() {
-                let named = match subject {
-                    Subject::Package(name) => stanza.field("Package") == Some(name.as_str()),
-                    Subject::File(sha256) => stanza.field("SHA256") == Some(sha256.hex().as_str()),
-                };
-                if !named {
-                    continue;
-                }
-                let Ok(binary) = Binary::from_stanza(&stanza) else {
-                    continue;
-                };
-                if best
-                    .as_ref()
-                    .is_none_or(|(_, b)| binary.version.dpkg_cmp(&b.version).is_gt())
-                {
-                    best = Some((index.path.clone(), binary));
+            match binary {
+                Err(error) => unread.push(Problem::new(Problem::INDEX, &key, error)),
+                Ok(binary) => {
+                    let newer = |(_, best): &(RelPath, Binary)| binary.version.dpkg_cmp(&best.version).is_gt();
+                    if best.as_ref().is_none_or(newer) {
+                        best = Some((index.path.clone(), binary));
+                    }
                 }
             }
         }
     }
     best
+}
+
+/// The Packages of a suite, each in one form, the installer's too.
+fn packages(state: &SuiteState) -> impl Iterator<Item = &IndexFile> {
+    state.components.iter().flat_map(move |component| {
+        let folders = [component.to_string(), format!("{component}/debian-installer")];
+        let places = folders.into_iter().flat_map(move |folder| {
+            let of = move |architecture| format!("{folder}/binary-{architecture}/Packages");
+            state.architectures.iter().map(of)
+        });
+        places.filter_map(move |plain| kept_index(state, &plain))
+    })
+}
+
+fn is_subject(stanza: &Stanza<'_>, subject: &Subject) -> bool {
+    match subject {
+        Subject::Package(name) => stanza.field("Package") == Some(name.as_str()),
+        Subject::File(sha256) => stanza.field("SHA256") == Some(sha256.hex().as_str()),
+    }
 }
 
 /// Where Git repositories are kept and which keys may sign; absent: the Git hops stay unknown.
@@ -373,7 +399,13 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         Err(problem) => hops.push(hop("environment", Err(problem))),
     }
     match decided.declaration(store, found.anchor) {
-        Ok((key, declaration)) => hops.extend(source(store, anchors, found.anchor, &key, &declaration, git, now)),
+        Ok((key, declaration)) => match decided.policy(found.anchor) {
+            Ok(policy) => {
+                let place = (found.anchor, policy);
+                hops.extend(source(store, anchors, place, (&key, &declaration), git, now));
+            }
+            Err(problem) => hops.push(hop("source", Err(problem))),
+        },
         Err(problem) => hops.push(hop("source", Err(problem))),
     }
     hops
@@ -480,9 +512,8 @@ fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &crate::en
 fn source(
     store: &dyn Store,
     anchors: &Anchors,
-    anchor: &Anchor,
-    key: &Key,
-    declaration: &Declaration,
+    (anchor, policy): (&Anchor, &Policy),
+    (key, declaration): (&Key, &Declaration),
     git: Option<Git<'_>>,
     now: Timestamp,
 ) -> Vec<Hop> {
@@ -496,9 +527,6 @@ fn source(
     };
     let Some(git) = git else {
         return unknown(format!("commit {commit}: the Git repository was not asked"));
-    };
-    let AnchorKind::Custom { policies, .. } = &anchor.kind else {
-        return unknown("not a custom archive".to_owned());
     };
     let repository = match fetch_declared(declaration, git.cache) {
         Ok(repository) => repository,
@@ -516,40 +544,34 @@ fn source(
         keyrings: &keyrings,
         fetch: None,
     };
-    let mut refused = None;
-    for policy in policies.values() {
-        let checked = SourceKeys::load(git.keys, &policy.signers).and_then(|keys| {
-            let signers = Signers {
-                allowed: &policy.signers,
-                keys: &keys,
-                threshold: policy.signer_threshold,
-                now,
-            };
-            check(&repository, declaration, &signers, &files)
-        });
-        match checked {
-            Ok(_) => {
-                let name = |f: &crate::domain::Fingerprint| {
-                    let known = policy.signers.iter().find(|signer| signer.fingerprint == *f);
-                    known.map_or_else(|| f.to_string(), |signer| format!("{} ({f})", signer.name))
-                };
-                let signers: Vec<String> = declaration.signers.iter().map(|s| name(&s.fingerprint)).collect();
-                let tree = &declaration.tree_sha256;
-                let signed = if declaration.git_tag.is_some() { "tag" } else { "commit" };
-                return vec![
-                    hop(
-                        "source",
-                        Ok(format!("commit {commit}, tree-sha256 {tree}, derived again")),
-                    ),
-                    hop(
-                        "signature",
-                        Ok(format!("the {signed} is signed by {}", signers.join(", "))),
-                    ),
-                ];
-            }
-            Err(error) => refused = Some(error.to_string()),
-        }
+    // The policy that admitted it: who may sign under another one has no say here.
+    let checked = SourceKeys::load(git.keys, &policy.signers).and_then(|keys| {
+        let signers = Signers {
+            allowed: &policy.signers,
+            keys: &keys,
+            threshold: policy.signer_threshold,
+            now,
+        };
+        check(&repository, declaration, &signers, &files)
+    });
+    if let Err(error) = checked {
+        return vec![hop("source", Err(Problem::new(Problem::EVIDENCE, key, error)))];
     }
-    let why = refused.unwrap_or_else(|| "the archive has no policy".to_owned());
-    vec![hop("source", Err(Problem::new(Problem::EVIDENCE, key, why)))]
+    let name = |f: &crate::domain::Fingerprint| {
+        let known = policy.signers.iter().find(|signer| signer.fingerprint == *f);
+        known.map_or_else(|| f.to_string(), |signer| format!("{} ({f})", signer.name))
+    };
+    let signers: Vec<String> = declaration.signers.iter().map(|s| name(&s.fingerprint)).collect();
+    let tree = &declaration.tree_sha256;
+    let signed = if declaration.git_tag.is_some() { "tag" } else { "commit" };
+    vec![
+        hop(
+            "source",
+            Ok(format!("commit {commit}, tree-sha256 {tree}, derived again")),
+        ),
+        hop(
+            "signature",
+            Ok(format!("the {signed} is signed by {}", signers.join(", "))),
+        ),
+    ]
 }

@@ -385,3 +385,22 @@ fn mistakes_in_a_policy_are_found_where_they_stand() {
         );
     }
 }
+
+/// Locking another environment does not take back what builders said of the one before.
+#[test]
+fn rule_a5_a_dissent_counts_after_the_environment_was_locked_again() {
+    let mut scenario = Scenario::good();
+    let mut before = scenario.evidence.records.clone();
+    for (number, record) in before.iter_mut().enumerate() {
+        record.sha256 = sha(&format!("before {number}"));
+        record.lock = sha("the environment before");
+    }
+    scenario.evidence.records.extend(before.clone());
+    scenario.admitted();
+    let dissenting = scenario.evidence.records.last_mut().unwrap();
+    *dissenting.outputs.values_mut().next().unwrap() = sha("other bytes");
+    assert!(scenario.refused(&["A5"]).contains("which was locked before"));
+    // Of a key that does not count it is no dissent.
+    scenario.evidence.records.last_mut().unwrap().signed_by.clear();
+    scenario.admitted();
+}

@@ -72,3 +72,22 @@ fn a_mirror_has_upstreams_names_and_each_suite_its_own_release() {
         "{label:?}"
     );
 }
+
+/// Nobody who has our key alone serves upstream's state of last week as today's.
+#[test]
+fn an_upstream_state_that_is_older_than_the_one_before_is_named() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    upstream.set(Archive::new(noon().plus(-7200)).files(&signer));
+    let mirror = Mirror::of(&signer);
+    let old = mirror.accept(&upstream.url(), noon());
+    upstream.set(Archive::new(noon().plus(-3600)).files(&signer));
+    mirror.accept(&upstream.url(), noon().plus(60));
+    let later = noon().plus(120);
+    assert_eq!(problems(&mirror, later), []);
+    mirror.publish(old.suites, later);
+    assert_eq!(
+        problems(&mirror, later),
+        [("state/foundry/3.json".to_owned(), "V-UPSTREAM")]
+    );
+}

@@ -278,7 +278,7 @@ fn why_proves_each_hop_that_needs_no_git_and_refutes_a_swapped_file() {
     let anchors = published.anchors(published.site.gate_key.public(), &published.policy);
     let store = LocalStore::open(&published.store()).unwrap();
     let subject = Subject::Package("hello".parse().unwrap());
-    let found = find(&store, &anchors, &subject).unwrap().unwrap();
+    let found = find(&store, &anchors, &subject).found.remove(0);
     let chain = why(&store, &anchors, &found, None, now());
     let proven: Vec<&str> = chain
         .hops
@@ -422,11 +422,11 @@ fn a_planted_record_is_neither_published_nor_built_on_nor_believed() {
         site.admit(&next).is_err(),
         "the gate built on a record that it did not make"
     );
-    assert!(published.codes().contains(&"V-RECORD"), "{:?}", published.codes());
+    assert_eq!(published.codes(), ["V-RECORD"], "that, and nothing of what it says");
 
     let anchors = published.anchors(site.gate_key.public(), &published.policy);
     let subject = Subject::Package("evil".parse().unwrap());
-    let found = find(&site.store, &anchors, &subject).unwrap().unwrap();
+    let found = find(&site.store, &anchors, &subject).found.remove(0);
     assert_ne!(why(&site.store, &anchors, &found, None, now()).proof(), Proof::Proven);
 }
 
@@ -468,12 +468,12 @@ fn why_takes_the_newest_version_of_all_suites() {
     publish::commit(store, &record, &published.site.archive_key).unwrap();
     let anchors = published.anchors(published.site.gate_key.public(), &published.policy);
     let found = find(store, &anchors, &Subject::Package("hello".parse().unwrap()));
-    let found = found.unwrap().unwrap();
+    let found = &found.found[0];
     assert_eq!(
         (found.suite().as_str(), found.binary().version.as_str()),
         ("testing", "9.9")
     );
-    assert_ne!(why(store, &anchors, &found, None, now()).proof(), Proof::Proven);
+    assert_ne!(why(store, &anchors, found, None, now()).proof(), Proof::Proven);
 }
 
 /// What is still published is judged, whatever the archive's key says of it.

@@ -41,7 +41,7 @@ fn a_log_or_buildinfo_that_is_withheld_is_missed() {
         );
         let anchors = published.anchors(published.site.gate_key.public(), &published.policy);
         let subject = Subject::Package("hello".parse().unwrap());
-        let found = find(&published.site.store, &anchors, &subject).unwrap().unwrap();
+        let found = find(&published.site.store, &anchors, &subject).found.remove(0);
         let chain = why_of(&published, &anchors, &found);
         assert_ne!(chain.proof(), Proof::Proven, "{document}");
         fs::write(&path, bytes).unwrap();
@@ -180,6 +180,101 @@ fn the_archives_key_alone_brings_back_nothing_that_was_removed_or_replaced() {
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(
         problems[0].0 == "V-DECISION" && problems[0].1.contains("only a new decision brings it back"),
+        "{problems:?}"
+    );
+}
+
+/// What cannot be read may list it, too: that is said, and no answer is given as if it were not there.
+#[test]
+fn an_index_that_cannot_be_read_is_no_silence() {
+    let published = Published::new();
+    let anchors = published.anchors(published.site.gate_key.public(), &published.policy);
+    let chain = Chain::load(&published.site.store, &published.site.archive).unwrap();
+    let state = &chain.latest().unwrap().suites[0];
+    let subject = Subject::Package("hello".parse().unwrap());
+    let is_packages =
+        |index: &&assay::snapshot::IndexFile| index.path.as_str().starts_with("main/binary-amd64/Packages");
+    for index in state.indexes.iter().filter(is_packages) {
+        let key = assay::snapshot::index_key(&published.site.archive, &state.suite, index);
+        fs::remove_file(published.store().join(key.as_str())).unwrap();
+    }
+    let findings = find(&published.site.store, &anchors, &subject);
+    assert!(findings.found.is_empty());
+    assert!(
+        findings
+            .unread
+            .iter()
+            .any(|problem| problem.object.contains("main/binary-amd64")),
+        "{:?}",
+        findings.unread
+    );
+}
+
+/// Dates that lie ahead freeze clients, and no later snapshot gets past them.
+#[test]
+fn a_date_in_the_future_is_named() {
+    let published = Published::new();
+    let chain = Chain::load(&published.site.store, &published.site.archive).unwrap();
+    let suites = chain.latest().unwrap().suites.clone();
+    let made = crate::support::repository::made("thief", now().plus(86_400));
+    let record = chain.next(&published.site.store, suites, made).unwrap();
+    publish::commit(&published.site.store, &record, &published.site.archive_key).unwrap();
+    let signer = Backdated(&published.site.archive_key);
+    publish::publish(
+        &published.site.store,
+        &published.site.archive,
+        &signer,
+        "file:///nowhere",
+    )
+    .unwrap();
+    let problems = said(&published);
+    assert!(!problems.is_empty(), "nobody noticed");
+    for (code, why) in problems {
+        assert!(
+            code == "V-RELEASE" && why.contains("its Date lies in the future"),
+            "{code} {why}"
+        );
+    }
+}
+
+/// Says of each signature that it was made now.
+struct Backdated<'a>(&'a assay::trust::ArchiveKey);
+
+impl publish::ReleaseSigner for Backdated<'_> {
+    fn sign(&self, text: &[u8], _: assay::domain::Timestamp) -> Result<publish::Signed, publish::PublishError> {
+        publish::ReleaseSigner::sign(self.0, text, now())
+    }
+
+    fn detach(&self, data: &[u8], _: assay::domain::Timestamp) -> Result<Vec<u8>, publish::PublishError> {
+        publish::ReleaseSigner::detach(self.0, data, now())
+    }
+
+    fn keyring(&self) -> Result<assay::trust::Keyring, publish::PublishError> {
+        publish::ReleaseSigner::keyring(self.0)
+    }
+}
+
+/// A tag that says that it is the whole of a snapshot is that, and of the one that it names.
+#[test]
+fn a_tag_that_is_not_of_its_snapshot_is_named() {
+    let published = Published::new();
+    let (store, archive) = (&published.site.store, &published.site.archive);
+    admit(&published.site, "1.1", "second");
+    let chain = Chain::load(store, archive).unwrap();
+    let (old, tag) = (chain.record(store, 1).unwrap(), "1.0".parse().unwrap());
+    let tagging = publish::Tagging {
+        tag: &tag,
+        of: chain.latest().unwrap(),
+        suites: old.suites,
+        partial: false,
+    };
+    let made = crate::support::repository::made("thief", now());
+    publish::tag(store, tagging, made, &published.site.archive_key, "file:///nowhere").unwrap();
+    let problems = said(&published);
+    assert!(
+        problems
+            .iter()
+            .any(|(code, why)| *code == "V-RECORD" && why.contains("it is not what snapshot")),
         "{problems:?}"
     );
 }

@@ -3,7 +3,7 @@
 //! A rule that voids records breaks only when the quorum is missed: then it says which record it
 //! voided, and why. Otherwise whoever can write to the store could block every package.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Sha256, escape};
 use crate::format::intoto::Outcome;
@@ -11,7 +11,7 @@ use crate::site::{Dissent, Varied};
 
 use super::super::context::{Context, Judged, Set};
 use super::super::evidence::{IssuedNonce, RecordEvidence};
-use super::super::standing::{self, Standing, is_blind};
+use super::super::standing::{self, Standing, is_blind, is_spoken};
 use super::Verdict;
 
 /// Quorum over operators and groups.
@@ -238,12 +238,38 @@ pub(super) fn a5(context: &Context<'_>) -> Verdict {
             return Verdict::broken(why);
         }
     }
+    if let Some(why) = dissent_elsewhere(context) {
+        return Verdict::broken(why);
+    }
     if context.policy.dissent == Dissent::AnySilenceBlocks
         && let Some(why) = silence(context)
     {
         return Verdict::broken(format!("{why}, and the policy lets no silence pass"));
     }
     Verdict::held("no valid record contradicts another")
+}
+
+/// Rebuilds in an environment that is no more the candidate's and gave different bytes there: another environment
+/// does not make one of them honest, or the source reproducible.
+fn dissent_elsewhere(context: &Context<'_>) -> Option<String> {
+    let ours = |record: &RecordEvidence| context.set_of(record).is_some();
+    let mut first: BTreeMap<Sha256, &RecordEvidence> = BTreeMap::new();
+    for judged in &context.records {
+        let record = judged.record;
+        if ours(record) || record.outcome != Outcome::Built || !is_spoken(context, record) {
+            continue;
+        }
+        let other = first.entry(record.lock).or_insert(record);
+        if other.outputs != record.outputs {
+            let lock = record.lock.short();
+            return Some(format!(
+                "in the environment {lock}, which was locked before, {} contradicts {}",
+                name(record),
+                name(other)
+            ));
+        }
+    }
+    None
 }
 
 /// Who was asked and did not say what the build gives.
