@@ -86,6 +86,30 @@ fn what_fills_memory_ends() {
     assert_eq!(ends("hog", hog, 1, &small()), Outcome::Memory);
 }
 
+/// Pages that no process maps: of a file in memory, and of a segment that stays when its maker has ended.
+#[test]
+fn what_fills_shared_memory_ends() {
+    let memfd = "perl -e 'my $$n = \"x\"; my $$fd = syscall(319, $$n, 0); open(my $$f, \"+<&=\", $$fd) or die; \
+                 print $$f \"x\" x 1000000 for 1..400; sleep 50' MARKER";
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(ends("memfd", memfd, 1, &small()), Outcome::Memory);
+    }
+    let segments = "for i in 1 2 3 4; do perl -e 'my $$id = shmget($$$$, 100000000, 01600) // die; \
+                    shmwrite($$id, \"y\" x 100000000, 0, 100000000) or die'; done; sleep 50 MARKER";
+    assert_eq!(
+        ends("segments", &segments.replace(" MARKER", ""), 1, &small()),
+        Outcome::Memory
+    );
+}
+
+/// Files without bytes take room as well.
+#[test]
+fn what_fills_the_table_of_files_ends_on_disk_and_in_memory() {
+    let files = "i=0; while :; do i=$$((i + 1)); : > f$$i || exit 3; done";
+    assert_eq!(ends("files", files, 1, &small()), Outcome::Disk);
+    assert_eq!(ends("files", files, 2, &small()), Outcome::Disk);
+}
+
 #[test]
 fn what_fills_the_disk_ends_on_disk_and_in_memory() {
     let filler = "i=0; while :; do i=$$((i + 1)); head -c 4000000 /dev/urandom > f$$i || exit 3; done";
