@@ -367,6 +367,9 @@ fn files_are_short_and_say_what_they_own() {
 fn every_error_of_mirrors_and_snapshots_has_a_next_step() {
     let files = [
         "upstream/error.rs",
+        "host/mod.rs",
+        "index/error.rs",
+        "serve/error.rs",
         "snapshot/error.rs",
         "collect/error.rs",
         "store/mod.rs",

@@ -116,7 +116,20 @@ impl Coded for HostError {
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room on that disk: `assay gc` lets go what is not kept, `cache/` may be deleted".to_owned())
             }
-            _ => None,
+            Self::File { .. } => Some("look at the path and its disk, and run this again".to_owned()),
+            Self::TooLarge { .. } => {
+                Some("no such file is as large: look whether it is the one that is meant".to_owned())
+            }
+            Self::Start { .. } => {
+                Some("look at who may run it, and at this machine's limits of processes and memory".to_owned())
+            }
+            Self::Failed { .. } => Some("look at what it says; when that is not enough, run it by hand".to_owned()),
+            Self::TimedOut { .. } => {
+                Some("run it again when the machine has less to do; when it stays, run the program by hand".to_owned())
+            }
+            Self::TooMuchOutput { .. } => {
+                Some("look at what it was given: that is more than any honest input makes of it".to_owned())
+            }
         }
     }
 }

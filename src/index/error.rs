@@ -58,7 +58,9 @@ impl Coded for IndexError {
                 Some("a name and version never comes back with other bytes: raise the version".into())
             }
             Self::Outside { what, .. } => Some(format!("add the {what} to the archive's file below `repos/`")),
-            Self::IndexField { .. } => None,
+            Self::IndexField { .. } => {
+                Some("take the field out of the package's control file: the archive writes it itself".into())
+            }
         }
     }
 }

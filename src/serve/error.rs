@@ -31,7 +31,7 @@ impl Coded for ServeError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Listen { .. } => Some("give another address with --listen; port 0 takes any free one".to_owned()),
-            Self::Start(_) => None,
+            Self::Start(_) => Some("look at this machine's limits of threads, memory and open files".to_owned()),
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::store::{Key, Meta, Store, StoreError, hash_stream};
 const ROW: usize = size_of::<Name>() + size_of::<Bytes>();
 /// Files that there may be before they are made one.
 const MANY: usize = 32;
+/// How often it is looked again for files that went meanwhile.
+const ATTEMPTS: u32 = 3;
 /// Bytes read at once.
 const BUFFER: usize = 64 << 10;
 
@@ -37,10 +39,21 @@ impl Left<'_> {
         if added.is_empty() {
             return Ok(None);
         }
+        for _ in 0..ATTEMPTS {
+            match self.look(&added) {
+                // Another run made one file of many meanwhile.
+                Err(UpstreamError::Store(StoreError::Missing(_))) => {}
+                done => return done,
+            }
+        }
+        self.look(&added)
+    }
+
+    fn look(&self, added: &Names) -> Result<Option<(Name, Bytes)>, UpstreamError> {
         let (mut same, mut other) = (Names::new(), Names::new());
         for meta in self.files()? {
             self.each(&meta, &mut |name, had| {
-                for bytes in having(&added, name) {
+                for bytes in having(added, name) {
                     let to = if bytes == had { &mut same } else { &mut other };
                     to.push((name, had));
                 }
@@ -65,7 +78,14 @@ impl Left<'_> {
         self.store
             .put_stream(&self.key(&digest), &digest, &mut rows.as_slice())?;
         let files = self.files()?;
-        if files.len() > MANY { self.merge(&files) } else { Ok(()) }
+        if files.len() <= MANY {
+            return Ok(());
+        }
+        match self.merge(&files) {
+            // Another run does the same.
+            Err(UpstreamError::Store(StoreError::Missing(_))) => Ok(()),
+            done => done,
+        }
     }
 
     /// Makes one file of many. Until each of them is gone its rows are there twice, which says nothing new.
