@@ -9,13 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{BuilderId, Fingerprint, Sha256, Timestamp};
+use crate::domain::{BuilderId, Fingerprint, Sha256, SuiteName, Timestamp};
 use crate::environment::Lock;
 use crate::format::intoto::{RuleResult, Statement, Summary};
 use crate::format::json;
 use crate::site::Policy;
+use crate::snapshot::Removed;
 
 use super::evidence::{builder_fingerprint, identity};
+use super::import::{Import, ImportEvidence, decide_import};
+use super::ledger::LedgerView;
+use super::proof::Proof;
+use super::whole::Whole;
 use super::{AdmissionError, Candidate, Decision, Evidence, RecordEvidence, decide};
 
 /// The format that is written.
@@ -64,12 +69,7 @@ impl Case {
         records: Vec<RecordEvidence>,
     ) -> Result<Self, AdmissionError> {
         let mut case: Self = json::strict("case", bytes)?;
-        if case.format != FORMAT {
-            return Err(AdmissionError::Case(format!(
-                "it has the format {}, not {FORMAT}",
-                case.format
-            )));
-        }
+        check_format(case.format)?;
         case.evidence.locks = locks;
         case.evidence.records = records;
         Ok(case)
@@ -93,8 +93,174 @@ impl Case {
     }
 }
 
-/// A key that is supposed to be revoked: of a builder, by the builder's id or the key's fingerprint, or
-/// of a signer of sources.
+fn check_format(format: u32) -> Result<(), AdmissionError> {
+    match format {
+        FORMAT => Ok(()),
+        other => Err(AdmissionError::Case(format!("it has the format {other}, not {FORMAT}"))),
+    }
+}
+
+/// Everything that a decision on an import was made on, but its policy, its instant and upstream's own files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ImportCase {
+    /// The format of this document: 1.
+    pub format: u32,
+    /// What was offered.
+    pub import: Import,
+    /// What was known.
+    pub evidence: ImportEvidence,
+}
+
+impl ImportCase {
+    /// Of an import and the evidence for it.
+    #[must_use]
+    pub fn new(import: &Import, evidence: &ImportEvidence) -> Self {
+        Self {
+            format: FORMAT,
+            import: import.clone(),
+            evidence: evidence.clone(),
+        }
+    }
+
+    /// The document's bytes.
+    ///
+    /// # Errors
+    /// Never for a case that was read or gathered.
+    pub fn canonical(&self) -> Result<Vec<u8>, AdmissionError> {
+        Ok(json::canonical("case", self)?)
+    }
+
+    /// Reads the document. `prove` gives what upstream's files prove of the import, as of an instant.
+    ///
+    /// # Errors
+    /// When it is malformed or of another format; what `prove` fails with.
+    pub fn parse<E: From<AdmissionError>>(
+        bytes: &[u8],
+        prove: impl FnOnce(&Import, Timestamp) -> Result<Option<Proof>, E>,
+    ) -> Result<Self, E> {
+        let mut case: Self = json::strict("case", bytes).map_err(AdmissionError::from)?;
+        check_format(case.format)?;
+        case.evidence.proof = prove(&case.import, case.evidence.proven_at)?;
+        Ok(case)
+    }
+
+    /// Decides on it as if the policy had never named a key that was revoked by then.
+    fn decide_without(&self, policy: &Policy, revoked: &Revoked, at: Timestamp) -> Decision {
+        let mut policy = policy.clone();
+        if revoked.since <= at {
+            for rule in &mut policy.imports {
+                rule.signers.retain(|signer| revoked.key.as_ref() != Some(signer));
+            }
+        }
+        let mut import = self.import.clone();
+        if let Some(sha256) = identity(&policy) {
+            import.policy_sha256 = sha256;
+        }
+        decide_import(&policy, &import, &self.evidence, at)
+    }
+}
+
+/// What is decided on: a candidate that was rebuilt, or an import; with what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Matter<'a> {
+    /// A declared source and its rebuilds.
+    Rebuilt(&'a Candidate, &'a Evidence),
+    /// What an upstream signed.
+    Imported(&'a Import, &'a ImportEvidence),
+}
+
+impl<'a> Matter<'a> {
+    /// What is offered.
+    #[must_use]
+    pub fn whole(self) -> Whole<'a> {
+        match self {
+            Self::Rebuilt(candidate, _) => Whole::from(candidate),
+            Self::Imported(import, _) => Whole::from(import),
+        }
+    }
+
+    /// Decides on it.
+    #[must_use]
+    pub fn decide(self, policy: &Policy, now: Timestamp) -> Decision {
+        match self {
+            Self::Rebuilt(candidate, evidence) => decide(policy, candidate, evidence, now),
+            Self::Imported(import, evidence) => decide_import(policy, import, evidence, now),
+        }
+    }
+
+    /// Decides on it with what the ledger and the suites hold by now.
+    #[must_use]
+    pub fn decide_after(
+        self,
+        policy: &Policy,
+        ledger: LedgerView,
+        removed: Vec<(SuiteName, Removed)>,
+        now: Timestamp,
+    ) -> Decision {
+        match self {
+            Self::Rebuilt(candidate, evidence) => {
+                let current = Evidence {
+                    ledger,
+                    removed,
+                    ..evidence.clone()
+                };
+                decide(policy, candidate, &current, now)
+            }
+            Self::Imported(import, evidence) => {
+                let current = ImportEvidence {
+                    ledger,
+                    removed,
+                    ..evidence.clone()
+                };
+                decide_import(policy, import, &current, now)
+            }
+        }
+    }
+
+    /// The document that it can be decided on again from.
+    ///
+    /// # Errors
+    /// Never for what was read or gathered.
+    pub fn case(self) -> Result<Vec<u8>, AdmissionError> {
+        match self {
+            Self::Rebuilt(candidate, evidence) => Case::new(candidate, evidence).canonical(),
+            Self::Imported(import, evidence) => ImportCase::new(import, evidence).canonical(),
+        }
+    }
+}
+
+/// A case of either kind, as it was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptCase {
+    /// A declared source and its rebuilds.
+    Rebuilt(Box<Case>),
+    /// What an upstream signed.
+    Imported(Box<ImportCase>),
+}
+
+impl KeptCase {
+    /// What was decided on.
+    #[must_use]
+    pub fn matter(&self) -> Matter<'_> {
+        match self {
+            Self::Rebuilt(case) => Matter::Rebuilt(&case.candidate, &case.evidence),
+            Self::Imported(case) => Matter::Imported(&case.import, &case.evidence),
+        }
+    }
+
+    /// Decides on it again as if the policy had revoked a key by then, everything else being as it was.
+    #[must_use]
+    pub fn decide_without(&self, policy: &Policy, revoked: &Revoked, at: Timestamp) -> Decision {
+        match self {
+            Self::Rebuilt(case) => case.decide_without(policy, revoked, at),
+            Self::Imported(case) => case.decide_without(policy, revoked, at),
+        }
+    }
+}
+
+/// A key that is supposed to be revoked: of a builder, by the builder's id or the key's fingerprint, of a
+/// signer of sources, or of an upstream that packages are imported from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
     /// The builder's id, when that is how it was named.
@@ -113,7 +279,11 @@ impl Revoked {
             .signers
             .iter()
             .any(|signer| self.key.as_ref() == Some(&signer.fingerprint));
-        signer || policy.builders.iter().any(|builder| self.names(builder))
+        let upstream = policy
+            .imports
+            .iter()
+            .any(|rule| self.key.as_ref().is_some_and(|key| rule.signers.contains(key)));
+        signer || upstream || policy.builders.iter().any(|builder| self.names(builder))
     }
 
     fn names(&self, builder: &crate::site::Builder) -> bool {
@@ -180,6 +350,7 @@ pub fn differences(stored: &Statement<Summary>, again: &Decision) -> Vec<String>
             kept.policy.digest.get("sha256") == again.policy_sha256.map(|sha| sha.hex()).as_ref(),
         ),
         ("levels", kept.verified_levels == again.levels || before != now),
+        ("origin of an import", kept.assay_import == again.import),
         (
             "suites",
             kept.assay_binding.suites == again.suites.iter().map(ToString::to_string).collect::<Vec<_>>(),

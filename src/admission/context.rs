@@ -33,6 +33,9 @@ pub(super) struct Common<'a> {
     pub(super) removed: &'a [(SuiteName, Removed)],
     /// What is in the archive under its names.
     pub(super) before: &'a [Before],
+    /// Whether an upstream signed the packages as they are: what an index lists with the same bytes is the
+    /// package itself.
+    pub(super) as_signed: bool,
 }
 
 impl<'a> Common<'a> {
@@ -108,6 +111,7 @@ impl<'a> Context<'a> {
                 indexed: &evidence.indexed,
                 removed: &evidence.removed,
                 before: &evidence.before,
+                as_signed: false,
             },
             policy,
             candidate,

@@ -7,14 +7,14 @@ use crate::domain::{
     escape,
 };
 use crate::format::intoto::{
-    Binding, ResourceDescriptor, RuleResult, STATEMENT, SUMMARY, Statement, Subject, Summary, VerificationResult,
-    Verifier, sha256_set,
+    Binding, ImportBinding, ResourceDescriptor, RuleResult, STATEMENT, SUMMARY, Statement, Subject, Summary,
+    VerificationResult, Verifier, sha256_set,
 };
 use crate::site::Policy;
 
 use super::case::CASE;
 use super::context::{Common, Context};
-use super::rules::{RULES, Rule, Seen, Verdict, dependencies, dependency_levels};
+use super::rules::{AGAIN, RULES, Rule, Seen, Verdict, dependencies, dependency_levels};
 use super::whole::file_set;
 use super::{Candidate, Evidence, Offered};
 
@@ -59,6 +59,8 @@ pub struct Decision {
     /// How many packages of the environments are of which level (see [`super::rules::dependency_levels`]);
     /// none when nothing was built.
     pub dependencies: Option<BTreeMap<String, u64>>,
+    /// Where it was imported from, when it was.
+    pub import: Option<ImportBinding>,
     /// When.
     pub decided_at: Timestamp,
 }
@@ -88,12 +90,13 @@ pub fn decide(policy: &Policy, candidate: &Candidate, evidence: &Evidence, now: 
         policy_sha256: context.common.policy_sha256,
         declaration: context.declaration,
         inputs: inputs(&context),
+        import: None,
         decided_at: now,
     }
 }
 
 /// Each rule, with the policy's exception to it when there is one.
-fn apply(rules: &[Rule], seen: Seen<'_, '_>) -> Vec<RuleResult> {
+pub(super) fn apply(rules: &[Rule], seen: Seen<'_, '_>) -> Vec<RuleResult> {
     let one = |rule: &Rule| {
         let (passed, evidence) = match rule.verdict(seen) {
             Verdict::Held(evidence) => (true, evidence),
@@ -105,10 +108,19 @@ fn apply(rules: &[Rule], seen: Seen<'_, '_>) -> Vec<RuleResult> {
             rule: rule.demands.to_owned(),
             passed,
             evidence,
-            repeat: rule.repeat.replace("{source}", seen.common().whole.source.as_str()),
+            repeat: repeat(rule, seen),
         }
     };
     rules.iter().map(one).collect()
+}
+
+/// The command that repeats a rule's check. What was imported is not declared: it is decided again as it was.
+fn repeat(rule: &Rule, seen: Seen<'_, '_>) -> String {
+    let command = match seen {
+        Seen::Rebuilt(_) => rule.repeat,
+        Seen::Imported(_) => AGAIN,
+    };
+    command.replace("{source}", seen.common().whole.source.as_str())
 }
 
 fn excuse(rule: &Rule, context: &Common<'_>, evidence: String) -> (bool, String) {
@@ -138,7 +150,7 @@ fn levels(context: &Context<'_>) -> Vec<String> {
 }
 
 /// The rules that did not hold, and that exceptions were made to.
-fn relaxed(rules: &[Rule], seen: Seen<'_, '_>) -> Vec<String> {
+pub(super) fn relaxed(rules: &[Rule], seen: Seen<'_, '_>) -> Vec<String> {
     let leaned_on = |rule: &&Rule| matches!(rule.verdict(seen), Verdict::Broken(_));
     let relaxed = rules.iter().filter(leaned_on);
     relaxed.map(|rule| format!("ASSAY_RELAXED_{}", rule.id)).collect()
@@ -229,6 +241,7 @@ impl Decision {
                 slsa_version: SLSA_VERSION.to_owned(),
                 assay_rules: self.rules.clone(),
                 assay_binding: self.binding(),
+                assay_import: self.import.clone(),
             },
         }
     }

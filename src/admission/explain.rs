@@ -30,6 +30,13 @@ pub fn explain(decision: &Decision) -> String {
     if !decision.levels.is_empty() {
         let _ = writeln!(text, "levels {}", decision.levels.join(", "));
     }
+    if let Some(import) = &decision.import {
+        let (archive, snapshot, suite) = (&import.archive, &import.snapshot, &import.suite);
+        let _ = writeln!(
+            text,
+            "imported from {archive}@{snapshot} ({suite}): upstream's signature is the proof, nobody rebuilt it"
+        );
+    }
     for broken in decision.broken() {
         let _ = writeln!(text, "\n{:<4} REFUSED  {}", broken.id, broken.evidence);
         let _ = writeln!(text, "     demands  {}", broken.rule);
@@ -62,6 +69,7 @@ pub fn explain_json(decision: &Decision) -> Value {
         "declaration": decision.declaration,
         "decided-at": decision.decided_at,
         "levels": decision.levels,
+        "import": decision.import,
         "files": files,
         "inputs": decision.inputs.iter().map(|(name, sha256)| json!({ "name": name, "sha256": sha256 })).collect::<Vec<_>>(),
         "rules": decision.rules,

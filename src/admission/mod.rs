@@ -12,14 +12,16 @@ mod error;
 mod evidence;
 mod explain;
 mod facts;
+mod import;
 mod ledger;
+mod proof;
 mod quorum;
 mod rules;
 mod standing;
 mod whole;
 
 pub use candidate::{Candidate, Inspected, Moved, Offered, Output, OutputSet, Terms};
-pub use case::{CASE, Case, Revoked, differences};
+pub use case::{CASE, Case, ImportCase, KeptCase, Matter, Revoked, differences};
 pub use decide::{ALLOWABLE, Decision, decide};
 pub use error::AdmissionError;
 pub use evidence::{
@@ -28,7 +30,11 @@ pub use evidence::{
 };
 pub use explain::{explain, explain_json};
 pub use facts::DebFacts;
+pub use import::{
+    Described, Import, ImportEvidence, ImportedFrom, ImportedSnapshot, UPSTREAM_SIGNED, decide_import, import_signers,
+};
 pub use ledger::{LedgerConflict, LedgerEntry, LedgerKey, LedgerView, claims};
+pub use proof::{Asked, INDEX, KEYRING, Proof, ProvenIndex, RELEASE, SIGNATURE, UpstreamFiles, prove};
 pub use quorum::strength;
-pub use rules::{RULES, Rule, Verdict};
+pub use rules::{IMPORT_RULES, RULES, Rule, Verdict};
 pub use whole::{Whole, file_set};

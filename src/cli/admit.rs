@@ -10,7 +10,8 @@ use super::failure::{Failure, UsageError};
 use super::incoming;
 use super::work::{Declared, Work};
 use crate::admission::{Candidate, Evidence, SourceEvidence, SourceFailure, decide, explain, explain_json};
-use crate::domain::{Digest, FileName, Kind, PackageName};
+use crate::domain::{Digest, FileName, Kind, PackageName, escape};
+use crate::format::intoto::ImportBinding;
 use crate::publish::{
     self, Admission, Desk, Observation, Offer, Proposal, Upload, gather, hold, load_links, load_records, propose,
 };
@@ -19,6 +20,9 @@ use crate::source::{self, SourceError, SourceFile, SourceKeys, SourcePackage};
 pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failure> {
     let work = Work::open(context, args.archive.as_ref())?;
     let _working = context.writing(&work.store, &work.archive, "admit")?;
+    if let Some(from) = &args.import.from {
+        return Ok(exit(super::import::run(context, &work, args, from)?));
+    }
     let mut all = true;
     if let Some(folder) = &args.incoming {
         all &= incoming::run(context, &work, args, folder.as_deref())?;
@@ -41,11 +45,15 @@ pub(super) fn run(context: &Context, args: &AdmitArgs) -> Result<ExitCode, Failu
         }
         all &= admission.decision.admitted;
     }
-    Ok(if all {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(Kind::Refused.exit_code())
-    })
+    Ok(exit(all))
+}
+
+/// How it ends when all were admitted, or not.
+fn exit(all: bool) -> ExitCode {
+    match all {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(Kind::Refused.exit_code()),
+    }
 }
 
 /// An upload that somebody named, whole.
@@ -240,6 +248,9 @@ pub(super) fn show(context: &Context, args: &AdmitArgs, admission: &Admission) -
     if let Some(sha256) = admission.decision_sha256 {
         text.push_str(&format!(" by decision {sha256}"));
     }
+    if let Some(import) = &decision.import {
+        text.push_str(&format!("\n  {}", imported(import)));
+    }
     for rule in decision.rules.iter().filter(|rule| !rule.passed) {
         text.push_str(&format!("\n  {}: {}", rule.id, rule.evidence));
     }
@@ -251,4 +262,18 @@ pub(super) fn show(context: &Context, args: &AdmitArgs, admission: &Admission) -
         text.push_str(&explain(decision));
     }
     context.output.record(&(), &text)
+}
+
+/// What an import stands on, in one line.
+pub(super) fn imported(import: &ImportBinding) -> String {
+    let (archive, snapshot, suite) = (&import.archive, &import.snapshot, &import.suite);
+    let (reason, by, signers) = (
+        escape(&import.reason),
+        escape(&import.asked_by),
+        match import.signers.as_slice() {
+            [] => "nobody whom the policy names".to_owned(),
+            signers => signers.join(", "),
+        },
+    );
+    format!("imported from {archive}@{snapshot} ({suite}), signed by {signers}, not rebuilt; {by}: {reason}")
 }

@@ -446,13 +446,15 @@ pub(super) struct RebuildArgs {
 /// Decide whether rebuilt packages may enter the archive, and publish those that may
 ///
 /// Exit 1 when one is refused, 6 when an upload waits for rebuilds: nothing of it is kept before enough builders
-/// are bound to their results. Every decision is signed and kept, refusals too.
+/// are bound to their results. Every decision is signed and kept, refusals too. With `--from` nothing was rebuilt:
+/// packages of a mirror get in as upstream signed them, where the policy lets them, and every answer says so.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  assay admit hello\n  assay admit ./hello_2.10-3_amd64.changes --explain\n  assay admit --incoming /srv/incoming"
+    after_help = "Example:\n  assay admit hello\n  assay admit ./hello_2.10-3_amd64.changes --explain\n  assay admit --incoming /srv/incoming\n  assay admit --from debian@latest hello --suite stable --reason 'freeze exception'"
 )]
 pub(super) struct AdmitArgs {
-    /// Declared source packages, or `.changes` files of builds that are offered
+    /// Declared source packages, or `.changes` files of builds that are offered; with `--from` the mirror's source
+    /// packages, `NAME` or `NAME=VERSION`
     #[arg(value_name = "NAME|FILE.changes", required_unless_present = "incoming")]
     pub(super) candidates: Vec<String>,
     /// Every upload in a folder that dput or scp writes to [default folder: the archive's `incoming`]
@@ -467,6 +469,8 @@ pub(super) struct AdmitArgs {
     /// Print each rule with its evidence and the command that repeats the check
     #[arg(long)]
     pub(super) explain: bool,
+    #[command(flatten)]
+    pub(super) import: super::import::ImportArgs,
 }
 
 /// Project the newest record again: finishes what a crash interrupted, renews what gets old

@@ -10,7 +10,7 @@ use super::context::{Context, custom_archive};
 use super::failure::{Failure, UsageError};
 use crate::admission::Revoked;
 use crate::domain::{ArchiveName, BuilderId, Coded as _, Fingerprint, Kind, PackageName, Sha256, Timestamp};
-use crate::format::intoto::{RuleResult, Summary};
+use crate::format::intoto::{ImportBinding, RuleResult, Summary};
 use crate::publish::{GateError, Kept, list_decisions, load_decision};
 use crate::site::Site;
 use crate::store::Store;
@@ -56,6 +56,9 @@ struct Listed {
     admitted: bool,
     policy: String,
     levels: Vec<String>,
+    /// Where it was imported from, and by what it is proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    import: Option<ImportBinding>,
     /// What rule A7 says of exceptions, when there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     exceptions: Option<String>,
@@ -144,6 +147,8 @@ fn is_known(site: &Site, archive: &ArchiveName, revoked: &Revoked) -> Result<(),
         }
         names.extend(policy.builders.iter().map(|builder| builder.id.to_string()));
         names.extend(policy.signers.iter().map(|signer| signer.fingerprint.to_string()));
+        let upstream = policy.imports.iter().flat_map(|rule| &rule.signers);
+        names.extend(upstream.map(ToString::to_string));
     }
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     let why = format!("no policy of `{archive}` and of its decisions has the key to revoke; known are: {names}");
@@ -226,6 +231,7 @@ impl Review<'_> {
             admitted: summary.admits(),
             policy: summary.policy.name.clone().unwrap_or_default(),
             levels: summary.verified_levels.clone(),
+            import: summary.assay_import.clone(),
             exceptions: summary.exceptions().map(str::to_owned),
             refused_by: broken.cloned().collect(),
             again,
@@ -244,6 +250,12 @@ impl Review<'_> {
         if !listed.levels.is_empty() {
             text.push_str(&format!("\n  {}", listed.levels.join(", ")));
         }
+        text.extend(
+            listed
+                .import
+                .iter()
+                .map(|import| format!("\n  {}", super::admit::imported(import))),
+        );
         for rule in &listed.refused_by {
             text.push_str(&format!("\n  {}: {}", rule.id, rule.evidence));
         }

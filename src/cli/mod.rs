@@ -20,6 +20,7 @@ mod env_recreate;
 mod fsck;
 mod gc;
 mod generate;
+mod import;
 mod incoming;
 mod init;
 mod keep;

@@ -379,7 +379,7 @@ impl Job<'_> {
             suite: state.suite.clone(),
             why: format!("{}: {}", problem.object, problem.why),
         })?;
-        Ok(declared == wanted.declaration)
+        Ok(declared == Some(wanted.declaration))
     }
 
     /// Before anything is built for it: whether this site could admit it at all.

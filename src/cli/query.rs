@@ -230,6 +230,17 @@ fn details(answer: &Answer) -> Vec<String> {
             lines.push(format!("  signer     {name} ({fingerprint})"));
         }
     }
+    if let Some(imported) = &answer.imported {
+        lines.push(format!(
+            "  imported   {}@{} {}",
+            imported.archive, imported.snapshot, imported.suite
+        ));
+        lines.push(format!(
+            "  upstream   {} by {}",
+            imported.release,
+            imported.signers.join(", ")
+        ));
+    }
     lines.extend(answer.files.iter().map(|(path, sha256)| format!("  {sha256}  {path}")));
     lines.extend(
         answer

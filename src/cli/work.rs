@@ -17,7 +17,7 @@ use crate::site::{CustomArchive, Policy, Rebuild, Site};
 use crate::snapshot::{Chain, SuiteState};
 use crate::source::{Declaration, Signers, SourceKeys, SourcePackage};
 use crate::store::Store;
-use crate::trust::{ArchiveKey, Ed25519Key, unverified_text};
+use crate::trust::{ArchiveKey, Ed25519Key, unframed_text};
 use crate::upstream::{Client, Limits, fetch_pool_file};
 
 /// This program and its version, as it signs.
@@ -328,8 +328,7 @@ impl Unframed {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = files::read(path, manifest::LARGEST as u64)?;
         let sha256 = Sha256::of(&bytes);
-        let framed = bytes.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----");
-        let text = if framed { unverified_text(&bytes)? } else { bytes };
+        let text = unframed_text(&bytes)?;
         Ok(Self { sha256, text })
     }
 }

@@ -187,6 +187,9 @@ pub struct Summary {
     /// What the subjects are to the archive.
     #[serde(rename = "assay_binding")]
     pub assay_binding: Binding,
+    /// Where it was imported from: upstream's signature is what it stands on, and no rebuild.
+    #[serde(rename = "assay_import", default, skip_serializing_if = "Option::is_none")]
+    pub assay_import: Option<ImportBinding>,
 }
 
 impl Summary {
@@ -257,4 +260,32 @@ pub struct Binding {
     pub version: String,
     /// Every pool file that this decision covers: path → SHA-256.
     pub files: BTreeMap<String, String>,
+}
+
+/// Where packages were imported from, and by what they are proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ImportBinding {
+    /// The mirror.
+    pub archive: String,
+    /// The serial of its snapshot, or the tag.
+    pub snapshot: String,
+    /// The id of the snapshot.
+    pub id: String,
+    /// The suite.
+    pub suite: String,
+    /// The component.
+    pub component: String,
+    /// SHA-256 of the Release file that upstream signed.
+    pub release: String,
+    /// The primary keys whose signatures on it held.
+    pub signers: Vec<String>,
+    /// The indexes that it covers: path → SHA-256.
+    pub indexes: BTreeMap<String, String>,
+    /// As of when the signatures held.
+    pub proven_at: Timestamp,
+    /// Why it was imported.
+    pub reason: String,
+    /// Who asked for it.
+    pub asked_by: String,
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::admission::{Candidate, Case, Decision, Evidence, claims, decide, file_set};
+use crate::admission::{Candidate, Decision, Evidence, Matter, Whole, claims, file_set};
 use crate::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, Timestamp};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::{deb822, dsse, json};
@@ -15,7 +15,7 @@ use crate::index::{binary_stanza, source_stanza};
 use crate::site::{CustomArchive, Policy};
 use crate::snapshot::Record;
 use crate::store::{Key, Store, StoreError};
-use crate::trust::{Ed25519Key, sign_envelope};
+use crate::trust::{Ed25519Key, sign_envelope, unframed_text};
 
 use super::evidence::{add_document, create_or_same, read_document};
 use super::next::{Edits, Writer, are_edited, next_snapshot};
@@ -23,6 +23,8 @@ use super::propose::removed;
 use super::stage::{Addition, Change, next_states, read_decisions};
 use super::{GateError, Published, ReleaseSigner, ledger, lineage, load_vouched, publish};
 
+/// What decisions on imports are listed under, where others have their declaration.
+const IMPORTS: &str = "imports";
 /// The most that a .dsc may have, in bytes.
 const LARGEST_DSC: u64 = 1 << 20;
 
@@ -72,6 +74,13 @@ pub struct Admission {
     pub published: Option<Published>,
 }
 
+impl From<Decision> for Admission {
+    /// What would come of it: nothing is kept.
+    fn from(decision: Decision) -> Self {
+        Self::of(decision, None, None)
+    }
+}
+
 impl Admission {
     fn of(decision: Decision, decision_sha256: Option<Sha256>, published: Option<Published>) -> Self {
         Self {
@@ -87,10 +96,8 @@ impl Admission {
 pub struct Question<'a> {
     /// The policy of its suites.
     pub policy: &'a Policy,
-    /// What is offered.
-    pub candidate: &'a Candidate,
-    /// What is known of it.
-    pub evidence: &'a Evidence,
+    /// What is offered, and what is known of it.
+    pub matter: Matter<'a>,
 }
 
 /// Decides on a candidate, keeps the signed decision, and when it is admitted makes and publishes
@@ -109,8 +116,7 @@ pub fn admit(
 ) -> Result<Admission, GateError> {
     let question = Question {
         policy,
-        candidate,
-        evidence,
+        matter: Matter::Rebuilt(candidate, evidence),
     };
     let declared = &candidate.declaration;
     let reason = format!("admit {} {}", declared.source, declared.version);
@@ -132,7 +138,7 @@ pub(super) fn admit_together(
 ) -> Result<Vec<Admission>, GateError> {
     let mut decided: Vec<Decision> = questions
         .iter()
-        .map(|asked| decide(asked.policy, asked.candidate, asked.evidence, now))
+        .map(|asked| asked.matter.decide(asked.policy, now))
         .collect();
     if decided.iter().any(|decision| !decision.admitted) {
         let kept = questions.iter().zip(decided).map(|(asked, decision)| {
@@ -151,17 +157,21 @@ pub(super) fn admit_together(
     for ((asked, decision), kept) in questions.iter().zip(&mut decided).zip(&mut kept) {
         let there = is_in(gate, decision, chain.latest())?;
         // The same packages may be declared anew, to say who signs next.
-        if there && lineage::is_in_lineage(gate.store, gate.archive, asked.candidate)? {
+        if there && is_in_lineage(gate, asked.matter)? {
             stanzas.push(None);
             continue;
         }
-        let made = (!there).then(|| self::stanzas(gate, asked.candidate)).transpose()?;
+        let made = (!there)
+            .then(|| self::stanzas(gate, &asked.matter.whole()))
+            .transpose()?;
         *decision = decision.clone().resting_on(keep_inputs(gate, asked)?);
         // Before any claim: who loses here has changed nothing.
-        lineage::append_lineage(gate.store, gate.archive, asked.candidate, asked.evidence)?;
+        if let Matter::Rebuilt(candidate, evidence) = asked.matter {
+            lineage::append_lineage(gate.store, gate.archive, candidate, evidence)?;
+        }
         if !there {
-            ledger::append_ledger(gate.store, gate.archive, &claims(asked.candidate))?;
-            fill_pool(gate, asked.candidate)?;
+            ledger::append_ledger(gate.store, gate.archive, &claims(asked.matter.whole()))?;
+            fill_pool(gate, &asked.matter.whole())?;
         }
         *kept = Some(keep(gate, decision)?);
         stanzas.push(made);
@@ -186,6 +196,14 @@ pub(super) fn admit_together(
     Ok(admissions
         .map(|(decision, kept)| Admission::of(decision, kept, Some(published.clone())))
         .collect())
+}
+
+/// Whether who may sign the next is said already. What is imported says nothing of it.
+fn is_in_lineage(gate: &Gate<'_>, matter: Matter<'_>) -> Result<bool, GateError> {
+    match matter {
+        Matter::Rebuilt(candidate, _) => lineage::is_in_lineage(gate.store, gate.archive, candidate),
+        Matter::Imported(..) => Ok(true),
+    }
 }
 
 /// Whether a record has all that was decided, and nothing of what goes.
@@ -223,9 +241,11 @@ fn keep(gate: &Gate<'_>, decision: &Decision) -> Result<Sha256, GateError> {
     let envelope = sign_envelope(dsse::IN_TOTO, &payload, gate.key);
     let bytes = envelope.to_bytes().map_err(GateError::document("decision"))?;
     let sha256 = add_document(gate.store, gate.archive, &bytes)?;
-    if let Some(declaration) = decision.declaration {
-        let (archive, store) = (gate.archive, gate.store);
-        let key = Key::new(format!("state/{archive}/decisions/{declaration}/{sha256}"))?;
+    let (archive, store) = (gate.archive, gate.store);
+    let about = decision.declaration.map(|declaration| declaration.hex());
+    let about = about.or_else(|| decision.import.as_ref().map(|_| IMPORTS.to_owned()));
+    if let Some(about) = about {
+        let key = Key::new(format!("state/{archive}/decisions/{about}/{sha256}"))?;
         create_or_same(store, &key, b"")?;
     }
     Ok(sha256)
@@ -234,13 +254,15 @@ fn keep(gate: &Gate<'_>, decision: &Decision) -> Result<Sha256, GateError> {
 /// The policy, the declaration, the locks and the case: what anybody needs to make the decision again
 /// ([`super::Kept`]). Records and logs are there since they came. Gives the case's SHA-256.
 fn keep_inputs(gate: &Gate<'_>, asked: &Question<'_>) -> Result<Sha256, GateError> {
-    let Question {
-        policy,
-        candidate,
-        evidence,
-    } = *asked;
-    let bytes = json::canonical("policy", policy).map_err(GateError::document("policy"))?;
+    let bytes = json::canonical("policy", asked.policy).map_err(GateError::document("policy"))?;
     add_document(gate.store, gate.archive, &bytes)?;
+    if let Matter::Rebuilt(candidate, evidence) = asked.matter {
+        keep_rebuilt(gate, candidate, evidence)?;
+    }
+    add_document(gate.store, gate.archive, &asked.matter.case()?)
+}
+
+fn keep_rebuilt(gate: &Gate<'_>, candidate: &Candidate, evidence: &Evidence) -> Result<(), GateError> {
     let declaration =
         json::canonical("declaration", &candidate.declaration).map_err(GateError::document("declaration"))?;
     add_document(gate.store, gate.archive, &declaration)?;
@@ -256,14 +278,14 @@ fn keep_inputs(gate: &Gate<'_>, asked: &Question<'_>) -> Result<Sha256, GateErro
             add_document(gate.store, gate.archive, &bytes)?;
         }
     }
-    add_document(gate.store, gate.archive, &Case::new(candidate, evidence).canonical()?)
+    Ok(())
 }
 
 /// Every file of the candidate once, with its place in the pool.
-fn files(candidate: &Candidate) -> Result<Vec<(FileName, Digest, PoolPath)>, GateError> {
+fn files(candidate: &Whole<'_>) -> Result<Vec<(FileName, Digest, PoolPath)>, GateError> {
     let sources = candidate.source_files.iter().map(|file| (&file.name, file.digest));
-    let outputs = candidate.outputs().map(|(_, output)| (&output.name, output.digest));
-    let paths = file_set(candidate).map_err(|why| malformed("pool", &why))?;
+    let outputs = candidate.outputs.iter().map(|output| (&output.name, output.digest));
+    let paths = file_set(candidate.clone()).map_err(|why| malformed("pool", &why))?;
     let mut seen = BTreeSet::new();
     let mut files = Vec::new();
     for (name, digest) in sources.chain(outputs) {
@@ -276,7 +298,7 @@ fn files(candidate: &Candidate) -> Result<Vec<(FileName, Digest, PoolPath)>, Gat
 }
 
 /// Copies held files into the pool, hashing on the way: only the bytes that were decided on get there.
-fn fill_pool(gate: &Gate<'_>, candidate: &Candidate) -> Result<(), GateError> {
+fn fill_pool(gate: &Gate<'_>, candidate: &Whole<'_>) -> Result<(), GateError> {
     for (_, digest, path) in files(candidate)? {
         let key = Key::pool(gate.archive, &path);
         if gate.store.head(&key)?.is_some() {
@@ -313,13 +335,13 @@ pub(super) fn hash(store: &dyn Store, key: &Key) -> Result<Digest, GateError> {
 }
 
 /// The stanzas for Packages and Sources, read anew from the held bytes.
-fn stanzas(gate: &Gate<'_>, candidate: &Candidate) -> Result<(Vec<u8>, Vec<u8>), GateError> {
+fn stanzas(gate: &Gate<'_>, candidate: &Whole<'_>) -> Result<(Vec<u8>, Vec<u8>), GateError> {
     let (mut packages, mut sources) = (Vec::new(), Vec::new());
     for (name, digest, path) in files(candidate)? {
         let key = Key::held(gate.archive, &digest.sha256);
         if name.as_str().ends_with(".dsc") {
             sources.extend(source_entry(gate, &key, &name, &digest, &path)?);
-        } else if candidate.outputs().any(|(_, output)| output.name == name) {
+        } else if candidate.outputs.iter().any(|output| output.name == name) {
             let deb = read_deb(gate.store.open(&key)?, &DebLimits::default()).map_err(GateError::document(&key))?;
             if deb.digest != digest {
                 let found = deb.digest.sha256;
@@ -347,7 +369,8 @@ fn source_entry(
             found,
         });
     }
-    let dsc = deb822::paragraph(".dsc", &bytes).map_err(GateError::document(key))?;
+    let text = unframed_text(&bytes).map_err(|error| malformed(".dsc", &error.to_string()))?;
+    let dsc = deb822::paragraph(".dsc", &text).map_err(GateError::document(key))?;
     let folder = path.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
     let folder = PoolPath::new(folder).map_err(|error| malformed("pool", &error.to_string()))?;
     Ok(source_stanza(&dsc, name, &bytes, &folder)?)
@@ -376,12 +399,11 @@ fn make_snapshot(
             return Ok(None);
         }
         for asked in questions {
-            let current = Evidence {
-                ledger: ledger::load_ledger(gate.store, gate.archive, asked.candidate)?,
-                removed: removed(chain.latest()),
-                ..asked.evidence.clone()
-            };
-            if let Some(broken) = decide(asked.policy, asked.candidate, &current, now).broken().next() {
+            let ledger = ledger::load_ledger(gate.store, gate.archive, asked.matter.whole())?;
+            let decision = asked
+                .matter
+                .decide_after(asked.policy, ledger, removed(chain.latest()), now);
+            if let Some(broken) = decision.broken().next() {
                 let (rule, why) = (broken.id.clone(), broken.evidence.clone());
                 return Err(GateError::Overtaken { rule, why });
             }

@@ -136,6 +136,12 @@ pub enum GateError {
     /// A folder beside the store could not be read or written.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// A snapshot has not what is to be imported, or not as one thing.
+    #[error("nothing is imported: {why}")]
+    NotImportable {
+        /// What is wrong.
+        why: String,
+    },
     /// Other writers were faster each time.
     #[error("other writers were faster {0} times")]
     Busy(u32),
@@ -177,6 +183,7 @@ impl Coded for GateError {
             Self::NotThere { .. } => "E-GATE-110",
             Self::Released(_) => "E-GATE-111",
             Self::Selection { .. } => "E-GATE-112",
+            Self::NotImportable { .. } => "E-GATE-113",
             Self::Answer { .. } => "E-GATE-121",
             Self::Link { .. } => "E-GATE-122",
             Self::Rebuild(error) => error.code(),
@@ -193,7 +200,9 @@ impl Coded for GateError {
             Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
                 Kind::Verification
             }
-            Self::NoSuite { .. } | Self::NotThere { .. } | Self::Selection { .. } => Kind::Usage,
+            Self::NoSuite { .. } | Self::NotThere { .. } | Self::Selection { .. } | Self::NotImportable { .. } => {
+                Kind::Usage
+            }
             Self::Released(_) | Self::Answer { .. } | Self::Link { .. } => Kind::Refused,
             Self::Rebuild(error) => error.kind(),
             Self::Host(error) => error.kind(),
@@ -210,7 +219,7 @@ impl Coded for GateError {
             Self::Admission(error) => error.hint(),
             Self::Rebuild(error) => error.hint(),
             Self::Host(error) => error.hint(),
-            Self::NotRepeatable { .. } | Self::Answer { .. } | Self::Link { .. } => None,
+            Self::NotRepeatable { .. } | Self::NotImportable { .. } | Self::Answer { .. } | Self::Link { .. } => None,
             Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
                 Some("`assay verify` names all that is damaged".to_owned())
             }

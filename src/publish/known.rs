@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::admission::{Before, Candidate, Indexed, IndexedKind, Inspected, KnownSnapshot, Whole};
+use crate::admission::{Before, Candidate, Import, Indexed, IndexedKind, Inspected, KnownSnapshot, Whole};
 use crate::domain::{Architecture, ArchiveName, PackageName, PoolPath, Sha256, SnapshotName, SuiteName};
 use crate::environment::{Lock, LockedSnapshot};
 use crate::format::FormatError;
@@ -86,7 +86,7 @@ pub fn load_known<'a>(
         let own = locked.archive == candidate.archive;
         let reader = Reader {
             store,
-            locked,
+            place: (&locked.archive, &locked.suite),
             state,
             own,
         };
@@ -106,6 +106,43 @@ pub fn load_known<'a>(
     known.indexed.sort();
     known.indexed.dedup();
     Ok(known)
+}
+
+/// What the newest snapshots of suites hold under the names of what is offered: packages for the archive's
+/// architectures, and the source package.
+///
+/// # Errors
+/// When a record or index is missing, damaged or malformed; the store's failure.
+pub(super) fn newest_rows<'a>(
+    store: &dyn Store,
+    places: impl IntoIterator<Item = (&'a ArchiveName, &'a SuiteName)>,
+    import: &Import,
+) -> Result<Vec<Indexed>, GateError> {
+    let names: BTreeSet<PackageName> = Whole::from(import).names().into_iter().collect();
+    let architectures: BTreeSet<&Architecture> = import.architectures.iter().collect();
+    let mut indexed = Vec::new();
+    for (archive, suite) in places {
+        let chain = Chain::load(store, archive)?;
+        let states = chain.latest().into_iter().flat_map(|record| &record.suites);
+        for state in states.filter(|state| state.suite == *suite) {
+            let reader = Reader {
+                store,
+                place: (archive, suite),
+                state,
+                own: *archive == import.archive,
+            };
+            for index in &state.indexes {
+                if is_packages(index) && built_for(index, &architectures) {
+                    reader.binaries(index, &names, &mut indexed)?;
+                } else if index.path.file_name() == "Sources" {
+                    reader.sources(index, &import.source, &mut indexed)?;
+                }
+            }
+        }
+    }
+    indexed.sort();
+    indexed.dedup();
+    Ok(indexed)
 }
 
 /// The levels that the decisions on locked packages of ours gave. One that cannot be read gives none.
@@ -254,7 +291,8 @@ pub(super) fn load_before<'a>(store: &dyn Store, candidate: impl Into<Whole<'a>>
 /// Reads indexes of one suite of one snapshot.
 struct Reader<'a> {
     store: &'a dyn Store,
-    locked: &'a LockedSnapshot,
+    /// The archive, and its suite.
+    place: (&'a ArchiveName, &'a SuiteName),
     state: &'a SuiteState,
     /// It is the archive that is admitted to.
     own: bool,
@@ -311,7 +349,7 @@ impl Reader<'_> {
         kind: IndexedKind,
         sha256: Sha256,
     ) -> impl Fn(PackageName, crate::domain::Version, Architecture, PackageName) -> Indexed {
-        let (archive, suite) = (self.locked.archive.clone(), self.locked.suite.clone());
+        let (archive, suite) = (self.place.0.clone(), self.place.1.clone());
         // Of the archive that is admitted to, a record that names an upstream lies.
         let mirrored = self.state.upstream.is_some() && !self.own;
         move |package, version, architecture, source| Indexed {
@@ -345,13 +383,13 @@ impl Reader<'_> {
             }
             .into());
         };
-        let bytes = read_index(self.store, &self.locked.archive, &self.state.suite, kept)?;
+        let bytes = read_index(self.store, self.place.0, &self.state.suite, kept)?;
         let compression = Compression::of_name(kept.path.file_name());
         let plain = decompress(compression, &bytes, index.digest.size).map_err(GateError::document(&kept.path))?;
         if Sha256::of(&plain) == index.digest.sha256 {
             return Ok(plain);
         }
-        let key = index_key(&self.locked.archive, &self.state.suite, kept);
+        let key = index_key(self.place.0, &self.state.suite, kept);
         Err(SnapshotError::Damaged { key }.into())
     }
 }

@@ -12,7 +12,7 @@ use super::propose::{lost, removed};
 use super::sealed::load_rounds;
 use super::stage::{Burial, Change, Edit, held_sources, next_states, read_decisions};
 use super::{GateError, Kept, Published, ledger, load_vouched, publish};
-use crate::admission::{Candidate, Evidence, Moved, Terms, identity};
+use crate::admission::{KeptCase, Moved, Terms, Whole, identity};
 use crate::domain::{ArchiveName, Digest, PackageName, PolicyName, PoolPath, Sha256, SuiteName, Timestamp, Version};
 use crate::site::{Policy, SuiteClass};
 use crate::snapshot::{Record, SuiteState};
@@ -160,7 +160,7 @@ pub struct Moves {
     pub changes: Vec<SourceDiff>,
     target: Target,
     reason: String,
-    questions: Vec<(Candidate, Evidence)>,
+    questions: Vec<KeptCase>,
     gone: BTreeSet<PackageName>,
 }
 
@@ -207,9 +207,7 @@ impl Moves {
     /// What the gate would say now to each source package that comes, without keeping or changing anything.
     #[must_use]
     pub fn preview(&self, now: Timestamp) -> Vec<crate::admission::Decision> {
-        let decide = |(candidate, evidence): &(Candidate, Evidence)| {
-            crate::admission::decide(&self.target.policy, candidate, evidence, now)
-        };
+        let decide = |case: &KeptCase| case.matter().decide(&self.target.policy, now);
         self.questions.iter().map(decide).collect()
     }
 
@@ -219,12 +217,13 @@ impl Moves {
     /// # Errors
     /// As [`super::admit`].
     pub fn carry_out(&self, gate: &Gate<'_>, now: Timestamp) -> Result<Vec<Admission>, GateError> {
-        let question = |(candidate, evidence)| Question {
-            policy: &self.target.policy,
-            candidate,
-            evidence,
-        };
-        let questions: Vec<Question<'_>> = self.questions.iter().map(|(c, e)| question((c, e))).collect();
+        let cases = self.questions.iter();
+        let questions: Vec<Question<'_>> = cases
+            .map(|case| Question {
+                policy: &self.target.policy,
+                matter: case.matter(),
+            })
+            .collect();
         let mut edits = Edits::new();
         if !self.gone.is_empty() {
             let edit = Edit {
@@ -245,7 +244,7 @@ fn question(
     from: &SuiteName,
     held: &Held,
     target: &Target,
-) -> Result<(Candidate, Evidence), GateError> {
+) -> Result<KeptCase, GateError> {
     let (store, archive) = (gate.store, gate.archive);
     let kept = Kept::load(store, archive, &held.decision, &gate.key.public())?;
     let bound = &kept.statement.predicate.assay_binding;
@@ -255,37 +254,54 @@ fn question(
             why: format!("the gate did not let anything into `{from}` by it"),
         });
     }
-    let mut candidate = kept.case.candidate;
-    candidate.suites = vec![target.suite.clone()];
-    candidate.policy = target.policy_name.clone();
-    candidate.policy_sha256 = identity(&target.policy).unwrap_or(candidate.policy_sha256);
-    candidate.terms = Terms {
+    let policy_sha256 = identity(&target.policy);
+    let terms = Terms {
         moved: Some(Moved {
             from: from.clone(),
             decision: held.decision,
         }),
         ..target.terms.clone()
     };
-    hold_again(store, archive, &candidate, held)?;
-    let mut evidence = kept.case.evidence;
-    if let Some(declaration) = identity(&candidate.declaration) {
-        let records = load_records(store, archive, &declaration, &target.policy)?;
-        evidence.lost = lost(store, archive, &records.records)?;
-        (evidence.records, evidence.commitments) = (records.records, records.commitments);
-        evidence.missed = records.missed;
-        evidence.rounds = load_rounds(store, archive, &declaration)?;
-        evidence.nonces = load_nonces(store, archive, &declaration)?;
-    }
-    evidence.ledger = ledger::load_ledger(store, archive, &candidate)?;
-    evidence.removed = removed(latest);
     let here = held.files.values().map(|sha256| (*sha256, held.decision));
-    evidence.admitted.extend(here);
-    Ok((candidate, evidence))
+    let mut case = kept.case;
+    match &mut case {
+        KeptCase::Rebuilt(case) => {
+            let (candidate, evidence) = (&mut case.candidate, &mut case.evidence);
+            candidate.suites = vec![target.suite.clone()];
+            candidate.policy = target.policy_name.clone();
+            candidate.policy_sha256 = policy_sha256.unwrap_or(candidate.policy_sha256);
+            candidate.terms = terms;
+            if let Some(declaration) = identity(&candidate.declaration) {
+                let records = load_records(store, archive, &declaration, &target.policy)?;
+                evidence.lost = lost(store, archive, &records.records)?;
+                (evidence.records, evidence.commitments) = (records.records, records.commitments);
+                evidence.missed = records.missed;
+                evidence.rounds = load_rounds(store, archive, &declaration)?;
+                evidence.nonces = load_nonces(store, archive, &declaration)?;
+            }
+            evidence.ledger = ledger::load_ledger(store, archive, &*candidate)?;
+            evidence.removed = removed(latest);
+            evidence.admitted.extend(here);
+        }
+        // What upstream signed was proven once and for all; whether that is enough there is for the policy to say.
+        KeptCase::Imported(case) => {
+            let (import, evidence) = (&mut case.import, &mut case.evidence);
+            import.suites = vec![target.suite.clone()];
+            import.policy = target.policy_name.clone();
+            import.policy_sha256 = policy_sha256.unwrap_or(import.policy_sha256);
+            import.terms = terms;
+            evidence.ledger = ledger::load_ledger(store, archive, &*import)?;
+            evidence.removed = removed(latest);
+            evidence.admitted.extend(here);
+        }
+    }
+    hold_again(store, archive, &case.matter().whole(), held)?;
+    Ok(case)
 }
 
 /// Holds the files of the pool again: what is admitted is always read from there.
-fn hold_again(store: &dyn Store, archive: &ArchiveName, candidate: &Candidate, held: &Held) -> Result<(), GateError> {
-    let outputs = candidate.outputs().map(|(_, output)| output.digest);
+fn hold_again(store: &dyn Store, archive: &ArchiveName, candidate: &Whole<'_>, held: &Held) -> Result<(), GateError> {
+    let outputs = candidate.outputs.iter().map(|output| output.digest);
     let sizes: BTreeMap<Sha256, Digest> = candidate
         .source_files
         .iter()

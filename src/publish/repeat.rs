@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::admission::{CASE, Case, DebFacts, Decision, Inspected, RecordEvidence, differences, identity};
+use crate::admission::{CASE, Case, DebFacts, Decision, Inspected, KeptCase, RecordEvidence, differences, identity};
 use crate::domain::{ArchiveName, PoolPath, Sha256, Timestamp};
 use crate::environment::Lock;
 use crate::format::deb::{DebLimits, read_deb};
@@ -34,7 +34,7 @@ pub struct Kept {
     /// The policy that it was made under.
     pub policy: Policy,
     /// What it was made on.
-    pub case: Case,
+    pub case: KeptCase,
     case_sha256: Sha256,
 }
 
@@ -110,6 +110,17 @@ impl Kept {
         if identity(&policy) != Some(policy_sha256) {
             return Err(lacks("its policy has another SHA-256 to this program"));
         }
+        let bytes = document(&case_sha256, LARGEST_CASE)?;
+        if let Some(binding) = &statement.predicate.assay_import {
+            let case = super::import::read_case(store, archive, &policy, &bytes, (binding, &inputs))?;
+            return Ok(Self {
+                sha256: *sha256,
+                case: KeptCase::Imported(Box::new(case)),
+                statement,
+                policy,
+                case_sha256,
+            });
+        }
         let mut locks = BTreeMap::new();
         for sha256 in named("environment-lock") {
             let lock: Lock = json::strict("environment lock", &document(&sha256, dsse::LARGEST)?)
@@ -122,7 +133,7 @@ impl Kept {
             let bytes = document(&sha256, dsse::LARGEST)?;
             records.push(read_record(sha256, &bytes, &keys).map_err(|why| lacks(&format!("record {sha256}: {why}")))?);
         }
-        let case = Case::parse(&document(&case_sha256, LARGEST_CASE)?, locks, records)?;
+        let case = KeptCase::Rebuilt(Box::new(Case::parse(&bytes, locks, records)?));
         Ok(Self {
             sha256: *sha256,
             statement,
@@ -142,6 +153,7 @@ impl Kept {
     #[must_use]
     pub fn again(&self) -> Decision {
         self.case
+            .matter()
             .decide(&self.policy, self.decided_at())
             .resting_on(self.case_sha256)
     }
@@ -154,7 +166,7 @@ impl Kept {
 
     /// The packages that it was made on: path, SHA-256, and the digest of what was seen inside.
     pub fn packages(&self) -> impl Iterator<Item = (&str, Sha256, Option<Sha256>)> {
-        self.case.candidate.outputs().map(|(_, output)| {
+        self.case.matter().whole().outputs.into_iter().map(|output| {
             let seen = output.facts.facts().and_then(identity::<DebFacts>);
             (output.name.as_str(), output.digest.sha256, seen)
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::facts::{DecisionId, SiteDeclaration};
+use super::facts::{DecisionId, Imported, SiteDeclaration};
 use super::index::Index;
 use super::view::Declared;
 use crate::domain::{PoolPath, Sha256, Timestamp};
@@ -65,6 +65,9 @@ pub struct Answer {
     /// Where the source came from, and who signed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<Git>,
+    /// Where it was imported from; nobody rebuilt it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// `SLSA_BUILD_REPRODUCED`, `ASSAY_RELAXED_…`.
     pub levels: Vec<String>,
     /// The exceptions that the policy of today makes for this source (rule A7).
@@ -148,6 +151,7 @@ impl Answer {
         let policy = index.anchor(id).and_then(|anchor| anchor.policy(known.policy));
         answer.decided_at = Some(known.decided_at);
         answer.declaration = known.declaration;
+        answer.imported = known.imported();
         answer.levels = known.levels.iter().map(str::to_owned).collect();
         let files = known.files.iter();
         answer.files = files
@@ -198,6 +202,7 @@ impl Answer {
             decided_at: None,
             declaration: None,
             git: None,
+            imported: None,
             levels: Vec::new(),
             exceptions: Vec::new(),
             through: Vec::new(),

@@ -8,7 +8,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::facts::{Batch, DeclarationFile, Declared, Facts, LockFacts, LockedFacts, RecordFacts, SiteDeclaration};
+use super::facts::{
+    Batch, DeclarationFile, Declared, Facts, Imported, LockFacts, LockedFacts, RecordFacts, SiteDeclaration,
+};
 use crate::domain::{Sha256, Timestamp};
 use crate::format::intoto::Outcome;
 
@@ -98,10 +100,25 @@ fn facts_out(out: &mut Writer, facts: &Facts, record: impl Fn(&Sha256) -> u64, l
         out.number(lock(digest));
     });
     out.list(&facts.declared, declared_out);
+    out.list(&facts.imported, imported_out);
     out.list(&facts.remarks, |out, (rule, evidence)| {
         out.text(rule);
         out.text(evidence);
     });
+}
+
+fn imported_out(out: &mut Writer, imported: &Imported) {
+    for text in [
+        &imported.archive,
+        &imported.snapshot,
+        &imported.suite,
+        &imported.release,
+        &imported.reason,
+        &imported.asked_by,
+    ] {
+        out.text(text);
+    }
+    out.list(&imported.signers, |out, signer| out.text(signer));
 }
 
 fn declared_out(out: &mut Writer, declared: &Declared) {

@@ -74,6 +74,7 @@ pub fn unreproduced(index: &mut Index<'_>, site: &Site) -> Result<Vec<Answer>, Q
         let remarks = remarks(decision);
         let why = match (lacks, remarks.is_empty()) {
             (false, _) => "admitted as reproduced, which does not hold today".to_owned(),
+            (true, _) if decision.imported().is_some() => imported(decision, &remarks),
             (true, true) => format!("admitted without {REPRODUCED}"),
             (true, false) => format!("admitted without {REPRODUCED}, by exception: {remarks}"),
         };
@@ -82,6 +83,17 @@ pub fn unreproduced(index: &mut Index<'_>, site: &Site) -> Result<Vec<Answer>, Q
     let mut answers: Vec<Answer> = admitted.collect();
     answers.extend(not_admitted(index, site)?);
     Ok(answers)
+}
+
+fn imported(decision: Decision<'_>, remarks: &str) -> String {
+    let said = decision
+        .imported()
+        .map(|imported| imported.to_string())
+        .unwrap_or_default();
+    match remarks {
+        "" => format!("not rebuilt by us: {said}"),
+        some => format!("not rebuilt by us: {said}; by exception: {some}"),
+    }
 }
 
 fn remarks(decision: Decision<'_>) -> String {

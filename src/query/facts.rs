@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::domain::{
     ArchiveName, BuilderId, FileName, Fingerprint, PackageName, PoolPath, Sha256, SnapshotId, SuiteName, Timestamp,
-    Version,
+    Version, escape,
 };
 use crate::format::intoto::{Outcome, RuleResult};
 use crate::host::files::Stamp;
@@ -38,6 +40,8 @@ pub(super) struct Facts {
     pub levels: Vec<String>,
     /// Rule and evidence: of an admission, where it leans on an exception; of a refusal, what was broken.
     pub remarks: Vec<(String, String)>,
+    /// Where it was imported from: upstream's signature is what it stands on.
+    pub imported: Option<Imported>,
     /// The pool files that it is about.
     pub files: BTreeMap<PoolPath, Sha256>,
     /// SHA-256 of the declaration.
@@ -68,6 +72,39 @@ impl Facts {
 /// Whether a file is a binary package.
 pub(super) fn is_package(path: &str) -> bool {
     [".deb", ".udeb", ".ddeb"].iter().any(|end| path.ends_with(end))
+}
+
+/// Where packages were imported from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// The mirror.
+    pub archive: String,
+    /// Its snapshot or tag.
+    pub snapshot: String,
+    /// Its suite.
+    pub suite: String,
+    /// SHA-256 of the Release that upstream signed.
+    pub release: String,
+    /// The keys that signed it.
+    pub signers: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// Who asked for it.
+    pub asked_by: String,
+}
+
+impl std::fmt::Display for Imported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "imported from {}@{} ({}) on upstream's signature; {}: {}",
+            self.archive,
+            self.snapshot,
+            self.suite,
+            escape(&self.asked_by),
+            escape(&self.reason)
+        )
+    }
 }
 
 /// Where a source came from, as its declaration says.

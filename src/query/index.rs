@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::QueryError;
 use super::cache::{self, Cache, Kept};
 use super::codec;
-use super::facts::{Batch, DecisionId, DeclarationFile, LockFacts, SiteDeclaration};
+use super::facts::{Batch, DecisionId, DeclarationFile, Imported, LockFacts, SiteDeclaration};
 use super::known::Known;
 use super::listed::{Listed, Listing};
 use super::read::{self, Numbers, Sources, Unread};
@@ -15,7 +15,7 @@ use super::view::{Decision, Record, Segment};
 use crate::domain::{ArchiveName, Fingerprint, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
 use crate::host::Progress;
 use crate::publish::{check_vouched, load_vouched, read_decisions};
-use crate::site::Builder;
+use crate::site::{Builder, Policy};
 use crate::snapshot::{Chain, SuiteState};
 use crate::store::Store;
 use crate::trust::Ed25519Public;
@@ -404,6 +404,21 @@ impl<'a> Index<'a> {
             let why = format!("the site has no policy `{}` for it", decision.policy);
             return Err((Problem::DECISION, why));
         };
+        let bound: Vec<&str> = decision.suites.iter().collect();
+        let states = || {
+            let suites = listed.chunk_by(|a, b| a.suite == b.suite);
+            suites.filter_map(|in_suite| in_suite.first().and_then(|listed| self.state(listed)))
+        };
+        if let Some(imported) = decision.imported() {
+            if let Some(why) = doubt_import(decision.source, &imported, policy) {
+                return Err((Problem::EVIDENCE, why));
+            }
+            for state in states() {
+                let rebuilt = None::<std::iter::Empty<(&str, Timestamp)>>;
+                covers(anchor, state, &bound, decision.policy, rebuilt).map_err(|why| (Problem::DECISION, why))?;
+            }
+            return Ok(());
+        }
         let agreeing = self.agreeing(id, decision);
         let rebuilders = agreeing.iter().map(|(_, b)| (b.operator.as_str(), b.hosting.as_str()));
         let terms = policy.terms(&suites(decision));
@@ -413,14 +428,11 @@ impl<'a> Index<'a> {
             let why = format!("only {found} operators' records carry it, and the policy asks for {quorum}");
             return Err((Problem::EVIDENCE, why));
         }
-        let bound: Vec<&str> = decision.suites.iter().collect();
-        for in_suite in listed.chunk_by(|a, b| a.suite == b.suite) {
-            if let Some(state) = in_suite.first().and_then(|listed| self.state(listed)) {
-                let rebuilt = agreeing
-                    .iter()
-                    .map(|(record, b)| (b.operator.as_str(), record.started_on));
-                covers(anchor, state, &bound, decision.policy, rebuilt).map_err(|why| (Problem::DECISION, why))?;
-            }
+        for state in states() {
+            let rebuilt = agreeing
+                .iter()
+                .map(|(record, b)| (b.operator.as_str(), record.started_on));
+            covers(anchor, state, &bound, decision.policy, Some(rebuilt)).map_err(|why| (Problem::DECISION, why))?;
         }
         Ok(())
     }
@@ -463,6 +475,23 @@ impl<'a> Index<'a> {
         }
         self.know(&batch, false);
     }
+}
+
+/// Why the policy of today does not take an import for proven: what upstream signed is for `verify` to read.
+fn doubt_import(source: &str, imported: &Imported, policy: &Policy) -> Option<String> {
+    let signers = imported.signers.iter();
+    let signers: BTreeSet<Fingerprint> = signers.filter_map(|key| Fingerprint::new(key.as_str()).ok()).collect();
+    let takes = || -> Option<bool> {
+        let (archive, suite) = (imported.archive.parse().ok()?, imported.suite.parse().ok()?);
+        let source = source.parse().ok()?;
+        let mut rules = policy
+            .imports
+            .iter()
+            .filter(|rule| rule.takes(&archive, &suite, &source));
+        Some(rules.any(|rule| rule.is_signed_by(&signers)))
+    };
+    let why = "the policy has no [[import]] for it with the keys that signed it";
+    (takes() != Some(true)).then(|| why.to_owned())
 }
 
 /// The suites that a decision is for.

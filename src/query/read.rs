@@ -5,10 +5,10 @@ use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
 
-use super::facts::{Batch, DecisionId, Declared, Facts, LockFacts, LockedAt, LockedFacts, RecordFacts};
+use super::facts::{Batch, DecisionId, Declared, Facts, Imported, LockFacts, LockedAt, LockedFacts, RecordFacts};
 use crate::domain::{ArchiveName, PackageName, Sha256, Version};
 use crate::environment::{Lock, LockOf, LockedPackage, LockedText};
-use crate::format::intoto::VerificationResult;
+use crate::format::intoto::{ImportBinding, VerificationResult};
 use crate::format::json;
 use crate::host::Bar;
 use crate::source::Declaration;
@@ -135,11 +135,24 @@ pub(super) fn decision<'a>(sources: Sources<'a>, id: &DecisionId) -> Result<(&'a
         records: of_kind("rebuild-record"),
         remarks: Facts::remarks_of(admitted, &summary.verified_levels, summary.assay_rules),
         levels: summary.verified_levels,
+        imported: summary.assay_import.map(imported),
         suites,
         source,
         version,
     };
     Ok((archive, facts))
+}
+
+fn imported(binding: ImportBinding) -> Imported {
+    Imported {
+        archive: binding.archive,
+        snapshot: binding.snapshot,
+        suite: binding.suite,
+        release: binding.release,
+        signers: binding.signers,
+        reason: binding.reason,
+        asked_by: binding.asked_by,
+    }
 }
 
 /// What the declaration of a decision says. That of a refused candidate need not be public.

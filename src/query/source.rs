@@ -44,10 +44,13 @@ pub fn source_of(index: &mut Index<'_>, subject: &Subject) -> Result<Vec<Answer>
     }
     index.recheck(&ids);
     let answer = |id: &DecisionId| {
-        let declared = index.decision(id).and_then(Decision::declared);
-        let why = match declared {
+        let decision = index.decision(id);
+        let why = match decision.and_then(Decision::declared) {
             Some(declared) => format!("built from commit {} at {}", declared.git_commit, declared.reference),
-            None => "its source is not known".to_owned(),
+            None => match decision.and_then(Decision::imported) {
+                Some(imported) => format!("its source is upstream's: {imported}"),
+                None => "its source is not known".to_owned(),
+            },
         };
         let mut answer = Answer::of_decision(index, id, why);
         if let Subject::File(sha256) = subject {
@@ -145,6 +148,10 @@ pub fn by_signer(index: &mut Index<'_>, fingerprint: &str) -> Result<Vec<Answer>
         let mut said: Vec<String> = signed
             .map(|signer| format!("its source is signed by {signer}"))
             .collect();
+        if let Some(imported) = decision.imported() {
+            let by = imported.signers.iter().filter(|key| is(key));
+            said.extend(by.map(|key| format!("{key} signed upstream's Release: {imported}")));
+        }
         let records = decision.records.iter();
         for record in records.filter_map(|reference| index.known.record_of(reference)) {
             let by = record.signed_by.iter().filter(|key| is(key));

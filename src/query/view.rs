@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::codec::{OUTCOMES, PARTS};
-use super::facts::{LockedFacts, SiteDeclaration, is_package};
+use super::facts::{Imported, LockedFacts, SiteDeclaration, is_package};
 use crate::domain::{Sha256, Timestamp};
 use crate::format::intoto::Outcome;
 use crate::host::files::Stamp;
@@ -336,6 +336,7 @@ pub(super) struct Decision<'a> {
     pub(super) records: List<'a, Reference<'a>>,
     pub(super) locks: List<'a, Reference<'a>>,
     declared: List<'a, Declared<'a>>,
+    imported: List<'a, Imported>,
     pub(super) remarks: List<'a, (&'a str, &'a str)>,
 }
 
@@ -354,6 +355,7 @@ impl<'a> Item<'a> for Decision<'a> {
             records: List::read(from)?,
             locks: List::read(from)?,
             declared: List::read(from)?,
+            imported: List::read(from)?,
             remarks: List::read(from)?,
         })
     }
@@ -363,6 +365,11 @@ impl<'a> Decision<'a> {
     /// What its declaration says of the source, when that is public.
     pub(super) fn declared(self) -> Option<Declared<'a>> {
         self.declared.one()
+    }
+
+    /// Where it was imported from, when it was.
+    pub(super) fn imported(self) -> Option<Imported> {
+        self.imported.one()
     }
 
     /// The packages that it is about, by file name.
@@ -381,6 +388,21 @@ impl<'a> Decision<'a> {
             same
         });
         named
+    }
+}
+
+impl<'a> Item<'a> for Imported {
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        let mut owned = || from.text().map(str::to_owned);
+        Some(Self {
+            archive: owned()?,
+            snapshot: owned()?,
+            suite: owned()?,
+            release: owned()?,
+            reason: owned()?,
+            asked_by: owned()?,
+            signers: List::<&str>::read(from)?.iter().map(str::to_owned).collect(),
+        })
     }
 }
 

@@ -234,7 +234,8 @@ pub struct CustomArchive {
     pub signing_key: Fingerprint,
     /// The folder that uploads arrive in, relative to the site; absent: none is looked at.
     pub incoming: Option<PathBuf>,
-    /// Where build environments are resolved from.
+    /// Where build environments are resolved from; none where nothing is built, as when all is imported.
+    #[serde(default)]
     pub environment: Vec<EnvironmentSource>,
 }
 

@@ -1,8 +1,9 @@
 //! The keys of a site: each file is named by the full fingerprint of the key that it must hold.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{MirrorArchive, Site, SiteError};
+use super::{ArchiveConfig, MirrorArchive, Policy, Site, SiteError};
 use crate::domain::Fingerprint;
 use crate::host::files;
 use crate::trust::{ArchiveKey, Ed25519Key, Ed25519Public, Keyring};
@@ -126,6 +127,48 @@ impl Site {
         keyring
             .restricted_to(&mirror.signers)
             .map_err(|error| wrong(error.to_string()))
+    }
+}
+
+impl Site {
+    /// The keys of the upstreams that policies let packages be imported from: each is
+    /// `policies/keys/<FINGERPRINT>.asc`, or stands in the keyring of a mirror. Keys that are in neither are left
+    /// out: nothing is proven by them then.
+    ///
+    /// # Errors
+    /// When a file below `policies/keys/` is there and holds another key.
+    pub fn import_keyring<'p>(
+        &self,
+        policies: impl IntoIterator<Item = &'p Policy>,
+    ) -> Result<Option<Keyring>, SiteError> {
+        let rules = policies.into_iter().flat_map(|policy| &policy.imports);
+        let wanted: BTreeSet<&Fingerprint> = rules.flat_map(|rule| &rule.signers).collect();
+        let mut found: Option<Keyring> = None;
+        for fingerprint in wanted {
+            let own = match files::exists(&self.public_key_path(fingerprint)) {
+                true => Some(self.archive_keyring(fingerprint)?),
+                false => self.in_a_mirror(fingerprint),
+            };
+            found = match (found, own) {
+                (Some(all), Some(own)) => Some(all.joined(own)),
+                (all, own) => all.or(own),
+            };
+        }
+        Ok(found)
+    }
+
+    /// A key out of the keyring of any mirror.
+    fn in_a_mirror(&self, fingerprint: &Fingerprint) -> Option<Keyring> {
+        self.archives().values().find_map(|archive| {
+            let ArchiveConfig::Mirror(mirror) = archive else {
+                return None;
+            };
+            let bytes = files::read(&self.keyring(mirror), LARGEST).ok()?;
+            Keyring::parse(&bytes)
+                .ok()?
+                .restricted_to(std::slice::from_ref(fingerprint))
+                .ok()
+        })
     }
 }
 

@@ -21,7 +21,7 @@ pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};
 pub use config::{Backend, RebuildConfig, SiteConfig};
 pub use load::{Site, SiteError};
 pub use policy::{
-    Allowance, Builder, BuilderGroup, DebCompression, Dissent, EnvironmentRule, ListedField, Observer, Policy,
-    Relaxation, Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,
+    Allowance, Builder, BuilderGroup, DebCompression, Dissent, EnvironmentRule, ImportRule, ListedField, Observer,
+    Policy, Relaxation, Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,
 };
 pub use select::{PackagePattern, Select};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::PackagePattern;
 use crate::domain::{
     Architecture, ArchiveName, BuilderId, Fingerprint, PackageName, SnapshotId, SuiteName, Timestamp, Version,
 };
@@ -61,6 +62,9 @@ pub struct Policy {
     /// Binary packages that move to another source.
     #[serde(rename = "takeover", default, skip_serializing_if = "is_default")]
     pub takeovers: Vec<Takeover>,
+    /// What may be imported from mirrors as it is, on their upstreams' signatures.
+    #[serde(rename = "import", default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<ImportRule>,
     /// Who may sign sources.
     #[serde(rename = "signer", default, deserialize_with = "signers")]
     pub signers: Vec<SignerKey>,
@@ -415,6 +419,62 @@ pub struct Takeover {
     /// Why.
     #[serde(deserialize_with = "said")]
     pub reason: String,
+}
+
+/// Source packages of a mirror that may be taken as they are: upstream's signature is the proof, and nobody
+/// rebuilds them. A mirror is known by the keys of its upstream, and not by its name alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ImportRule {
+    /// The mirror.
+    pub archive: ArchiveName,
+    /// Its suites; empty: each.
+    #[serde(default)]
+    pub suites: BTreeSet<SuiteName>,
+    /// The primary keys that count on upstream's Release, by their full fingerprints.
+    #[serde(deserialize_with = "some_of")]
+    pub signers: BTreeSet<Fingerprint>,
+    /// How many of them must have signed it.
+    #[serde(default = "one", deserialize_with = "at_least_one")]
+    pub threshold: u32,
+    /// The source packages: names, or patterns with `*` and `?`.
+    #[serde(deserialize_with = "some_of")]
+    pub sources: BTreeSet<PackagePattern>,
+    /// Older snapshots are refused.
+    pub floor: Option<SnapshotId>,
+    /// Why.
+    #[serde(deserialize_with = "said")]
+    pub reason: String,
+    /// Who answers for it.
+    #[serde(deserialize_with = "said")]
+    pub owner: String,
+    /// After this nothing more is imported by it; what is in stays.
+    pub expires: Option<Timestamp>,
+}
+
+impl ImportRule {
+    /// Whether it is about a source package of a mirror's suite.
+    #[must_use]
+    pub fn takes(&self, archive: &ArchiveName, suite: &SuiteName, source: &PackageName) -> bool {
+        let in_suite = self.suites.is_empty() || self.suites.contains(suite);
+        let named = |pattern: &PackagePattern| pattern.matches(source.as_str());
+        self.archive == *archive && in_suite && self.sources.iter().any(named)
+    }
+
+    /// Whether these keys are enough of those that it names.
+    #[must_use]
+    pub fn is_signed_by(&self, keys: &BTreeSet<Fingerprint>) -> bool {
+        self.signers.intersection(keys).count() >= self.threshold.max(1) as usize
+    }
+}
+
+/// A list that has something: an empty one would be read as everything by some, and as nothing by others.
+fn some_of<'de, D: Deserializer<'de>, T: Deserialize<'de> + Ord>(deserializer: D) -> Result<BTreeSet<T>, D::Error> {
+    let all = BTreeSet::deserialize(deserializer)?;
+    if all.is_empty() {
+        return Err(D::Error::custom("it must name one at least"));
+    }
+    Ok(all)
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -49,6 +49,17 @@ pub fn unverified_text(bytes: &[u8]) -> Result<Vec<u8>, TrustError> {
     Ok(split(bytes)?.text)
 }
 
+/// The text of a file that may be clearsigned, as `.dsc` files are, or not. Nobody checks the signatures.
+///
+/// # Errors
+/// When the file begins as a clearsigned text, and is not one and nothing else.
+pub fn unframed_text(bytes: &[u8]) -> Result<Vec<u8>, TrustError> {
+    match bytes.starts_with(BEGIN.as_bytes()) {
+        true => unverified_text(bytes),
+        false => Ok(bytes.to_vec()),
+    }
+}
+
 /// Splits a file that is one clearsigned text and nothing else.
 pub(super) fn split(bytes: &[u8]) -> Result<Cleartext<'_>, TrustError> {
     if bytes.len() > LARGEST {

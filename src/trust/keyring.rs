@@ -120,6 +120,14 @@ impl Keyring {
         })
     }
 
+    /// The certificates of both.
+    #[must_use]
+    pub fn joined(mut self, other: Self) -> Self {
+        self.certificates.extend(other.certificates);
+        self.left_out.extend(other.left_out);
+        self
+    }
+
     /// Says for each certificate which of its keys may sign at `now`, and why others may not.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Vec<CertificateStatus> {

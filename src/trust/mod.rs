@@ -21,7 +21,7 @@ mod signature;
 mod ssh;
 
 pub use archive_key::ArchiveKey;
-pub use cleartext::unverified_text;
+pub use cleartext::{unframed_text, unverified_text};
 pub use ed25519::{Ed25519Key, Ed25519Public};
 pub use envelope::{sign_envelope, verify_envelope};
 pub use error::TrustError;

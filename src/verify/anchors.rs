@@ -14,6 +14,8 @@ pub struct Anchors {
     pub archives: Vec<Anchor>,
     /// The key that decisions must be signed by.
     pub gate: Ed25519Public,
+    /// The keys of upstreams that policies let packages be imported from, as far as the site has them.
+    pub imports: Option<Keyring>,
 }
 
 /// What a verifier trusts about one archive.
@@ -116,8 +118,9 @@ impl Anchors {
                 kind,
             })
         };
-        let archives = site.archives().iter().map(anchor).collect::<Result<_, VerifyError>>()?;
+        let archives: Vec<Anchor> = site.archives().iter().map(anchor).collect::<Result<_, VerifyError>>()?;
         Ok(Self {
+            imports: site.import_keyring(archives.iter().flat_map(Anchor::policies))?,
             archives,
             gate: site.gate_public()?,
         })

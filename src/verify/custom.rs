@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::contents::contents_problems;
 use super::editions::{History, editions};
-use super::evidence::{Agreeing, Decided, decision};
+use super::evidence::{Decided, decision};
 use super::hashing::Damaged;
+use super::import::Carried;
 use super::objects::intact;
 use super::pool::{package_indexes, stem};
 use super::returns::Returns;
@@ -20,12 +21,13 @@ use crate::index::{FileList, binary_stanza, source_stanza};
 use crate::publish::{DECISIONS, GateError, Kept, parse_decisions};
 use crate::snapshot::{SuiteState, index_key, kept_index, read_plain_index};
 use crate::store::{Key, Store, StoreError};
+use crate::trust::unframed_text;
 
 /// The largest .dsc that is read, in bytes.
 const LARGEST_DSC: u64 = 1 << 20;
 
 /// Decisions that were checked, and the records that agree; none when they do not hold.
-pub(super) type Judged = BTreeMap<Sha256, Option<(Decided, Vec<Agreeing>)>>;
+pub(super) type Judged = BTreeMap<Sha256, Option<(Decided, Carried)>>;
 
 struct Check<'a> {
     store: &'a dyn Store,
@@ -158,14 +160,14 @@ impl Check<'_> {
             match decided.get(path) {
                 Some((named, decision)) if named == sha256 => {
                     let decision = *decision;
-                    let Some((decided, agreeing)) = self.decided(&decision, report) else {
+                    let Some((decided, carried)) = self.decided(&decision, report) else {
                         continue;
                     };
                     if decided.files.get(path) != Some(sha256) {
                         let why = format!("its decision {decision} does not admit it");
                         report.problem(Problem::DECISION, &object, why);
                     } else if looked_at.insert(decision)
-                        && let Err(why) = decided.covers(anchor, state, agreeing)
+                        && let Err(why) = decided.covers(anchor, state, carried)
                     {
                         let why = format!("{object} is in `{}` by it: {why}", state.suite);
                         report.problem(Problem::DECISION, &decided.key, why);
@@ -188,8 +190,8 @@ impl Check<'_> {
         }
     }
 
-    /// A decision with the records that agree with it; none when it does not hold, which is reported once.
-    fn decided(&mut self, sha256: &Sha256, report: &mut Report) -> Option<&(Decided, Vec<Agreeing>)> {
+    /// A decision with what carries it; none when it does not hold, which is reported once.
+    fn decided(&mut self, sha256: &Sha256, report: &mut Report) -> Option<&(Decided, Carried)> {
         if !self.decided.contains_key(sha256) {
             let decided = match self.check(sha256) {
                 Ok(decided) => Some(decided),
@@ -205,14 +207,14 @@ impl Check<'_> {
         self.decided.get(sha256)?.as_ref()
     }
 
-    fn check(&self, sha256: &Sha256) -> Result<(Decided, Vec<Agreeing>), Problem> {
+    fn check(&self, sha256: &Sha256) -> Result<(Decided, Carried), Problem> {
         let decided = decision(self.store, self.anchors, self.anchor, sha256)?;
         decided.locks(self.store, self.anchor)?;
         let kept = self.again(sha256)?;
         // What it counts must all be there: whoever withholds evidence is told from one who has none.
         decided.documents(self.store, self.anchor, &kept)?;
-        let agreeing = decided.quorum(self.store, self.anchor, self.now)?;
-        Ok((decided, agreeing))
+        let carried = decided.carried(self.store, (self.anchors, self.anchor), self.now)?;
+        Ok((decided, carried))
     }
 
     /// The decision follows from what it names: made again it is the same, and the packages hold what the
@@ -294,7 +296,8 @@ impl Check<'_> {
             return Ok(None);
         }
         let bytes = self.store.get(&key, LARGEST_DSC).map_err(|error| error.to_string())?;
-        let control = paragraph(".dsc", &bytes).map_err(|error| error.to_string())?;
+        let text = unframed_text(&bytes).map_err(|error| error.to_string())?;
+        let control = paragraph(".dsc", &text).map_err(|error| error.to_string())?;
         source_stanza(&control, name, &bytes, &source.directory)
             .map(Some)
             .map_err(|error| error.to_string())

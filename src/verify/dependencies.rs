@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::evidence::{Decided, decision};
+use super::import::Carried;
 use super::why::hop;
 use super::{Anchor, AnchorKind, Anchors, Hop, Problem};
 use crate::domain::{Sha256, SnapshotName, Timestamp};
@@ -99,14 +100,18 @@ impl<'a> Dependencies<'a> {
                 format!("it does not admit {name}"),
             ));
         }
-        let agreeing = decided.quorum(store, anchor, self.now)?;
-        let operators: BTreeSet<&str> = agreeing.iter().map(|one| one.operator.as_str()).collect();
-        let operators: Vec<&str> = operators.into_iter().collect();
+        let by = match decided.carried(store, (self.anchors, anchor), self.now)? {
+            Carried::Upstream(said) => said,
+            Carried::Rebuilds(agreeing) => {
+                let operators: BTreeSet<&str> = agreeing.iter().map(|one| one.operator.as_str()).collect();
+                let operators: Vec<&str> = operators.into_iter().collect();
+                format!("rebuilt by {}", operators.join(" and "))
+            }
+        };
         let levels = decided.summary.verified_levels.join(", ");
         let evidence = format!(
-            "{name} of {archive} was admitted, {}, rebuilt by {}: {}",
+            "{name} of {archive} was admitted, {}, {by}: {}",
             if levels.is_empty() { "no level" } else { &levels },
-            operators.join(" and "),
             decided.key
         );
         Ok((sha256, decided, evidence))

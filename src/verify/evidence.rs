@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::import::Carried;
 use super::{Anchor, AnchorKind, Anchors, Problem};
-use crate::admission::{RecordEvidence, builder_fingerprint, strength};
+use crate::admission::{KeptCase, RecordEvidence, builder_fingerprint, strength};
 use crate::domain::{ArchiveName, BuilderId, DomainError, Fingerprint, PoolPath, Sha256, SuiteName, Timestamp, escape};
 use crate::environment::Lock;
 use crate::format::dsse::{Envelope, IN_TOTO, LARGEST};
@@ -26,7 +27,7 @@ pub(super) struct Decided {
     pub(super) key: Key,
     pub(super) summary: Summary,
     pub(super) files: BTreeMap<PoolPath, Sha256>,
-    inputs: Vec<(String, Sha256)>,
+    pub(super) inputs: Vec<(String, Sha256)>,
 }
 
 /// A rebuild record that a builder of the policy signed and whose outputs are the decision's.
@@ -194,10 +195,13 @@ impl Decided {
     }
 
     /// What it covers: see [`covers`].
-    pub(super) fn covers(&self, anchor: &Anchor, state: &SuiteState, agreeing: &[Agreeing]) -> Result<(), String> {
+    pub(super) fn covers(&self, anchor: &Anchor, state: &SuiteState, carried: &Carried) -> Result<(), String> {
         let suites: Vec<&str> = self.summary.assay_binding.suites.iter().map(String::as_str).collect();
         let decided_under = self.summary.policy.name.as_deref().unwrap_or_default();
-        let rebuilt = agreeing.iter().map(|a| (a.operator.as_str(), a.record.started_on));
+        let rebuilt = carried.rebuilds().map(|agreeing| {
+            let started = |a: &Agreeing| a.record.started_on;
+            agreeing.iter().map(move |a| (a.operator.as_str(), started(a)))
+        });
         covers(anchor, state, &suites, decided_under, rebuilt)
     }
 
@@ -256,12 +260,15 @@ impl Decided {
 
     /// Every log and .buildinfo that a builder's record names is there, but what the gate lacked already.
     pub(super) fn documents(&self, store: &dyn Store, anchor: &Anchor, kept: &Kept) -> Result<(), Problem> {
-        let lost = &kept.case.evidence.lost;
+        let KeptCase::Rebuilt(case) = &kept.case else {
+            return Ok(());
+        };
+        let lost = &case.evidence.lost;
         let signed = |record: &&RecordEvidence| {
             speaker(&kept.policy, &record.builder, &record.signed_by, kept.decided_at()).is_some()
                 && !record.documents.values().any(|document| lost.contains(document))
         };
-        let records = kept.case.evidence.records.iter().filter(signed);
+        let records = case.evidence.records.iter().filter(signed);
         match records.filter_map(|record| withheld(store, anchor, record)).next() {
             Some(problem) => Err(problem),
             None => Ok(()),
@@ -335,7 +342,7 @@ pub(crate) fn voice<'a>(policy: &'a Policy, named: &BuilderId, now: Timestamp) -
 
 /// What a decision for these suites covers: that it is for this one, under the policy that the site has for it, and
 /// that a suite which has rebuilds of its own got them; `rebuilt` are the operators whose records carry the decision,
-/// and when those builds started.
+/// and when those builds started. None of an import: there is nothing to rebuild.
 ///
 /// # Errors
 /// Why it does not, in words.
@@ -344,7 +351,7 @@ pub(crate) fn covers<'a>(
     state: &SuiteState,
     suites: &[&str],
     decided_under: &str,
-    rebuilt: impl Iterator<Item = (&'a str, Timestamp)>,
+    rebuilt: Option<impl Iterator<Item = (&'a str, Timestamp)>>,
 ) -> Result<(), String> {
     let AnchorKind::Custom { config, policies } = &anchor.kind else {
         return Err("the archive is not a custom one".to_owned());
@@ -363,7 +370,8 @@ pub(crate) fn covers<'a>(
             "it was decided under the policy `{decided_under}`, and `{suite}` is under `{policy}`"
         ));
     }
-    if let Some(made) = made_for.filter(|_| rules.rebuild == Rebuild::Always) {
+    let made = made_for.filter(|_| rules.rebuild == Rebuild::Always);
+    if let Some((made, rebuilt)) = made.zip(rebuilt) {
         let own = rebuilt.filter(|(_, started_on)| started_on.plus(SKEW) >= made.since);
         let operators: BTreeSet<&str> = own.map(|(operator, _)| operator).collect();
         let wanted = policies.get(rules.policy).map_or(u32::MAX, |policy| policy.quorum);

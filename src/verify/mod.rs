@@ -14,6 +14,7 @@ mod dependencies;
 mod editions;
 mod evidence;
 mod hashing;
+mod import;
 mod objects;
 mod pool;
 mod releases;
@@ -36,7 +37,7 @@ use crate::store::Store;
 
 /// Checks that a decision lets something into a suite of a custom archive, as `verify` does: the gate's
 /// signature, enough rebuilders' own, and that it covers the suite under the suite's policy. Gives the
-/// identity of the declaration that it is about.
+/// identity of the declaration that it is about; none of an import, which is of no declaration.
 ///
 /// # Errors
 /// What does not hold.
@@ -47,16 +48,22 @@ pub fn check_admitted(
     state: &SuiteState,
     decision: &Sha256,
     now: Timestamp,
-) -> Result<Sha256, Problem> {
+) -> Result<Option<Sha256>, Problem> {
     let wrong = |why: String| Problem::new(Problem::DECISION, decision, why);
     let anchor = anchors.archive(archive);
     let anchor = anchor.ok_or_else(|| wrong(format!("the site has no archive `{archive}`")))?;
     let decided = evidence::decision(store, anchors, anchor, decision)?;
     decided.locks(store, anchor)?;
-    let agreeing = decided.quorum(store, anchor, now)?;
-    decided.covers(anchor, state, &agreeing).map_err(wrong)?;
+    let carried = decided.carried(store, (anchors, anchor), now)?;
+    decided.covers(anchor, state, &carried).map_err(wrong)?;
+    if let import::Carried::Upstream(_) = carried {
+        return Ok(None);
+    }
     let (_, declaration) = decided.declaration(store, anchor)?;
-    declaration.identity().map_err(|error| wrong(error.to_string()))
+    declaration
+        .identity()
+        .map(Some)
+        .map_err(|error| wrong(error.to_string()))
 }
 
 /// Rechecks a whole store.
@@ -94,7 +101,8 @@ pub fn verify(
 
 /// Checks of a store's mirrors only what upstream's own keys prove, offline: every index of a snapshot
 /// is upstream's, and every stanza of a partial one stands in an index that upstream signed. Neither
-/// our keys nor pool files are looked at.
+/// our keys nor pool files are looked at. What custom archives imported is proven by upstream's own files, too,
+/// which they keep.
 ///
 /// # Errors
 /// When the store cannot be read at all. What does not hold is in the report.
@@ -111,6 +119,10 @@ pub fn verify_against_upstream(
     for (anchor, history) in &histories {
         upstream::check(store, anchor, history, &damaged, &mut report);
         upstream::check_published(store, history, &mut report);
+    }
+    let imports = |anchor: &&Anchor| anchor.policies().any(|policy| !policy.imports.is_empty());
+    for (anchor, history) in editions::unvouched(store, anchors.archives.iter().filter(imports), &mut report) {
+        import::check_against(store, anchors, anchor, &history, &mut report);
     }
     report.sort();
     Ok(report)

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::dependencies::Dependencies;
 use super::evidence::{Agreeing, decision};
+use super::import::Carried;
 use super::releases::{matches_record, signed_text};
 use super::upstream::check_upstream;
 use super::{Anchor, AnchorKind, Anchors, Problem};
@@ -357,8 +358,9 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         summary.verified_levels.join(", ")
     };
     levels.extend(summary.exceptions().map(|said| format!(" ({said})")));
-    let quorum = decided.quorum(store, found.anchor, now);
-    let covers = decided.covers(found.anchor, &found.state, quorum.as_deref().unwrap_or_default());
+    let carried = decided.carried(store, (anchors, found.anchor), now);
+    let none = Carried::Rebuilds(Vec::new());
+    let covers = decided.covers(found.anchor, &found.state, carried.as_ref().unwrap_or(&none));
     let mut hops = vec![hop(
         "decision",
         covers
@@ -375,8 +377,18 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
             })
             .map_err(|why| Problem::new(Problem::DECISION, &decided.key, why)),
     )];
-    match quorum {
-        Ok(agreeing) => {
+    // What was imported has no rebuild, environment or commit of ours: upstream's signature is all of it.
+    if summary.assay_import.is_some() {
+        let said = carried.map(|carried| match carried {
+            Carried::Upstream(said) => said,
+            Carried::Rebuilds(_) => String::new(),
+        });
+        hops.push(hop("upstream", said));
+        return hops;
+    }
+    match carried {
+        Ok(carried) => {
+            let agreeing = carried.rebuilds().unwrap_or_default();
             let first = agreeing.first().map(|a| a.record.build_path.as_str());
             let one_path = agreeing.len() > 1 && agreeing.iter().all(|a| Some(a.record.build_path.as_str()) == first);
             hops.extend(

@@ -3,6 +3,7 @@
 mod again;
 mod attacks;
 mod flow;
+pub(crate) mod imports;
 mod incoming;
 mod policy;
 mod locked;

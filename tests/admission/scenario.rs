@@ -115,6 +115,7 @@ fn policy() -> Policy {
         vary: Varied::usual(),
         builders: vec![builder("b1", "alice"), builder("b2", "bob"), builder("b3", "bob")],
         observers: Vec::new(),
+        imports: Vec::new(),
         groups: Vec::new(),
         exceptions: Vec::new(),
     }

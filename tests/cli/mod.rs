@@ -5,6 +5,7 @@ mod checkpoints;
 mod ephemeral;
 mod lock;
 mod examples;
+mod imports;
 mod made;
 mod manifests;
 mod partial;

@@ -80,6 +80,7 @@ fn problems(mirror: &Mirror, store: &dyn Store) -> Vec<String> {
                 threshold: 1,
             },
         }],
+        imports: None,
         gate: Ed25519Key::generate().public(),
     };
     let report = verify(store, &anchors, now(), &Progress::hidden()).unwrap();

@@ -404,6 +404,7 @@ impl Maker {
             declaration: Some(declared),
             inputs,
             dependencies: None,
+            import: None,
             levels: vec!["SLSA_BUILD_REPRODUCED".to_owned()],
             decided_at: self.at,
         }

@@ -113,6 +113,13 @@ impl Archive {
         self
     }
 
+    /// With files of source packages, whose stanzas stand in `sources`.
+    pub(crate) fn source_files(mut self, files: &[(&str, &[u8])]) -> Self {
+        let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec()));
+        self.source_files.extend(files);
+        self
+    }
+
     pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
         self.fields.iter_mut().find(|(known, _)| *known == name).unwrap().1 = value.to_owned();
         self
@@ -136,8 +143,9 @@ impl Archive {
             let (package, version) = (parts.next().unwrap(), parts.next().unwrap());
             let Digest { sha256, size } = Digest::of(bytes);
             let extra = self.extra.get(path).map_or("", String::as_str);
+            let architecture = parts.next().filter(|word| *word == "all").unwrap_or("amd64");
             text.push_str(&format!(
-                "Package: {package}\n{extra}Version: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\n\
+                "Package: {package}\n{extra}Version: {version}\nArchitecture: {architecture}\nMaintainer: T <t@example.org>\n\
                  Filename: {path}\nSize: {size}\nSHA256: {sha256}\nDescription: test\n\n"
             ));
         }

@@ -72,6 +72,7 @@ pub(super) fn problems(mirror: &Mirror, upstream: &ArchiveKey) -> Vec<(String, &
                 threshold: 1,
             },
         }],
+        imports: None,
         gate: Ed25519Key::generate().public(),
     };
     let now = mirror.latest().unwrap().id.timestamp();

@@ -22,6 +22,7 @@ fn problems(mirror: &Mirror, now: Timestamp) -> Vec<(String, &'static str)> {
     };
     let anchors = Anchors {
         archives: vec![anchor],
+        imports: None,
         gate: Ed25519Key::generate().public(),
     };
     let report = verify(mirror.store.as_ref(), &anchors, now, &Progress::hidden()).unwrap();

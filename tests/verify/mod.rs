@@ -54,6 +54,7 @@ impl Published {
         };
         Anchors {
             archives: vec![custom],
+            imports: None,
             gate,
         }
     }

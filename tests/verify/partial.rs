@@ -69,6 +69,7 @@ impl Tagged {
                     threshold: 1,
                 },
             }],
+            imports: None,
             gate: Ed25519Key::generate().public(),
         }
     }

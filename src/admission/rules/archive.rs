@@ -1,11 +1,13 @@
 //! A2, A7, A10, A11: the archive and the decision itself.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{Sha256, escape};
 use crate::site::Relaxation;
 
 use super::super::candidate::Moved;
 use super::super::context::{Common, Context};
-use super::super::whole::file_set;
+use super::super::whole::{Whole, file_set};
 use super::{RULES, Rule, Seen, Verdict};
 
 /// Whole sets.
@@ -45,23 +47,8 @@ pub(super) fn a11(context: &Context<'_>) -> Verdict {
     let mut suites: Vec<&str> = candidate.suites.iter().map(|s| s.as_str()).collect();
     suites.sort_unstable();
     let place = format!("{}, component {}", suites.join(", "), declared.component);
-    match &candidate.terms.moved {
-        // What another suite has may come here whole, by the decision that let it in there.
-        Some(Moved { from, decision }) => {
-            let by_it = |sha256: &Sha256| context.evidence.admitted.get(sha256) == Some(decision);
-            let files = file_set(candidate).unwrap_or_default();
-            let problem = files.iter().find(|(_, sha256)| !by_it(sha256)).map(|(path, _)| {
-                let name = path.file_name();
-                format!(
-                    "`{name}` was not let into the suite `{from}` by the decision {}",
-                    decision.short()
-                )
-            });
-            Verdict::unless(
-                problem,
-                format!("{place}; from `{from}`, decision {}", decision.short()),
-            )
-        }
+    match moved_here(&context.common.whole, &context.evidence.admitted, &place) {
+        Some(verdict) => verdict,
         // A declaration without suites is for that of the branch that has it.
         _ if declared.suites.is_empty() => Verdict::held(format!("{place}, as the suite of the branch")),
         _ => {
@@ -72,6 +59,24 @@ pub(super) fn a11(context: &Context<'_>) -> Verdict {
             Verdict::unless(problem, place)
         }
     }
+}
+
+/// What another suite has may come here whole, by the decision that let it in there. None when nothing is moved.
+pub(super) fn moved_here(whole: &Whole<'_>, admitted: &BTreeMap<Sha256, Sha256>, place: &str) -> Option<Verdict> {
+    let Moved { from, decision } = whole.terms.moved.as_ref()?;
+    let by_it = |sha256: &Sha256| admitted.get(sha256) == Some(decision);
+    let files = file_set(whole.clone()).unwrap_or_default();
+    let problem = files.iter().find(|(_, sha256)| !by_it(sha256)).map(|(path, _)| {
+        let name = path.file_name();
+        format!(
+            "`{name}` was not let into the suite `{from}` by the decision {}",
+            decision.short()
+        )
+    });
+    Some(Verdict::unless(
+        problem,
+        format!("{place}; from `{from}`, decision {}", decision.short()),
+    ))
 }
 
 /// Tombstones.

@@ -1,17 +1,19 @@
 //! The table of rules. Ids are stable and never reused. S: source, E: environment, R: records,
-//! B: build outputs, D: the .debs themselves, V: versions, A: the archive and the decision.
+//! B: build outputs, D: the .debs themselves, V: versions, A: the archive and the decision, I: imports.
 
 mod archive;
 mod authority;
 mod build;
 mod deb;
 mod environment;
+mod import;
 mod names;
 mod record;
 mod source;
 mod version;
 
 use super::context::{Common, Context};
+use super::import::ImportContext;
 pub(super) use environment::{dependencies, dependency_levels};
 
 /// One rule.
@@ -35,6 +37,8 @@ pub(super) enum Check {
     Any(fn(&Common<'_>) -> Verdict),
     /// It is about rebuilds of a declared source.
     Rebuilt(fn(&Context<'_>) -> Verdict),
+    /// It is about what an upstream signed.
+    Imported(fn(&ImportContext<'_>) -> Verdict),
 }
 
 /// What a rule looks at.
@@ -42,6 +46,8 @@ pub(super) enum Check {
 pub(super) enum Seen<'c, 'a> {
     /// A declared source that was rebuilt.
     Rebuilt(&'c Context<'a>),
+    /// What an upstream signed.
+    Imported(&'c ImportContext<'a>),
 }
 
 impl<'c, 'a> Seen<'c, 'a> {
@@ -49,6 +55,7 @@ impl<'c, 'a> Seen<'c, 'a> {
     pub(super) fn common(self) -> &'c Common<'a> {
         match self {
             Self::Rebuilt(context) => &context.common,
+            Self::Imported(context) => &context.common,
         }
     }
 }
@@ -59,6 +66,8 @@ impl Rule {
         match (self.check, seen) {
             (Check::Any(check), seen) => check(seen.common()),
             (Check::Rebuilt(check), Seen::Rebuilt(context)) => check(context),
+            (Check::Imported(check), Seen::Imported(context)) => check(context),
+            (Check::Rebuilt(_) | Check::Imported(_), _) => Verdict::broken("the rule is about another kind of proof"),
         }
     }
 }
@@ -96,13 +105,14 @@ impl Verdict {
     }
 }
 
-use Check::{Any, Rebuilt};
+use Check::{Any, Imported, Rebuilt};
 
 const SOURCE: &str = "assay source verify {source}";
 const ENVIRONMENT: &str = "assay env build {source}";
 const COMPARE: &str = "assay rebuild {source} --compare";
 const REBUILD: &str = "assay rebuild {source}";
 const EXPLAIN: &str = "assay admit --explain {source}";
+pub(super) const AGAIN: &str = "assay decisions {source} --again";
 
 const fn rule(id: &'static str, demands: &'static str, repeat: &'static str, check: Check) -> Rule {
     Rule {
@@ -124,7 +134,26 @@ const fn excusable(id: &'static str, demands: &'static str, repeat: &'static str
     }
 }
 
-/// Every rule, in the order in which decisions list them.
+/// The rules that are the same whatever proves the packages.
+#[rustfmt::skip]
+mod shared {
+    use super::*;
+
+    pub(super) const D1: Rule = rule("D1", "every file is a well-formed .deb, compressed as the policy takes it", EXPLAIN, Any(deb::d1));
+    pub(super) const D2: Rule = excusable("D2", "no package has set-user-id or set-group-id files; what runs as root, and what of it is new, is shown", EXPLAIN, Any(deb::d2));
+    pub(super) const D3: Rule = rule("D3", "no file exceeds the reader's limits", EXPLAIN, Any(deb::d3));
+    pub(super) const D4: Rule = rule("D4", "no control field is one that the archive itself writes", EXPLAIN, Any(deb::d4));
+    pub(super) const V1: Rule = rule("V1", "a binary package's name, version and architecture never come back with other bytes", EXPLAIN, Any(version::v1));
+    pub(super) const V2: Rule = rule("V2", "a source package's version, an upstream version and a file name never come back with other bytes", EXPLAIN, Any(version::v2));
+    pub(super) const V3: Rule = excusable("V3", "versions do not go back in a suite", EXPLAIN, Any(version::v3));
+    pub(super) const V4: Rule = excusable("V4", "a binary package stays with its source package", EXPLAIN, Any(version::v4));
+    pub(super) const A8: Rule = excusable("A8", "names and fields that reach beyond the package are those that the policy lists", EXPLAIN, Any(names::a8));
+    pub(super) const A10: Rule = rule("A10", "the policy is the one that the archive names, by SHA-256", EXPLAIN, Any(archive::a10));
+    pub(super) const A12: Rule = rule("A12", "the source package was not removed from the suite on purpose", EXPLAIN, Any(archive::a12));
+}
+use shared::{A8, A10, A12, D1, D2, D3, D4, V1, V2, V3, V4};
+
+/// Every rule about what was rebuilt, in the order in which decisions list them.
 #[rustfmt::skip]
 pub static RULES: &[Rule] = &[
     rule("S1", "enough people signed the tag or commit whose keys the policy allows for this source, valid then and not revoked", SOURCE, Rebuilt(source::s1)),
@@ -160,20 +189,38 @@ pub static RULES: &[Rule] = &[
     rule("B5", "no package is a binary-only rebuild", REBUILD, Rebuilt(build::b5)),
     rule("B6", "sets of outputs are each of one environment, agree on what they share, and are not mixed", REBUILD, Rebuilt(build::b6)),
     rule("B7", "file name, control fields and build agree on name, version and architecture", REBUILD, Rebuilt(build::b7)),
-    rule("D1", "every file is a well-formed .deb, compressed as the policy takes it", EXPLAIN, Any(deb::d1)),
-    excusable("D2", "no package has set-user-id or set-group-id files; what runs as root, and what of it is new, is shown", EXPLAIN, Any(deb::d2)),
-    rule("D3", "no file exceeds the reader's limits", EXPLAIN, Any(deb::d3)),
-    rule("D4", "no control field is one that the archive itself writes", EXPLAIN, Any(deb::d4)),
-    rule("V1", "a binary package's name, version and architecture never come back with other bytes", EXPLAIN, Any(version::v1)),
-    rule("V2", "a source package's version, an upstream version and a file name never come back with other bytes", EXPLAIN, Any(version::v2)),
-    excusable("V3", "versions do not go back in a suite", EXPLAIN, Any(version::v3)),
-    excusable("V4", "a binary package stays with its source package", EXPLAIN, Any(version::v4)),
+    D1,
+    D2,
+    D3,
+    D4,
+    V1,
+    V2,
+    V3,
+    V4,
     rule("A2", "everything that was built is decided together, with its source", EXPLAIN, Rebuilt(archive::a2)),
     rule("A5", "no valid record contradicts another", COMPARE, Rebuilt(record::a5)),
     rule("A6", "no build ran out of time, memory, disk, processes or room for its log", REBUILD, Rebuilt(record::a6)),
-    excusable("A8", "names and fields that reach beyond the package are those that the policy lists", EXPLAIN, Any(names::a8)),
-    rule("A10", "the policy is the one that the archive names, by SHA-256", EXPLAIN, Any(archive::a10)),
+    A8,
+    A10,
     rule("A11", "suites and component are the declared ones", EXPLAIN, Rebuilt(archive::a11)),
-    rule("A12", "the source package was not removed from the suite on purpose", EXPLAIN, Any(archive::a12)),
+    A12,
     rule("A7", "exceptions are to rules that allow them, and are in force", EXPLAIN, Rebuilt(archive::a7)),
+];
+
+/// Every rule about imports, in the order in which decisions list them.
+#[rustfmt::skip]
+pub static IMPORT_RULES: &[Rule] = &[
+    rule("I1", "the policy lets this source package be imported from this suite of this archive, now", AGAIN, Imported(import::i1)),
+    rule("I2", "as many of the keys that the policy names signed upstream's Release as it asks for, valid then and at the import", AGAIN, Imported(import::i2)),
+    rule("I3", "the Release is of this suite, the one that the snapshot was made of, and was in date when it was mirrored", AGAIN, Imported(import::i3)),
+    rule("I4", "the Release lists every index by SHA-256, and all are of one component", AGAIN, Imported(import::i4)),
+    rule("I5", "the files are, by name and SHA-256, all that the stanzas of these indexes list for the source package", AGAIN, Imported(import::i5)),
+    rule("I6", "the snapshot is signed by its archive, in date, and not older than the policy's floor", AGAIN, Imported(import::i6)),
+    rule("I7", "the .dsc and every package are, by their own words, what the stanzas say", AGAIN, Imported(import::i7)),
+    rule("I8", "every package is for the archive's architectures, and in one version", AGAIN, Imported(import::i8)),
+    rule("I9", "the site does not declare the source package itself", AGAIN, Imported(import::i9)),
+    rule("I10", "somebody asks for it, and says why", AGAIN, Imported(import::i10)),
+    rule("I11", "the suites are named, and what comes from another suite was let in there", AGAIN, Imported(import::i11)),
+    D1, D2, D3, D4, V1, V2, V3, V4, A8, A10, A12,
+    rule("A7", "exceptions are to rules that allow them, and are in force", AGAIN, Imported(import::a7)),
 ];

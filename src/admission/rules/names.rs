@@ -83,12 +83,21 @@ fn rows<'c>(context: &'c Common<'_>, kind: IndexedKind, name: &'c PackageName) -
         .filter(move |row| row.mirrored && row.kind == kind && row.package == *name)
 }
 
+/// Whether an index lists one of the very files that an upstream signed: that stands in nobody's place.
+fn is_own(context: &Common<'_>, row: &Indexed) -> bool {
+    let whole = &context.whole;
+    let mut files = whole.source_files.iter().map(|file| file.digest.sha256);
+    let mut packages = whole.outputs.iter().map(|output| output.digest.sha256);
+    context.as_signed && (files.any(|sha256| sha256 == row.sha256) || packages.any(|sha256| sha256 == row.sha256))
+}
+
 fn shadowed(context: &Common<'_>, output: &Output, facts: &DebFacts) -> Option<String> {
     let name = &facts.package;
     if listed(context, Some(name), ListedField::Package, None) {
         return None;
     }
     let mut found: Vec<String> = rows(context, IndexedKind::Binary, name)
+        .filter(|row| !is_own(context, row))
         .filter_map(|row| {
             let (archive, source) = (&row.archive, &row.source);
             if row.source != facts.source {
@@ -108,11 +117,14 @@ fn shadowed(context: &Common<'_>, output: &Output, facts: &DebFacts) -> Option<S
 
 fn source_name(context: &Common<'_>) -> Option<String> {
     let whole = &context.whole;
-    if listed(context, None, ListedField::Package, None) {
+    // An import without a .dsc is refused by I5, or for want of a signature.
+    let nothing = context.as_signed && context.whole.source_files.is_empty();
+    if nothing || listed(context, None, ListedField::Package, None) {
         return None;
     }
-    let mut problems =
-        rows(context, IndexedKind::Source, whole.source).filter_map(|row| not_above(context, None, row, whole.version));
+    let mut problems = rows(context, IndexedKind::Source, whole.source)
+        .filter(|row| !is_own(context, row))
+        .filter_map(|row| not_above(context, None, row, whole.version));
     problems.next().map(|why| format!("the source package {why}"))
 }
 

@@ -1,0 +1,129 @@
+//! `assay admit --from`: source packages of a mirror's snapshot, on upstream's signature.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::admit::show;
+use super::args::AdmitArgs;
+use super::context::Context;
+use super::failure::{Failure, UsageError};
+use super::work::Work;
+use crate::domain::{PackageName, SnapshotRef, SuiteName, Version};
+use crate::host::files;
+use crate::publish::{ImportRequest, Importer};
+
+/// The largest keyring that is read, in bytes.
+const LARGEST_KEYRING: u64 = 16 << 20;
+
+/// What makes an admission an import.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Import source packages of a mirror's snapshot or tag as they are, with their packages: upstream's signature
+    /// is the proof, where the policy has an [[import]] for it
+    #[arg(long, value_name = "REF", conflicts_with = "incoming", requires = "reason")]
+    pub(super) from: Option<SnapshotRef>,
+    /// The mirror's suite that they are in [default: the only one]
+    #[arg(long, value_name = "SUITE", requires = "from")]
+    from_suite: Option<SuiteName>,
+    /// The suite that they go to, several times for several [default: the archive's only one]
+    #[arg(long = "suite", value_name = "SUITE", requires = "from")]
+    suites: Vec<SuiteName>,
+    /// Why; it is signed with the decision
+    #[arg(long, value_name = "TEXT", requires = "from")]
+    reason: Option<String>,
+    /// Who asks for it [default: $USER]
+    #[arg(long, value_name = "NAME", requires = "from")]
+    by: Option<String>,
+    /// Only say what the gate would decide: nothing is kept but the files that were looked at
+    #[arg(long, requires = "from")]
+    dry_run: bool,
+}
+
+/// Whether all were admitted.
+pub(super) fn run(context: &Context, work: &Work, args: &AdmitArgs, from: &SnapshotRef) -> Result<bool, Failure> {
+    let asked = &args.import;
+    let mirror = work.site.mirror(&from.archive)?;
+    let _working = context.writing(&work.store, &from.archive, "admit --from")?;
+    let path: PathBuf = work.site.keyring(mirror);
+    let keyring = files::read(&path, LARGEST_KEYRING)?;
+    let suites = suites(work, &asked.suites)?;
+    let (policy_name, policy) = work.policy_of(&suites)?;
+    let user = || context.environment.get("USER").filter(|user| !user.is_empty());
+    let asked_by = asked
+        .by
+        .clone()
+        .or_else(user)
+        .ok_or_else(|| UsageError::Argument("nobody is named who asks for it: say who with `--by`".to_owned()))?;
+    let declared: BTreeSet<PackageName> = work.site.declared(&work.archive)?.into_iter().collect();
+    let mut all = true;
+    for candidate in &args.candidates {
+        let (name, version) = named(candidate)?;
+        let request = ImportRequest {
+            from: &from.archive,
+            name: &from.name,
+            suite: asked.from_suite.as_ref(),
+            source: &name,
+            version: version.as_ref(),
+            suites: &suites,
+            policy_name: &policy_name,
+            policy: &policy,
+            keyring: &keyring,
+            declared: declared.contains(&name),
+            reason: asked.reason.as_deref().unwrap_or_default(),
+            asked_by: &asked_by,
+        };
+        let bar = context.progress.waiting(&format!("importing {name}"));
+        let found = work.with_files(|files| {
+            let importer = Importer {
+                store: files.store,
+                archive: files.archive,
+                config: &work.custom,
+                keyrings: files.keyrings,
+                fetch: files.fetch.unwrap_or(&nothing),
+            };
+            importer.find(&request, context.now())
+        })?;
+        bar.finish();
+        let admission = if asked.dry_run {
+            found.preview(&policy, context.now()).into()
+        } else {
+            let (key, signer) = (
+                work.site.ed25519_key(&work.site.config().gate)?,
+                work.site.archive_key(&work.custom.signing_key)?,
+            );
+            found.admit(&work.gate(&key, &signer), &policy, context.now())?
+        };
+        show(context, args, &admission)?;
+        all &= admission.decision.admitted;
+    }
+    Ok(all)
+}
+
+/// `NAME` or `NAME=VERSION`.
+fn named(text: &str) -> Result<(PackageName, Option<Version>), Failure> {
+    Ok(match text.split_once('=') {
+        Some((name, version)) => (PackageName::new(name)?, Some(Version::new(version)?)),
+        None => (PackageName::new(text)?, None),
+    })
+}
+
+/// The suites that were named, or the archive's only one.
+fn suites(work: &Work, named: &[SuiteName]) -> Result<Vec<SuiteName>, Failure> {
+    if !named.is_empty() {
+        return Ok(named.to_vec());
+    }
+    match work.custom.suites.as_slice() {
+        [only] => Ok(vec![only.name.clone()]),
+        _ => Err(UsageError::Argument("no suite is named: name one with `--suite`".to_owned()).into()),
+    }
+}
+
+fn nothing(
+    _: &crate::domain::ArchiveName,
+    path: &crate::domain::PoolPath,
+    _: &crate::domain::Digest,
+) -> Result<(), String> {
+    Err(format!("`{path}` is not in the mirror's pool"))
+}

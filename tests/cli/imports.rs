@@ -1,0 +1,342 @@
+//! `admit --from`: a package of a mirror in a custom archive, on upstream's signature alone; read by the real apt,
+//! and proven where nothing is left of the mirror.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use assay::domain::{Digest, Timestamp};
+use md5::Digest as _;
+
+use crate::support::apt::{Apt, source};
+use crate::support::archive::{Archive, key};
+use crate::support::mirrored::{ASSAY, Mirrored};
+use crate::support::repository::now;
+use crate::support::web::Web;
+
+const HELLO: &str = "pool/main/h/hello/hello_1.0+b1_amd64.deb";
+const DATA: &str = "pool/main/h/hello/hello-data_1.0_all.deb";
+
+/// A package that dpkg takes, built of `hello` 1.0.
+fn deb(name: &str, version: &str, architecture: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+    let control = format!(
+        "Package: {name}\nSource: hello (1.0)\nVersion: {version}\nArchitecture: {architecture}\n\
+         Maintainer: T <t@example.org>\nDescription: test\n"
+    );
+    fs::write(tree.join("DEBIAN/control"), control).unwrap();
+    fs::create_dir_all(tree.join("opt")).unwrap();
+    fs::write(tree.join("opt").join(name), version).unwrap();
+    let path = folder.path().join("made.deb");
+    let built = Command::new("dpkg-deb")
+        .args(["--root-owner-group", "--build"])
+        .args([&tree, &path])
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{built:?}");
+    fs::read(path).unwrap()
+}
+
+/// `hello` 1.0 with its signed .dsc, a binary-only rebuild, and a package for all architectures.
+fn upstream(date: Timestamp) -> Archive {
+    let tarball = b"the tarball of hello".to_vec();
+    let lists = |files: &[(&str, &[u8])]| {
+        let line = |name: &str, digest: String, bytes: &[u8]| format!("\n {digest} {} {name}", bytes.len());
+        let sha256: String = files
+            .iter()
+            .map(|(n, b)| line(n, Digest::of(b).sha256.hex(), b))
+            .collect();
+        let md5: String = files
+            .iter()
+            .map(|(n, b)| line(n, hex::encode(md5::Md5::digest(b)), b))
+            .collect();
+        format!("Checksums-Sha256:{sha256}\nFiles:{md5}\n")
+    };
+    let fields = "Binary: hello, hello-data\nArchitecture: any all\nVersion: 1.0\nMaintainer: T <t@example.org>\n";
+    let packed = ("hello_1.0.tar.xz", tarball.as_slice());
+    let dsc = format!("Format: 3.0 (native)\nSource: hello\n{fields}{}", lists(&[packed]));
+    let dsc = key("uploader").clearsign(dsc.as_bytes(), date).unwrap();
+    let listed = lists(&[("hello_1.0.dsc", &dsc), packed]);
+    let stanza = format!("Package: hello\nFormat: 3.0 (native)\n{fields}Directory: pool/main/h/hello\n{listed}\n");
+    let mut archive = Archive::new(date)
+        .with(HELLO, &deb("hello", "1.0+b1", "amd64"))
+        .with(DATA, &deb("hello-data", "1.0", "all"))
+        .extra(HELLO, "Source: hello (1.0)\n")
+        .extra(DATA, "Source: hello (1.0)\n")
+        .source_files(&[
+            ("pool/main/h/hello/hello_1.0.dsc", dsc.as_slice()),
+            ("pool/main/h/hello/hello_1.0.tar.xz", tarball.as_slice()),
+        ]);
+    archive.sources.push_str(&stanza);
+    archive
+}
+
+struct Site {
+    mirrored: Mirrored,
+    at: Timestamp,
+    signer: String,
+}
+
+impl Site {
+    /// A lazy mirror of that upstream, and a custom archive under a policy that lets `hello` be imported.
+    fn new(public_url: &str) -> Self {
+        let at = now();
+        let mirrored = Mirrored::since(at.plus(-7200), public_url, "");
+        let repos = mirrored.site().join("repos");
+        let text = fs::read_to_string(repos.join("foundry.toml")).unwrap();
+        fs::write(repos.join("foundry.toml"), text.replace("\"full\"", "\"lazy\"")).unwrap();
+        let signing = text.lines().find(|line| line.starts_with("signing-key")).unwrap();
+        let custom = format!(
+            "kind = \"custom\"\norigin = \"Ours\"\nlabel = \"Ours\"\ncomponents = [\"main\"]\n\
+             architectures = [\"amd64\"]\n{signing}\nvalid-days = 10\n[[suite]]\nname = \"stable\"\npolicy = \"default\"\n\
+             [[suite]]\nname = \"testing\"\npolicy = \"default\"\n"
+        );
+        fs::write(repos.join("custom.toml"), custom).unwrap();
+        let signer = text
+            .lines()
+            .find_map(|line| line.strip_prefix("signers = [\""))
+            .unwrap();
+        let signer = signer.trim_end_matches("\"]").to_owned();
+        let site = Self { mirrored, at, signer };
+        site.mirrored.follow(&upstream(at.plus(-3600)));
+        site
+    }
+
+    fn allow(&self, sources: &str) {
+        let path = self.mirrored.site().join("policies/default.toml");
+        let rule = format!(
+            "\n[[import]]\narchive = \"foundry\"\nsigners = [\"{}\"]\nsources = [\"{sources}\"]\n\
+             reason = \"freeze exceptions\"\nowner = \"Olga\"\n",
+            self.signer
+        );
+        fs::write(&path, fs::read_to_string(&path).unwrap() + &rule).unwrap();
+    }
+
+    fn output(&self, args: &[&str]) -> Output {
+        self.mirrored.output(self.at, args)
+    }
+
+    /// What a run says, with its exit code.
+    fn says(&self, args: &[&str]) -> (i32, String) {
+        says(self.output(args))
+    }
+
+    fn import(&self) -> (i32, String) {
+        let what = ["admit", "--from", "foundry", "hello", "--suite", "testing"];
+        self.says(&[&what[..], &["--reason", "it mends a crash", "--by", "dana"]].concat())
+    }
+
+    /// How many snapshots the custom archive has.
+    fn records(&self) -> usize {
+        let folder = self.mirrored.site().join("store/state/custom");
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.ends_with(".json")).count()
+    }
+}
+
+fn says(output: Output) -> (i32, String) {
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    let copied = Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
+
+#[test]
+fn an_import_is_installed_explained_and_proven_without_its_mirror() {
+    let site = Site::new("http://127.0.0.1:1");
+    site.allow("hel*");
+    let (code, said) = site.import();
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("hello 1.0 admitted in custom@"), "{said}");
+    assert!(
+        said.contains("imported from foundry@") && said.contains("not rebuilt; dana: it mends a crash"),
+        "{said}"
+    );
+    assert_eq!(site.import().0, 0);
+    assert_eq!(site.records(), 1, "what is in is not imported again");
+    // It moves between suites as everything does, by a decision of its own.
+    let (code, said) = site.says(&["suite", "merge", "testing", "stable"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(site.records(), 2);
+
+    // The real apt installs from it, and has its source.
+    let store = site.mirrored.site().join("store");
+    let web = Web::serve(&store);
+    let signing = fs::read_to_string(site.mirrored.site().join("repos/custom.toml")).unwrap();
+    let signing = signing
+        .lines()
+        .find_map(|line| line.strip_prefix("signing-key = \""))
+        .unwrap();
+    let certificate = site
+        .mirrored
+        .site()
+        .join(format!("policies/keys/{}.asc", signing.trim_end_matches('"')));
+    let apt = Apt::new(
+        &source(&format!("{}/custom", web.url), "stable", &certificate).replace("Types: deb", "Types: deb deb-src"),
+    );
+    apt.update();
+
+    assert!(apt.versions("hello").contains(&"1.0+b1".to_owned()));
+    let got = apt.get(&["download", "hello", "hello-data"]);
+    assert!(got.ok, "{}", got.text);
+    let got = apt.get(&["source", "--download-only", "hello"]);
+    assert!(got.ok, "{}", got.text);
+
+    let upstream = format!("signed by {}", site.signer);
+    for (args, code, wanted) in [
+        (vec!["why", "hello", "--offline"], 0, upstream.as_str()),
+        (vec!["unreproduced"], 0, "not rebuilt by us: imported from foundry@"),
+        (vec!["source-of", "hello"], 0, "its source is upstream's"),
+        (vec!["by-signer", site.signer.as_str()], 0, "signed upstream's Release"),
+        (vec!["decisions", "hello", "--again"], 0, "made again: the same"),
+        (vec!["decisions", "--revoked", site.signer.as_str()], 1, "I2"),
+        (vec!["verify"], 0, "verified"),
+        (vec!["verify", "--against", "upstream"], 0, "verified"),
+        (vec!["stale"], 0, ""),
+        (vec!["dissent"], 0, ""),
+        (vec!["suite", "list"], 0, "stable"),
+        (vec!["gc"], 0, ""),
+        (vec!["fsck"], 0, ""),
+    ] {
+        let (found, said) = site.says(&args);
+        assert_eq!(found, code, "{args:?}: {said}");
+        assert!(said.contains(wanted), "{args:?}: {said}");
+    }
+
+    // Elsewhere, with nothing of the mirror: the custom archive, the site's Git tree, and upstream's key.
+    let elsewhere = tempfile::tempdir().unwrap();
+    for part in [
+        "assay.toml",
+        "policies",
+        "repos/custom.toml",
+        "store/custom",
+        "store/state/custom",
+    ] {
+        copy(&site.mirrored.site().join(part), &elsewhere.path().join(part));
+    }
+    let run = |args: &[&str]| {
+        let mut command = Command::new(ASSAY);
+        command.args(args).current_dir(&elsewhere);
+        says(
+            command
+                .env("SOURCE_DATE_EPOCH", site.at.unix().to_string())
+                .output()
+                .unwrap(),
+        )
+    };
+    let (code, said) = run(&["verify"]);
+    assert!(
+        code == 3 && said.contains("V-SIGNATURE") && said.contains("has none of the keys"),
+        "{said}"
+    );
+    let own = elsewhere.path().join(format!("policies/keys/{}.asc", site.signer));
+    fs::copy(site.mirrored.site().join("upstream.asc"), &own).unwrap();
+    for args in [
+        &["verify"][..],
+        &["verify", "--against", "upstream"],
+        &["why", "hello"],
+        &["decisions", "--again"],
+    ] {
+        let (code, said) = run(args);
+        assert_eq!(code, 0, "{args:?}: {said}");
+    }
+    // What upstream signed was swapped, lost, or is by another key than the policy's: it is said.
+    let decisions =
+        fs::read_to_string(elsewhere.path().join("store/custom/dists/stable/provenance/Decisions")).unwrap();
+    assert_eq!(decisions.lines().count(), 4);
+    let documents = fs::read_dir(elsewhere.path().join("store/custom/provenance/sha256")).unwrap();
+    let release = documents
+        .map(|entry| entry.unwrap().path())
+        .find(|path| fs::read(path).unwrap().windows(8).any(|w| w == b"Foundry\n"))
+        .unwrap();
+    let bytes = fs::read(&release).unwrap();
+    fs::remove_file(&release).unwrap();
+    let (code, said) = run(&["verify", "--against", "upstream"]);
+    assert!(code == 3 && said.contains("V-MISSING"), "{said}");
+    fs::write(&release, &bytes).unwrap();
+    let policy = elsewhere.path().join("policies/default.toml");
+    let text = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, text.replace(&site.signer, signing.trim_end_matches('"'))).unwrap();
+    for args in [&["verify"][..], &["verify", "--against", "upstream"], &["why", "hello"]] {
+        let (code, said) = run(args);
+        assert_eq!(code, 3, "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn what_the_policy_does_not_let_in_changes_nothing_and_is_kept_as_refused() {
+    let site = Site::new("http://127.0.0.1:1");
+    let (code, said) = site.import();
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("I1: the policy has no [[import]] of `hello`"), "{said}");
+    site.allow("goodbye");
+    assert_eq!(site.import().0, 1);
+    assert_eq!(site.records(), 0);
+    let (code, said) = site.says(&["decisions", "--again"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(said.matches("hello 1.0 refused").count(), 2, "{said}");
+    assert_eq!(said.matches("made again: the same").count(), 2, "{said}");
+
+    site.allow("hello");
+    let folder = site.mirrored.site().join("repos/custom");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("hello.toml"), "").unwrap();
+    let (code, said) = site.import();
+    assert!(
+        code == 1 && said.contains("I9: the site declares `hello` itself"),
+        "{said}"
+    );
+    fs::remove_file(folder.join("hello.toml")).unwrap();
+
+    // Whoever owns the server put another package into the mirror's pool.
+    let pool = site.mirrored.site().join("store/foundry").join(HELLO);
+    fs::remove_file(&pool).ok();
+    fs::create_dir_all(pool.parent().unwrap()).unwrap();
+    fs::write(&pool, deb("hello", "1.0+b1", "all")).unwrap();
+    let held = site.mirrored.site().join("store/state/custom/held");
+    fs::remove_dir_all(held).unwrap();
+    let (code, said) = site.import();
+    assert!(code != 0 && code != 1, "{said}");
+    assert_eq!(site.records(), 0, "{said}");
+    for (args, wanted) in [
+        (
+            vec![
+                "admit", "--from", "foundry", "nothing", "--suite", "stable", "--reason", "r", "--by", "d",
+            ],
+            "E-GATE-113",
+        ),
+        (
+            vec![
+                "admit", "--from", "foundry", "hello=9", "--suite", "stable", "--reason", "r", "--by", "d",
+            ],
+            "no suite of foundry@",
+        ),
+        (vec!["admit", "--from", "foundry", "hello"], "--reason"),
+        (
+            vec![
+                "admit",
+                "--from",
+                "foundry@20200101T000000Z",
+                "hello",
+                "--suite",
+                "stable",
+                "--reason",
+                "r",
+                "--by",
+                "d",
+            ],
+            "E-SNAP",
+        ),
+    ] {
+        let (code, said) = site.says(&args);
+        assert!(code == 2 && said.contains(wanted), "{args:?}: {code} {said}");
+    }
+}
