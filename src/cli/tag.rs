@@ -19,7 +19,7 @@ use crate::publish::{self, Part, Tagging, is_new_tag, load_vouched, select_packa
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Record, SuiteState};
 use crate::store::{Key, Store};
-use crate::upstream::{Client, Limits, fill_pool, lacking};
+use crate::upstream::{Client, Limits, fill_pool, lacking, was_filled};
 
 #[derive(Serialize)]
 struct Tagged<'a> {
@@ -194,6 +194,9 @@ fn keep_files(context: &Context, site: &Site, store: &dyn Store, args: &TagArgs,
         context
             .output
             .note(&format!("{archive}: fetched {fetched} pool files of `{}`", args.tag));
+        return Ok(());
+    }
+    if was_filled(store, archive, suites, context.now())? {
         return Ok(());
     }
     let (files, bytes) = lacking(store, archive, suites)?;

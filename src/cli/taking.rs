@@ -51,8 +51,11 @@ impl Taking<'_> {
     }
 
     /// Fetches what the pool lacks of a snapshot: files from before the site asked for them, and files
-    /// that were lost.
+    /// that were lost. Once it had all, that is looked at again the next day.
     pub(super) fn catch_up(&self, record: &Record) -> Result<(), Failure> {
+        if upstream::was_filled(self.store, self.archive, &record.suites, self.context.now())? {
+            return Ok(());
+        }
         match self.fetched(&record.suites)? {
             0 => {}
             count => self.note(&format!("fetched {count} files that the pool lacked")),

@@ -6,13 +6,17 @@ use std::sync::{Mutex, PoisonError};
 use super::index::each_file;
 use super::pull::{check_room, in_parallel, in_pieces_or_one, is_there, outcome, replace_pool_file};
 use super::{Client, Expect, UpstreamError};
-use crate::domain::{ArchiveName, Digest, PoolPath};
+use crate::domain::{ArchiveName, Digest, PoolPath, Timestamp};
 use crate::host::Progress;
 use crate::snapshot::{SuiteState, content_digest};
 use crate::store::{Key, Staged, Store};
 
 /// How many files, and how many bytes, are brought to the disk together.
 const TOGETHER: (usize, u64) = (2048, 256 << 20);
+
+/// How long nobody looks again at a pool that was seen to have everything, in seconds. To look costs as
+/// much as all else that an unchanged upstream takes, many times over.
+const TRUSTED: i64 = 86_400;
 
 /// Where all but flat repositories have their files.
 const POOL: &str = "pool/";
@@ -64,8 +68,24 @@ pub fn fill_pool(
     let (rest, _) = pending.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
     store.settle(rest)?;
     fetched?;
-    store.create(&Key::filled(archive, &content_digest(suites)), b"")?;
+    // Written anew, so that its time says when the pool was last looked at.
+    store.replace(&Key::filled(archive, &content_digest(suites)), b"")?;
     Ok(missing.len())
+}
+
+/// Whether [`fill_pool`] has seen every pool file that these suites name in the store, within a day before
+/// `now`. What goes meanwhile is named by `verify` and `fsck`.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn was_filled(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suites: &[SuiteState],
+    now: Timestamp,
+) -> Result<bool, UpstreamError> {
+    let note = store.head(&Key::filled(archive, &content_digest(suites)))?;
+    Ok(note.is_some_and(|note| (0..TRUSTED).contains(&now.since(note.modified))))
 }
 
 /// How many of the pool files that these suites name the store lacks, and their bytes.

@@ -31,7 +31,7 @@ pub use body::Body;
 pub use client::{Client, Connections, Expect, Limits};
 pub use error::{Mismatch, UpstreamError};
 pub use follow::{Follow, Followed, follow};
-pub use full::{fill_pool, lacking};
+pub use full::{fill_pool, lacking, was_filled};
 pub use judge::{is_of_suite, release_fields};
 pub use mirror::mirror_uri;
 pub use plan::{Plan, Planned, Wanted, plan};

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use assay::domain::{Coded as _, PoolPath};
 use assay::host::Progress;
+use assay::snapshot::{SuiteState, content_digest};
 use assay::store::Key;
-use assay::upstream::{Client, PullThrough, fill_pool};
+use assay::upstream::{Client, PullThrough, fill_pool, was_filled};
 
 use super::hours;
 use crate::support::archive::{Archive, Mirror, key, noon};
@@ -57,6 +58,26 @@ fn a_full_pool_is_filled_before_a_snapshot_and_never_twice() {
     upstream.requests();
     fill().unwrap();
     assert_eq!(upstream.requests(), Vec::<String>::new(), "all of it is there");
+}
+
+#[test]
+fn a_pool_that_had_everything_is_looked_at_again_the_next_day() {
+    let (upstream, mirror, _) = mirrored();
+    let (store, suites) = (mirror.store.as_ref(), mirror.latest().unwrap().suites);
+    let was = |suites: &[SuiteState], now| was_filled(store, &mirror.name, suites, now).unwrap();
+    assert!(!was(&suites, noon()), "nobody looked yet");
+    let client = Client::new(&upstream.url(), Mirror::limits()).unwrap();
+    let fill = || fill_pool(&client, store, &mirror.name, &suites, &Progress::hidden()).unwrap();
+    assert_eq!(fill(), 1);
+    let note = Key::filled(&mirror.name, &content_digest(&suites));
+    let seen = store.head(&note).unwrap().unwrap().modified;
+    assert!(was(&suites, seen) && was(&suites, seen.plus(86_399)));
+    assert!(!was(&suites, seen.plus(86_400)));
+    assert!(!was(&suites, seen.plus(-1)), "a clock that was wrong proves nothing");
+    assert!(!was(&suites[..0], seen), "another content");
+    // To look again counts from then on.
+    assert_eq!(fill(), 0);
+    assert!(store.head(&note).unwrap().unwrap().modified > seen);
 }
 
 fn path(text: &str) -> PoolPath {
