@@ -42,10 +42,12 @@ impl FileList {
 }
 
 /// The Contents index that belongs to a Packages index: `main/Contents-amd64` to `main/binary-amd64/Packages`.
+/// That of the installer's packages has none: Debian names theirs otherwise, and apt-file does not look there.
 #[must_use]
 pub fn contents_path(packages: &str) -> Option<String> {
     let (component, architecture) = packages.strip_suffix("/Packages")?.rsplit_once("/binary-")?;
-    Some(format!("{component}/Contents-{architecture}"))
+    let installer = component.ends_with("/debian-installer");
+    (!installer).then(|| format!("{component}/Contents-{architecture}"))
 }
 
 /// A Contents index after a change: without what it says of the packages in `gone`, and with these lists.

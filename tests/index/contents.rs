@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use assay::format::deb::{DebLimits, read_deb};
-use assay::index::{FileList, contents};
+use assay::index::{FileList, contents, contents_path};
 
 use crate::support::debs::debs;
 
@@ -53,4 +53,14 @@ fn rows_are_those_of_debians_tool() {
             .collect();
         assert_eq!(theirs.get(path), Some(&names), "{path}");
     }
+}
+
+#[test]
+fn packages_of_the_installer_have_no_contents() {
+    assert_eq!(
+        contents_path("main/binary-amd64/Packages").as_deref(),
+        Some("main/Contents-amd64")
+    );
+    assert_eq!(contents_path("main/debian-installer/binary-amd64/Packages"), None);
+    assert_eq!(contents_path("main/source/Sources"), None);
 }
