@@ -47,6 +47,16 @@ pub enum PublishError {
         /// apt's limit.
         limit: u64,
     },
+    /// A signed Release file that readers would not take: nothing of it has moved.
+    #[error("the Release of suite `{suite}` would be refused by {by}: {why}")]
+    Unreadable {
+        /// Which suite.
+        suite: SuiteName,
+        /// Which readers.
+        by: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A renewal that would take time away from clients.
     #[error("`{name}` is valid until {until}, which is later than asked for")]
     Shorter {
@@ -80,6 +90,7 @@ impl Coded for PublishError {
             Self::Shorter { .. } => "E-PUBLISH-007",
             Self::TagTaken(_) => "E-PUBLISH-008",
             Self::Busy(_) => "E-PUBLISH-009",
+            Self::Unreadable { .. } => "E-PUBLISH-010",
         }
     }
     fn kind(&self) -> Kind {
@@ -88,9 +99,11 @@ impl Coded for PublishError {
             Self::Snapshot(error) => error.kind(),
             Self::Nothing(_) | Self::Shorter { .. } => Kind::Usage,
             Self::TagTaken(_) | Self::Busy(_) => Kind::Conflict,
-            Self::NotVouched { .. } | Self::Missing(_) | Self::Damaged { .. } | Self::TooLarge { .. } => {
-                Kind::Verification
-            }
+            Self::NotVouched { .. }
+            | Self::Missing(_)
+            | Self::Damaged { .. }
+            | Self::TooLarge { .. }
+            | Self::Unreadable { .. } => Kind::Verification,
             Self::Signing(_) => Kind::Environment,
         }
     }
@@ -104,6 +117,9 @@ impl Coded for PublishError {
             Self::Shorter { .. } => Some("name more days with `--for`, or take them away with `--shorten`".to_owned()),
             Self::TagTaken(_) => Some("tags are immutable: choose another name".to_owned()),
             Self::Busy(_) => Some("run it again".to_owned()),
+            Self::Unreadable { .. } => Some(
+                "nothing was published; look at the signer and its key, then run it again".to_owned(),
+            ),
             Self::Missing(_) | Self::Damaged { .. } => Some("`assay verify` names all that is damaged".to_owned()),
             Self::Nothing(_) => Some("`assay mirror` makes the first snapshot of a mirror, `assay admit` that of a custom archive".to_owned()),
             Self::TooLarge { .. } => Some(

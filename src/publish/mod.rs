@@ -33,6 +33,7 @@ mod partial;
 mod plan;
 mod project;
 mod propose;
+mod reader;
 mod renew;
 mod repeat;
 mod sealed;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use super::plan::{How, INRELEASE, constant};
+use super::reader::read_as_clients;
 use super::{PublishError, Release, ReleaseSigner, Step, check_vouched, load_vouched, plan};
 use crate::domain::{ArchiveName, Digest, Sha256, SnapshotId, SuiteName, TagName};
 use crate::index::release::release_text;
@@ -190,8 +191,10 @@ fn project(
 ) -> Result<Published, PublishError> {
     let mut releases = Vec::new();
     let mut suites = Vec::new();
+    let keyring = signer.keyring()?;
     for state in &edition.suites {
         let release = signed_release(edition, state, signer, public_url)?;
+        read_as_clients(state, &release, &keyring)?;
         suites.push(PublishedSuite {
             suite: state.suite.clone(),
             inrelease: Digest::of(&release.signed.inrelease),

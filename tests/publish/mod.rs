@@ -1,6 +1,7 @@
 //! Tests of `publish`: real apt and gpgv read what comes out, and crashes at every step.
 
 mod client;
+mod reader;
 pub(crate) mod crash;
 mod renew;
 mod suites;
