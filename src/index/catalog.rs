@@ -8,6 +8,7 @@ use crate::domain::{Architecture, Component, DomainError, PackageName, PoolPath,
 use crate::format::FormatError;
 use crate::format::deb822::Stanzas;
 use crate::format::packages::{Binary, Source};
+use crate::site::AllPackages;
 
 /// The stanzas of one suite, as slices of the indexes that they were read from. Adding the same stanza
 /// again changes nothing; another one for the same package, version and architecture is refused.
@@ -167,8 +168,8 @@ fn is_new<K, T>(
     }
 }
 
-/// Every Packages and Sources file of a suite, uncompressed, empty ones too, sorted by path. `all` packages stand in the Packages file of every architecture, so `all` itself and
-/// `source` among `architectures` give no file of their own. Within a file: by name, then version
+/// Every Packages and Sources file of a suite, uncompressed, empty ones too, sorted by path. Packages for all architectures
+/// stand where `all` says; `all` itself and `source` among `architectures` give no file of their own. Within a file: by name, then version
 /// as dpkg orders them (equal ones by text), then architecture.
 ///
 /// # Errors
@@ -177,6 +178,7 @@ pub fn suite_indexes(
     catalog: &Catalog<'_>,
     components: &[Component],
     architectures: &[Architecture],
+    all: AllPackages,
 ) -> Result<Vec<(RelPath, Vec<u8>)>, IndexError> {
     check_inside(catalog, components, architectures)?;
     let mut binaries: Vec<_> = catalog.binaries.iter().collect();
@@ -203,7 +205,9 @@ pub fn suite_indexes(
         for architecture in architectures.iter().filter(|a| has_index(a)) {
             let here = binaries.iter().filter(|listed| {
                 let of = &listed.says.architecture;
-                listed.component == *component && (of == architecture || of.is_all())
+                // The installer reads no index for all architectures.
+                let is_in_each = all.is_in_each() || is_udeb(&listed.says.filename);
+                listed.component == *component && (of == architecture || (of.is_all() && is_in_each))
             });
             let (udebs, debs): (Vec<_>, Vec<_>) = here.partition(|listed| is_udeb(&listed.says.filename));
             let path = format!("{component}/binary-{architecture}/Packages");
@@ -213,6 +217,14 @@ pub fn suite_indexes(
                 let path = format!("{component}/debian-installer/binary-{architecture}/Packages");
                 files.insert(index_path(path)?, joined(udebs.into_iter().map(stanza)));
             }
+        }
+        if all.has_index() {
+            let here = binaries.iter().filter(|listed| {
+                let of_all = listed.says.architecture.is_all() && !is_udeb(&listed.says.filename);
+                listed.component == *component && of_all
+            });
+            let path = format!("{component}/binary-all/Packages");
+            files.insert(index_path(path)?, joined(here.copied().map(stanza)));
         }
         let stanzas = sources.iter().filter(|listed| listed.component == *component);
         let path = format!("{component}/source/Sources");

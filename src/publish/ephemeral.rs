@@ -19,6 +19,7 @@ use crate::format::json;
 use crate::format::packages::Binary;
 use crate::index::release::release_text;
 use crate::index::{Catalog, binary_stanza, suite_indexes};
+use crate::site::AllPackages;
 use crate::snapshot::{IndexFile, SuiteState};
 use crate::trust::ArchiveKey;
 
@@ -101,7 +102,12 @@ pub fn ephemeral(
     let architectures = vec![architecture.clone()];
     let mut files = BTreeMap::new();
     let mut indexes = Vec::new();
-    for (path, bytes) in suite_indexes(&catalog, std::slice::from_ref(&component), &architectures)? {
+    for (path, bytes) in suite_indexes(
+        &catalog,
+        std::slice::from_ref(&component),
+        &architectures,
+        AllPackages::Everywhere,
+    )? {
         indexes.push(IndexFile {
             path: path.clone(),
             digest: Digest::of(&bytes),

@@ -9,7 +9,7 @@ use crate::domain::{ArchiveName, Component, Digest, PackageName, PoolPath, RelPa
 use crate::format::FormatError;
 use crate::format::packages::Source;
 use crate::index::{Catalog, suite_indexes};
-use crate::site::{CustomArchive, CustomSuite};
+use crate::site::{AllPackages, CustomArchive, CustomSuite};
 use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, index_key, read_index};
 use crate::store::Store;
 
@@ -119,10 +119,16 @@ pub(super) fn next_states(
 
 fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
     state.components == config.components
-        && state.architectures == config.architectures
+        && state.architectures == config.release_architectures()
+        && has_all_index(state) == config.all.has_index()
         && has_forms(state, &config.compress)
         && has_contents(state) == config.contents
         && state.fields == suite_fields(config, &state.suite)
+}
+
+fn has_all_index(state: &SuiteState) -> bool {
+    let is_all = |index: &IndexFile| index.path.as_str().ends_with("/binary-all/Packages");
+    state.indexes.iter().any(is_all)
 }
 
 /// Where suites are staged.
@@ -184,9 +190,9 @@ impl Place<'_> {
         }
         let listed: BTreeSet<&PoolPath> = catalog.files().map(|(path, _)| path).collect();
         decisions.retain(|path, _| listed.contains(path));
-        let (components, architectures) = (&self.config.components, &self.config.architectures);
+        let components = &self.config.components;
         let mut staged = Vec::new();
-        for (path, text) in suite_indexes(&catalog, components, architectures)? {
+        for (path, text) in suite_indexes(&catalog, components, &self.config.architectures, self.config.all)? {
             let was = before.and_then(|state| Some((state, texts.get(&path)?)));
             let was = was.map(|(state, (_, text))| Was { state, text });
             let place = (self.archive, suite);
@@ -215,7 +221,7 @@ impl Place<'_> {
             // `snapshot::next` sets it.
             date: Timestamp::from_unix(0),
             fields: suite_fields(self.config, suite),
-            architectures: architectures.clone(),
+            architectures: self.config.release_architectures(),
             components: components.clone(),
             indexes: staged,
             upstream: None,
@@ -252,6 +258,10 @@ pub fn suite_fields(config: &CustomArchive, suite: &SuiteName) -> Vec<(String, S
         ("Suite", Some(suite.as_str())),
         ("Codename", Some(suite.as_str())),
         ("Changelogs", config.changelogs.as_deref()),
+        (
+            "No-Support-for-Architecture-all",
+            (config.all == AllPackages::Also).then_some("Packages"),
+        ),
         ("NotAutomatic", yes(|says| says.not_automatic)),
         ("ButAutomaticUpgrades", yes(|says| says.but_automatic_upgrades)),
         ("Description", says.and_then(|says| says.description.as_deref())),

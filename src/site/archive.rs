@@ -123,6 +123,33 @@ impl IndexForm {
     }
 }
 
+/// Where packages for all architectures are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AllPackages {
+    /// In the index of each architecture.
+    #[default]
+    Everywhere,
+    /// There, and in an index of their own, which apt is told not to read: as Debian does.
+    Also,
+    /// In an index of their own, and nowhere else.
+    Apart,
+}
+
+impl AllPackages {
+    /// Whether they have an index of their own.
+    #[must_use]
+    pub fn has_index(self) -> bool {
+        self != Self::Everywhere
+    }
+
+    /// Whether they are in the index of each architecture.
+    #[must_use]
+    pub fn is_in_each(self) -> bool {
+        self != Self::Apart
+    }
+}
+
 /// How long snapshots are kept: each rule keeps what the other would not. Without any: for ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -215,6 +242,9 @@ pub struct CustomArchive {
     pub components: Vec<Component>,
     /// Architectures that have indexes.
     pub architectures: Vec<Architecture>,
+    /// Where packages for all architectures are listed.
+    #[serde(default)]
+    pub all: AllPackages,
     /// The compressed forms of indexes, beside the plain one.
     #[serde(default = "IndexForm::usual")]
     pub compress: BTreeSet<IndexForm>,
@@ -237,6 +267,18 @@ pub struct CustomArchive {
     /// Where build environments are resolved from; none where nothing is built, as when all is imported.
     #[serde(default)]
     pub environment: Vec<EnvironmentSource>,
+}
+
+impl CustomArchive {
+    /// The architectures that its Release files name: apt reads the index for all of them only when they name `all`.
+    #[must_use]
+    pub fn release_architectures(&self) -> Vec<Architecture> {
+        let mut architectures = self.architectures.clone();
+        if self.all.has_index() && !architectures.iter().any(Architecture::is_all) {
+            architectures.insert(0, Architecture::all());
+        }
+        architectures
+    }
 }
 
 /// One suite of a custom archive.

@@ -13,7 +13,7 @@ mod policy;
 mod select;
 
 pub use archive::{
-    ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexForm, IndexKind, Keep,
+    AllPackages, ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexForm, IndexKind, Keep,
     MirrorArchive, PoolMode,
 };
 pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};

@@ -81,7 +81,7 @@ pub(super) fn check(
 impl Check<'_> {
     fn suite(&mut self, state: &SuiteState, report: &mut Report) {
         let mut listed = BTreeMap::new();
-        let mut packages = BTreeMap::new();
+        let mut packages: BTreeMap<String, Vec<Sha256>> = BTreeMap::new();
         self.only_ours(state, report);
         for forms in package_indexes(state) {
             let Some((key, text)) = intact(self.store, &self.anchor.name, &state.suite, &forms) else {
@@ -103,6 +103,7 @@ impl Check<'_> {
             packages.insert(path, debs.map(|(_, digest)| digest.sha256).collect());
             self.stanzas(&key, &text, report);
         }
+        with_all(&mut packages);
         let place = (self.anchor, state);
         let problems = contents_problems(self.store, place, &packages, &self.lists, self.damaged);
         report.problems.extend(problems);
@@ -301,6 +302,21 @@ impl Check<'_> {
         source_stanza(&control, name, &bytes, &source.directory)
             .map(Some)
             .map_err(|error| error.to_string())
+    }
+}
+
+/// Contents are made for each architecture, and speak of the packages for all of them, wherever those are listed.
+fn with_all(packages: &mut BTreeMap<String, Vec<Sha256>>) {
+    const ALL: &str = "/binary-all/Packages";
+    let all: Vec<String> = packages.keys().filter(|path| path.ends_with(ALL)).cloned().collect();
+    for path in all {
+        let debs = packages.remove(&path).unwrap_or_default();
+        let folder = path.strip_suffix(ALL).unwrap_or_default();
+        let prefix = format!("{folder}/binary-");
+        for (_, listed) in packages.iter_mut().filter(|(path, _)| path.starts_with(&prefix)) {
+            let missing: Vec<Sha256> = debs.iter().filter(|deb| !listed.contains(deb)).copied().collect();
+            listed.extend(missing);
+        }
     }
 }
 

@@ -41,7 +41,7 @@ fn custom(config: &CustomArchive, state: &SuiteState) -> Option<String> {
     if state.components != config.components {
         return Some("its components are others".to_owned());
     }
-    (state.architectures != config.architectures).then(|| "its architectures are others".to_owned())
+    (state.architectures != config.release_architectures()).then(|| "its architectures are others".to_owned())
 }
 
 /// How a suite differs from what the site says of a mirror; the rest is upstream's to say.

@@ -33,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) gate_key: Ed25519Key,
     pub(crate) archive_key: ArchiveKey,
     pub(crate) lock: Lock,
+    /// What its packages are built for.
+    pub(crate) architecture: &'static str,
     now: Timestamp,
 }
 
@@ -63,6 +65,7 @@ impl Site {
             components: vec!["main".parse().unwrap()],
             architectures: vec!["amd64".parse().unwrap()],
             compress: IndexForm::usual(),
+            all: Default::default(),
             contents: true,
             changelogs: None,
             valid_days: 10,
@@ -80,6 +83,7 @@ impl Site {
             gate_key: Ed25519Key::generate(),
             archive_key,
             lock,
+            architecture: "amd64",
             now: now(),
         }
     }
@@ -119,7 +123,7 @@ impl Site {
 
     fn build_with(&self, text: &str, content: &str, suites: &[&str], change: impl FnOnce(&mut Scenario)) -> Built {
         let suites: Vec<SuiteName> = suites.iter().map(|name| name.parse().unwrap()).collect();
-        let deb = deb(text, content);
+        let deb = deb_for(self.architecture, text, content);
         let mut scenario = Scenario::good();
         scenario.now = self.now;
         scenario.rule(|policy| {
@@ -135,6 +139,9 @@ impl Site {
             declaration.upstream = None;
             declaration.source_date_epoch = self.now.unix() - 86_400;
             declaration.packages.truncate(1);
+            if self.architecture == "all" {
+                declaration.packages[0].architectures = vec!["all".to_owned()];
+            }
             declaration.files = files;
         });
         scenario.candidate.suites.clone_from(&suites);
@@ -142,7 +149,7 @@ impl Site {
         let source = scenario.evidence.source.as_mut().unwrap();
         (source.tagged_at, source.signers[0].made_at) = (signed_at, signed_at);
         change(&mut scenario);
-        let name = file(&format!("hello_{text}_amd64.deb"));
+        let name = file(&format!("hello_{text}_{}.deb", self.architecture));
         let digest = Digest::of(&deb);
         hold(&self.store, &self.archive, &digest, &mut &deb[..]).unwrap();
         let lock = identity(&self.lock).unwrap();
@@ -349,13 +356,18 @@ fn mirror(store: &LocalStore) -> Lock {
 
 /// A package that holds one file.
 pub(crate) fn deb(version: &str, content: &str) -> Vec<u8> {
+    deb_for("amd64", version, content)
+}
+
+fn deb_for(architecture: &str, version: &str, content: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let tree = folder.path().join("tree");
     fs::create_dir_all(tree.join("DEBIAN")).unwrap();
     fs::create_dir_all(tree.join("usr/share/hello")).unwrap();
     fs::write(tree.join("usr/share/hello/text"), content).unwrap();
     let control = format!(
-        "Package: hello\nVersion: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\nDescription: x\n"
+        "Package: hello\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: T <t@example.org>\n\
+         Description: x\n"
     );
     fs::write(tree.join("DEBIAN/control"), control).unwrap();
     let path = folder.path().join("hello.deb");

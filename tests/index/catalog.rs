@@ -18,7 +18,12 @@ fn stanza(name: &str, version: &str, architecture: &str, byte: u8) -> String {
 
 fn indexes(catalog: &Catalog) -> Result<Vec<(RelPath, Vec<u8>)>, IndexError> {
     let architectures = ["amd64", "arm64", "all"].map(|name| Architecture::new(name).unwrap());
-    suite_indexes(catalog, &[component("main"), component("extra")], &architectures)
+    suite_indexes(
+        catalog,
+        &[component("main"), component("extra")],
+        &architectures,
+        Default::default(),
+    )
 }
 
 fn text(files: &[(RelPath, Vec<u8>)], path: &str) -> String {

@@ -62,7 +62,7 @@ impl Archive {
         let mut catalog = Catalog::new();
         catalog.add_packages(&components[0], &self.packages).unwrap();
         catalog.add_sources(&components[0], &self.sources).unwrap();
-        let files = suite_indexes(&catalog, &components, &architectures).unwrap();
+        let files = suite_indexes(&catalog, &components, &architectures, Default::default()).unwrap();
         let dists = self.root.path().join("dists/test");
         let mut release = format!(
             "Origin: Test\nSuite: test\nCodename: test\nDate: Sat, 11 Jul 2026 10:16:37 UTC\n\

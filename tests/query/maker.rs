@@ -436,7 +436,7 @@ impl Maker {
         catalog
             .add_packages(&"main".parse().unwrap(), packages.as_bytes())
             .unwrap();
-        let mut indexes = suite_indexes(&catalog, &config.components, &config.architectures).unwrap();
+        let mut indexes = suite_indexes(&catalog, &config.components, &config.architectures, config.all).unwrap();
         let decisions: String = lines.into_values().collect();
         indexes.push((DECISIONS.parse().unwrap(), decisions.into_bytes()));
         let suite = config.suites[0].name.clone();

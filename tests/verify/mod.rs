@@ -1,5 +1,6 @@
 //! Tests of `verify`: whatever is changed in the store, the reader says so, and names it.
 
+mod all;
 mod checkpoint;
 mod forms;
 mod mirror;

@@ -14,7 +14,13 @@ fuzz_target!(|data: &[u8]| {
         let mut catalog = Catalog::new();
         catalog.add_packages(&main, packages).ok()?;
         catalog.add_sources(&main, sources).ok()?;
-        let files = suite_indexes(&catalog, std::slice::from_ref(&main), &architectures).ok()?;
+        let files = suite_indexes(
+            &catalog,
+            std::slice::from_ref(&main),
+            &architectures,
+            Default::default(),
+        )
+        .ok()?;
         let plain = |name| {
             files
                 .iter()
