@@ -72,6 +72,15 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    /// For what is looked at and not said.
+    pub(super) fn unsaid(apt: Apt) -> Self {
+        Self {
+            apt,
+            suite: String::new(),
+            list: Vec::new(),
+        }
+    }
+
     /// Adds one. What comes from the repository is made safe for a terminal.
     pub(super) fn add(&mut self, outcome: Outcome, code: &'static str, at: &str, why: impl AsRef<str>) {
         self.list.push(Finding {

@@ -233,19 +233,28 @@ fn unread_all(
         if !looked_at.insert(target.key.clone()) {
             continue;
         }
-        let Some(text) = index::text(judging, findings, release, &target) else {
+        // apt does not fetch it: what is wrong with its bytes is not said.
+        let Some(text) = index::text(judging, &mut Findings::unsaid(findings.apt), release, &target) else {
             continue;
         };
         let names = Known::names(&String::from_utf8_lossy(&text));
         let missing: Vec<&String> = names.iter().filter(|name| !listed.contains(*name)).collect();
-        if let Some(first) = missing.first() {
+        let Some(first) = missing.first() else {
+            continue;
+        };
+        let (count, all) = (missing.len(), names.len());
+        let of = format!("{count} of {all} packages, such as {first}");
+        if count > all / 2 {
             let why = format!(
-                "`{}` has {} packages, such as {first}, that are in no index which apt reads: Architectures must have \
-                 `all`, and No-Support-for-Architecture-all must not be there",
-                target.key,
-                missing.len()
+                "`{}` has {of}, that are in no index which apt reads: Architectures must have `all`, and \
+                 No-Support-for-Architecture-all must not be there",
+                target.key
             );
             findings.add(Outcome::Ignore, "L-ARCH-ALL", &believed.at, why);
+        } else {
+            // As in Debian: what is for all architectures and of use on some is listed for those only.
+            let why = format!("`{}` has {of}, that no architecture's index has", target.key);
+            findings.add(Outcome::Accept, "L-ARCH-ALL", &believed.at, why);
         }
     }
 }
@@ -259,11 +268,6 @@ fn believed_before(question: &Question<'_>, before: &Seen, apt: Apt) -> Option<B
         wanted: BTreeMap::new(),
         unmeasured: BTreeSet::new(),
     };
-    let mut unsaid = Findings {
-        apt,
-        suite: String::new(),
-        list: Vec::new(),
-    };
-    let Believed { text, .. } = signed(&mut judging, &mut unsaid)?;
+    let Believed { text, .. } = signed(&mut judging, &mut Findings::unsaid(apt))?;
     Some(Before { text })
 }

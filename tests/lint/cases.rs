@@ -213,6 +213,23 @@ pub(super) fn names() -> Vec<Case> {
             b.set("No-Support-for-Architecture-all", "Packages");
             b.packages(|text| text + &stanza("hello-doc", "all"));
         }),
+        all("an index for all that is damaged and not read", "", [Accept; 2], |b| {
+            b.packages(|text| text + &stanza("hello-doc", "all"));
+            b.edit_folder = |folder| {
+                let path = folder.join("dists/trixie/main/binary-all/Packages.xz");
+                fs::write(path, "damaged").unwrap();
+            };
+        }),
+        all(
+            "a package for all that no architecture has, among others",
+            "L-ARCH-ALL",
+            [Accept; 2],
+            |b| {
+                b.packages(|text| text + &stanza("hello-doc", "all"));
+                let more = stanza("hello-doc", "all") + &stanza("hello-doc", "all").replace("hello-doc", "other");
+                b.indexes.insert("main/binary-all/Packages".to_owned(), more);
+            },
+        ),
         case("Signed-By without Valid-Until", "L-SIGNED-BY", [Accept; 2], |b| {
             signed_by_us(b);
             b.remove("Valid-Until");
