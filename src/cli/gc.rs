@@ -78,11 +78,9 @@ fn archive_of(
     let config = site.archive(archive)?;
     let (key, pins, nonce) = (site.archive_key(config.signing_key())?, pinned.of(archive), nonce());
     // The newest record is what stays; clients must see it before what they see now goes.
-    if !args.dry_run
-        && let Some(newest) = Chain::load(store.as_ref(), archive)?.latest_edition()
-        && !publish::is_published(store.as_ref(), &newest)?
-    {
-        publish::publish(store.as_ref(), archive, &key, site.config().public_url.as_str())?;
+    if !args.dry_run {
+        let chain = Chain::load(store.as_ref(), archive)?;
+        publish::finish(store.as_ref(), &chain, &key, site.config().public_url.as_str())?;
     }
     let waiting = match config {
         ArchiveConfig::Custom(_) => waiting(site, store.as_ref(), archive)?,

@@ -201,9 +201,7 @@ pub(super) fn keep_fresh(
         publish::renew(store, chain, latest, true, made, key, public_url)?;
         return Ok("renewed");
     }
-    if !publish::is_published(store, &edition)? {
-        publish::publish(store, chain.archive(), key, public_url)?;
-    }
+    publish::finish(store, chain, key, public_url)?;
     Ok("unchanged")
 }
 

@@ -333,7 +333,23 @@ impl Job<'_> {
         self.make_suites(&self.build.image.suites)?;
         let chain = self.chain(&self.work.archive)?;
         self.are_ours(chain.latest())?;
+        self.publish_unfinished(&chain)?;
         Ok(chain.resolve(store, &SnapshotName::Latest)?)
+    }
+
+    /// What a run before committed and did not come to publish: apt would not find it.
+    fn publish_unfinished(&self, chain: &Chain) -> Result<(), Failure> {
+        let (site, store) = (&self.work.site, self.work.store.as_ref());
+        let Some(newest) = chain.latest_edition() else {
+            return Ok(());
+        };
+        let key = &self.work.custom.signing_key;
+        if publish::is_published(store, &newest)? || !files::exists(&site.secret_key_path(key)) {
+            return Ok(());
+        }
+        let _working = self.context.writing(&self.work.store, &self.work.archive, "prepare")?;
+        publish::finish(store, chain, &site.archive_key(key)?, site.config().public_url.as_str())?;
+        Ok(())
     }
 
     /// Checks of which branch or tag each suite of the image is.

@@ -369,9 +369,10 @@ fn shift(
     if preview.iter().any(|decision| !decision.admitted) && options.dry_run {
         return Ok(ExitCode::from(Kind::Refused.exit_code()));
     }
-    if options.dry_run || moves.changes.is_empty() {
+    if options.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
+    // Also when nothing moves: what a killed run committed is published.
     let admissions = moves.carry_out(&gate, work.now)?;
     if let Some(published) = admissions.iter().find_map(|admission| admission.published.as_ref()) {
         context

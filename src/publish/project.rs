@@ -52,6 +52,22 @@ pub fn is_published(store: &dyn Store, newest: &Edition) -> Result<bool, Publish
     }
 }
 
+/// Publishes the newest snapshot when somebody committed it and was killed before it was published; none when it is.
+///
+/// # Errors
+/// As [`publish`].
+pub fn finish(
+    store: &dyn Store,
+    chain: &Chain,
+    signer: &dyn ReleaseSigner,
+    public_url: &str,
+) -> Result<Option<Published>, PublishError> {
+    match chain.latest_edition() {
+        Some(newest) if !is_published(store, &newest)? => publish(store, chain.archive(), signer, public_url).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// Publishes the newest snapshot of an archive, and those before it whose publishing a crash cut
 /// short. Safe beside other writers: whoever ends last leaves the newest.
 ///

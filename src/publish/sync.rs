@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::next::{Edits, Writer, are_edited, next_snapshot};
 use super::stage::{Change, Edit, Gone, next_states};
-use super::{GateError, Published, publish};
+use super::{GateError, Published, finish, load_vouched, publish};
 use crate::domain::{GitOid, GitRef, SuiteName, Timestamp};
 use crate::site::CustomArchive;
 use crate::snapshot::{MadeFor, Record};
@@ -156,9 +156,14 @@ pub fn sync(writer: &Writer<'_>, refs: &Named, now: Timestamp) -> Result<Synced,
         let change = Change { additions: &[], edits };
         next_states(writer.store, writer.archive, writer.config, chain.latest(), &change).map(Some)
     })?;
-    let published = changed
-        .then(|| publish(writer.store, writer.archive, writer.signer, writer.public_url))
-        .transpose()?;
+    let (store, archive) = (writer.store, writer.archive);
+    let published = if changed {
+        Some(publish(store, archive, writer.signer, writer.public_url)?)
+    } else {
+        // A run before may have committed it and was killed then.
+        let chain = load_vouched(store, archive, &writer.signer.keyring()?)?;
+        finish(store, &chain, writer.signer, writer.public_url)?
+    };
     Ok(Synced { steps, published })
 }
 

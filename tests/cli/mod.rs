@@ -3,6 +3,7 @@
 mod checkout;
 mod checkpoints;
 mod ephemeral;
+mod killed;
 mod lock;
 mod examples;
 mod imports;
@@ -14,6 +15,7 @@ mod plan;
 mod prepare;
 mod renewal;
 mod retention;
+mod small;
 mod snapshots;
 mod mirrors;
 mod tour;

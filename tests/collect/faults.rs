@@ -1,7 +1,5 @@
 //! Every operation of a collection fails once, before or after it took effect; then it runs again.
 
-use std::sync::atomic::AtomicU64;
-
 use assay::collect::{CollectError, Collected, Collection, Finding, collect};
 use assay::domain::{Digest, PoolPath, Timestamp};
 use assay::host::Progress;
@@ -112,12 +110,7 @@ fn a_collection_that_fails_anywhere_leaves_a_whole_store_and_the_next_finishes()
     for mode in [Mode::Before, Mode::After] {
         for fails_at in 0.. {
             let store = restored(&before);
-            let faulty = Faulty {
-                store: &store,
-                count: AtomicU64::new(0),
-                fails_at,
-                mode,
-            };
+            let faulty = Faulty::new(&store, fails_at, mode);
             let outcome = run(&mirror, &faulty, false);
             assert_eq!(problems(&mirror, &store), Vec::<String>::new(), "{mode:?} {fails_at}");
             run(&mirror, &store, false).unwrap();

@@ -3,6 +3,7 @@
 mod client;
 mod reader;
 pub(crate) mod crash;
+mod faults;
 mod renew;
 mod suites;
 mod writers;

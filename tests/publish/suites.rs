@@ -10,6 +10,7 @@ use assay::publish::{
 };
 use assay::site::{BranchSuites, CustomArchive, SuiteClass};
 use assay::snapshot::Chain;
+use assay::store::Store;
 
 use crate::admission::scenario::secret_key;
 use crate::admission::site::{Built, Site};
@@ -34,14 +35,14 @@ fn class(name: &str, refs: &str, tags: bool) -> SuiteClass {
     }
 }
 
-fn with_classes(config: &mut CustomArchive) {
+pub(super) fn with_classes(config: &mut CustomArchive) {
     config.branches = Some(BranchSuites {
         git: "/nowhere".into(),
         classes: vec![class("topic", "feature/*", false), class("release", "?.*", true)],
     });
 }
 
-fn refs(names: &[&str]) -> Named {
+pub(super) fn refs(names: &[&str]) -> Named {
     let commit = GitOid::new("1".repeat(40)).unwrap();
     names
         .iter()
@@ -49,21 +50,25 @@ fn refs(names: &[&str]) -> Named {
         .collect()
 }
 
-fn suite(name: &str) -> SuiteName {
+pub(super) fn suite(name: &str) -> SuiteName {
     name.parse().unwrap()
 }
 
 fn sources(site: &Site, name: &str) -> BTreeMap<String, String> {
-    let chain = Chain::load(&site.store, &site.archive).unwrap();
+    sources_in(&site.store, site, name)
+}
+
+pub(super) fn sources_in(store: &dyn Store, site: &Site, name: &str) -> BTreeMap<String, String> {
+    let chain = Chain::load(store, &site.archive).unwrap();
     let state = suite_of(&site.archive, chain.latest(), &suite(name)).unwrap();
-    let held = contents(&site.store, &site.archive, state).unwrap();
+    let held = contents(store, &site.archive, state).unwrap();
     held.into_iter()
         .map(|(source, held)| (source.to_string(), held.version.to_string()))
         .collect()
 }
 
 /// Builds a version for a suite, and admits it there.
-fn admit(site: &Site, version: &str, content: &str, into: &str) -> Built {
+pub(super) fn admit(site: &Site, version: &str, content: &str, into: &str) -> Built {
     let mut built = site.build_for(version, content, &[into]);
     for record in &mut built.scenario.evidence.records {
         record.sha256 = site.sign(record, &secret_key(record.builder.as_str()));
@@ -76,7 +81,7 @@ fn admit(site: &Site, version: &str, content: &str, into: &str) -> Built {
     built
 }
 
-fn target(built: &Built, name: &str, allowed: &[(&str, &str)]) -> Target {
+pub(super) fn target(built: &Built, name: &str, allowed: &[(&str, &str)]) -> Target {
     Target {
         suite: suite(name),
         policy_name: "default".parse().unwrap(),

@@ -280,11 +280,22 @@ impl Maker {
         tag: &GitRef,
         cache: &str,
     ) -> Result<(Declaration, SourcePackage), SourceError> {
+        self.declare_with(url, tag, cache, &self.files)
+    }
+
+    /// The same, with files from elsewhere.
+    pub(crate) fn declare_with(
+        &self,
+        url: &str,
+        tag: &GitRef,
+        cache: &str,
+        files: &dyn Files,
+    ) -> Result<(Declaration, SourcePackage), SourceError> {
         let repository = source::fetch(url, std::slice::from_ref(tag), &self.path(cache))?;
         let keys = self.keys();
         let signers = self.allowed(&keys);
         let signed = source::verify_signed(&repository, tag, None, &signers)?;
-        source::declare(&repository, &self.request, &signed, &signers, &self.files)
+        source::declare(&repository, &self.request, &signed, &signers, files)
     }
 
     pub(crate) fn check(&self, declaration: &Declaration) -> Result<SourcePackage, SourceError> {

@@ -3,10 +3,16 @@
 
 use std::path::PathBuf;
 
-use assay::domain::{FileName, Sha256};
+use assay::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, SnapshotName};
+use assay::publish::StoreFiles;
 use assay::source::{Base, OrigMethod, SourceError, WantedOrig};
+use assay::store::Key;
+use assay::trust::Keyring;
+use assay::upstream::{Client, fetch_pool_file};
 
 use super::maker::{Maker, TAGGED, reference};
+use crate::support::archive::{Archive, Mirror, key, noon};
+use crate::support::http::{Trick, Upstream};
 
 const TAG: &str = "debian/2.0-1";
 
@@ -210,6 +216,117 @@ fn a_change_of_a_debian_package_takes_its_tarballs() {
     maker.commit("upstream's files changed");
     let changed = maker.declare(&maker.tag("debian/2.0-1+custom1")).unwrap_err();
     rule("S7", "`src/hello.c` has other content", &changed);
+}
+
+/// The package as Debian has it, built by dpkg-source: the .dsc first.
+fn as_debian_has_it(maker: &Maker) -> Vec<(String, Vec<u8>)> {
+    tarball(maker, &[], "true");
+    let script = "mkdir -p base/quilted && cp quilted_2.0.orig.tar.gz base/ && git --git-dir=git/.git archive HEAD | \
+                  tar -x -C base/quilted && cd base/quilted && dpkg-source -b . >/dev/null 2>&1";
+    maker.run_in(maker.path("").to_str().unwrap(), "sh", &["-euc", script]);
+    let names = [
+        "quilted_2.0-1.dsc",
+        "quilted_2.0.orig.tar.gz",
+        "quilted_2.0-1.debian.tar.xz",
+    ];
+    let read = |name: &str| (name.to_owned(), std::fs::read(maker.path("base").join(name)).unwrap());
+    names.map(read).into()
+}
+
+#[test]
+fn the_base_of_a_change_is_found_in_a_snapshot_by_the_hash_of_its_dsc() {
+    let mut maker = Maker::quilt();
+    let debian = as_debian_has_it(&maker);
+    let (upstream, signer) = (Upstream::start(), key("upstream"));
+    let mirror = Mirror::of(&signer);
+    let first = Archive::new(noon()).source_of("quilted", "2.0-1", "3.0 (quilt)", &debian);
+    upstream.set(first.files(&signer));
+    let serial = mirror.accept(&upstream.url(), noon().plus(60)).serial;
+    // Debian moves on, and has the tarball for a while yet.
+    let mut next = Archive::new(noon().plus_days(1)).files(&signer);
+    next.extend(
+        debian
+            .iter()
+            .map(|(name, bytes)| (format!("pool/main/s/quilted/{name}"), bytes.clone())),
+    );
+    upstream.set(next);
+    mirror.accept(&upstream.url(), noon().plus_days(1).plus(60));
+
+    let archive: ArchiveName = "custom".parse().unwrap();
+    let certificate = |ours: &assay::trust::ArchiveKey| ours.certificate_armored().unwrap().into_bytes();
+    let ours = certificate(&mirror.ours);
+    let keyrings = |_: &ArchiveName| Keyring::parse(&ours).map_err(|error| error.to_string());
+    let client = Client::new(&upstream.url(), Mirror::limits()).unwrap();
+    let fetch = |name: &ArchiveName, path: &PoolPath, digest: &Digest| {
+        fetch_pool_file(&client, mirror.store.as_ref(), name, path, digest).map_err(|error| error.to_string())
+    };
+    let files = StoreFiles {
+        store: mirror.store.as_ref(),
+        archive: &archive,
+        keyrings: &keyrings,
+        fetch: Some(&fetch),
+    };
+    let dsc = Sha256::of(&debian[0].1);
+    let named = SnapshotName::Serial(serial.clone());
+    let base = files.find_base(&mirror.name, &named, &dsc).unwrap();
+    assert_eq!(
+        (&base.serial, base.version.as_str(), base.suite.as_str()),
+        (&serial, "2.0-1", "tin")
+    );
+    for (name, sha256) in [(&SnapshotName::Latest, dsc), (&named, Sha256::of(b"another"))] {
+        let error = files.find_base(&mirror.name, name, &sha256).unwrap_err();
+        assert!(error.to_string().contains(&sha256.to_string()), "{error}");
+    }
+    // A snapshot that our key has not signed is no base.
+    let theirs = certificate(&key("theirs"));
+    let strange = |_: &ArchiveName| Keyring::parse(&theirs).map_err(|error| error.to_string());
+    let unvouched = StoreFiles {
+        keyrings: &strange,
+        ..files
+    };
+    assert!(unvouched.find_base(&mirror.name, &named, &dsc).is_err());
+
+    // Ours is a patch more, and upstream's tree is in no tag of this repository.
+    maker.git(&["tag", "-d", "upstream/2.0"]);
+    maker.changelog("quilted", "2.0-1+custom1", "Tue, 14 Nov 2023 20:13:20 +0000");
+    maker.write("debian/patches/series", "fix.patch\nmore.patch\n");
+    maker.write(
+        "debian/patches/more.patch",
+        "--- a/README\n+++ b/README\n@@ -1 +1 @@\n-Read me.\n+Read ours.\n",
+    );
+    maker.commit("ours");
+    let tag = maker.tag("debian/2.0-1+custom1");
+    maker.request.base = Some(base.clone());
+    let declare = |files: &StoreFiles<'_>| maker.declare_with(&maker.url(), &tag, "cache", files);
+    upstream.trick(".orig.tar.gz", Trick::Flipped);
+    declare(&files).unwrap_err();
+    upstream.honest();
+    let offline = StoreFiles { fetch: None, ..files };
+    assert!(
+        declare(&offline)
+            .unwrap_err()
+            .to_string()
+            .contains("is not in the store")
+    );
+    let (declaration, package) = declare(&files).unwrap();
+    assert_eq!(declaration.base.as_ref(), Some(&base));
+    assert_eq!(package.files[2].1, debian[1].1, "Debian's own tarball");
+    let kept = PoolPath::new("pool/main/s/quilted/quilted_2.0.orig.tar.gz").unwrap();
+    assert!(
+        mirror.store.head(&Key::pool(&mirror.name, &kept)).unwrap().is_some(),
+        "and stays here"
+    );
+    unpacks(&maker, &package);
+    assert_eq!(
+        declare(&offline).unwrap(),
+        (declaration, package),
+        "upstream is not asked again"
+    );
+
+    // A declaration that says of another version that it was changed.
+    maker.request.base.as_mut().unwrap().version = "2.0-2".parse().unwrap();
+    let error = maker.declare_with(&maker.url(), &tag, "cache", &files).unwrap_err();
+    assert!(error.to_string().contains("quilted 2.0-1"), "{error}");
 }
 
 #[test]

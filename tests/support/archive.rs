@@ -99,17 +99,29 @@ impl Archive {
     }
 
     /// With a source package.
-    pub(crate) fn source(mut self, name: &str, version: &str) -> Self {
-        let folder = format!("pool/main/s/{name}");
+    pub(crate) fn source(self, name: &str, version: &str) -> Self {
         let dsc = format!("the .dsc of {name} {version}").into_bytes();
-        let file = format!("{name}_{version}.dsc");
-        let Digest { sha256, size } = Digest::of(&dsc);
+        self.source_of(name, version, "3.0 (native)", &[(format!("{name}_{version}.dsc"), dsc)])
+    }
+
+    /// With a source package of these files.
+    pub(crate) fn source_of(mut self, name: &str, version: &str, format: &str, files: &[(String, Vec<u8>)]) -> Self {
+        let folder = format!("pool/main/s/{name}");
+        let (mut md5, mut sha256) = (String::new(), String::new());
+        for (file, bytes) in files {
+            let digest = Digest::of(bytes);
+            md5.push_str(&format!(
+                "\n {} {} {file}",
+                hex::encode(md5::Md5::digest(bytes)),
+                digest.size
+            ));
+            sha256.push_str(&format!("\n {} {} {file}", digest.sha256, digest.size));
+            self.source_files.insert(format!("{folder}/{file}"), bytes.clone());
+        }
         self.sources.push_str(&format!(
             "Package: {name}\nBinary: {name}\nVersion: {version}\nMaintainer: T <t@example.org>\nArchitecture: any\n\
-             Format: 3.0 (native)\nDirectory: {folder}\nFiles:\n {} {size} {file}\nChecksums-Sha256:\n {sha256} {size} {file}\n\n",
-            hex::encode(md5::Md5::digest(&dsc)),
+             Format: {format}\nDirectory: {folder}\nFiles:{md5}\nChecksums-Sha256:{sha256}\n\n"
         ));
-        self.source_files.insert(format!("{folder}/{file}"), dsc);
         self
     }
 

@@ -1,0 +1,104 @@
+//! Real runs that are killed with SIGKILL; the next ones finish, and leave nothing over.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::made::files;
+use super::small::{Small, kill, said, until};
+use super::text;
+
+const NONE: [PathBuf; 0] = [];
+
+#[test]
+fn what_a_killed_rebuild_left_goes_with_the_next_run_and_what_a_live_one_has_stays() {
+    let small = Small::new();
+    let building = |not: &[PathBuf]| {
+        let mut builds = small.builds();
+        builds.retain(|folder| !not.contains(folder));
+        builds.into_iter().any(|folder| Small::is_building(&folder))
+    };
+    let mut dead = small.start(&["rebuild", "tiny", "--builder", "alice/laptop"]);
+    until(&mut dead, || building(&[]));
+    kill(dead);
+    let left = small.builds();
+    assert!(!left.is_empty(), "it was killed at work");
+
+    let mut alive = small.start(&["rebuild", "tiny", "--builder", "alice/laptop"]);
+    until(&mut alive, || building(&left));
+    let own = small.builds();
+    assert!(left.iter().all(|folder| !own.contains(folder)), "swept: {left:?}");
+    // A third one looks meanwhile.
+    small.prints(&["rebuild", "tiny", "--plan"]);
+    assert_eq!(small.builds(), own, "its owner lives");
+    let built = alive.wait_with_output().unwrap();
+    assert!(
+        built.status.success() && text(&built.stdout).contains(" built "),
+        "{}",
+        said(&built)
+    );
+    assert_eq!(small.builds(), NONE);
+}
+
+#[test]
+fn prepare_that_is_killed_goes_on_and_does_all_of_it_once() {
+    let small = Small::new();
+    let prepare = ["prepare", "--checkout", ".", "--build-dir", "../build"];
+    let state = |kind: &str| files(&small.path("store/state/custom").join(kind));
+    let snapshots = || small.prints(&["snapshot", "list", "custom"]).lines().count();
+
+    // At a rebuild.
+    let mut child = small.start(&prepare);
+    until(&mut child, || {
+        small.builds().iter().any(|folder| Small::is_building(folder))
+    });
+    kill(child);
+    assert!(!small.builds().is_empty() && state("evidence").is_empty());
+    // When rebuilds are there, when the decision is signed, and when the snapshot is committed.
+    let committed = small.path("store/state/custom/1.json");
+    for done in [
+        &(|| !state("evidence").is_empty()) as &dyn Fn() -> bool,
+        &|| !state("decisions").is_empty(),
+        &|| committed.exists(),
+    ] {
+        let mut child = small.start(&prepare);
+        until(&mut child, done);
+        kill(child);
+    }
+
+    let first = small.prints(&prepare);
+    assert!(
+        first.contains("/custom/") && first.contains("Suites: stable"),
+        "{first}"
+    );
+    assert_eq!(
+        small.prints(&prepare),
+        first,
+        "again: nothing to do, and the same sources"
+    );
+    assert_eq!(small.builds(), NONE);
+    let mut left = files(&small.path("../build"));
+    left.extend(files(&small.path("cache/git")));
+    left.retain(|path| path.to_string_lossy().contains("assay-"));
+    assert_eq!(left, NONE, "swept by the runs that came later");
+    assert_eq!(state("evidence").len(), 2, "each builder built once to the end");
+    assert_eq!(snapshots(), 1);
+    // Who was killed after it decided has left a decision that nothing rests on.
+    let decided = small.prints(&["decisions", "tiny"]);
+    assert!(
+        decided.contains("tiny 1.0 admitted") && !decided.contains("refused"),
+        "{decided}"
+    );
+    let is_there = || {
+        let apt = small.made.apt("custom", "stable");
+        apt.update();
+        assert_eq!(apt.versions("tiny"), ["1.0"]);
+    };
+    is_there();
+
+    // As it is for whoever was killed between the commit and the last step of publishing.
+    for name in ["project/trace/custom", "dists/stable/InRelease"] {
+        fs::remove_file(small.path("store/custom").join(name)).unwrap();
+    }
+    assert_eq!(small.prints(&prepare), first);
+    is_there();
+}

@@ -1,0 +1,262 @@
+//! A whole site in small: a package that is built in a second, signed in a Git repository of its own, the chroot that
+//! all tests share, and two builders whose keys are here.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use assay::environment::Lock;
+use assay::format::json;
+use assay::store::LocalStore;
+
+use super::made::{Made, files};
+use super::text;
+use crate::environment::fixture;
+use crate::rebuild::run::{bare_rules, write_source};
+use crate::support::repository::{Repository, now};
+
+/// What it is built by takes long enough to be met at work.
+const RULES: &str = "echo building; sleep 1; echo $(DEB_VERSION) > $(D)/version";
+
+const SET_UP: &str = r#"
+set -eu
+ssh-keygen -q -t ed25519 -N '' -C t@example.org -f ../signer
+signer=$(ssh-keygen -lf ../signer.pub | cut -d' ' -f2)
+cp ../signer.pub "policies/keys/$(echo "$signer" | tr '/:' '_-').pub"
+printf '\n[[signer]]\nname = "T"\nscheme = "ssh"\nfingerprint = "%s"\n' "$signer" >> policies/default.toml
+for operator in alice bob; do
+    key=$("$ASSAY" key new builder)
+    cat >> policies/default.toml <<END
+
+[[builder]]
+id = "$operator/laptop"
+operator = "$operator"
+hosting = "$operator"
+public-key = "$(cat policies/keys/ed25519-${key#ed25519:}.pub)"
+END
+done
+git init --quiet
+git init --quiet ../tiny
+"#;
+
+const RELEASE: &str = r#"
+set -eu
+cd ../tiny
+sed -i "1s/(.*)/($VERSION)/" debian/changelog
+git add --all
+git commit --quiet --message "$VERSION"
+git -c gpg.format=ssh -c user.signingKey=../signer tag --sign --message "v$VERSION" "v$VERSION"
+cd ../site
+"$ASSAY" declare ../tiny --ref "refs/tags/v$VERSION"
+git add --all
+git commit --quiet --message "tiny $VERSION"
+"#;
+
+pub(super) struct Small {
+    pub(super) made: Made,
+}
+
+impl Small {
+    pub(super) fn new() -> Self {
+        Self::built_by(RULES)
+    }
+
+    /// Of a package that these commands make.
+    pub(super) fn built_by(commands: &str) -> Self {
+        let small = Self { made: Made::at(now()) };
+        small.sh(SET_UP, "");
+        write_source(
+            &small.path("../tiny"),
+            "tiny",
+            "dpkg-dev",
+            &bare_rules("tiny", commands),
+        );
+        let lock = small.lock();
+        let path = small
+            .made
+            .load()
+            .lock_path(&"custom".parse().unwrap(), &"tiny".parse().unwrap());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, json::canonical("lock", &lock).unwrap()).unwrap();
+        small.release("1.0");
+        small
+    }
+
+    /// The mirror has the packages that the shared chroot was made of, and the lock names them.
+    fn lock(&self) -> Lock {
+        let site = self.made.load();
+        let archive = "debian".parse().unwrap();
+        let store = LocalStore::open(&self.path("store")).unwrap();
+        let debian = Repository {
+            key: site.archive_key(site.archive(&archive).unwrap().signing_key()).unwrap(),
+            archive,
+            suite: "tin".parse().unwrap(),
+            url: site.config().public_url.to_string(),
+        };
+        let mut lock = crate::admission::scenario::lock();
+        lock.wanted = "build-essential, dpkg-dev".to_owned();
+        lock.packages = fixture::served().packages.clone();
+        let mut stanzas = String::new();
+        for package in &mut lock.packages {
+            (package.archive, package.suite) = (debian.archive.clone(), debian.suite.clone());
+            stanzas.push_str(&format!(
+                "Package: {}\nSource: {} ({})\nVersion: {}\nArchitecture: {}\nMaintainer: T <t@example.org>\n\
+                 Filename: {}\nSize: {}\nSHA256: {}\n\n",
+                package.package,
+                package.source,
+                package.source_version,
+                package.version,
+                package.architecture,
+                package.filename,
+                package.size,
+                package.sha256
+            ));
+        }
+        lock.packages.sort_by(|a, b| {
+            let key = |p: &assay::environment::LockedPackage| (p.archive.clone(), p.suite.clone(), p.package.clone());
+            key(a).cmp(&key(b))
+        });
+        let record = debian.commit(&store, &stanzas);
+        debian.publish(&store);
+        let upstream = record.suites[0].upstream.clone().unwrap();
+        let locked = &mut lock.snapshots[0];
+        (locked.suite, locked.id, locked.serial) = (debian.suite.clone(), record.id.clone(), record.serial.clone());
+        locked.inrelease_sha256 = Some(upstream.inrelease.sha256);
+        locked.release_date = Some(upstream.date);
+        locked.packages_sha256 = vec![assay::domain::Sha256::of(stanzas.as_bytes())];
+
+        let chroot = fixture::chroot();
+        lock.chroot = chroot.made.clone();
+        let named = chroot.folder.join(format!("{}.tar", lock.chroot.tar_sha256));
+        if !named.exists() {
+            // Another test may be as far.
+            let _ = fs::hard_link(&chroot.tar, named);
+        }
+        fs::create_dir_all(self.path("cache")).unwrap();
+        symlink(&chroot.folder, self.path("cache/chroots")).unwrap();
+        lock
+    }
+
+    /// Another version, signed, declared and committed.
+    pub(super) fn release(&self, version: &str) {
+        self.sh(RELEASE, version);
+    }
+
+    fn sh(&self, script: &str, version: &str) {
+        let mut run = Command::new("sh");
+        run.args(["-c", script]).current_dir(self.path(""));
+        run.env("ASSAY", super::ASSAY).env("VERSION", version);
+        run.env("GIT_CONFIG_GLOBAL", "/dev/null");
+        for who in ["AUTHOR", "COMMITTER"] {
+            run.env(format!("GIT_{who}_NAME"), "T")
+                .env(format!("GIT_{who}_EMAIL"), "t@example.org");
+        }
+        let ran = run.output().unwrap();
+        assert!(ran.status.success(), "{}\n{}", text(&ran.stdout), text(&ran.stderr));
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.made.path(name)
+    }
+
+    /// What the program prints; it must succeed.
+    pub(super) fn prints(&self, args: &[&str]) -> String {
+        let output = self.made.run(args);
+        assert!(output.status.success(), "{args:?}: {}", said(&output));
+        text(&output.stdout)
+    }
+
+    /// Starts the program.
+    pub(super) fn start(&self, args: &[&str]) -> Child {
+        let mut command = self.made.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// The folders of builds at work, and of those that were killed at it.
+    pub(super) fn builds(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("cache/work")).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let mut found: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
+        found.sort();
+        found
+    }
+
+    /// Whether in one of these folders the package's own rules run.
+    pub(super) fn is_building(folder: &Path) -> bool {
+        fs::read_to_string(folder.join("log")).is_ok_and(|log| log.contains("\nbuilding\n"))
+    }
+}
+
+pub(super) fn said(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// Waits for something that a process does before it ends.
+pub(super) fn until(child: &mut Child, what: impl Fn() -> bool) {
+    while !what() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none() || what(), "it ended before: {ended:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// SIGKILL.
+pub(super) fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_build_that_fails_shows_the_end_of_its_log() {
+    let small = Small::built_by("seq 1 100\nprintf 'm.c:3: error: no \\033[31msuch\\033[0m thing\\n'; exit 3");
+    for more in [&["--builder", "alice/laptop"][..], &["--output", "../out"]] {
+        let failed = small.made.run(&[&["rebuild", "tiny"], more].concat());
+        let said = text(&failed.stderr);
+        assert_eq!(failed.status.code(), Some(1), "{said}");
+        assert!(said.contains("  | m.c:3: error: no "), "{said}");
+        assert!(!said.contains('\u{1b}'), "nothing that a terminal would follow: {said}");
+        assert!(
+            said.contains("  | 100\n") && !said.contains("  | 1\n"),
+            "its end only: {said}"
+        );
+        assert!(said.contains("the build ended with exit status"), "{said}");
+    }
+    let whole = fs::read_to_string(small.path("../out/tiny-1.0.log")).unwrap();
+    assert!(whole.contains("\n1\n2\n"), "{whole}");
+    assert_eq!(small.builds(), [""; 0].map(PathBuf::from));
+}
+
+#[test]
+fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
+    let small = Small::new();
+    small.prints(&["rebuild", "tiny", "--output", "../offered"]);
+    let (offered, incoming) = (small.path("../offered"), small.path("../incoming"));
+    fs::create_dir(&incoming).unwrap();
+    for path in files(&offered) {
+        fs::copy(&path, incoming.join(path.file_name().unwrap())).unwrap();
+    }
+    let admit = || small.prints(&["admit", "--incoming", "../incoming"]);
+    let changes = incoming.join("tiny_1.0_amd64.changes");
+    assert!(admit().contains("tiny_1.0_amd64.changes waits: "));
+    small.prints(&["rebuild", "tiny", "--builder", "alice/laptop"]);
+    assert!(admit().contains(" waits: "), "one operator is not enough");
+    assert!(changes.exists());
+    small.prints(&["rebuild", "tiny", "--builder", "bob/laptop"]);
+    let admitted = admit();
+    assert!(admitted.contains("tiny_1.0_amd64.changes admitted"), "{admitted}");
+    let package = "tiny_1.0_amd64.deb";
+    assert_eq!(
+        fs::read(small.path("store/custom/pool/main/t/tiny").join(package)).unwrap(),
+        fs::read(offered.join(package)).unwrap()
+    );
+    assert!(
+        !changes.exists() && !incoming.join(package).exists(),
+        "what was admitted is taken away"
+    );
+    let apt = small.made.apt("custom", "stable");
+    apt.update();
+    assert_eq!(apt.versions("tiny"), ["1.0"]);
+}
