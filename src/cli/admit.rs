@@ -187,7 +187,7 @@ pub(super) fn prepare(
     if let Some(offer) = offer {
         offer.put_into(&mut candidate);
     }
-    let evidence = gather(store, &candidate, &locks, &records, source)?;
+    let evidence = gather(store, &candidate, &locks, &records, source, &work.site.mirrors())?;
     bar.finish();
     Ok((candidate, evidence))
 }

@@ -73,7 +73,12 @@ fn archive_of(
     };
     // What pins snapshots must be known, or nothing goes. Read only now: whoever was waited for may have
     // written a lock.
-    let pinned = collect::pinned(site)?;
+    let mut pinned = collect::pinned(site)?;
+    for (custom, config) in site.archives() {
+        if let ArchiveConfig::Custom(_) = config {
+            pinned.built_in(store.as_ref(), custom)?;
+        }
+    }
     pinned.notes.iter().for_each(|note| context.output.note(note));
     let config = site.archive(archive)?;
     let (key, pins, nonce) = (site.archive_key(config.signing_key())?, pinned.of(archive), nonce());

@@ -1,5 +1,6 @@
 //! `assay verify`: recheck the whole store.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -87,18 +88,25 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         return Err(UsageError::NotFound(nothing.to_owned()).into());
     }
     problems(context, &report.problems)?;
+    problems(context, &report.not_rechecked)?;
+    let environments: BTreeSet<&str> = report.not_rechecked.iter().map(|open| open.object.as_str()).collect();
     let text = format!(
-        "{}: {} snapshots, {} tags, {} partial suites, {} signed Release files, {} packages and sources, {} objects, {} bytes",
+        "{}{}: {} snapshots, {} tags, {} partial suites, {} signed Release files, {} packages and sources, {} environments, {} objects, {} bytes",
         if report.problems.is_empty() {
             "verified".to_owned()
         } else {
             format!("{} problems", report.problems.len())
+        },
+        match environments.len() {
+            0 => String::new(),
+            open => format!(", {open} environments not rechecked"),
         },
         report.snapshots,
         report.tags,
         report.partial_suites,
         report.releases,
         report.packages,
+        report.environments,
         report.objects,
         report.bytes
     );

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::domain::{ArchiveName, Coded, Kind};
 use crate::format::FormatError;
 use crate::host::HostError;
-use crate::publish::{PublishError, Unrecorded};
+use crate::publish::{GateError, PublishError, Unrecorded};
 use crate::site::SiteError;
 use crate::snapshot::SnapshotError;
 use crate::source::SourceError;
@@ -45,6 +45,9 @@ pub enum CollectError {
         /// What is wrong with it.
         source: FormatError,
     },
+    /// A decision, or a lock that it rests on, that cannot be read: what it pins is not known.
+    #[error("cannot tell what listed packages were built in: {0}")]
+    Built(Box<GateError>),
     /// A declaration that cannot be read: what waits for it is not known.
     #[error(transparent)]
     Declaration(Box<SourceError>),
@@ -78,6 +81,7 @@ impl Coded for CollectError {
             Self::Site(error) => error.code(),
             Self::Host(error) => error.code(),
             Self::Declaration(error) => error.code(),
+            Self::Built(error) => error.code(),
             Self::Serials { .. } => "E-COLLECT-001",
             Self::Lock { .. } => "E-COLLECT-002",
             Self::Busy { .. } => "E-COLLECT-003",
@@ -92,6 +96,7 @@ impl Coded for CollectError {
             Self::Publish(error) => error.kind(),
             Self::Site(error) => error.kind(),
             Self::Host(error) => error.kind(),
+            Self::Built(error) => error.kind(),
             Self::Declaration(source) | Self::Serials { source, .. } => source.kind(),
             Self::Lock { .. } => Kind::Usage,
             Self::Busy { .. } => Kind::Conflict,
@@ -106,6 +111,7 @@ impl Coded for CollectError {
             Self::Site(error) => error.hint(),
             Self::Host(error) => error.hint(),
             Self::Declaration(error) => error.hint(),
+            Self::Built(error) => error.hint(),
             Self::Serials { .. } => Some(
                 "make it reachable, or take it out of `serials` in assay.toml: until then nothing is let go".to_owned(),
             ),

@@ -1,6 +1,7 @@
-//! Who needs which snapshots: locks of the site, and locks and serial files of Git repositories.
+//! Who needs which snapshots: locks of the site, locks and serial files of Git repositories, and what listed packages
+//! were built in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::CollectError;
 use crate::domain::{ArchiveName, Serial};
@@ -8,10 +9,12 @@ use crate::environment::Lock;
 use crate::format::json;
 use crate::format::site_lock::{self, SiteLock};
 use crate::host::files;
+use crate::publish::{self, DECISIONS, read_decisions};
 use crate::site::Site;
-use crate::snapshot::Pins;
+use crate::snapshot::{Chain, EditionName, Marks, Pins, SuiteState, TagRecord};
 use crate::source::Declaration;
 use crate::source::checkout::branch_serials;
+use crate::store::Store;
 
 /// The largest lock that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -30,6 +33,44 @@ impl Pinned {
     #[must_use]
     pub fn of(&self, archive: &ArchiveName) -> Pins {
         self.archives.get(archive).cloned().unwrap_or_default()
+    }
+
+    /// Pins what the packages were built in that a custom archive still lists under any name: without these snapshots
+    /// nobody could recheck that (rules E1 to E3), wherever their locks are in the site by now.
+    ///
+    /// # Errors
+    /// When a record, a decision or a lock cannot be read: what it pins is not known then.
+    pub fn built_in(&mut self, store: &dyn Store, archive: &ArchiveName) -> Result<(), CollectError> {
+        let failed = |error| CollectError::Built(Box::new(error));
+        let chain = Chain::load(store, archive)?;
+        let marks = Marks::load(store, archive)?;
+        let (mut seen, mut decisions) = (BTreeSet::new(), BTreeSet::new());
+        let mut list = |suites: &[SuiteState]| {
+            for state in suites {
+                let digest = state.indexes.iter().find(|index| index.path.as_str() == DECISIONS);
+                if digest.is_some_and(|index| seen.insert((state.suite.clone(), index.digest.sha256))) {
+                    let listed = read_decisions(store, archive, state).map_err(failed)?;
+                    decisions.extend(listed.into_values().map(|(_, decision)| decision));
+                }
+            }
+            Ok::<_, CollectError>(())
+        };
+        for record in chain.records(store) {
+            let record = record?;
+            if marks.gone(&EditionName::Serial(record.serial.clone())).is_none() {
+                list(&record.suites)?;
+            }
+        }
+        for tag in TagRecord::all(store, archive)? {
+            if marks.gone(&EditionName::Tag(tag.tag.clone())).is_none() {
+                list(&tag.suites)?;
+            }
+        }
+        let why = format!("packages that {archive} lists were built in it");
+        for locked in publish::built_in(store, archive, &decisions).map_err(failed)? {
+            self.pin(locked.archive, locked.serial, &why);
+        }
+        Ok(())
     }
 
     fn pin(&mut self, archive: ArchiveName, serial: Serial, why: &str) {

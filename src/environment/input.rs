@@ -1,11 +1,8 @@
 //! The snapshots that an environment is resolved from, read out of the store.
 
-use std::collections::BTreeMap;
-
-use super::{EnvironmentError, Lock, LockedPackage, LockedSnapshot, SnapshotInput};
+use super::{EnvironmentError, Lock, LockedSnapshot, SnapshotInput};
 use crate::domain::{Architecture, ArchiveName, Component, Sha256, SnapshotName, SuiteName};
-use crate::format::deb822::Stanzas;
-use crate::snapshot::{Chain, Record, kept_index, read_plain_index};
+use crate::snapshot::{Chain, Record, SuiteState, kept_index, read_plain_index};
 use crate::store::Store;
 
 /// One suite of a snapshot, with its Packages indexes of `components`, checked by hash.
@@ -31,18 +28,30 @@ pub fn snapshot_input(
         let index = kept_index(state, &plain).ok_or_else(|| absent(format!("index `{plain}`")))?;
         packages.push(read_plain_index(store, &record.archive, suite, index)?);
     }
+    let sha256 = packages.iter().map(|bytes| Sha256::of(bytes)).collect();
+    let locked = locked_snapshot(record, state, components, sha256);
+    Ok(SnapshotInput { locked, packages })
+}
+
+/// What a lock says of a suite of a snapshot, whose Packages indexes of `components` have these SHA-256.
+#[must_use]
+pub fn locked_snapshot(
+    record: &Record,
+    state: &SuiteState,
+    components: &[Component],
+    packages_sha256: Vec<Sha256>,
+) -> LockedSnapshot {
     let upstream = state.upstream.as_ref();
-    let locked = LockedSnapshot {
+    LockedSnapshot {
         archive: record.archive.clone(),
-        suite: suite.clone(),
+        suite: state.suite.clone(),
         components: components.to_vec(),
         id: record.id.clone(),
         serial: record.serial.clone(),
         inrelease_sha256: upstream.map(|upstream| upstream.inrelease.sha256),
         release_date: upstream.map(|upstream| upstream.date),
-        packages_sha256: packages.iter().map(|bytes| Sha256::of(bytes)).collect(),
-    };
-    Ok(SnapshotInput { locked, packages })
+        packages_sha256,
+    }
 }
 
 /// The inputs that a lock was resolved from; each must still be what the lock says.
@@ -61,40 +70,6 @@ pub fn locked_inputs(store: &dyn Store, lock: &Lock) -> Result<Vec<SnapshotInput
         inputs.push(input);
     }
     Ok(inputs)
-}
-
-/// Checks that every locked package is in the index of its archive and suite, with its SHA-256.
-///
-/// # Errors
-/// `Missing`, with the first that is not.
-pub fn check_packages(lock: &Lock, inputs: &[SnapshotInput]) -> Result<(), EnvironmentError> {
-    let mut wanted: BTreeMap<(&str, &str), &LockedPackage> = lock
-        .packages
-        .iter()
-        .map(|p| ((p.package.as_str(), p.architecture.as_str()), p))
-        .collect();
-    for input in inputs {
-        for stanza in input.packages.iter().flat_map(|text| Stanzas::new(text)) {
-            let stanza = stanza.map_err(EnvironmentError::format("Packages"))?;
-            let key = (
-                stanza.field("Package").unwrap_or_default(),
-                stanza.field("Architecture").unwrap_or_default(),
-            );
-            let Some(package) = wanted.get(&key) else { continue };
-            let here = (&input.locked.archive, &input.locked.suite) == (&package.archive, &package.suite);
-            let same = stanza.field("Version") == Some(package.version.as_str())
-                && stanza.field("SHA256") == Some(package.sha256.hex().as_str());
-            if here && same {
-                wanted.remove(&key);
-            }
-        }
-    }
-    match wanted.values().next() {
-        Some(p) => Err(EnvironmentError::Missing {
-            package: format!("{} {} {}", p.package, p.version, p.architecture),
-        }),
-        None => Ok(()),
-    }
 }
 
 fn changed(archive: &ArchiveName, locked: &LockedSnapshot) -> EnvironmentError {

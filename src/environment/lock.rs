@@ -80,7 +80,7 @@ pub struct LockedBuildinfo {
 }
 
 /// One suite of one snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LockedSnapshot {
     /// Which archive.

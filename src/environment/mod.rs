@@ -31,7 +31,7 @@ pub use chroot::{ChrootJob, build_chroot};
 pub use compare::{Comparison, Difference, Likeness, Side, compare};
 pub use error::EnvironmentError;
 pub use fetch::{fetch_inputs, fetch_packages};
-pub use input::{check_packages, locked_inputs, snapshot_input};
+pub use input::{locked_inputs, locked_snapshot, snapshot_input};
 pub use lock::{Lock, LockOf, LockedBuildinfo, LockedChroot, LockedPackage, LockedSnapshot, LockedText};
 pub use order::{Declared, SourceName, Step, declared_sources, order};
 pub use recorded::{Recorded, Searched, find_recorded};

@@ -39,7 +39,8 @@ pub struct Known {
 
 /// Looks up everything that `locks` and `candidate` name, in the snapshots that the locks name and
 /// nowhere else: so the same candidate is judged by the same facts for ever. A snapshot that this
-/// site does not have is left out, and rule E1 refuses it.
+/// site does not have is left out, and rule E1 refuses it. Only the packages of `mirrors`, the archives
+/// that the site says are mirrors, can be signed by an upstream, whatever a record says.
 ///
 /// # Errors
 /// When a record or index is missing, damaged or malformed; the store's failure.
@@ -47,6 +48,7 @@ pub fn load_known<'a>(
     store: &dyn Store,
     locks: impl IntoIterator<Item = &'a Lock>,
     candidate: &Candidate,
+    mirrors: &BTreeSet<ArchiveName>,
 ) -> Result<Known, GateError> {
     let mut known = Known::default();
     let mut names: BTreeSet<PackageName> = Whole::from(candidate).names().into_iter().collect();
@@ -83,12 +85,12 @@ pub fn load_known<'a>(
                 .map(|i| i.digest.sha256)
                 .collect(),
         });
-        let own = locked.archive == candidate.archive;
+        let mirror = mirrors.contains(&locked.archive);
         let reader = Reader {
             store,
             place: (&locked.archive, &locked.suite),
             state,
-            own,
+            mirror,
         };
         for index in state
             .indexes
@@ -129,7 +131,7 @@ pub(super) fn newest_rows<'a>(
                 store,
                 place: (archive, suite),
                 state,
-                own: *archive == import.archive,
+                mirror: *archive != import.archive,
             };
             for index in &state.indexes {
                 if is_packages(index) && built_for(index, &architectures) {
@@ -178,12 +180,26 @@ pub(super) fn load_previous(
     let (archive, declaration) = (&candidate.archive, &candidate.declaration);
     let own = own_decisions(store, latest, declaration, &candidate.suites)?;
     let decisions: BTreeSet<Sha256> = own.into_values().map(|(_, decision)| decision).collect();
-    let mut snapshots = Vec::new();
+    built_in(store, archive, &decisions)
+}
+
+/// The snapshots of the environments that some decisions rest on.
+///
+/// # Errors
+/// When a decision or a lock is damaged, or a lock is missing; the store's failure.
+pub fn built_in(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    decisions: &BTreeSet<Sha256>,
+) -> Result<Vec<LockedSnapshot>, GateError> {
+    let (mut locks, mut snapshots) = (BTreeSet::new(), Vec::new());
     for decision in decisions {
-        let summary = read_summary(store, archive, &decision)?;
+        let summary = read_summary(store, archive, decision)?;
         for input in summary.into_iter().flat_map(|summary| summary.input_attestations) {
             let sha256 = input.digest.get("sha256").and_then(|hex| hex.parse().ok());
-            if let (Some("environment-lock"), Some(sha256)) = (input.name.as_deref(), sha256) {
+            if let (Some("environment-lock"), Some(sha256)) = (input.name.as_deref(), sha256)
+                && locks.insert(sha256)
+            {
                 let bytes = read_document(store, archive, &sha256, LARGEST_LOCK)?;
                 let lock: Lock = json::strict("environment lock", &bytes).map_err(GateError::document(sha256))?;
                 snapshots.extend(lock.snapshots);
@@ -294,8 +310,8 @@ struct Reader<'a> {
     /// The archive, and its suite.
     place: (&'a ArchiveName, &'a SuiteName),
     state: &'a SuiteState,
-    /// It is the archive that is admitted to.
-    own: bool,
+    /// The site says that the archive is a mirror.
+    mirror: bool,
 }
 
 impl Reader<'_> {
@@ -350,8 +366,8 @@ impl Reader<'_> {
         sha256: Sha256,
     ) -> impl Fn(PackageName, crate::domain::Version, Architecture, PackageName) -> Indexed {
         let (archive, suite) = (self.place.0.clone(), self.place.1.clone());
-        // Of the archive that is admitted to, a record that names an upstream lies.
-        let mirrored = self.state.upstream.is_some() && !self.own;
+        // Of an archive that is no mirror, a record that names an upstream lies.
+        let mirrored = self.state.upstream.is_some() && self.mirror;
         move |package, version, architecture, source| Indexed {
             kind,
             mirrored,

@@ -54,7 +54,7 @@ pub use filtered::{Filtered, filter, selection_digest};
 pub use gate_error::GateError;
 pub use import::{ImportRequest, Importer, Importing, kept_upstream};
 pub use kept::{Fetch, Keyrings, StoreFiles};
-pub use known::{Known, load_known};
+pub use known::{Known, built_in, load_known};
 pub use ledger::{append_ledger, load_ledger};
 pub use lineage::load_lineage;
 pub use links::{LARGEST_LINK, Observation, add_link, load_links};

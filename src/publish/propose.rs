@@ -103,7 +103,8 @@ pub fn inspect(store: &dyn Store, archive: &ArchiveName, name: FileName, sha256:
     Ok(Output { name, digest, facts })
 }
 
-/// Everything that the store knows about a candidate, with what was found in Git.
+/// Everything that the store knows about a candidate, with what was found in Git; `mirrors` are the archives
+/// that the site says are mirrors.
 ///
 /// # Errors
 /// When anything that is kept is missing, damaged or malformed; the store's failure.
@@ -113,9 +114,10 @@ pub fn gather(
     locks: &BTreeMap<Sha256, Lock>,
     records: &Records,
     source: Result<SourceEvidence, SourceFailure>,
+    mirrors: &BTreeSet<ArchiveName>,
 ) -> Result<Evidence, GateError> {
     let declaration = identity(&candidate.declaration);
-    let known = load_known(store, locks.values(), candidate)?;
+    let known = load_known(store, locks.values(), candidate, mirrors)?;
     let chain = Chain::load(store, &candidate.archive)?;
     let nonces = match declaration {
         Some(declaration) => load_nonces(store, &candidate.archive, &declaration)?,

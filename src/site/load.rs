@@ -1,6 +1,6 @@
 //! Finding and loading a site, with errors that point at the line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -76,6 +76,14 @@ impl Site {
     #[must_use]
     pub fn archives(&self) -> &BTreeMap<ArchiveName, ArchiveConfig> {
         &self.archives
+    }
+
+    /// The archives that are mirrors.
+    #[must_use]
+    pub fn mirrors(&self) -> BTreeSet<ArchiveName> {
+        let mirrors = self.archives.iter();
+        let mirrors = mirrors.filter(|(_, archive)| matches!(archive, ArchiveConfig::Mirror(_)));
+        mirrors.map(|(name, _)| name.clone()).collect()
     }
 
     /// One archive.

@@ -29,5 +29,5 @@ pub use mark::{Mark, Marks, Says};
 pub use record::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UpstreamRelease};
 pub use renewal::Renewal;
 pub use retention::{Pins, Retention, Verdict};
-pub use stanzas::{each_chunk, package_indexes};
+pub use stanzas::{each_chunk, each_plain_chunk, package_indexes};
 pub use tag::{TagRecord, TaggedRecord};

@@ -98,6 +98,25 @@ pub fn each_chunk<E: From<SnapshotError>>(
     Ok(())
 }
 
+/// The same; gives the SHA-256 of the uncompressed index.
+///
+/// # Errors
+/// As [`each_chunk`].
+pub fn each_plain_chunk<E: From<SnapshotError>>(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suite: &SuiteName,
+    index: &IndexFile,
+    take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+) -> Result<Sha256, E> {
+    let mut plain = sha2::Sha256::new();
+    each_chunk(store, archive, suite, index, &mut |chunk| {
+        plain.update(chunk);
+        take(chunk)
+    })?;
+    Ok(Sha256::from_bytes(plain.finalize().into()))
+}
+
 /// What went by.
 #[derive(Debug, Clone, Default)]
 struct Hashed {

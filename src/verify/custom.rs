@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::contents::contents_problems;
+use super::dependencies::Dependencies;
 use super::editions::{History, editions};
+use super::environments::Environments;
 use super::evidence::{Decided, decision};
 use super::hashing::Damaged;
 use super::import::Carried;
@@ -44,6 +46,10 @@ struct Check<'a> {
     lists: BTreeMap<Sha256, FileList>,
     /// What left suites.
     returns: Returns<'a>,
+    /// What the builds behind what is listed were made in.
+    environments: &'a mut Environments,
+    /// Packages of ours in those.
+    dependencies: Dependencies<'a>,
 }
 
 pub(super) fn check(
@@ -52,7 +58,7 @@ pub(super) fn check(
     (anchor, history): (&Anchor, &History),
     damaged: &Damaged,
     now: Timestamp,
-    report: &mut Report,
+    (environments, report): (&mut Environments, &mut Report),
 ) {
     let mut check = Check {
         store,
@@ -65,6 +71,8 @@ pub(super) fn check(
         seen: BTreeMap::new(),
         lists: BTreeMap::new(),
         returns: Returns::new(store),
+        environments,
+        dependencies: Dependencies::new(store, anchors, now),
     };
     for edition in editions(store, history) {
         for state in &edition.suites {
@@ -195,7 +203,10 @@ impl Check<'_> {
     fn decided(&mut self, sha256: &Sha256, report: &mut Report) -> Option<&(Decided, Carried)> {
         if !self.decided.contains_key(sha256) {
             let decided = match self.check(sha256) {
-                Ok(decided) => Some(decided),
+                Ok(decided) => {
+                    self.built_in(&decided, report);
+                    Some(decided)
+                }
                 Err(problem) => {
                     if !self.damaged.names(&problem.object) {
                         report.problems.push(problem);
@@ -206,6 +217,31 @@ impl Check<'_> {
             self.decided.insert(*sha256, decided);
         }
         self.decided.get(sha256)?.as_ref()
+    }
+
+    /// The environments of the records that count are checked when all are known; an import has none.
+    fn built_in(&mut self, (decided, carried): &(Decided, Carried), report: &mut Report) {
+        let used: BTreeSet<Key> = carried
+            .rebuilds()
+            .into_iter()
+            .flatten()
+            .map(|agreeing| Key::provenance(&self.anchor.name, &agreeing.record.lock))
+            .collect();
+        // That they can be read was asked before.
+        let locks = decided.locks(self.store, self.anchor).unwrap_or_default();
+        for (key, lock) in locks.iter().filter(|(key, _)| used.contains(key)) {
+            if !self.environments.add(key, lock) {
+                continue;
+            }
+            let environments = &mut *self.environments;
+            let followed = self.dependencies.follow(key, lock, &mut |key, lock| {
+                environments.add(key, lock);
+            });
+            let problems = followed.into_iter().filter_map(Result::err);
+            report
+                .problems
+                .extend(problems.filter(|problem| !self.damaged.names(&problem.object)));
+        }
     }
 
     fn check(&self, sha256: &Sha256) -> Result<(Decided, Carried), Problem> {

@@ -42,7 +42,19 @@ impl<'a> Dependencies<'a> {
 
     /// A hop for each package of ours in a lock, and for those that they were built with.
     pub(super) fn hops(&mut self, key: &Key, lock: &Lock) -> Vec<Hop> {
-        let mut hops = Vec::new();
+        let followed = self.follow(key, lock, &mut |_, _| {});
+        followed.into_iter().map(|one| hop("dependency", one)).collect()
+    }
+
+    /// What holds, and what does not, of each package of ours in a lock, and of those that they were built with;
+    /// `visit` sees the locks of these. No decision is looked at twice.
+    pub(super) fn follow(
+        &mut self,
+        key: &Key,
+        lock: &Lock,
+        visit: &mut dyn FnMut(&Key, &Lock),
+    ) -> Vec<Result<String, Problem>> {
+        let mut found = Vec::new();
         let mut todo = vec![(key.clone(), lock.clone())];
         while let Some((key, lock)) = todo.pop() {
             for package in &lock.packages {
@@ -52,18 +64,21 @@ impl<'a> Dependencies<'a> {
                 match self.package(anchor, &key, &lock, package) {
                     Ok((sha256, decided, evidence)) => {
                         if self.seen.insert(sha256) {
-                            hops.push(hop("dependency", Ok(evidence)));
+                            found.push(Ok(evidence));
                             match decided.locks(self.store, anchor) {
-                                Ok(locks) => todo.extend(locks),
-                                Err(problem) => hops.push(hop("dependency", Err(problem))),
+                                Ok(locks) => {
+                                    locks.iter().for_each(|(key, lock)| visit(key, lock));
+                                    todo.extend(locks);
+                                }
+                                Err(problem) => found.push(Err(problem)),
                             }
                         }
                     }
-                    Err(problem) => hops.push(hop("dependency", Err(problem))),
+                    Err(problem) => found.push(Err(problem)),
                 }
             }
         }
-        hops
+        found
     }
 
     /// The decision that admitted a locked package, with enough rebuilds behind it.

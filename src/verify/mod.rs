@@ -2,7 +2,7 @@
 //!
 //! Owns what a reader can recheck from keys and Git alone: every signature, every object by hash,
 //! each mirror index against upstream's own signature, each custom package against its decision and the
-//! records of enough operators; and for one package (`why`) its environment and signed commit too. Reads the store and writes nothing. A damaged object is
+//! records of enough operators, and the environments that these built in; and for one package (`why`) its signed commit too. Reads the store and writes nothing. A damaged object is
 //! reported once, under its own name; what only fails because of it is not reported beside it.
 
 mod anchors;
@@ -12,6 +12,7 @@ mod custom;
 mod declared;
 mod dependencies;
 mod editions;
+mod environments;
 mod evidence;
 mod hashing;
 mod import;
@@ -23,6 +24,8 @@ mod returns;
 mod selected;
 mod upstream;
 mod why;
+
+use environments::Environments;
 
 pub use anchors::{Anchor, AnchorKind, Anchors};
 pub use checkpoint::{Checkpoint, LARGEST_CHECKPOINT};
@@ -88,13 +91,19 @@ pub fn verify(
         (now, progress),
         &mut report,
     )?;
+    let mut environments = Environments::default();
     for (anchor, history) in &histories {
         releases::check(store, anchor, history, &damaged, now, &mut report);
         declared::check(anchor, history, &mut report);
         if let AnchorKind::Custom { .. } = anchor.kind {
-            custom::check(store, anchors, (anchor, history), &damaged, now, &mut report);
+            let to = (&mut environments, &mut report);
+            custom::check(store, anchors, (anchor, history), &damaged, now, to);
         }
     }
+    report.environments(
+        environments.len(),
+        environments.problems(store, anchors, &damaged, progress),
+    );
     report.sort();
     Ok(report)
 }

@@ -1,5 +1,7 @@
 //! What was checked and what does not hold.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::Proof;
@@ -47,6 +49,11 @@ impl Problem {
     /// Evidence that a decision names and that does not carry it.
     pub(crate) const EVIDENCE: &'static str = "V-EVIDENCE";
 
+    /// A build environment that its snapshots, or upstream's signature, do not bear out.
+    pub(crate) const ENVIRONMENT: &'static str = "V-ENVIRONMENT";
+    /// No finding: what could not be rechecked, since what it takes is in another store.
+    pub(crate) const NOT_RECHECKED: &'static str = "V-NOT-RECHECKED";
+
     /// What a checkpoint knows and the store has no more.
     pub(crate) const CHECKPOINT: &'static str = "V-CHECKPOINT";
 
@@ -70,7 +77,7 @@ impl Problem {
     /// What is left of a proof that needs the object: without it nothing can be said.
     #[must_use]
     pub fn proof(&self) -> Proof {
-        if self.code == Self::MISSING {
+        if [Self::MISSING, Self::NOT_RECHECKED].contains(&self.code) {
             Proof::Unknown
         } else {
             Proof::Refuted
@@ -95,6 +102,10 @@ pub struct Report {
     pub bytes: u64,
     /// Packages whose decision was checked.
     pub packages: u64,
+    /// Build environments, of packages that are listed, that were rechecked.
+    pub environments: u64,
+    /// Those that could not be, since the snapshots are not in this store, and why.
+    pub not_rechecked: Vec<Problem>,
     /// What does not hold, by object.
     pub problems: Vec<Problem>,
 }
@@ -102,6 +113,17 @@ pub struct Report {
 impl Report {
     pub(crate) fn problem(&mut self, code: &'static str, object: impl ToString, why: impl ToString) {
         self.problems.push(Problem::new(code, object, why));
+    }
+
+    /// So many environments were looked at, and this was found.
+    pub(super) fn environments(&mut self, all: usize, found: Vec<Problem>) {
+        let (open, problems): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|problem| problem.code == Problem::NOT_RECHECKED);
+        let unknown: BTreeSet<&str> = open.iter().map(|problem| problem.object.as_str()).collect();
+        self.environments = all.saturating_sub(unknown.len()) as u64;
+        self.not_rechecked = open;
+        self.problems.extend(problems);
     }
 
     pub(crate) fn sort(&mut self) {

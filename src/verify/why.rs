@@ -6,14 +6,18 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::dependencies::Dependencies;
+use super::environments::Environments;
 use super::evidence::{Agreeing, decision};
+use super::hashing::Damaged;
 use super::import::Carried;
 use super::releases::{matches_record, signed_text};
 use super::upstream::check_upstream;
 use super::{Anchor, AnchorKind, Anchors, Problem};
-use crate::domain::{ArchiveName, PackageName, RelPath, Sha256, SnapshotName, SuiteName, Timestamp, escape};
+use crate::domain::{ArchiveName, PackageName, RelPath, Sha256, SuiteName, Timestamp, escape};
+use crate::environment::Lock;
 use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::packages::Binary;
+use crate::host::Progress;
 use crate::publish::{DECISIONS, Observation, StoreFiles, load_links, parse_decisions};
 use crate::site::Policy;
 use crate::snapshot::{Chain as Snapshots, Edition, IndexFile, SuiteState, index_key, kept_index, read_plain_index};
@@ -479,45 +483,28 @@ fn decision_of(store: &dyn Store, found: &Found<'_>) -> Result<Sha256, Problem> 
 }
 
 /// Each snapshot of the lock is covered by upstream's signature, and holds the locked packages.
-fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &crate::environment::Lock) -> Hop {
-    let covered = || {
-        let inputs = crate::environment::locked_inputs(store, lock)
-            .map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
-        for input in &inputs {
-            let archive = &input.locked.archive;
-            let anchor = anchors.archive(archive);
-            let anchor =
-                anchor.ok_or_else(|| Problem::new(Problem::EVIDENCE, key, format!("the site has no `{archive}`")))?;
-            let chain =
-                Snapshots::load(store, archive).map_err(|error| Problem::new(Problem::RECORD, archive, error))?;
-            let name = SnapshotName::Serial(input.locked.serial.clone());
-            let record = chain
-                .resolve(store, &name)
-                .map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
-            for state in record.suites.iter().filter(|state| state.suite == input.locked.suite) {
-                if let Some(upstream) = &state.upstream {
-                    check_upstream(store, anchor, state, upstream)?;
-                }
-            }
-        }
-        crate::environment::check_packages(lock, &inputs)
-            .map_err(|error| Problem::new(Problem::EVIDENCE, key, error))?;
-        let snapshots: Vec<String> = lock
-            .snapshots
-            .iter()
-            .map(|s| format!("{}@{}", s.archive, s.serial))
-            .collect();
-        let (packages, chroot) = (lock.packages.len(), &lock.chroot.tar_sha256);
-        let covered = match Dependencies::count(anchors, lock) {
-            0 => "each covered by a signature".to_owned(),
-            own => format!("each covered by a signature or, {own}, admitted by us"),
-        };
-        Ok(format!(
-            "{packages} packages of {}, {covered}; chroot {chroot}: {key}",
-            snapshots.join(", ")
-        ))
+fn environment(store: &dyn Store, anchors: &Anchors, key: &Key, lock: &Lock) -> Hop {
+    let mut environments = Environments::default();
+    environments.add(key, lock);
+    let problems = environments.problems(store, anchors, &Damaged::default(), &Progress::hidden());
+    if let Some(problem) = problems.into_iter().max_by_key(Problem::proof) {
+        return hop("environment", Err(problem));
+    }
+    let snapshots: Vec<String> = lock
+        .snapshots
+        .iter()
+        .map(|s| format!("{}@{}", s.archive, s.serial))
+        .collect();
+    let (packages, chroot) = (lock.packages.len(), &lock.chroot.tar_sha256);
+    let covered = match Dependencies::count(anchors, lock) {
+        0 => "each covered by a signature".to_owned(),
+        own => format!("each covered by a signature or, {own}, admitted by us"),
     };
-    hop("environment", covered())
+    let evidence = format!(
+        "{packages} packages of {}, {covered}; chroot {chroot}: {key}",
+        snapshots.join(", ")
+    );
+    hop("environment", Ok(evidence))
 }
 
 /// The declared commit and its signature, derived from Git again.

@@ -8,6 +8,7 @@ use assay::publish::{lock_site, locked_records};
 use assay::snapshot::Chain;
 
 use super::site::Site;
+use crate::support::repository::Repository;
 
 #[test]
 fn every_admitted_file_of_a_declared_version_is_locked() {
@@ -103,4 +104,44 @@ fn what_is_built_with_a_package_of_ours_rests_on_its_decision() {
 
     let (_, evidence) = site.prepare(&site.build("1.2", "third"));
     assert_eq!(evidence.previous.len(), 2, "the snapshots of 1.1's environment");
+}
+
+/// Rule E3: whoever has the key of a custom archive that environments come from signs for no upstream.
+#[test]
+fn a_custom_archive_has_no_packages_that_an_upstream_signed() {
+    let mut site = Site::new();
+    let mut other = Repository::new("file:///nowhere");
+    other.archive = "tools".parse().unwrap();
+    let sha256 = Sha256::of(b"a compiler of whoever has that key");
+    let packages = format!(
+        "Package: cc\nVersion: 1\nArchitecture: amd64\nMaintainer: T <t@example.org>\n\
+         Filename: pool/main/cc.deb\nSize: 1000\nSHA256: {sha256}\n\n"
+    );
+    let record = other.commit(&site.store, &packages);
+    let mut snapshot = site.lock.snapshots[0].clone();
+    let mut package = site.lock.packages[0].clone();
+    let upstream = record.suites[0].upstream.as_ref().unwrap();
+    snapshot.archive = other.archive.clone();
+    (snapshot.id, snapshot.serial) = (record.id.clone(), record.serial.clone());
+    snapshot.inrelease_sha256 = Some(upstream.inrelease.sha256);
+    snapshot.release_date = Some(upstream.date);
+    snapshot.packages_sha256 = vec![Sha256::of(packages.as_bytes())];
+    (package.package, package.version) = ("cc".parse().unwrap(), "1".parse().unwrap());
+    (package.archive, package.suite, package.sha256) = (other.archive.clone(), other.suite.clone(), sha256);
+    site.lock.snapshots.push(snapshot);
+    site.lock.packages.push(package);
+    let decision = site
+        .admit(&site.build_as("1.0", "first", |scenario| {
+            scenario.rule(|policy| policy.environments.clear());
+        }))
+        .unwrap()
+        .decision;
+    assert!(!decision.admitted);
+    let broken: Vec<&str> = decision
+        .rules
+        .iter()
+        .filter(|rule| !rule.passed)
+        .map(|rule| rule.id.as_str())
+        .collect();
+    assert_eq!(broken, ["E3"], "{}", assay::admission::explain(&decision));
 }

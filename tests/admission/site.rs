@@ -1,6 +1,6 @@
 //! A store with a mirror in it, and a gate before it; packages are made by dpkg-deb.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
@@ -35,6 +35,8 @@ pub(crate) struct Site {
     pub(crate) lock: Lock,
     /// What its packages are built for.
     pub(crate) architecture: &'static str,
+    /// The mirror that environments come from.
+    pub(crate) debian: Repository,
     now: Timestamp,
 }
 
@@ -74,7 +76,7 @@ impl Site {
             signing_key: archive_key.fingerprint().clone(),
             environment: Vec::new(),
         };
-        let lock = mirror(&store);
+        let (debian, lock) = mirror(&store);
         Self {
             folder,
             store,
@@ -84,6 +86,7 @@ impl Site {
             archive_key,
             lock,
             architecture: "amd64",
+            debian,
             now: now(),
         }
     }
@@ -232,7 +235,15 @@ impl Site {
         };
         let candidate = propose(&self.store, &proposal, &records.records).unwrap();
         let source: SourceEvidence = scenario.evidence.source.clone().unwrap();
-        let evidence = gather(&self.store, &candidate, &built.locks, records, Ok(source)).unwrap();
+        let evidence = gather(
+            &self.store,
+            &candidate,
+            &built.locks,
+            records,
+            Ok(source),
+            &BTreeSet::from(["debian".parse().unwrap()]),
+        )
+        .unwrap();
         (candidate, evidence)
     }
 
@@ -327,7 +338,7 @@ fn statement(record: &RecordEvidence) -> Statement<Provenance<Parameters>> {
 }
 
 /// A mirror whose snapshot lists two packages of the build environment, and the lock of them.
-fn mirror(store: &LocalStore) -> Lock {
+fn mirror(store: &LocalStore) -> (Repository, Lock) {
     let mut debian = Repository::new("file:///nowhere");
     debian.archive = "debian".parse().unwrap();
     let stanza = |name: &str, version: &str, sha256: Sha256| {
@@ -351,7 +362,7 @@ fn mirror(store: &LocalStore) -> Lock {
     locked.inrelease_sha256 = Some(upstream.inrelease.sha256);
     locked.release_date = Some(upstream.date);
     locked.packages_sha256 = vec![Sha256::of(packages.as_bytes())];
-    lock
+    (debian, lock)
 }
 
 /// A package that holds one file.

@@ -82,8 +82,7 @@ impl Built {
         let mut repository = Repository {
             key: site.archive_key(site.archive(&name).unwrap().signing_key()).unwrap(),
             archive: name,
-            suite: "trixie".parse().unwrap(),
-            url: site.config().public_url.to_string(),
+            ..Repository::new(site.config().public_url.as_str())
         };
         let packages = repository.add_hello(store.as_ref(), version);
         let mut states = Vec::new();

@@ -80,7 +80,7 @@ impl Made {
             archive,
             suite: "stable".parse().unwrap(),
             key,
-            url: "file:///nowhere".to_owned(),
+            ..Repository::new("file:///nowhere")
         };
         let mut state = repository.stage(&store, &repository.add_hello(&store, "1.0"));
         state.upstream = None;

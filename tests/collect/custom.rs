@@ -64,3 +64,17 @@ fn what_stays_of_a_custom_archive_is_still_proven() {
     let report = published.report(&published.store(), site.gate_key.public(), &published.policy);
     assert!(report.packages > 0, "{report:?}");
 }
+
+/// What listed packages were built in stays, wherever their locks are by now: `verify` reads it again.
+#[test]
+fn what_listed_packages_were_built_in_is_pinned() {
+    let published = Published::new();
+    let site = &published.site;
+    let mut pinned = assay::collect::Pinned::default();
+    pinned.built_in(&site.store, &site.archive).unwrap();
+    let locked = &site.lock.snapshots[0];
+    let pins = pinned.of(&locked.archive);
+    assert_eq!(pins.keys().collect::<Vec<_>>(), [&locked.serial]);
+    let why = pins[&locked.serial].iter().next().unwrap();
+    assert_eq!(why, "packages that custom lists were built in it");
+}

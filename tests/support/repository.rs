@@ -5,9 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use assay::domain::{
-    Architecture, ArchiveName, Component, Digest, Fingerprint, PoolPath, RelPath, SuiteName, Timestamp,
-};
+use assay::domain::{Architecture, ArchiveName, Component, Digest, PoolPath, RelPath, SuiteName, Timestamp};
 use assay::format::compress::Compression;
 use assay::host::Clock;
 use assay::index::{Cut, packed};
@@ -15,13 +13,16 @@ use assay::publish::{Published, publish};
 use assay::snapshot::{Chain, Committed, IndexFile, Made, Record, SuiteState, UpstreamRelease};
 use assay::snapshot::{index_key, upstream_files};
 use assay::store::{Key, Store};
-use assay::trust::ArchiveKey;
+use assay::trust::{ArchiveKey, Keyring};
+use assay::verify::{Anchor, AnchorKind};
 
 /// Makes snapshots in a store.
 pub(crate) struct Repository {
     pub(crate) archive: ArchiveName,
     pub(crate) suite: SuiteName,
     pub(crate) key: ArchiveKey,
+    /// Upstream's own.
+    pub(crate) upstream: ArchiveKey,
     pub(crate) url: String,
 }
 
@@ -31,6 +32,7 @@ impl Repository {
             archive: "custom".parse().unwrap(),
             suite: "trixie".parse().unwrap(),
             key: ArchiveKey::generate("Test <test@example.org>", now()).unwrap(),
+            upstream: ArchiveKey::generate("Upstream <up@example.org>", now()).unwrap(),
             url: url.to_owned(),
         }
     }
@@ -70,14 +72,23 @@ impl Repository {
             }
             indexes.push(index);
         }
-        let inrelease = format!("what upstream signed over {}\n", Digest::of(plain).sha256);
+        let fields: Vec<(String, String)> = [
+            ("Origin", "Test"),
+            ("Label", "Test"),
+            ("Suite", "stable"),
+            ("Codename", "trixie"),
+            ("Description", "A test"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let inrelease = self.upstream_signs(&fields, &indexes);
         let upstream = UpstreamRelease {
-            inrelease: Digest::of(inrelease.as_bytes()),
+            inrelease: Digest::of(&inrelease),
             release_gpg: None,
             flat: false,
             date: now(),
             valid_until: None,
-            signers: vec![Fingerprint::new("4D64FEC119C2029067D6E791F8D2585B8783D481").unwrap()],
+            signers: vec![self.upstream.fingerprint().clone()],
             verified_at: now(),
             uri: "http://upstream.example/debian/".to_owned(),
             indexes: Vec::new(),
@@ -86,24 +97,51 @@ impl Repository {
         let [file] = &upstream_files(&self.archive, &self.suite, &upstream)[..] else {
             panic!("one file");
         };
-        store.create(&file.key, inrelease.as_bytes()).unwrap();
-        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        store.create(&file.key, &inrelease).unwrap();
         SuiteState {
             suite: self.suite.clone(),
             date: now(),
-            fields: vec![
-                field("Origin", "Test"),
-                field("Label", "Test"),
-                field("Suite", "stable"),
-                field("Codename", "trixie"),
-                field("Description", "A test"),
-            ],
+            fields,
             architectures: vec![Architecture::new("amd64").unwrap()],
             components: vec![Component::new("main").unwrap()],
             indexes,
             upstream: Some(upstream),
             custom: None,
         }
+    }
+
+    /// What a site that mirrors it trusts.
+    pub(crate) fn anchor(&self) -> Anchor {
+        let certificate = |key: &ArchiveKey| Keyring::parse(key.certificate_armored().unwrap().as_bytes()).unwrap();
+        let (suite, signer, key) = (&self.suite, self.upstream.fingerprint(), self.key.fingerprint());
+        let config = format!(
+            "kind = \"mirror\"\norigin = \"Test\"\nlabel = \"Test\"\nkeyring = \"unused\"\nsigners = [\"{signer}\"]\n\
+             suites = [\"{suite}\"]\ncomponents = [\"main\"]\narchitectures = [\"amd64\"]\nvalid-days = 10\npool = \"lazy\"\n\
+             signing-key = \"{key}\"\n"
+        );
+        Anchor {
+            name: self.archive.clone(),
+            keyring: certificate(&self.key),
+            kind: AnchorKind::Mirror {
+                config: Box::new(toml::from_str(&config).unwrap()),
+                upstream: certificate(&self.upstream),
+                threshold: 1,
+            },
+        }
+    }
+
+    /// What upstream says of these indexes.
+    fn upstream_signs(&self, fields: &[(String, String)], indexes: &[IndexFile]) -> Vec<u8> {
+        let mut text: String = fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\n"))
+            .collect();
+        text.push_str(&format!("Date: {}\nSHA256:\n", now().release_date()));
+        for index in indexes {
+            let (digest, path) = (&index.digest, &index.path);
+            text.push_str(&format!(" {} {} {path}\n", digest.sha256, digest.size));
+        }
+        self.upstream.clearsign(text.as_bytes(), now()).unwrap()
     }
 
     pub(crate) fn publish(&self, store: &dyn Store) -> Published {
