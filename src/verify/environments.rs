@@ -299,7 +299,7 @@ fn snapshot(store: &dyn Store, anchors: &Anchors, (locked, architecture): &Named
     let anchor = anchors.archive(archive);
     let anchor = anchor.ok_or_else(|| wrong(format!("the site has no archive `{archive}`")))?;
     let chain = Chain::load(store, archive).map_err(|error| wrong(error.to_string()))?;
-    if chain.len() == 0 {
+    if chain.is_empty() {
         let why = format!("no snapshot of `{archive}` is in this store");
         return Err(Problem::new(Problem::NOT_RECHECKED, name(locked), why));
     }

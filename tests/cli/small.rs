@@ -93,7 +93,7 @@ impl Small {
             key: site.archive_key(site.archive(&archive).unwrap().signing_key()).unwrap(),
             archive,
             suite: "tin".parse().unwrap(),
-            url: site.config().public_url.to_string(),
+            ..Repository::new(site.config().public_url.as_str())
         };
         let mut lock = crate::admission::scenario::lock();
         lock.wanted = "build-essential, dpkg-dev".to_owned();

@@ -22,7 +22,7 @@ fn seen(store: &dyn Store, site: &Site, suites: &[&str]) -> Seen {
         archive: site.archive.clone(),
         suite: suite("stable"),
         key: ArchiveKey::parse(key.as_bytes()).unwrap(),
-        url: "file:///nowhere".to_owned(),
+        ..Repository::new("file:///nowhere")
     };
     let mut seen = Seen::new();
     for name in suites {
