@@ -298,15 +298,15 @@ impl Job<'_> {
         let ours = steps.iter().filter(|step| step.name.archive == self.work.archive);
         let sources: Vec<_> = ours.map(|step| &step.name.source).collect();
         if let Some(serial) = replayed {
-            let record = self
-                .chain(&self.work.archive)?
-                .resolve(store, &SnapshotName::Serial(serial.clone()))?;
+            let chain = self.chain(&self.work.archive)?;
+            let record = chain.resolve(store, &SnapshotName::Serial(serial.clone()))?;
             let mut all = true;
             for source in &sources {
                 all &= !matches!(self.step(&self.wanted(source)?, Some(&record))?, Step::Bring(_));
             }
             if all {
                 self.are_ours(Some(&record))?;
+                self.publish_unfinished(&chain)?;
                 return Ok(record);
             }
         }
