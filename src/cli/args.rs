@@ -277,7 +277,8 @@ pub(super) struct TagArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "snapshots")]
     pub(super) lock: Option<PathBuf>,
     /// Lists of packages: build manifests of Tails, what `dpkg-query -W` prints, dpkg's status file,
-    /// `name=version` lists, `.buildinfo` files, environment locks
+    /// `name=version` lists, `.buildinfo` files, environment locks, and `assay.lock`: the admitted packages that
+    /// it names, of its snapshots (the snapshots whole when it names none)
     #[arg(long = "manifest", value_name = "FILE")]
     pub(super) manifests: Vec<PathBuf>,
     /// Fetch every pool file of the tag that mirrors have not fetched yet, verified, before it is made

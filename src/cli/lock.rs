@@ -9,6 +9,7 @@ use super::context::Context;
 use super::failure::{Failure, UsageError};
 use crate::domain::{Kind, SnapshotName, SnapshotRef};
 use crate::environment::declared_sources;
+use crate::format::manifest::Manifest;
 use crate::format::site_lock::{LARGEST, SiteLock};
 use crate::host::files;
 use crate::publish::{LockProblem, load_vouched, lock_site, locked_records};
@@ -109,6 +110,12 @@ pub(super) fn references(site: &Site, store: &dyn Store, path: &Path) -> Result<
             Err(UsageError::Lock(format!("`{}`: {archive}: {why}", path.display())).into())
         }
     }
+}
+
+/// The packages that a lock file names, and its snapshots; each must be what it says.
+pub(super) fn manifest(site: &Site, store: &dyn Store, path: &Path) -> Result<Manifest, Failure> {
+    references(site, store, path)?;
+    Ok(read(path)?.manifest()?)
 }
 
 /// What does not hold of the site's own lock, when it has one.

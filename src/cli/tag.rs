@@ -15,6 +15,7 @@ use crate::domain::{ArchiveName, Kind, SnapshotName, SnapshotRef};
 use crate::environment::Lock;
 use crate::format::json;
 use crate::format::manifest::Manifest;
+use crate::format::site_lock::SiteLock;
 use crate::publish::{self, Part, Tagging, is_new_tag, load_vouched, select_packages};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Record, SuiteState};
@@ -58,18 +59,30 @@ pub(super) fn run(context: &Context, args: &TagArgs) -> Result<ExitCode, Failure
     if !args.manifests.is_empty() {
         return partial(context, &site, store.as_ref(), args);
     }
+    let references = named(context, &site, store.as_ref(), args)?;
+    tag_whole(context, &site, store.as_ref(), args, &references)
+}
+
+/// Tags whole snapshots.
+fn tag_whole(
+    context: &Context,
+    site: &Site,
+    store: &dyn Store,
+    args: &TagArgs,
+    references: &[SnapshotRef],
+) -> Result<ExitCode, Failure> {
     let mut states = Vec::new();
-    for reference in named(context, &site, store.as_ref(), args)? {
+    for reference in references {
         let signing_key = site.archive(&reference.archive)?.signing_key();
-        let chain = load_vouched(store.as_ref(), &reference.archive, &site.archive_keyring(signing_key)?)?;
-        let record = chain.resolve(store.as_ref(), &reference.name)?;
+        let chain = load_vouched(store, &reference.archive, &site.archive_keyring(signing_key)?)?;
+        let record = chain.resolve(store, &reference.name)?;
         states.push((record.suites.clone(), record));
     }
     for (suites, of) in &states {
-        is_new_tag(store.as_ref(), &tagging_of(args, suites, of))?;
-        keep_files(context, &site, store.as_ref(), args, of)?;
+        is_new_tag(store, &tagging_of(args, suites, of, false))?;
+        keep_files(context, site, store, args, of)?;
     }
-    make_all(context, &site, store.as_ref(), args, &states)
+    make_all(context, site, store, args, (&states, false))
 }
 
 /// What a lock names, or the command line, or the latest.
@@ -82,7 +95,10 @@ fn named(context: &Context, site: &Site, store: &dyn Store, args: &TagArgs) -> R
 
 /// Tags what manifests name.
 fn partial(context: &Context, site: &Site, store: &dyn Store, args: &TagArgs) -> Result<ExitCode, Failure> {
-    let manifest = read_manifests(&args.manifests)?;
+    let manifest = read_manifests(site, store, &args.manifests)?;
+    if manifest.binaries.is_empty() && manifest.sources.is_empty() {
+        return whole(context, site, store, args, &manifest);
+    }
     let snapshots = snapshots(context, site, store, args, &manifest)?;
     let selection = select_packages(store, snapshots, &manifest)?;
     for missing in &selection.unsourced {
@@ -113,7 +129,33 @@ fn partial(context: &Context, site: &Site, store: &dyn Store, args: &TagArgs) ->
         fetch(context, site, store, &part, &suites)?;
         states.push((suites, part.of));
     }
-    make_all(context, site, store, args, &states)
+    make_all(context, site, store, args, (&states, true))
+}
+
+/// Tags the snapshots that manifests name, when they name no package: as locks do that have no admitted source.
+fn whole(
+    context: &Context,
+    site: &Site,
+    store: &dyn Store,
+    args: &TagArgs,
+    manifest: &Manifest,
+) -> Result<ExitCode, Failure> {
+    let reference = |(archive, name): (&ArchiveName, &Option<SnapshotName>)| {
+        name.clone().map(|name| SnapshotRef {
+            archive: archive.clone(),
+            name,
+        })
+    };
+    let references: Vec<SnapshotRef> = manifest.origins.iter().filter_map(reference).collect();
+    if references.is_empty() {
+        let why = "the manifests name neither a package nor a snapshot: there is nothing to tag";
+        return Err(UsageError::Argument(why.to_owned()).into());
+    }
+    context.output.note(
+        "the manifests name no package, only snapshots: these are tagged whole; next: to tag less, give the list of what \
+         was used as well, such as `--manifest image.build-manifest`",
+    );
+    tag_whole(context, site, store, args, &references)
 }
 
 /// The snapshot of each archive: what the manifests say, else what the command line says, else the latest.
@@ -151,18 +193,21 @@ fn snapshots(
     Ok(records)
 }
 
-fn read_manifests(paths: &[PathBuf]) -> Result<Manifest, Failure> {
+fn read_manifests(site: &Site, store: &dyn Store, paths: &[PathBuf]) -> Result<Manifest, Failure> {
     let mut all = Manifest::default();
     for path in paths {
-        all.merge(read_manifest(path)?);
+        all.merge(read_manifest(site, store, path)?);
     }
     Ok(all)
 }
 
-fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
+fn read_manifest(site: &Site, store: &dyn Store, path: &Path) -> Result<Manifest, Failure> {
     let bytes = Unframed::read(path)?.text;
     if bytes.trim_ascii_start().starts_with(b"{") {
         return Ok(json::strict::<Lock>("environment lock", &bytes)?.manifest());
+    }
+    if SiteLock::is_one(&bytes) {
+        return super::lock::manifest(site, store, path);
     }
     Ok(Manifest::parse(&bytes)?)
 }
@@ -216,17 +261,16 @@ fn make_all(
     site: &Site,
     store: &dyn Store,
     args: &TagArgs,
-    states: &[(Vec<SuiteState>, Record)],
+    (states, partial): (&[(Vec<SuiteState>, Record)], bool),
 ) -> Result<ExitCode, Failure> {
     for (suites, of) in states {
-        is_new_tag(store, &tagging_of(args, suites, of))?;
+        is_new_tag(store, &tagging_of(args, suites, of, partial))?;
     }
     for (suites, of) in states {
         let nonce = nonce();
         let made = made(context, None, "tagged", &nonce);
         let key = site.archive_key(site.archive(&of.archive)?.signing_key())?;
-        let tagging = tagging_of(args, suites, of);
-        let partial = tagging.partial;
+        let tagging = tagging_of(args, suites, of, partial);
         let (_, new) = publish::tag(store, tagging, made, &key, site.config().public_url.as_str())?;
         let tagged = Tagged {
             tag: args.tag.as_str(),
@@ -241,11 +285,11 @@ fn make_all(
     Ok(ExitCode::SUCCESS)
 }
 
-fn tagging_of<'a>(args: &'a TagArgs, suites: &[SuiteState], of: &'a Record) -> Tagging<'a> {
+fn tagging_of<'a>(args: &'a TagArgs, suites: &[SuiteState], of: &'a Record, partial: bool) -> Tagging<'a> {
     Tagging {
         tag: &args.tag,
         of,
         suites: suites.to_vec(),
-        partial: !args.manifests.is_empty(),
+        partial,
     }
 }

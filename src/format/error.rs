@@ -15,6 +15,16 @@ pub enum FormatError {
         /// What is wrong.
         why: String,
     },
+    /// A list of packages in none of the forms that are known.
+    #[error("{what}: {why} ({at})")]
+    NoList {
+        /// Which format it would be.
+        what: &'static str,
+        /// Where in the input.
+        at: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A limit was exceeded.
     #[error("{what}: more than {limit} {unit}")]
     Limit {
@@ -72,7 +82,7 @@ impl FormatError {
 impl Coded for FormatError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Malformed { .. } => "E-FORMAT-001",
+            Self::Malformed { .. } | Self::NoList { .. } => "E-FORMAT-001",
             Self::Limit { .. } => "E-FORMAT-002",
             Self::MissingField { .. } => "E-FORMAT-003",
             Self::Value { .. } => "E-FORMAT-004",
@@ -82,5 +92,13 @@ impl Coded for FormatError {
     }
     fn kind(&self) -> Kind {
         Kind::Verification
+    }
+    fn hint(&self) -> Option<String> {
+        matches!(self, Self::NoList { .. }).then(|| {
+            "give one of these: a build manifest of Tails (its format 1 or 2), what `dpkg-query -W` prints, dpkg's status \
+             file, a list of `name=version` as mmdebstrap's `--include` takes, a `.buildinfo` file, an environment lock of \
+             `assay env lock`, or the `assay.lock` of `assay lock`"
+                .to_owned()
+        })
     }
 }

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::FormatError;
 use super::checksums::{lower_hex, value};
-use crate::domain::{ArchiveName, PackageName, PoolPath, Serial, Sha256, SnapshotId, Version, escape};
+use super::manifest::{Details, Manifest, Wanted, WantedArchitecture};
+use crate::domain::{ArchiveName, PackageName, PoolPath, Serial, Sha256, SnapshotId, SnapshotName, Version, escape};
 
 const WHAT: &str = "assay.lock";
 const FIRST: &str = "format 1";
@@ -126,6 +127,46 @@ impl SiteLock {
         text
     }
 
+    /// Whether a file starts as locks do.
+    #[must_use]
+    pub fn is_one(bytes: &[u8]) -> bool {
+        bytes.split(|byte| *byte == b'\n').next() == Some(FIRST.as_bytes())
+    }
+
+    /// The admitted packages, as a manifest names them: each by its path and hash, with the snapshots they came from.
+    ///
+    /// # Errors
+    /// When a package's file is not named as Debian names them.
+    pub fn manifest(&self) -> Result<Manifest, FormatError> {
+        let mut manifest = Manifest::default();
+        for (archive, state) in &self.archives {
+            let serial = SnapshotName::Serial(state.serial.clone());
+            manifest.origins.insert(archive.clone(), Some(serial));
+        }
+        for (output, sha256) in &self.outputs {
+            let name = output.path.file_name();
+            let details = Details {
+                sha256: Some(*sha256),
+                archive: Some(output.archive.clone()),
+                path: Some(output.path.clone()),
+                ..Details::default()
+            };
+            if let Some(stem) = name.strip_suffix(".deb").or_else(|| name.strip_suffix(".udeb")) {
+                manifest.binaries.push(Wanted {
+                    details,
+                    ..binary(stem)?
+                });
+            } else if name.ends_with(".dsc") {
+                let source = WantedArchitecture::Exactly(value(WHAT, "architecture", "source")?);
+                manifest.sources.push(Wanted {
+                    details,
+                    ..Wanted::new(output.source.clone(), output.version.clone(), source)
+                });
+            }
+        }
+        Ok(manifest)
+    }
+
     /// What has to change in this lock to become the other.
     #[must_use]
     pub fn changes(&self, other: &Self) -> Vec<Change> {
@@ -181,6 +222,20 @@ impl std::fmt::Display for LockedOutput {
         } = self;
         write!(f, "output {archive} {source} {version} {path}")
     }
+}
+
+/// What `name_version_architecture`, of a .deb's file name, names.
+fn binary(stem: &str) -> Result<Wanted, FormatError> {
+    let mut parts = stem.splitn(3, '_');
+    let (Some(name), Some(version), Some(architecture)) = (parts.next(), parts.next(), parts.next()) else {
+        let why = "it is not like `name_version_architecture.deb`";
+        return Err(FormatError::malformed(WHAT, escape(stem), why));
+    };
+    Ok(Wanted::new(
+        value(WHAT, "package", name)?,
+        value(WHAT, "version", version)?,
+        WantedArchitecture::Exactly(value(WHAT, "architecture", architecture)?),
+    ))
 }
 
 fn bad(line: usize, why: impl ToString) -> FormatError {

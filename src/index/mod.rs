@@ -20,5 +20,5 @@ pub use closure::{Chosen, Closure};
 pub use contents::{FileList, contents, contents_path};
 pub use error::IndexError;
 pub use packages::{INDEX_FIELDS, binary_stanza};
-pub use select::{Search, select};
+pub use select::{Place, Search, select};
 pub use sources::source_stanza;

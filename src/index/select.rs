@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::IndexError;
-use crate::domain::Sha256;
+use crate::domain::{ArchiveName, Component, Digest, PackageName, SuiteName, Version};
 use crate::format::FormatError;
 use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::manifest::Wanted;
@@ -28,6 +28,17 @@ pub fn select<'a, E: From<FormatError>>(
         }
     }
     Ok(kept)
+}
+
+/// Which index a stanza stands in.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The archive.
+    pub archive: &'a ArchiveName,
+    /// The suite.
+    pub suite: &'a SuiteName,
+    /// The component, when the suite has some.
+    pub component: Option<&'a Component>,
 }
 
 /// Packages that are looked for, in one index after another.
@@ -54,37 +65,45 @@ impl<'m> Search<'m> {
         }
     }
 
-    /// The binary package of a stanza of Packages, when it is looked for.
+    /// The binary package of a stanza of Packages, when it is looked for. One that is looked for in another place
+    /// is taken here too, but is found only there.
     ///
     /// # Errors
     /// When it has the name of one that is, and is malformed.
-    pub fn binary(&mut self, stanza: &Stanza<'_>) -> Result<Option<Binary>, IndexError> {
+    pub fn binary(&mut self, stanza: &Stanza<'_>, place: Place<'_>) -> Result<Option<Binary>, IndexError> {
         let Some(candidates) = stanza.field("Package").and_then(|name| self.by_name.get(name)) else {
             return Ok(None);
         };
         let binary = Binary::from_stanza(stanza)?;
         let is_it = |one: &Wanted| {
-            one.version == binary.version
+            let named = match &one.details.path {
+                Some(path) => *path == binary.filename,
+                None => one.version == binary.version,
+            };
+            named
                 && one.architecture.admits(&binary.architecture)
-                && is_file(one, Some(binary.digest.sha256))
+                && is_file(one, Some(&binary.digest))
+                && is_of(one, &binary.source, &binary.source_version)
         };
-        let found = mark(&mut self.found, self.wanted, candidates, is_it);
+        let found = mark(&mut self.found, self.wanted, candidates, place, is_it);
         Ok(found.then_some(binary))
     }
 
-    /// The source package of a stanza of Sources, when it is looked for.
+    /// The source package of a stanza of Sources, when it is looked for; as for binary packages.
     ///
     /// # Errors
     /// When it has the name of one that is, and is malformed.
-    pub fn source(&mut self, stanza: &Stanza<'_>) -> Result<Option<Source>, IndexError> {
+    pub fn source(&mut self, stanza: &Stanza<'_>, place: Place<'_>) -> Result<Option<Source>, IndexError> {
         let Some(candidates) = stanza.field("Package").and_then(|name| self.by_name.get(name)) else {
             return Ok(None);
         };
         let source = Source::from_stanza(stanza)?;
         let dsc = source.files.iter().find(|(name, _)| name.as_str().ends_with(".dsc"));
-        let dsc = dsc.map(|(_, digest)| digest.sha256);
-        let is_it = |one: &Wanted| one.version == source.version && is_file(one, dsc);
-        let found = mark(&mut self.found, self.wanted, candidates, is_it);
+        let dsc = dsc.map(|(_, digest)| digest);
+        let is_it = |one: &Wanted| {
+            one.version == source.version && is_file(one, dsc) && is_of(one, &source.package, &source.version)
+        };
+        let found = mark(&mut self.found, self.wanted, candidates, place, is_it);
         Ok(found.then_some(source))
     }
 
@@ -95,19 +114,46 @@ impl<'m> Search<'m> {
     }
 }
 
-/// Whether the file is the one that is wanted; any is when no hash is given.
-fn is_file(wanted: &Wanted, sha256: Option<Sha256>) -> bool {
-    wanted.details.sha256.is_none_or(|one| Some(one) == sha256)
+/// Whether the file is the one that is wanted; any is when neither hash nor size is given.
+fn is_file(wanted: &Wanted, file: Option<&Digest>) -> bool {
+    let (sha256, size) = (wanted.details.sha256, wanted.details.size);
+    sha256.is_none_or(|one| file.is_some_and(|file| file.sha256 == one))
+        && size.is_none_or(|one| file.is_some_and(|file| file.size == one))
 }
 
-/// Marks every candidate that `is_it`; whether there was one.
-fn mark(found: &mut [bool], wanted: &[Wanted], candidates: &[usize], is_it: impl Fn(&Wanted) -> bool) -> bool {
+/// Whether it is built from the source package that is wanted, when one is.
+fn is_of(wanted: &Wanted, source: &PackageName, version: &Version) -> bool {
+    let details = &wanted.details;
+    details.source.as_ref().is_none_or(|one| one == source)
+        && details.source_version.as_ref().is_none_or(|one| one == version)
+}
+
+/// Whether this is where it is wanted from; every place is when none is given.
+fn is_there(wanted: &Wanted, place: Place<'_>) -> bool {
+    let details = &wanted.details;
+    details.archive.as_ref().is_none_or(|one| one == place.archive)
+        && details.suite.as_ref().is_none_or(|one| one == place.suite)
+        && details
+            .component
+            .as_ref()
+            .is_none_or(|one| Some(one) == place.component)
+}
+
+/// Marks every candidate that `is_it` and is in its place; whether one `is_it` at all.
+fn mark(
+    found: &mut [bool],
+    wanted: &[Wanted],
+    candidates: &[usize],
+    place: Place<'_>,
+    is_it: impl Fn(&Wanted) -> bool,
+) -> bool {
     let mut any = false;
     for at in candidates {
         if let (Some(found), Some(one)) = (found.get_mut(*at), wanted.get(*at))
             && is_it(one)
         {
-            (*found, any) = (true, true);
+            *found |= is_there(one, place);
+            any = true;
         }
     }
     any
@@ -124,6 +170,18 @@ mod tests {
              Filename: pool/{name}.deb\nSize: 1\nSHA256: {}\n",
             sha256.repeat(64)
         )
+    }
+
+    /// Runs with a place: archive debian, suite sid, component main.
+    fn in_sid<T>(run: impl FnOnce(Place<'_>) -> T) -> T {
+        let archive = ArchiveName::new("debian").unwrap();
+        let suite = SuiteName::new("sid").unwrap();
+        let component = Component::new("main").unwrap();
+        run(Place {
+            archive: &archive,
+            suite: &suite,
+            component: Some(&component),
+        })
     }
 
     #[test]
@@ -144,7 +202,7 @@ mod tests {
         let mut search = Search::new(&manifest.binaries);
         let mut look = |text: &str| {
             let found = select(text.as_bytes(), |stanza| {
-                Ok::<_, IndexError>(search.binary(stanza)?.is_some())
+                Ok::<_, IndexError>(in_sid(|place| search.binary(stanza, place))?.is_some())
             });
             found.map(|bytes| String::from_utf8_lossy(&bytes).matches("Package:").count())
         };
@@ -180,9 +238,43 @@ mod tests {
         for (digit, expected) in [("4", false), ("3", true)] {
             let index = stanza("aa", "1", "amd64", digit);
             for stanza in Stanzas::new(index.as_bytes()) {
-                assert_eq!(search.binary(&stanza?)?.is_some(), expected, "{digit}");
+                let stanza = stanza?;
+                let binary = in_sid(|place| search.binary(&stanza, place))?;
+                assert_eq!(binary.is_some(), expected, "{digit}");
             }
             assert_eq!(search.missing().count(), usize::from(!expected));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_key_of_a_manifest_binds() -> Result<(), IndexError> {
+        for (key, value, taken, found) in [
+            ("size", "1", true, true),
+            ("size", "2", false, false),
+            ("source", "aa", true, true),
+            ("source", "bb", false, false),
+            ("source_version", "2", false, false),
+            // It may be wanted from another place too: then it is taken from both, and missing there.
+            ("archive", "debian", true, true),
+            ("archive", "nope", true, false),
+            ("suite", "sid", true, true),
+            ("suite", "nosuite", true, false),
+            ("component", "main", true, true),
+            ("component", "contrib", true, false),
+        ] {
+            let text = format!(
+                "---\nformat: '2'\npackages:\n  binary:\n  - arch: amd64\n    package: aa\n    version: '1'\n    {key}: '{value}'\n"
+            );
+            let manifest = Manifest::parse(text.as_bytes())?;
+            let mut search = Search::new(&manifest.binaries);
+            let index = stanza("aa", "1", "amd64", "3");
+            for stanza in Stanzas::new(index.as_bytes()) {
+                let stanza = stanza?;
+                let binary = in_sid(|place| search.binary(&stanza, place))?;
+                assert_eq!(binary.is_some(), taken, "{key} {value}");
+            }
+            assert_eq!(search.missing().count(), usize::from(!found), "{key} {value}");
         }
         Ok(())
     }

@@ -8,16 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Architecture, ArchiveName, Digest, PackageName, PoolPath, SuiteName, Version};
 use crate::format::FormatError;
+use crate::format::deb822::Stanza;
 use crate::format::manifest::{Manifest, Wanted, WantedArchitecture};
 use crate::format::packages::pool_files;
-use crate::index::{IndexError, Search, index_path, select};
+use crate::index::{IndexError, Place, Search, index_path, select};
 use crate::site::IndexForm;
 use crate::snapshot::{IndexFile, Record, SuiteState, UpstreamRelease, each_chunk, package_indexes};
 use crate::store::Store;
 
 use super::GateError;
 use super::forms::stage_forms;
-use super::stage::{DECISIONS, decisions_text, read_decisions, rel_path, stage};
+use super::stage::{DECISIONS, component_of, decisions_text, read_decisions, rel_path, stage};
 
 /// What a manifest's packages are in some snapshots.
 #[derive(Debug)]
@@ -68,8 +69,8 @@ pub fn select_packages(store: &dyn Store, snapshots: Vec<Record>, manifest: &Man
     let mut search = Search::new(&manifest.binaries);
     let mut built = Sources::new();
     for (at, part) in parts.iter_mut().enumerate() {
-        part.take(store, "Packages", |stanza| {
-            let Some(binary) = search.binary(stanza)? else {
+        part.take(store, "Packages", |stanza, place| {
+            let Some(binary) = search.binary(stanza, place)? else {
                 return Ok(false);
             };
             let named = format!("{} {} {}", binary.package, binary.version, binary.architecture);
@@ -120,9 +121,9 @@ fn take_sources(
     let mut search = Search::new(&wanted);
     let mut offering = BTreeSet::new();
     for (at, part) in parts.iter_mut().enumerate() {
-        part.take(store, "Sources", |stanza| {
+        part.take(store, "Sources", |stanza, place| {
             offering.insert(at);
-            Ok(search.source(stanza)?.is_some())
+            Ok(search.source(stanza, place)?.is_some())
         })?;
     }
     let (mut missing, mut unsourced) = (Vec::new(), Vec::new());
@@ -151,8 +152,26 @@ impl Missing {
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.package)?;
-        if let Some(sha256) = &self.package.details.sha256 {
+        let details = &self.package.details;
+        if let Some(sha256) = &details.sha256 {
             write!(f, " with SHA-256 {sha256}")?;
+        }
+        if let Some(size) = details.size {
+            write!(f, " of {size} bytes")?;
+        }
+        for (what, name) in [
+            ("archive", details.archive.as_ref().map(ToString::to_string)),
+            ("suite", details.suite.as_ref().map(ToString::to_string)),
+            ("component", details.component.as_ref().map(ToString::to_string)),
+            ("source", details.source.as_ref().map(ToString::to_string)),
+            (
+                "source version",
+                details.source_version.as_ref().map(ToString::to_string),
+            ),
+        ] {
+            if let Some(name) = name {
+                write!(f, ", {what} {name}")?;
+            }
         }
         match &self.source_of {
             Some(binary) => write!(f, " (the source of {binary})"),
@@ -174,16 +193,21 @@ impl Part {
         &mut self,
         store: &dyn Store,
         name: &str,
-        mut keep: impl FnMut(&crate::format::deb822::Stanza<'_>) -> Result<bool, IndexError>,
+        mut keep: impl FnMut(&Stanza<'_>, Place<'_>) -> Result<bool, IndexError>,
     ) -> Result<(), GateError> {
         for state in &self.of.suites {
             for (path, index) in package_indexes(state)
                 .into_iter()
                 .filter(|(path, _)| is_called(path, name))
             {
+                let place = Place {
+                    archive: &self.of.archive,
+                    suite: &state.suite,
+                    component: component_of(state, path),
+                };
                 let mut taken = Vec::new();
                 each_chunk(store, &self.of.archive, &state.suite, index, &mut |chunk| {
-                    taken.extend(select(chunk, &mut keep)?);
+                    taken.extend(select(chunk, |stanza| keep(stanza, place))?);
                     Ok::<_, GateError>(())
                 })?;
                 self.texts.insert((state.suite.clone(), path.to_owned()), taken);

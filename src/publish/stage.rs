@@ -305,7 +305,7 @@ pub(super) type Texts = BTreeMap<RelPath, (Component, Vec<u8>)>;
 fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Texts, GateError> {
     let mut texts = Texts::new();
     for index in &state.indexes {
-        if let Some(component) = component_of(state, index) {
+        if let Some(component) = component_of(state, index.path.as_str()) {
             let bytes = read_index(store, archive, &state.suite, index)?;
             texts.insert(index.path.clone(), (component.clone(), bytes));
         }
@@ -325,12 +325,12 @@ fn catalog(texts: &Texts) -> Result<Catalog<'_>, GateError> {
     Ok(catalog)
 }
 
-/// The component of an uncompressed Packages or Sources.
-fn component_of<'a>(state: &'a SuiteState, index: &IndexFile) -> Option<&'a Component> {
-    if !matches!(index.path.file_name(), "Packages" | "Sources") {
+/// The component of a Packages or Sources, by its path without the ending of a compression.
+pub(super) fn component_of<'a>(state: &'a SuiteState, path: &str) -> Option<&'a Component> {
+    let (folder, name) = path.rsplit_once('/')?;
+    if !matches!(name, "Packages" | "Sources") {
         return None;
     }
-    let folder = index.path.folder().trim_end_matches('/');
     let (component, _) = folder.rsplit_once('/')?;
     let component = component.strip_suffix("/debian-installer").unwrap_or(component);
     state.components.iter().find(|c| c.as_str() == component)

@@ -4,7 +4,8 @@ use assay::domain::Sha256;
 use assay::environment::{Declared, LockedPackage, SourceName, snapshot_input};
 use assay::format::deb822::Stanzas;
 use assay::format::packages::Binary;
-use assay::publish::{lock_site, locked_records};
+use assay::format::site_lock::SiteLock;
+use assay::publish::{lock_site, locked_records, select_packages};
 use assay::snapshot::Chain;
 
 use super::site::Site;
@@ -54,6 +55,27 @@ fn every_admitted_file_of_a_declared_version_is_locked() {
     let (records, problems) = locked_records(&site.store, &chains(), &lock).unwrap();
     assert_eq!(problems, []);
     assert_eq!(records[0].n, 1);
+
+    // As a manifest it names each package by its bytes, of that snapshot.
+    let named = |lock: &SiteLock| {
+        let record = vec![records[0].clone()];
+        select_packages(&site.store, record, &lock.manifest().unwrap()).unwrap()
+    };
+    let selection = named(&lock);
+    assert!(selection.missing.is_empty(), "{:?}", selection.missing);
+    let packages = files
+        .iter()
+        .filter(|(path, _)| path.ends_with(".deb") || path.ends_with(".dsc"));
+    let held = selection.parts[0].pool_files().unwrap();
+    for (path, sha256) in packages {
+        let found = held.iter().find(|(held, _)| held.as_str() == path);
+        assert_eq!(found.map(|(_, digest)| digest.sha256), Some(*sha256), "{path}");
+    }
+    let mut other = lock.clone();
+    for sha256 in other.outputs.values_mut() {
+        *sha256 = Sha256::of(b"other bytes");
+    }
+    assert!(!named(&other).missing.is_empty());
 
     let mut forged = lock.clone();
     let (first, _) = forged.outputs.pop_first().unwrap();

@@ -372,6 +372,73 @@ fn every_form_of_a_list_names_the_same_packages() {
 }
 
 #[test]
+fn a_site_lock_brings_its_snapshots_and_every_kind_of_list_is_named() {
+    let built = Built::new();
+    built.prints(&["lock"]);
+    let alone = built.run(&["tag", "locked", "--manifest", "assay.lock"]);
+    assert!(alone.status.success(), "{}", text(&alone.stderr));
+    assert!(
+        text(&alone.stderr).contains("name no package, only snapshots: these are tagged whole"),
+        "{}",
+        text(&alone.stderr)
+    );
+    assert_eq!(
+        built.listed("main", "locked", "binary-amd64/Packages").0,
+        ["alloy", "brass", "zinc"]
+    );
+    built.write("zinc", "zinc=3\n");
+    built.prints(&["tag", "some", "--manifest", "assay.lock", "--manifest", "zinc"]);
+    assert_eq!(built.listed("main", "some", "binary-amd64/Packages").0, ["zinc"]);
+
+    built.write("odd", "what is this line of words\n");
+    let refused = built.run(&["tag", "odd", "--manifest", "odd"]);
+    assert_eq!(refused.status.code(), Some(3));
+    let said = text(&refused.stderr);
+    assert!(said.contains("E-FORMAT-001") && said.contains("  next: "), "{said}");
+    for kind in [
+        "build manifest of Tails",
+        "dpkg-query",
+        "mmdebstrap",
+        ".buildinfo",
+        "environment lock",
+        "assay.lock",
+    ] {
+        assert!(said.contains(kind), "{kind}: {said}");
+    }
+}
+
+#[test]
+fn each_key_of_a_manifest_binds() {
+    let built = Built::new();
+    let size = deb("zinc", "3").len();
+    let manifest = |key: &str, value: &str| {
+        format!(
+            "---\nformat: '2'\npackages:\n  binary:\n  - arch: amd64\n    {key}: '{value}'\n    package: zinc\n    version: '3'\n"
+        )
+    };
+    for (key, value) in [
+        ("archive", "nope"),
+        ("archive", "security"),
+        ("suite", "nosuite"),
+        ("size", "1"),
+    ] {
+        built.write("m", &manifest(key, value));
+        let refused = built.run(&["tag", "bound", "--manifest", "m"]);
+        assert_eq!(refused.status.code(), Some(1), "{key}: {}", text(&refused.stderr));
+        let said = text(&refused.stdout);
+        assert!(
+            said.starts_with("not found: zinc 3 amd64") && said.contains(value),
+            "{said}"
+        );
+        assert!(!built.site().join("store/state/main/tags").exists());
+    }
+    for (key, value) in [("archive", "main"), ("suite", "tin"), ("size", &size.to_string())] {
+        built.write("m", &manifest(key, value));
+        built.prints(&["tag", &format!("by-{key}"), "--manifest", "m"]);
+    }
+}
+
+#[test]
 fn what_is_not_found_is_listed_and_nothing_is_made() {
     let built = Built::new();
     let tags = built.site().join("store/state/main/tags");

@@ -62,11 +62,11 @@ pub(super) fn stanzas(bytes: &[u8]) -> Result<Manifest, FormatError> {
         }
     }
     if manifest.binaries.is_empty() {
-        return Err(FormatError::malformed(
-            STANZAS,
-            "the whole file",
-            "it names no installed package",
-        ));
+        return Err(FormatError::NoList {
+            what: STANZAS,
+            at: "the whole file".to_owned(),
+            why: "it names no installed package".to_owned(),
+        });
     }
     Ok(manifest)
 }
@@ -107,5 +107,9 @@ fn no_pair(number: usize, text: &str) -> FormatError {
 }
 
 fn bad(number: usize, why: impl ToString) -> FormatError {
-    FormatError::malformed(LINES, format!("line {number}"), why)
+    FormatError::NoList {
+        what: LINES,
+        at: format!("line {number}"),
+        why: why.to_string(),
+    }
 }

@@ -14,7 +14,7 @@ pub use diff::{Likeness, ManifestDiff, OriginDifference, PackageDifference};
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Architecture, ArchiveName, Component, GitOid, PackageName, Sha256, SnapshotName, SuiteName, Version,
+    Architecture, ArchiveName, Component, GitOid, PackageName, PoolPath, Sha256, SnapshotName, SuiteName, Version,
 };
 
 use super::FormatError;
@@ -64,7 +64,7 @@ pub enum WantedArchitecture {
     Exactly(Architecture),
 }
 
-/// What only v2 says of a package.
+/// What only v2, and locks, say of a package.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Details {
     /// SHA-256 of the .deb or .dsc.
@@ -83,6 +83,9 @@ pub struct Details {
     pub source_version: Option<Version>,
     /// What identifies the inputs of its build.
     pub input_id: Option<Sha256>,
+    /// Where the archive's pool has it (site locks): then this counts, and the version, which is that of a file
+    /// name without its epoch, does not.
+    pub path: Option<PoolPath>,
 }
 
 impl Manifest {

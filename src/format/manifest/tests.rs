@@ -90,6 +90,7 @@ fn hashes_stand_beside_what_a_first_reader_knows() -> Result<(), FormatError> {
         source: PackageName::new("acl").ok(),
         source_version: Version::new("2.2.52-3").ok(),
         input_id: Some(Sha256::of(b"inputs")),
+        path: None,
     };
     let written = String::from_utf8(manifest.to_v2()).unwrap();
     assert!(
