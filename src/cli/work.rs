@@ -18,7 +18,7 @@ use crate::snapshot::{Chain, SuiteState};
 use crate::source::{Declaration, Signers, SourceKeys, SourcePackage};
 use crate::store::Store;
 use crate::trust::{ArchiveKey, Ed25519Key, unframed_text};
-use crate::upstream::{Client, Limits, fetch_pool_file};
+use crate::upstream::{Client, Limits, Sums, fetch_pool_file};
 
 /// This program and its version, as it signs.
 pub(super) const PROGRAM: &str = concat!("assay ", env!("CARGO_PKG_VERSION"));
@@ -282,7 +282,7 @@ impl Work {
             let mirror = self.site.mirror(name).map_err(|error| error.to_string())?;
             let uri = super::mirror::upstream_uri(&self.site, name).map_err(|error| error.cause())?;
             let client = Client::new(&uri, Limits::of(mirror)).map_err(|error| error.to_string())?;
-            fetch_pool_file(&client, store, name, path, digest).map_err(|error| error.to_string())
+            fetch_pool_file(&client, store, name, path, &Sums::sha256(*digest)).map_err(|error| error.to_string())
         };
         work(&StoreFiles {
             store,

@@ -8,7 +8,7 @@ use crate::domain::{Digest, RelPath, Sha256};
 use crate::format::compress::{Compression, decompress};
 use crate::host::Progress;
 use crate::store::Store;
-use crate::upstream::{Client, Expect, Limits, UpstreamError, fetch_pool_file};
+use crate::upstream::{Client, Expect, Limits, Sums, UpstreamError, fetch_pool_file};
 
 /// The largest index, compressed or not, in bytes.
 const LARGEST: u64 = 1 << 30;
@@ -83,7 +83,13 @@ pub fn fetch_packages(url: &str, lock: &Lock, store: &dyn Store, progress: &Prog
                 sha256: package.sha256,
                 size: package.size,
             };
-            fetch_pool_file(&client, store, &package.archive, &package.filename, &digest)?;
+            fetch_pool_file(
+                &client,
+                store,
+                &package.archive,
+                &package.filename,
+                &Sums::sha256(digest),
+            )?;
             bar.advance(digest.size);
             bar.file_done();
         }

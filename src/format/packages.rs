@@ -5,6 +5,7 @@ use crate::domain::{Architecture, Digest, FileName, PackageName, PoolPath, Versi
 use super::FormatError;
 use super::checksums::{agrees, lower_hex, number, sha256_list, value};
 use super::deb822::{Stanza, Stanzas};
+use super::hashes::{self, Hashes, OtherHashes};
 
 const PACKAGES: &str = "Packages";
 const SOURCES: &str = "Sources";
@@ -41,6 +42,17 @@ pub struct Source {
     pub files: Vec<(FileName, Digest)>,
 }
 
+/// A pool file, as a stanza lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolFile {
+    /// Where it is, relative to the archive's base.
+    pub path: PoolPath,
+    /// Its SHA-256 and size.
+    pub digest: Digest,
+    /// The other hashes that are listed for it.
+    pub others: OtherHashes,
+}
+
 /// What one stanza lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
@@ -70,6 +82,22 @@ impl Entry {
         match self {
             Self::Binary(binary) => Ok(vec![(binary.filename, binary.digest)]),
             Self::Source(source) => source.pool_files(),
+        }
+    }
+
+    /// The hashes beside SHA-256 that its stanza lists for each of its pool files, in their order.
+    ///
+    /// # Errors
+    /// When one has not the form of its kind, or the lists of a source package name different files.
+    pub fn other_hashes(&self, stanza: &Stanza<'_>) -> Result<Vec<OtherHashes>, FormatError> {
+        match self {
+            Self::Binary(_) => match hashes::of_binary(PACKAGES, stanza) {
+                Ok(listed) => Ok(vec![OtherHashes::from(&listed)]),
+                Err(error) => Err(at_stanza(PACKAGES, stanza, error)),
+            },
+            Self::Source(source) => source
+                .other_hashes(stanza)
+                .map_err(|error| at_stanza(SOURCES, stanza, error)),
         }
     }
 }
@@ -134,6 +162,32 @@ impl Source {
         })
     }
 
+    fn other_hashes(&self, stanza: &Stanza<'_>) -> Result<Vec<OtherHashes>, FormatError> {
+        let names: Vec<&FileName> = self.files.iter().map(|(name, _)| name).collect();
+        let list = |field, digits| {
+            if stanza.field(field).is_none() {
+                return Ok(None);
+            }
+            agrees(SOURCES, field, 3, stanza.lines(field), &self.files)?;
+            hashes::of_list(SOURCES, (field, digits), stanza.lines(field), &names).map(Some)
+        };
+        let lists = [
+            list("Files", 32)?,
+            list("Checksums-Sha1", 40)?,
+            list("Checksums-Sha512", 128)?,
+        ];
+        let [mut md5, mut sha1, mut sha512] = lists.map(|list| list.map(Vec::into_iter));
+        let next = |list: &mut Option<std::vec::IntoIter<String>>| list.as_mut().and_then(Iterator::next);
+        let of_file = |_| {
+            OtherHashes::from(&Hashes {
+                md5: next(&mut md5),
+                sha1: next(&mut sha1),
+                sha512: next(&mut sha512),
+            })
+        };
+        Ok(names.iter().map(of_file).collect())
+    }
+
     /// The paths of its files, relative to the archive's base.
     ///
     /// # Errors
@@ -172,6 +226,21 @@ pub fn pool_files(index: &[u8]) -> impl Iterator<Item = Result<(PoolPath, Digest
             Err(error) => vec![Err(error)],
         },
     )
+}
+
+/// As [`pool_files`], with every hash that is listed.
+pub fn listed_files(index: &[u8]) -> impl Iterator<Item = Result<PoolFile, FormatError>> {
+    let files = |stanza: &Stanza<'_>| {
+        let entry = Entry::from_stanza(stanza)?;
+        let others = entry.other_hashes(stanza)?;
+        let listed = entry.pool_files()?.into_iter().zip(others);
+        let file = |((path, digest), others)| PoolFile { path, digest, others };
+        Ok(listed.map(file).collect::<Vec<_>>())
+    };
+    Stanzas::new(index).flat_map(move |stanza| match stanza.and_then(|stanza| files(&stanza)) {
+        Ok(files) => files.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    })
 }
 
 /// Says at which stanza an error is: its line, and its package when it has one.
@@ -255,6 +324,49 @@ mod tests {
                 "{from:?} -> {to:?}"
             );
         }
+    }
+
+    #[test]
+    fn every_hash_that_is_listed_counts() -> Result<(), FormatError> {
+        let others = |text: &str| {
+            let stanza = only(text);
+            Entry::from_stanza(&stanza)?.other_hashes(&stanza)
+        };
+        let listed = |hash: &str| format!("{BINARY}{hash}\n");
+        let (md5, sha1, sha512) = ("0a".repeat(16), "0b".repeat(20), "0c".repeat(64));
+        assert_eq!(others(BINARY)?, [OtherHashes::NONE]);
+        let weak = others(&listed(&format!("MD5sum: {md5}\nSHA1: {sha1}\nSHA512: {sha512}")))?;
+        assert_eq!(
+            weak.first().map(|weak| weak.names()),
+            Some("MD5 or SHA-1 or SHA-512".to_owned())
+        );
+        let upper = format!("MD5sum: {}\nSHA1: {sha1}\nSHA512: {sha512}", md5.to_uppercase());
+        assert_eq!(others(&listed(&upper))?, weak, "apt takes either case");
+        assert_ne!(others(&listed(&format!("MD5sum: {md5}")))?, weak);
+        for wrong in ["MD5sum: z", "MD5sum: 0a", "SHA1: 0b0b", "SHA512: 0c"] {
+            assert!(others(&listed(wrong)).is_err(), "{wrong}");
+        }
+        assert!(others(&listed(&format!("MD5sum: {}", "z".repeat(32)))).is_err());
+        let list = |field: &str, first: &str, second: &str| {
+            format!("{SOURCE}{field}:\n {first} hello_1.0-1.dsc\n {second} hello_1.0.orig.tar.xz\n")
+        };
+        let sha1s = list("Checksums-Sha1", &format!("{sha1} 5"), &format!("{sha1} 6"));
+        let both = others(&sha1s)?;
+        assert_eq!((both.len(), others(SOURCE)?.len()), (2, 2));
+        assert!(
+            both.iter()
+                .all(|both| both.has_md5() && both.has_sha1() && !both.has_sha512())
+        );
+        for (first, second) in [
+            (format!("{sha1} 5"), format!("{sha1} 7")),
+            (format!("{md5} 5"), format!("{sha1} 6")),
+        ] {
+            assert!(others(&list("Checksums-Sha1", &first, &second)).is_err());
+        }
+        let other = sha1s.replace(&format!("{sha1} 6 hello_1.0.orig"), &format!("{sha1} 6 hello_2.0.orig"));
+        assert!(others(&other).is_err(), "another file");
+        assert!(others(&SOURCE.replace("1111 6", "111z 6")).is_err());
+        Ok(())
     }
 
     #[test]

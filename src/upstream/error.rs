@@ -186,6 +186,14 @@ pub enum UpstreamError {
         /// The hash.
         hash: &'static str,
     },
+    /// A pool file whose SHA-256 is right, and another hash that is listed for it is not.
+    #[error("`{name}` has another {hashes} than upstream's index lists, and the same SHA-256")]
+    PoolHash {
+        /// The file.
+        name: String,
+        /// The hashes that are listed beside SHA-256: one of them, at least, is wrong.
+        hashes: String,
+    },
     /// An index says that a file is where no pool file can be.
     #[error("`{index}` of `{suite}` has the package `{package}` at `{path}`, which is not in `pool/`")]
     OutsidePool {
@@ -366,6 +374,7 @@ impl Coded for UpstreamError {
             Self::Client(_) => "E-UP-020",
             Self::TooLarge { .. } => "E-UP-021",
             Self::OtherHash { .. } => "E-UP-022",
+            Self::PoolHash { .. } => "E-UP-036",
             Self::Bug => "E-UP-023",
             Self::OutsidePool { .. } => "E-UP-025",
             Self::NoRoom { .. } => "E-UP-026",
@@ -406,6 +415,7 @@ impl Coded for UpstreamError {
             | Self::TooLarge { .. }
             | Self::OutsidePool { .. }
             | Self::OtherHash { .. }
+            | Self::PoolHash { .. }
             | Self::Format { .. } => Kind::Verification,
             Self::Shared { kind, .. } => *kind,
             Self::Bug => Kind::Bug,
@@ -489,6 +499,10 @@ impl Coded for UpstreamError {
             }
             Self::OtherHash { .. } => {
                 "nothing was changed; upstream's Release contradicts itself, or a weak hash was forged: ask upstream"
+            }
+            Self::PoolHash { .. } => {
+                "the file was not taken, and nothing was changed: apt would refuse it with `Hash Sum mismatch`. Ask upstream, whose index \
+                 contradicts itself, or leave out the component until it has a new one"
             }
             Self::Client(_) => {
                 "nothing was changed; this machine has no threads, memory or open files left for it: look at its limits, or follow fewer \

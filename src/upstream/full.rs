@@ -1,12 +1,13 @@
 //! A full pool: every file that the followed Packages and Sources name is in the store.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::index::each_file;
-use super::pull::{check_room, in_parallel, in_pieces_or_one, is_there, outcome, replace_pool_file};
-use super::{Client, Expect, UpstreamError};
-use crate::domain::{ArchiveName, Digest, PoolPath, Timestamp};
+use super::pull::{check_room, fetch_checked, in_parallel, is_there, replace_pool_file};
+use super::{Client, Sums, UpstreamError};
+use crate::domain::{ArchiveName, PoolPath, Timestamp};
 use crate::host::Progress;
 use crate::snapshot::{SuiteState, content_digest};
 use crate::store::{Key, Staged, Store};
@@ -45,7 +46,7 @@ pub fn fill_pool(
     let missing = missing(client.connections(), store, archive, suites)?;
     let total = missing
         .iter()
-        .map(|(_, digest)| digest.size)
+        .map(|(_, sums)| sums.digest.size)
         .fold(0, u64::saturating_add);
     check_room(store, total)?;
     let bar = progress.transfer(&format!("{archive} packages"), missing.len() as u64, total);
@@ -53,13 +54,13 @@ pub fn fill_pool(
         store,
         staged: Mutex::default(),
     };
-    let fetched = in_parallel(client.connections(), &missing, |(path, digest)| {
+    let fetched = in_parallel(client.connections(), &missing, |(path, sums)| {
         let key = Key::pool(archive, path);
         match store.head(&key)? {
-            Some(_) => replace_pool_file(client, store, archive, path, digest)?,
-            None => pending.fetch(client, &key, path, digest)?,
+            Some(_) => replace_pool_file(client, store, archive, path, sums)?,
+            None => pending.fetch(client, &key, path, sums)?,
         }
-        bar.advance(digest.size);
+        bar.advance(sums.digest.size);
         bar.file_done();
         Ok(())
     });
@@ -94,7 +95,7 @@ pub fn was_filled(
 /// When an index is damaged, or names one file twice with different bytes.
 pub fn lacking(store: &dyn Store, archive: &ArchiveName, suites: &[SuiteState]) -> Result<(usize, u64), UpstreamError> {
     let missing = missing(1, store, archive, suites)?;
-    let sizes = missing.iter().map(|(_, digest)| digest.size);
+    let sizes = missing.iter().map(|(_, sums)| sums.digest.size);
     Ok((missing.len(), sizes.fold(0, u64::saturating_add)))
 }
 
@@ -104,26 +105,27 @@ fn missing(
     store: &dyn Store,
     archive: &ArchiveName,
     suites: &[SuiteState],
-) -> Result<Vec<(PoolPath, Digest)>, UpstreamError> {
+) -> Result<Vec<(PoolPath, Sums)>, UpstreamError> {
     let sizes = sizes(store, archive)?;
     let mut missing = BTreeMap::new();
     each_file(store, archive, suites, &mut |files| {
         let absent = Mutex::new(Vec::new());
-        in_parallel(threads, &files, |(path, digest)| {
+        in_parallel(threads, &files, |file| {
+            let path = &file.path;
             let there = match path.as_str().starts_with(POOL) {
-                true => sizes.get(path.as_str()) == Some(&digest.size),
+                true => sizes.get(path.as_str()) == Some(&file.digest.size),
                 // A flat repository has its files anywhere.
-                false => is_there(store, &Key::pool(archive, path), digest)?,
+                false => is_there(store, &Key::pool(archive, path), &file.digest)?,
             };
             if !there {
                 let mut absent = absent.lock().unwrap_or_else(PoisonError::into_inner);
-                absent.push((path.clone(), *digest));
+                absent.push((path.clone(), Sums::of(file)));
             }
             Ok(())
         })?;
-        for (path, digest) in absent.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            let before = missing.insert(path.clone(), digest);
-            if before.is_some_and(|before| before != digest) {
+        for (path, sums) in absent.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let before = missing.insert(path.clone(), sums);
+            if before.is_some_and(|before| before.digest != sums.digest) {
                 return Err(UpstreamError::Ambiguous(path.to_string()));
             }
         }
@@ -144,14 +146,9 @@ fn sizes(store: &dyn Store, archive: &ArchiveName) -> Result<HashMap<String, u64
 }
 
 impl Pending<'_> {
-    fn fetch(&self, client: &Client, key: &Key, path: &PoolPath, digest: &Digest) -> Result<(), UpstreamError> {
-        let expect = Expect::Exactly(digest.size);
-        let staged = in_pieces_or_one(client, path.as_str(), expect, |body| {
-            match self.store.stage(key, digest, body) {
-                Ok(staged) => Ok(staged),
-                Err(error) => Err(outcome(Err(error), body).err().unwrap_or(UpstreamError::Bug)),
-            }
-        })?;
+    fn fetch(&self, client: &Client, key: &Key, path: &PoolPath, sums: &Sums) -> Result<(), UpstreamError> {
+        let stage = |bytes: &mut dyn io::Read| self.store.stage(key, &sums.digest, bytes);
+        let staged = fetch_checked(client, path.as_str(), sums, stage)?;
         let full = {
             let mut all = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
             all.1 = all.1.saturating_add(staged.size());

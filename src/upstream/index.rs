@@ -2,28 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use super::UpstreamError;
-use crate::domain::{ArchiveName, Digest, PoolPath, Sha256, SuiteName};
-use crate::format::packages::pool_files;
+use super::{Sums, UpstreamError};
+use crate::domain::{ArchiveName, PoolPath, Sha256, SuiteName};
+use crate::format::packages::{PoolFile, listed_files};
 use crate::snapshot::{IndexFile, SuiteState, each_chunk, package_indexes};
 use crate::store::Store;
 
-/// Pool path → digest, from the Packages and Sources of snapshots. Lean: 56 bytes for each file.
+/// Pool path → what is listed of it, from the Packages and Sources of snapshots. Lean: 72 bytes for each file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PoolIndex {
-    /// The first half of the path's SHA-256, and the file's digest; sorted.
-    files: Vec<([u8; 16], Digest)>,
+    /// The first half of the path's SHA-256, and the file's hashes; sorted.
+    files: Vec<([u8; 16], Sums)>,
     /// Indexes that were read.
     read: BTreeSet<Sha256>,
 }
 
 impl PoolIndex {
-    /// The digest of a pool file.
+    /// The hashes of a pool file.
     #[must_use]
-    pub(super) fn get(&self, path: &PoolPath) -> Option<Digest> {
+    pub(super) fn get(&self, path: &PoolPath) -> Option<Sums> {
         let wanted = short(path);
         let at = self.files.binary_search_by(|(path, _)| path.cmp(&wanted)).ok()?;
-        self.files.get(at).map(|(_, digest)| *digest)
+        self.files.get(at).map(|(_, sums)| *sums)
     }
 
     /// Adds the files of an older snapshot than those before. What is known already stays.
@@ -54,8 +54,8 @@ impl PoolIndex {
         newer: bool,
     ) -> Result<(), UpstreamError> {
         let mut found = Vec::new();
-        let mut take = |files: Vec<(PoolPath, Digest)>| {
-            found.extend(files.iter().map(|(path, digest)| (short(path), *digest)));
+        let mut take = |files: Vec<PoolFile>| {
+            found.extend(files.iter().map(|file| (short(&file.path), Sums::of(file))));
             Ok(())
         };
         for state in suites {
@@ -83,7 +83,7 @@ impl PoolIndex {
 }
 
 /// What is done with some files of an index.
-type Files<'a> = &'a mut dyn FnMut(Vec<(PoolPath, Digest)>) -> Result<(), UpstreamError>;
+type Files<'a> = &'a mut dyn FnMut(Vec<PoolFile>) -> Result<(), UpstreamError>;
 
 /// Every file that the Packages and Sources of suites name, some thousand at a time; each index once.
 ///
@@ -115,7 +115,7 @@ fn read(
 ) -> Result<(), UpstreamError> {
     each_chunk(store, archive, suite, index, &mut |stanzas| {
         let mut files = Vec::new();
-        for file in pool_files(stanzas) {
+        for file in listed_files(stanzas) {
             match file {
                 Ok(file) => files.push(file),
                 // A stanza that we do not take must not take the other files away.

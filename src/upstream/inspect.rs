@@ -10,6 +10,7 @@ use super::paths::PathCheck;
 use super::{Mismatch, Planned, UpstreamError};
 use crate::domain::{Digest, Sha256, SuiteName};
 use crate::format::compress::{self, Compression};
+use crate::format::hashes::{Hashes, OtherHashes};
 
 /// The largest uncompressed index, in bytes, where Release says nothing of it.
 const LARGEST: u64 = 4 << 30;
@@ -27,7 +28,9 @@ pub(super) struct Inspected<'a> {
 /// Reads an index to its end, and checks it.
 pub(super) fn inspect(what: &Inspected<'_>, bytes: impl Read + Send) -> Result<(), UpstreamError> {
     let Inspected { suite, file, flat } = *what;
-    let mut hashing = Hashing::new(bytes, file);
+    let listed = &file.listed;
+    let kinds = [listed.md5.is_some(), listed.sha1.is_some(), listed.sha512.is_some()];
+    let mut hashing = Hashing::new(bytes, kinds);
     let mut paths = PathCheck::of(suite, &file.path, flat);
     let compression = Compression::of_name(file.path.file_name());
     // bzip2 is not looked into: what it holds is in another form, too.
@@ -55,7 +58,7 @@ pub(super) fn inspect(what: &Inspected<'_>, bytes: impl Read + Send) -> Result<(
     };
     rest.map_err(broken)?;
     paths.map_or(Ok(()), PathCheck::verdict)?;
-    match hashing.wrong(file) {
+    match wrong(&hashing.found(), file) {
         None => Ok(()),
         Some(hash) => Err(UpstreamError::OtherHash {
             suite: suite.clone(),
@@ -158,7 +161,68 @@ impl Write for Sink<'_, '_> {
     }
 }
 
-/// Computes the other hashes that Release lists, and no more.
+/// The name of a hash of an index that is not the listed one.
+fn wrong(found: &Hashes, file: &Planned) -> Option<&'static str> {
+    let all = [
+        (&found.md5, &file.listed.md5, "MD5"),
+        (&found.sha1, &file.listed.sha1, "SHA-1"),
+        (&found.sha512, &file.listed.sha512, "SHA-512"),
+    ];
+    let differs = all.iter().find(|(found, listed, _)| found != listed);
+    differs.map(|(_, _, name)| *name)
+}
+
+/// The bytes of a pool file, which fail at their end when one of its other hashes is not the listed one.
+pub(super) struct Checked<R> {
+    /// None when no other hash is listed, or after the end.
+    hashing: Option<Hashing<R>>,
+    plain: Option<R>,
+    others: OtherHashes,
+    wrong: bool,
+}
+
+impl<R: Read> Checked<R> {
+    pub(super) fn new(bytes: R, others: OtherHashes) -> Self {
+        let kinds = [others.has_md5(), others.has_sha1(), others.has_sha512()];
+        let (plain, hashing) = match others {
+            OtherHashes::NONE => (Some(bytes), None),
+            _ => (None, Some(Hashing::new(bytes, kinds))),
+        };
+        Self {
+            hashing,
+            plain,
+            others,
+            wrong: false,
+        }
+    }
+
+    /// Whether it was read to its end, and is not what is listed.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.wrong
+    }
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(plain) = &mut self.plain {
+            return plain.read(buffer);
+        }
+        let count = match &mut self.hashing {
+            Some(hashing) => hashing.read(buffer)?,
+            None => 0,
+        };
+        if count == 0 && !buffer.is_empty() {
+            let found = self.hashing.take().map(Hashing::found);
+            self.wrong |= found.is_some_and(|found| OtherHashes::from(&found) != self.others);
+        }
+        match self.wrong {
+            true => Err(io::Error::other("a listed hash does not match")),
+            false => Ok(count),
+        }
+    }
+}
+
+/// Computes some of MD5, SHA-1 and SHA-512, and no more, of the bytes that pass by.
 struct Hashing<R> {
     bytes: R,
     md5: Option<md5::Md5>,
@@ -167,28 +231,21 @@ struct Hashing<R> {
 }
 
 impl<R: Read> Hashing<R> {
-    fn new(bytes: R, file: &Planned) -> Self {
+    fn new(bytes: R, [md5, sha1, sha512]: [bool; 3]) -> Self {
         Self {
             bytes,
-            md5: file.listed.md5.is_some().then(md5::Md5::new),
-            sha1: file.listed.sha1.is_some().then(sha1_checked::Sha1::new),
-            sha512: file.listed.sha512.is_some().then(sha2::Sha512::new),
+            md5: md5.then(md5::Md5::new),
+            sha1: sha1.then(sha1_checked::Sha1::new),
+            sha512: sha512.then(sha2::Sha512::new),
         }
     }
 
-    /// The name of a hash that is not the listed one.
-    fn wrong(self, file: &Planned) -> Option<&'static str> {
-        let differs = |found: Option<Vec<u8>>, listed: &Option<String>| found.map(hex::encode) != *listed;
-        let md5 = self.md5.map(|hash| hash.finalize().to_vec());
-        let sha1 = self.sha1.map(|hash| hash.finalize().to_vec());
-        let sha512 = self.sha512.map(|hash| hash.finalize().to_vec());
-        if differs(md5, &file.listed.md5) {
-            return Some("MD5");
+    fn found(self) -> Hashes {
+        Hashes {
+            md5: self.md5.map(|hash| hex::encode(hash.finalize())),
+            sha1: self.sha1.map(|hash| hex::encode(hash.finalize())),
+            sha512: self.sha512.map(|hash| hex::encode(hash.finalize())),
         }
-        if differs(sha1, &file.listed.sha1) {
-            return Some("SHA-1");
-        }
-        differs(sha512, &file.listed.sha512).then_some("SHA-512")
     }
 }
 

@@ -35,5 +35,5 @@ pub use full::{fill_pool, lacking, was_filled};
 pub use judge::{is_of_suite, release_fields};
 pub use mirror::mirror_uri;
 pub use plan::{Plan, Planned, Wanted, plan};
-pub use pull::fetch_pool_file;
+pub use pull::{Sums, fetch_pool_file};
 pub use through::PullThrough;

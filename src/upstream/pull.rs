@@ -4,12 +4,39 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use super::inspect::Checked;
 use super::{Body, Client, Expect, UpstreamError};
-use crate::domain::{ArchiveName, Digest, PoolPath};
+use crate::domain::{ArchiveName, Digest, PoolPath, Sha256};
+use crate::format::hashes::OtherHashes;
+use crate::format::packages::PoolFile;
 use crate::store::{Key, Store, StoreError};
 
-/// Fetches one pool file, unless the store has it. Nothing appears in the store unless size and
-/// SHA-256 are as said.
+/// What a pool file must be, to the last hash that is listed for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sums {
+    /// SHA-256 and size.
+    pub digest: Digest,
+    /// The other hashes; those that are listed.
+    pub others: OtherHashes,
+}
+
+impl Sums {
+    /// Where nothing but the SHA-256 is known.
+    #[must_use]
+    pub fn sha256(digest: Digest) -> Self {
+        let others = OtherHashes::NONE;
+        Self { digest, others }
+    }
+
+    /// What an index lists.
+    pub(super) fn of(file: &PoolFile) -> Self {
+        let (digest, others) = (file.digest, file.others);
+        Self { digest, others }
+    }
+}
+
+/// Fetches one pool file, unless the store has it. Nothing appears in the store unless size, SHA-256
+/// and every other listed hash are as said.
 ///
 /// # Errors
 /// `NotFound` when upstream no longer has it; what the network, the bytes or the store do wrong.
@@ -18,13 +45,13 @@ pub fn fetch_pool_file(
     store: &dyn Store,
     archive: &ArchiveName,
     path: &PoolPath,
-    digest: &Digest,
+    sums: &Sums,
 ) -> Result<(), UpstreamError> {
     let key = Key::pool(archive, path);
-    if is_there(store, &key, digest)? {
+    if is_there(store, &key, &sums.digest)? {
         return Ok(());
     }
-    fetch_object(client, store, path.as_str(), &key, digest)
+    fetch_object(client, store, path.as_str(), &key, sums)
 }
 
 /// Fetches a pool file anew beside the one that the store has with other bytes, and puts it in its place:
@@ -37,12 +64,12 @@ pub(super) fn replace_pool_file(
     store: &dyn Store,
     archive: &ArchiveName,
     path: &PoolPath,
-    digest: &Digest,
+    sums: &Sums,
 ) -> Result<(), UpstreamError> {
-    let beside = Key::beside(archive, &digest.sha256);
+    let beside = Key::beside(archive, &sums.digest.sha256);
     // What a killed run left was never looked at again.
     store.delete(&beside)?;
-    fetch_object(client, store, path.as_str(), &beside, digest)?;
+    fetch_object(client, store, path.as_str(), &beside, sums)?;
     store.link(&beside, &Key::pool(archive, path))?;
     Ok(store.delete(&beside)?)
 }
@@ -61,16 +88,60 @@ pub(super) fn is_there(store: &dyn Store, key: &Key, digest: &Digest) -> Result<
 }
 
 /// Fetches `path` below the base URL into the store under `key`, checking while it streams.
-fn fetch_object(
+fn fetch_object(client: &Client, store: &dyn Store, path: &str, key: &Key, sums: &Sums) -> Result<(), UpstreamError> {
+    fetch_checked(client, path, sums, |bytes| store.put_stream(key, &sums.digest, bytes))
+}
+
+/// Fetches a pool file, and has `put` store it. What has another hash than is listed fails before its end: the
+/// store never shows it.
+pub(super) fn fetch_checked<T>(
     client: &Client,
-    store: &dyn Store,
     path: &str,
-    key: &Key,
-    digest: &Digest,
-) -> Result<(), UpstreamError> {
-    in_pieces_or_one(client, path, Expect::Exactly(digest.size), |body| {
-        let stored = store.put_stream(key, digest, body);
-        outcome(stored, body)
+    sums: &Sums,
+    put: impl Fn(&mut dyn io::Read) -> Result<T, StoreError>,
+) -> Result<T, UpstreamError> {
+    let fetched = in_pieces_or_one(client, path, Expect::Exactly(sums.digest.size), |body| {
+        let mut checked = Checked::new(&mut *body, sums.others);
+        let stored = put(&mut checked);
+        let wrong = checked.is_wrong();
+        match stored {
+            Ok(stored) => Ok(stored),
+            Err(_) if wrong => Err(UpstreamError::PoolHash {
+                name: body.url().to_owned(),
+                hashes: sums.others.names(),
+            }),
+            Err(error) => Err(outcome(Err(error), body).err().unwrap_or(UpstreamError::Bug)),
+        }
+    });
+    // Its connection is given back by now.
+    fetched.map_err(|error| match error {
+        UpstreamError::PoolHash { name, hashes } => wrong_hash(client, path, sums, (name, hashes)),
+        other => other,
+    })
+}
+
+/// Why a file does not have the listed hashes: it is another file, which its SHA-256 says when it is read once
+/// more, or the index contradicts itself.
+fn wrong_hash(client: &Client, path: &str, sums: &Sums, (name, hashes): (String, String)) -> UpstreamError {
+    let again = client
+        .open(path, Expect::Exactly(sums.digest.size))
+        .map(Body::in_one_piece);
+    match again.map(|mut body| digest_of(&mut body)) {
+        Ok(Ok(found)) if found != sums.digest => UpstreamError::Digest {
+            url: name,
+            expected: sums.digest,
+            found,
+        },
+        _ => UpstreamError::PoolHash { name, hashes },
+    }
+}
+
+fn digest_of(bytes: &mut impl io::Read) -> io::Result<Digest> {
+    let mut hash = sha2::Sha256::default();
+    let size = io::copy(bytes, &mut hash)?;
+    Ok(Digest {
+        sha256: Sha256::from_bytes(sha2::Digest::finalize(hash).into()),
+        size,
     })
 }
 
@@ -84,7 +155,7 @@ pub(super) fn in_pieces_or_one<T>(
 ) -> Result<T, UpstreamError> {
     let mut body = client.open(path, expect)?;
     match take(&mut body) {
-        Err(UpstreamError::Digest { .. }) if body.is_pieced() => {
+        Err(UpstreamError::Digest { .. } | UpstreamError::PoolHash { .. }) if body.is_pieced() => {
             drop(body);
             take(&mut client.open(path, expect)?.in_one_piece())
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::index::PoolIndex;
 use super::pull::{bug, replace_pool_file};
-use super::{Client, UpstreamError, fetch_pool_file};
+use super::{Client, Sums, UpstreamError, fetch_pool_file};
 use crate::domain::{ArchiveName, Digest, PoolPath, TagName};
 use crate::snapshot::{Chain, EditionName, Marks, TagRecord};
 use crate::store::{Key, Store};
@@ -33,7 +33,7 @@ struct Known {
 }
 
 /// How one file comes into the store.
-type Fetch = fn(&Client, &dyn Store, &ArchiveName, &PoolPath, &Digest) -> Result<(), UpstreamError>;
+type Fetch = fn(&Client, &dyn Store, &ArchiveName, &PoolPath, &Sums) -> Result<(), UpstreamError>;
 
 /// One download that others may wait for.
 #[derive(Debug, Default)]
@@ -79,8 +79,8 @@ impl PullThrough {
     fn bring(&self, path: &PoolPath, fetch: Fetch) -> Result<(), UpstreamError> {
         let client = self.client.as_deref();
         let client = client.ok_or_else(|| UpstreamError::NotInSnapshots(path.clone()))?;
-        let digest = self
-            .find(path)?
+        let sums = self
+            .sums(path)?
             .ok_or_else(|| UpstreamError::NotInSnapshots(path.clone()))?;
         let (flight, first) = self.board(path);
         if !first {
@@ -91,7 +91,7 @@ impl PullThrough {
             path,
             flight: &flight,
         };
-        let fetched = fetch(client, self.store.as_ref(), &self.archive, path, &digest);
+        let fetched = fetch(client, self.store.as_ref(), &self.archive, path, &sums);
         flight.land(fetched.as_ref().copied().map_err(UpstreamError::shared));
         fetched
     }
@@ -101,16 +101,20 @@ impl PullThrough {
     /// # Errors
     /// When records or indexes cannot be read.
     pub fn find(&self, path: &PoolPath) -> Result<Option<Digest>, UpstreamError> {
+        Ok(self.sums(path)?.map(|sums| sums.digest))
+    }
+
+    fn sums(&self, path: &PoolPath) -> Result<Option<Sums>, UpstreamError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(digest) = known.index.get(path) {
-            return Ok(Some(digest));
+        if let Some(sums) = known.index.get(path) {
+            return Ok(Some(sums));
         }
         let chain = Chain::load(self.store.as_ref(), &self.archive)?;
         self.read_newer(&mut known, &chain)?;
         let marks = Marks::load(self.store.as_ref(), &self.archive)?;
         loop {
-            if let Some(digest) = known.index.get(path) {
-                return Ok(Some(digest));
+            if let Some(sums) = known.index.get(path) {
+                return Ok(Some(sums));
             }
             let Some((newest, oldest)) = known.older.pop() else {
                 return self.find_in_tags(&mut known, &marks, path);
@@ -129,7 +133,7 @@ impl PullThrough {
     }
 
     /// A tag outlives the snapshot that it was made from.
-    fn find_in_tags(&self, known: &mut Known, marks: &Marks, path: &PoolPath) -> Result<Option<Digest>, UpstreamError> {
+    fn find_in_tags(&self, known: &mut Known, marks: &Marks, path: &PoolPath) -> Result<Option<Sums>, UpstreamError> {
         for tag in TagRecord::all(self.store.as_ref(), &self.archive)? {
             let gone = marks.gone(&EditionName::Tag(tag.tag.clone())).is_some();
             if !gone && known.tags.insert(tag.tag.clone()) {

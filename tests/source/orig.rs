@@ -8,7 +8,7 @@ use assay::publish::StoreFiles;
 use assay::source::{Base, OrigMethod, SourceError, WantedOrig};
 use assay::store::Key;
 use assay::trust::Keyring;
-use assay::upstream::{Client, fetch_pool_file};
+use assay::upstream::{Client, Sums, fetch_pool_file};
 
 use super::maker::{Maker, TAGGED, reference};
 use crate::support::archive::{Archive, Mirror, key, noon};
@@ -258,7 +258,8 @@ fn the_base_of_a_change_is_found_in_a_snapshot_by_the_hash_of_its_dsc() {
     let keyrings = |_: &ArchiveName| Keyring::parse(&ours).map_err(|error| error.to_string());
     let client = Client::new(&upstream.url(), Mirror::limits()).unwrap();
     let fetch = |name: &ArchiveName, path: &PoolPath, digest: &Digest| {
-        fetch_pool_file(&client, mirror.store.as_ref(), name, path, digest).map_err(|error| error.to_string())
+        fetch_pool_file(&client, mirror.store.as_ref(), name, path, &Sums::sha256(*digest))
+            .map_err(|error| error.to_string())
     };
     let files = StoreFiles {
         store: mirror.store.as_ref(),

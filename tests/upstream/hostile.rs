@@ -1,13 +1,17 @@
 //! Each threat of F1 to F9: refused with its own code, and what is published stays as it was.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use super::hours;
 use crate::support::archive::{Archive, Mirror, key, noon};
 use crate::support::http::{Trick, Upstream};
 
 use assay::domain::{Coded as _, Digest};
+use assay::host::Progress;
+use assay::store::Key;
 use assay::trust::ArchiveKey;
+use assay::upstream::{Client, PullThrough, fill_pool};
 
 /// A mirror with one snapshot, of an upstream that is about to turn.
 struct Victim {
@@ -345,6 +349,8 @@ fn x1_stanzas_that_apt_cannot_read_or_that_name_no_bytes() {
         ("SHA256: ", "SHA1: ", "SHA256"),
         ("Size: ", "Length: ", "Size"),
         ("Filename: ", "Name: ", "Filename"),
+        ("Version: 1\n", "Version: 1\nMD5sum: z\n", "MD5sum"),
+        ("Version: 1\n", "Version: 1\nSHA1: 0\n", "SHA1"),
     ];
     let victim = Victim::new();
     for (from, to, says) in cases {
@@ -368,6 +374,68 @@ fn x1_stanzas_that_apt_cannot_read_or_that_name_no_bytes() {
     archive.more = good;
     victim.publish(&archive);
     victim.mirror.accept(&victim.upstream.url(), hours(2));
+}
+
+#[test]
+fn f7_every_hash_that_is_listed_for_a_pool_file_must_match() {
+    const PATH: &str = "pool/main/g/good/good_1_all.deb";
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    let mirror = Mirror::of(&signer);
+    // Of `good`: 755f85c2723bb39381c7379a604160d8 is its MD5.
+    let publish = |hour, md5: &str| {
+        let mut archive = Archive::new(hours(hour));
+        let field = format!("Package: good\nMD5sum: {md5}\n");
+        archive.more = stanza("good", PATH, b"good").replace("Package: good\n", &field);
+        let mut files = archive.files(&signer);
+        files.insert(PATH.to_owned(), b"good".to_vec());
+        upstream.set(files);
+    };
+    let (right, wrong) = ("755f85c2723bb39381c7379a604160d8", "0".repeat(32));
+    let client = || Client::new(&upstream.url(), Mirror::limits()).unwrap();
+    let fill = || {
+        let suites = mirror.latest().unwrap().suites;
+        fill_pool(
+            &client(),
+            mirror.store.as_ref(),
+            &mirror.name,
+            &suites,
+            &Progress::hidden(),
+        )
+    };
+    let ensure = || {
+        let pool = PullThrough::new(mirror.name.clone(), Arc::clone(&mirror.store), Some(Arc::new(client())));
+        pool.ensure(&PATH.parse().unwrap())
+    };
+    let there = || {
+        mirror
+            .store
+            .head(&Key::pool(&mirror.name, &PATH.parse().unwrap()))
+            .unwrap()
+    };
+    publish(-1, &wrong);
+    mirror.accept(&upstream.url(), noon());
+    for error in [fill().unwrap_err(), ensure().unwrap_err()] {
+        assert_eq!(error.code(), "E-UP-036", "{error}");
+        assert!(error.to_string().contains("MD5") && error.hint().is_some());
+        assert_eq!(there(), None);
+    }
+    // Other bytes are what they are: SHA-256 says so first.
+    upstream.trick("good_1_all.deb", Trick::Flipped);
+    assert_eq!(ensure().unwrap_err().code(), "E-UP-008");
+    upstream.honest();
+    // Upstream may put its index right.
+    publish(1, right);
+    mirror.accept(&upstream.url(), hours(2));
+    ensure().unwrap();
+    fill().unwrap();
+    assert!(there().is_some());
+    // And wrong again: what is in the pool is looked into.
+    publish(3, &wrong);
+    let error = mirror.follow(&upstream.url(), hours(4)).unwrap_err();
+    assert_eq!(error.code(), "E-UP-036", "{error}");
+    publish(5, right);
+    mirror.accept(&upstream.url(), hours(6));
 }
 
 #[test]
