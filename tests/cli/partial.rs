@@ -460,9 +460,10 @@ fn what_is_not_found_is_listed_and_nothing_is_made() {
     );
 
     // A source that was built from and is gone is missing, too.
-    let lone = Archive::new(now().plus(-60))
+    let mut lone = Archive::new(now().plus(-60))
         .with(&pool("tool", "1"), &deb("tool", "1"))
         .source("other", "1");
+    lone.pool.remove("pool/main/a/alloy/alloy_1_amd64.deb");
     built.main.set(lone.files(&built.signer));
     built.prints(&["mirror", "main"]);
     built.write("tool", "tool=1\n");
@@ -479,9 +480,10 @@ fn the_snapshots_are_those_of_the_manifest_and_unused_suites_stay_empty() {
     let built = Built::new();
     let listed = built.prints(&["snapshot", "list", "main"]);
     let serial = listed.split(' ').nth(1).unwrap().to_owned();
-    let newer = Archive::new(now().plus(-60))
+    let mut newer = Archive::new(now().plus(-60))
         .with(&pool("zinc", "4"), &deb("zinc", "4"))
         .source("zinc", "4");
+    newer.pool.remove("pool/main/a/alloy/alloy_1_amd64.deb");
     built.main.set(newer.files(&built.signer));
     built.write("zinc", "zinc=3\n");
     assert_eq!(

@@ -117,6 +117,12 @@ fn keys() -> &'static Keys {
     })
 }
 
+/// One instant for the times of all files: two of the same second are of the same second, however busy the machine is.
+fn started() -> Timestamp {
+    static AT: OnceLock<Timestamp> = OnceLock::new();
+    *AT.get_or_init(now)
+}
+
 pub(crate) fn now() -> Timestamp {
     Clock::System.now()
 }
@@ -270,7 +276,7 @@ impl Broken {
         self.sign(folder, &dists, text.as_bytes());
         (self.edit_folder)(folder);
         if let Ok(file) = fs::File::options().write(true).open(dists.join("InRelease")) {
-            let at = u64::try_from(now().plus(self.modified).unix()).unwrap();
+            let at = u64::try_from(started().plus(self.modified).unix()).unwrap();
             let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at);
             file.set_modified(at).unwrap();
         }
