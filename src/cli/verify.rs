@@ -21,7 +21,8 @@ use crate::verify::{Anchors, Checkpoint, LARGEST_CHECKPOINT, Problem, VerifyErro
 ///
 /// `--against upstream` needs nothing of ours: of the mirrors, it proves from what upstream signed and
 /// upstream's keys alone, offline, that every index of a whole snapshot is upstream's, and that every
-/// stanza of a partial one is, byte for byte, in an index that upstream signed.
+/// stanza of a partial one is, byte for byte, in an index that upstream signed; and that clients find no
+/// signed file below the mirrors that is of neither.
 ///
 /// A store that was rolled back, or lost a decision, is validly signed throughout: only who remembers can tell.
 /// `--write-checkpoint` writes what the store has; the site's `assay.checkpoint`, or `--checkpoint FILE`, is then
@@ -90,6 +91,9 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     problems(context, &report.problems)?;
     problems(context, &report.not_rechecked)?;
     let environments: BTreeSet<&str> = report.not_rechecked.iter().map(|open| open.object.as_str()).collect();
+    for archive in &report.empty {
+        context.output.note(&format!("`{archive}`: nothing published yet"));
+    }
     let text = format!(
         "{}{}: {} snapshots, {} tags, {} partial suites, {} signed Release files, {} packages and sources, {} environments, {} objects, {} bytes",
         if report.problems.is_empty() {

@@ -17,6 +17,7 @@ mod evidence;
 mod hashing;
 mod import;
 mod objects;
+mod places;
 mod pool;
 mod releases;
 mod report;
@@ -104,12 +105,15 @@ pub fn verify(
         environments.len(),
         environments.problems(store, anchors, &damaged, progress),
     );
+    places::nothing_yet(&histories, &mut report);
+    places::advise(store, &histories, &mut report);
     report.sort();
     Ok(report)
 }
 
 /// Checks of a store's mirrors only what upstream's own keys prove, offline: every index of a snapshot
-/// is upstream's, and every stanza of a partial one stands in an index that upstream signed. Neither
+/// is upstream's, every stanza of a partial one stands in an index that upstream signed, and clients find no
+/// signed file that is of none of these. Neither
 /// our keys nor pool files are looked at. What custom archives imported is proven by upstream's own files, too,
 /// which they keep.
 ///
@@ -124,11 +128,14 @@ pub fn verify_against_upstream(
     let mirrors = anchors.archives.iter();
     let mirrors = mirrors.filter(|anchor| matches!(anchor.kind, AnchorKind::Mirror { .. }));
     let histories = editions::unvouched(store, mirrors, &mut report);
-    let damaged = objects::check_indexes(store, &histories, progress, &mut report)?;
+    let damaged = objects::check_indexes(store, anchors, &histories, progress, &mut report)?;
+    places::nothing_yet(&histories, &mut report);
     for (anchor, history) in &histories {
         upstream::check(store, anchor, history, &damaged, &mut report);
         upstream::check_published(store, history, &mut report);
+        upstream::check_dropped(store, anchor, history, &damaged, &mut report);
     }
+    places::advise(store, &histories, &mut report);
     let imports = |anchor: &&Anchor| anchor.policies().any(|policy| !policy.imports.is_empty());
     for (anchor, history) in editions::unvouched(store, anchors.archives.iter().filter(imports), &mut report) {
         import::check_against(store, anchors, anchor, &history, &mut report);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::editions::{History, all, is_newest, unrecorded};
 use super::hashing::{Damaged, Expected, compare, named_by_hash, survey};
+use super::places::check_strange;
 use super::pool::{self, Pools};
 use super::{Anchor, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, RelPath, SuiteName, Timestamp};
@@ -61,20 +62,24 @@ pub(super) fn check(
     Ok(damaged)
 }
 
-/// Hashes every index that these snapshots name, and what upstream signed.
+/// Hashes every index that these snapshots name, and what upstream signed; reports what clients can read beside.
 pub(super) fn check_indexes(
     store: &dyn Store,
+    anchors: &Anchors,
     histories: &[(&Anchor, History)],
     progress: &Progress,
     report: &mut Report,
 ) -> Result<Damaged, VerifyError> {
-    let mut expected = Expected::default();
+    let (mut expected, mut places) = (Expected::default(), BTreeSet::new());
     for (_, history) in histories {
         expect_indexes(store, history, &mut expected);
+        places.extend(signed_places(store, history));
     }
     let wanted = |key: &Key| expected.names(key.as_str());
     let surveyed = survey(store, &[String::new()], &wanted, progress)?;
-    Ok(compare(store, &surveyed, &mut expected, report).0)
+    let (damaged, unexpected) = compare(store, &surveyed, &mut expected, report);
+    check_strange(anchors, histories, &places, &unexpected, report);
+    Ok(damaged)
 }
 
 /// The index files of an archive. A published snapshot is whole; but what is gone may be there, since

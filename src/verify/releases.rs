@@ -106,7 +106,7 @@ pub(super) fn check(
 }
 
 /// The suites that the newest snapshot does not have, each as the last snapshot with it had it.
-fn dropped(store: &dyn Store, history: &History) -> BTreeMap<SuiteName, (Edition, SuiteState)> {
+pub(super) fn dropped(store: &dyn Store, history: &History) -> BTreeMap<SuiteName, (Edition, SuiteState)> {
     let newest = history
         .chain
         .latest()

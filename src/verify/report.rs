@@ -106,6 +106,9 @@ pub struct Report {
     pub environments: u64,
     /// Those that could not be, since the snapshots are not in this store, and why.
     pub not_rechecked: Vec<Problem>,
+    /// Archives of which nothing is published yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub empty: Vec<ArchiveName>,
     /// What does not hold, by object.
     pub problems: Vec<Problem>,
 }

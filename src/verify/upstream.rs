@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::editions::{History, editions, entry_key, is_newest};
 use super::hashing::Damaged;
-use super::releases::get;
+use super::releases::{dropped, get};
 use super::selected::{is_selected, selected_problems};
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::RelPath;
@@ -41,27 +41,61 @@ pub(super) fn check_published(store: &dyn Store, history: &History, report: &mut
     }
 }
 
+/// The same of what `dists/<suite>/` still shows of suites that the newest snapshot does not have. A mark takes
+/// nothing from what upstream has to prove of it.
+pub(super) fn check_dropped(
+    store: &dyn Store,
+    anchor: &Anchor,
+    history: &History,
+    damaged: &Damaged,
+    report: &mut Report,
+) {
+    for (suite, (edition, state)) in dropped(store, history) {
+        let there = |file: &str| {
+            let key = RelPath::new(file).map(|path| Key::dists(&anchor.name, &suite, &path));
+            key.is_ok_and(|key| matches!(store.head(&key), Ok(Some(_))))
+        };
+        if !(there("InRelease") || there("Release")) {
+            continue;
+        }
+        report
+            .problems
+            .extend(published(store, history, (&edition, &state), None).err());
+        let mut of_suite = Report::default();
+        let suites = vec![state];
+        check_edition(store, anchor, &Edition { suites, ..edition }, damaged, &mut of_suite);
+        report.problems.append(&mut of_suite.problems);
+    }
+}
+
 fn published(
     store: &dyn Store,
     history: &History,
     (edition, state): (&Edition, &SuiteState),
     name: Option<&str>,
 ) -> Result<(), Problem> {
-    let key = |file: &str| -> Result<Key, Problem> {
+    let place = |file: &str| -> Result<Key, Problem> {
         let path = RelPath::new(file).map_err(|error| Problem::new(Problem::RECORD, file, error))?;
         Ok(match name {
             Some(name) => Key::dists_named(&edition.archive, &state.suite, name, &path),
             None => Key::dists(&edition.archive, &state.suite, &path),
         })
     };
-    let file = history.readable(store, edition, &key("InRelease")?);
-    let key = key(file)?;
+    let file = history.readable(store, edition, &place("InRelease")?);
+    let key = place(file)?;
     let bad = |error: &dyn std::fmt::Display| Problem::new(Problem::RELEASE, &key, error);
     let bytes = get(store, &key)?;
     let text = match file {
         "InRelease" => unverified_text(&bytes).map_err(|error| bad(&error))?,
         _ => bytes,
     };
+    // What a client asks for next: the same text, and a signature beside it.
+    let (plain, signature) = (get(store, &place("Release")?)?, place("Release.gpg")?);
+    if plain != text {
+        let why = "it is not the text that InRelease signs";
+        return Err(Problem::new(Problem::RELEASE, place("Release")?, why));
+    }
+    get(store, &signature)?;
     let release = Release::parse(&text).map_err(|error| bad(&error))?;
     let has = |path: &RelPath, digest| {
         state

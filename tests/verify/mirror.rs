@@ -1,15 +1,19 @@
 //! `verify` on a mirror: everything is what upstream signed.
 
-use assay::domain::Timestamp;
+use assay::domain::{Digest, Timestamp};
 use assay::host::Progress;
+use assay::publish::{self, ReleaseSigner as _};
+use assay::snapshot::{Chain, EditionName, Marks, Says, TagRecord};
+use assay::store::Key;
 use assay::trust::{Ed25519Key, Keyring};
-use assay::verify::{Anchor, AnchorKind, Anchors, verify};
+use assay::verify::{Anchor, AnchorKind, Anchors, Report, verify, verify_against_upstream};
 
 use crate::support::archive::{Archive, Mirror, key, noon};
 use crate::support::http::Upstream;
+use crate::support::repository::made;
 
-/// What a verifier finds in a mirror's store: objects and codes.
-fn problems(mirror: &Mirror, now: Timestamp) -> Vec<(String, &'static str)> {
+/// What a verifier trusts of a mirror.
+fn anchors(mirror: &Mirror) -> Anchors {
     let certificate = mirror.ours.certificate_armored().unwrap();
     let anchor = Anchor {
         name: mirror.name.clone(),
@@ -20,14 +24,25 @@ fn problems(mirror: &Mirror, now: Timestamp) -> Vec<(String, &'static str)> {
             threshold: 1,
         },
     };
-    let anchors = Anchors {
+    Anchors {
         archives: vec![anchor],
         imports: None,
         gate: Ed25519Key::generate().public(),
-    };
-    let report = verify(mirror.store.as_ref(), &anchors, now, &Progress::hidden()).unwrap();
+    }
+}
+
+fn named(report: Report) -> Vec<(String, &'static str)> {
     let problems = report.problems.into_iter();
     problems.map(|problem| (problem.object, problem.code)).collect()
+}
+
+/// What a verifier finds in a mirror's store: objects and codes.
+fn problems(mirror: &Mirror, now: Timestamp) -> Vec<(String, &'static str)> {
+    named(verify(mirror.store.as_ref(), &anchors(mirror), now, &Progress::hidden()).unwrap())
+}
+
+fn against_upstream(mirror: &Mirror) -> Report {
+    verify_against_upstream(mirror.store.as_ref(), &anchors(mirror), &Progress::hidden()).unwrap()
 }
 
 #[test]
@@ -91,4 +106,166 @@ fn an_upstream_state_that_is_older_than_the_one_before_is_named() {
         problems(&mirror, later),
         [("state/foundry/3.json".to_owned(), "V-UPSTREAM")]
     );
+}
+
+/// A mirror with two snapshots, of which the first is also a tag, and the second was renewed.
+fn tagged(upstream: &Upstream) -> Mirror {
+    let signer = key("upstream");
+    upstream.set(Archive::new(noon().plus(-7200)).files(&signer));
+    let mirror = Mirror::of(&signer);
+    let first = mirror.accept(&upstream.url(), noon());
+    let tagging = publish::Tagging {
+        tag: &"t1".parse().unwrap(),
+        of: &first,
+        suites: first.suites.clone(),
+        partial: false,
+    };
+    let (store, url) = (mirror.store.as_ref(), "http://127.0.0.1:1");
+    publish::tag(store, tagging, made("t", noon()), &mirror.ours, url).unwrap();
+    let newer = Archive::new(noon().plus(-3600)).with("pool/main/b/brass/brass_1_amd64.deb", b"brass 1");
+    upstream.set(newer.files(&signer));
+    let second = mirror.accept(&upstream.url(), noon().plus(60));
+    let chain = Chain::load(store, &mirror.name).unwrap();
+    let renewed = made("r", noon().plus(120));
+    publish::renew(store, &chain, &second, true, renewed, &mirror.ours, url).unwrap();
+    mirror
+}
+
+fn at(name: &str) -> Key {
+    Key::new(name).unwrap()
+}
+
+fn delete(mirror: &Mirror, prefix: &str) {
+    let found = mirror.store.list(prefix).unwrap();
+    assert!(!found.is_empty(), "{prefix}");
+    found.iter().for_each(|meta| mirror.store.delete(&meta.key).unwrap());
+}
+
+/// Has another package in a folder of `dists`, signed with the site's own key.
+fn forge(mirror: &Mirror, folder: &str) {
+    let index = b"Package: evil\nVersion: 9\nArchitecture: amd64\nFilename: pool/e.deb\nSize: 1\n\n";
+    let Digest { sha256, size } = Digest::of(index);
+    let text = format!("Suite: stable\nCodename: tin\nSHA256:\n {sha256} {size} main/binary-amd64/Packages\n");
+    let signed = mirror.ours.sign(text.as_bytes(), noon()).unwrap();
+    let by_hash = format!("main/binary-amd64/by-hash/SHA256/{sha256}");
+    let files: [(&str, &[u8]); 5] = [
+        ("InRelease", &signed.inrelease),
+        ("Release", text.as_bytes()),
+        ("Release.gpg", &signed.release_gpg),
+        ("main/binary-amd64/Packages", index),
+        (&by_hash, index),
+    ];
+    for (file, bytes) in files {
+        mirror.store.replace(&at(&format!("{folder}/{file}")), bytes).unwrap();
+    }
+}
+
+/// Whoever has our key and the store, and takes a record away, publishes nothing that is then called verified.
+#[test]
+fn what_is_published_without_a_record_is_named_whoever_signed_it() {
+    let upstream = Upstream::start();
+    let head = "foundry/dists/tin";
+    let cases = [
+        ("state/foundry/1.json", head, "state/foundry/1.json"),
+        (
+            "state/foundry/tags/t1.json",
+            "foundry/dists/tin/t1",
+            "foundry/dists/tin/t1/InRelease",
+        ),
+        ("state/foundry", head, "foundry/dists/tin/InRelease"),
+        ("", "foundry/dists/tin/evil", "foundry/dists/tin/evil/InRelease"),
+        ("", "foundry/dists/evil", "foundry/dists/evil/InRelease"),
+        ("", "foundry/evil", "foundry/evil/InRelease"),
+        ("", "evil/dists/tin", "evil/dists/tin/InRelease"),
+    ];
+    for (lost, folder, named_as) in cases {
+        let mirror = tagged(&upstream);
+        assert_eq!(named(against_upstream(&mirror)), [], "honest");
+        match lost {
+            "" => {}
+            "state/foundry" => delete(&mirror, lost),
+            _ => mirror.store.delete(&at(lost)).unwrap(),
+        }
+        forge(&mirror, folder);
+        let found = named(against_upstream(&mirror));
+        assert!(
+            found.iter().any(|(object, _)| object == named_as),
+            "{lost} {folder}: {found:?}"
+        );
+        assert_ne!(problems(&mirror, noon().plus(180)), [], "verify: {lost} {folder}");
+    }
+    // Release and Release.gpg are what a client asks for next.
+    let mirror = tagged(&upstream);
+    forge(&mirror, "foundry/dists/evil");
+    mirror.store.delete(&at("foundry/dists/evil/InRelease")).unwrap();
+    let release = [("foundry/dists/evil/Release".to_owned(), "V-UNNAMED")];
+    assert_eq!(named(against_upstream(&mirror)), release);
+    delete(&mirror, "foundry/dists/evil");
+    mirror
+        .store
+        .replace(&at("foundry/dists/tin/Release"), b"Suite: stable\n")
+        .unwrap();
+    let release = [("foundry/dists/tin/Release".to_owned(), "V-RELEASE")];
+    assert_eq!(named(against_upstream(&mirror)), release);
+}
+
+/// What is let go, dropped or not there yet is no forgery; but what a dropped suite still shows is judged.
+#[test]
+fn what_went_on_purpose_is_not_missed_and_what_a_dropped_suite_shows_is_judged() {
+    let upstream = Upstream::start();
+    let mirror = tagged(&upstream);
+    let store = mirror.store.as_ref();
+    let tags = TagRecord::all(store, &mirror.name).unwrap();
+    let first = Chain::load(store, &mirror.name).unwrap().record(store, 1).unwrap();
+    let marks = Marks::load(store, &mirror.name).unwrap();
+    let names = vec![
+        EditionName::Serial(first.serial.clone()),
+        EditionName::Tag(tags[0].tag.clone()),
+    ];
+    let mark = marks.next(&mirror.name, Says::Gone { names }, made("gc", noon()));
+    publish::commit(store, &mark, &mirror.ours).unwrap();
+    delete(&mirror, "foundry/dists/tin/t1");
+    delete(&mirror, &format!("foundry/dists/tin/{}", first.serial));
+    let report = against_upstream(&mirror);
+    assert_eq!((report.empty.len(), named(report)), (0, vec![]));
+
+    // The newest snapshot is of another suite: `dists/tin/` stays as it was.
+    let mut other = mirror.latest().unwrap().suites;
+    other[0].suite = "iron".parse().unwrap();
+    other[0].upstream = None;
+    other[0].indexes = Vec::new();
+    let chain = Chain::load(store, &mirror.name).unwrap();
+    let record = chain.next(store, other, made("other", noon().plus(180))).unwrap();
+    publish::commit(store, &record, &mirror.ours).unwrap();
+    let shown = |found: &[(String, &str)]| found.iter().any(|(object, _)| object == "foundry/dists/tin/InRelease");
+    assert!(!shown(&named(against_upstream(&mirror))));
+    forge(&mirror, "foundry/dists/tin");
+    assert!(shown(&named(against_upstream(&mirror))));
+
+    let none = Mirror::of(&key("upstream"));
+    let report = against_upstream(&none);
+    assert_eq!((report.empty.clone(), named(report)), (vec![none.name.clone()], vec![]));
+}
+
+/// A run that was killed between its record and what clients read is named with the way to end it.
+#[test]
+fn an_interrupted_run_is_told_how_to_be_finished() {
+    let upstream = Upstream::start();
+    let mirror = tagged(&upstream);
+    let store = mirror.store.as_ref();
+    let chain = Chain::load(store, &mirror.name).unwrap();
+    let first = chain.record(store, 1).unwrap();
+    let record = chain
+        .next(store, first.suites, made("killed", noon().plus(180)))
+        .unwrap();
+    publish::commit(store, &record, &mirror.ours).unwrap();
+    let report = against_upstream(&mirror);
+    let ours = report
+        .problems
+        .iter()
+        .filter(|problem| problem.object.starts_with("foundry/dists/"));
+    let unhelpful: Vec<_> = ours
+        .filter(|problem| !problem.why.contains("run `assay publish foundry`"))
+        .collect();
+    assert!(!report.problems.is_empty() && unhelpful.is_empty(), "{unhelpful:?}");
 }

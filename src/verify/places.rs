@@ -1,0 +1,86 @@
+//! What clients can read of an archive and no record tells of: a signed file that nobody's history has is
+//! proven by nothing, however well it is signed.
+
+use std::collections::BTreeSet;
+
+use super::editions::History;
+use super::hashing::named_by_hash;
+use super::{Anchor, Anchors, Problem, Report};
+use crate::publish;
+use crate::store::Store;
+
+/// By these a client knows a suite.
+const SIGNED: [&str; 3] = ["InRelease", "Release", "Release.gpg"];
+
+/// Of names that nothing expects: those below `dists/` of mirrors, signed files anywhere in them, and archives that
+/// the site does not have. Of a folder with a signed file that one is named; the rest hangs on it. What is named
+/// by its hash alone is nothing until a signed file lists it: an interrupted run leaves such.
+pub(super) fn check_strange(
+    anchors: &Anchors,
+    histories: &[(&Anchor, History)],
+    places: &BTreeSet<String>,
+    unexpected: &[&str],
+    report: &mut Report,
+) {
+    // Of an archive with a broken history nothing is known, which was said.
+    let judged = |top: &str| {
+        let mirror = histories.iter().any(|(anchor, _)| anchor.name.as_str() == top);
+        mirror || anchors.archives.iter().all(|anchor| anchor.name.as_str() != top)
+    };
+    let strange = |name: &str| {
+        let Some((top, below)) = name.split_once('/') else {
+            return false;
+        };
+        let read = below.starts_with("dists/") || signed_folder(name).is_some();
+        top != "state" && read && judged(top) && !places.contains(name) && named_by_hash(name).is_none()
+    };
+    let mut names: Vec<&str> = unexpected.iter().copied().filter(|name| strange(name)).collect();
+    names.sort_unstable();
+    let folders: BTreeSet<&str> = names.iter().filter_map(|name| signed_folder(name)).collect();
+    let mut said = BTreeSet::new();
+    for name in names {
+        let first = match signed_folder(name) {
+            Some(folder) => said.insert(folder),
+            None => !folders.iter().any(|folder| name.starts_with(folder)),
+        };
+        if first {
+            let why = "clients can read it, and no record of a snapshot or tag has it: nothing of upstream's proves \
+                       it; put the record back from a backup, or remove it";
+            report.problem(Problem::UNNAMED, name, why);
+        }
+    }
+}
+
+/// The folder, with its slash, that such a file signs for. What upstream signed is only kept as evidence.
+fn signed_folder(name: &str) -> Option<&str> {
+    let file = SIGNED
+        .iter()
+        .find(|file| name.strip_suffix(**file).is_some_and(|folder| folder.ends_with('/')))?;
+    name.strip_suffix(file).filter(|folder| !folder.ends_with("/upstream/"))
+}
+
+/// Adds the next step to what is damaged or missing below `dists/` where a run ended between its record and what
+/// clients read.
+pub(super) fn advise(store: &dyn Store, histories: &[(&Anchor, History)], report: &mut Report) {
+    for (anchor, history) in histories {
+        let Some(newest) = history.chain.latest_edition() else {
+            continue;
+        };
+        if publish::is_published(store, &newest).unwrap_or(true) {
+            continue;
+        }
+        let top = format!("{}/dists/", anchor.name);
+        let codes = [Problem::DAMAGED, Problem::MISSING, Problem::RELEASE];
+        let ours = |problem: &&mut Problem| codes.contains(&problem.code) && problem.object.starts_with(&top);
+        for problem in report.problems.iter_mut().filter(ours) {
+            let step = format!("; run `assay publish {}` to finish an interrupted run", anchor.name);
+            problem.why.push_str(&step);
+        }
+    }
+}
+
+/// The archives among these that have no snapshot and no tag.
+pub(super) fn nothing_yet(histories: &[(&Anchor, History)], report: &mut Report) {
+    let empty = histories.iter().filter(|(_, history)| history.chain.is_empty());
+    report.empty.extend(empty.map(|(anchor, _)| anchor.name.clone()));
+}
