@@ -79,8 +79,13 @@ pub(super) fn advise(store: &dyn Store, histories: &[(&Anchor, History)], report
     }
 }
 
-/// The archives among these that have no snapshot and no tag.
+/// The archives among these that have no snapshot, and nothing that should have one.
 pub(super) fn nothing_yet(histories: &[(&Anchor, History)], report: &mut Report) {
-    let empty = histories.iter().filter(|(_, history)| history.chain.is_empty());
-    report.empty.extend(empty.map(|(anchor, _)| anchor.name.clone()));
+    let problems = &report.problems;
+    let found = |top: &str| problems.iter().any(|problem| problem.object.starts_with(top));
+    let empty = histories.iter().filter(|(anchor, history)| {
+        history.chain.is_empty() && !found(&format!("{}/", anchor.name)) && !found(&format!("state/{}/", anchor.name))
+    });
+    let empty: Vec<_> = empty.map(|(anchor, _)| anchor.name.clone()).collect();
+    report.empty.extend(empty);
 }
