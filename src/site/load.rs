@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{
     ArchiveConfig, ArchiveKind, BranchPolicy, CustomArchive, MirrorArchive, Policy, PoolMode, SiteConfig, branches,
 };
-use crate::domain::{ArchiveName, Coded, DomainError, Fingerprint, Kind, PackageName, PolicyName};
+use crate::domain::{ArchiveName, Coded, DomainError, Fingerprint, Kind, PackageName, PolicyName, SuiteName};
 use crate::host::{HostError, files};
 
 /// The largest configuration file that is read, in bytes.
@@ -275,6 +275,13 @@ impl Site {
                             "a flat repository is one suite with one component: name one of each".into(),
                         );
                     }
+                    if let Some((outer, inner)) = nested(&mirror.suites) {
+                        let why = format!(
+                            "`suites` has `{outer}` and `{inner}`, whose files would lie among those of `{outer}`: make two archives of \
+                             them, each with a file of its own in `repos/`"
+                        );
+                        return refuse(name, why);
+                    }
                     if mirror.suites.is_empty() || mirror.components.is_empty() || mirror.architectures.is_empty() {
                         return refuse(
                             name,
@@ -316,6 +323,18 @@ impl Site {
         }
         Ok(())
     }
+}
+
+/// Two suites, of which one has the other's name as its first part.
+fn nested(suites: &[SuiteName]) -> Option<(&SuiteName, &SuiteName)> {
+    let is_inside = |outer: &SuiteName, inner: &SuiteName| {
+        let rest = inner.as_str().strip_prefix(outer.as_str());
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    suites.iter().find_map(|outer| {
+        let inner = suites.iter().find(|inner| is_inside(outer, inner))?;
+        Some((outer, inner))
+    })
 }
 
 /// Reads `repos/<archive>.toml`, as the kind that it says it is.

@@ -105,6 +105,20 @@ fn what_a_release_file_says_must_mean_something() {
 }
 
 #[test]
+fn a_suite_within_another_is_refused_when_the_site_is_read() {
+    let suites = |list: &str| {
+        let list = format!("suites = {list}");
+        site_with("repos/debian.toml", |text| {
+            text.replace(r#"suites = ["bookworm"]"#, &list)
+        })
+    };
+    let error = suites(r#"["buster/updates", "buster"]"#).unwrap_err();
+    assert_eq!(error.code(), "E-SITE-006");
+    assert!(error.to_string().contains("make two archives"), "{error}");
+    suites(r#"["buster/updates", "buster-backports"]"#).unwrap();
+}
+
+#[test]
 fn a_mirror_that_would_verify_nothing_is_refused() {
     let without_signers = |text: &str| {
         let (before, rest) = text.split_once("signers = [").unwrap();
