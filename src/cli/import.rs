@@ -57,6 +57,7 @@ pub(super) fn run(context: &Context, work: &Work, args: &AdmitArgs, from: &Snaps
         .or_else(user)
         .ok_or_else(|| UsageError::Argument("nobody is named who asks for it: say who with `--by`".to_owned()))?;
     let declared: BTreeSet<PackageName> = work.site.declared(&work.archive)?.into_iter().collect();
+    let known = work.site.import_keyring([&policy])?;
     let mut all = true;
     for candidate in &args.candidates {
         let (name, version) = named(candidate)?;
@@ -70,6 +71,7 @@ pub(super) fn run(context: &Context, work: &Work, args: &AdmitArgs, from: &Snaps
             policy_name: &policy_name,
             policy: &policy,
             keyring: &keyring,
+            known: known.as_ref(),
             declared: declared.contains(&name),
             reason: asked.reason.as_deref().unwrap_or_default(),
             asked_by: &asked_by,

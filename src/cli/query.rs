@@ -126,13 +126,19 @@ pub(super) fn outputs_of(context: &Context, args: &OutputsOfArgs) -> Result<Exit
 }
 
 pub(super) fn by_signer(context: &Context, args: &BySignerArgs) -> Result<ExitCode, Failure> {
-    show(
-        context,
-        &ask(context, &args.from, |index, _| {
-            query::by_signer(index, &args.fingerprint)
-        })?,
-        false,
-    )
+    let asked = &args.fingerprint;
+    let mut known = false;
+    let answers = ask(context, &args.from, |index, _| {
+        let answers = query::by_signer(index, asked)?;
+        known = answers.is_some();
+        Ok(answers.unwrap_or_default())
+    })?;
+    if !known {
+        return nothing(format!(
+            "no policy and no decision names a key or builder `{asked}`: give a fingerprint as `assay key list` prints it, or a builder's id"
+        ));
+    }
+    show(context, &answers, false)
 }
 
 pub(super) fn built_with(context: &Context, args: &BuiltWithArgs) -> Result<ExitCode, Failure> {

@@ -30,7 +30,7 @@ use crate::snapshot::{
 };
 use crate::source::SourceFile;
 use crate::store::{Key, Store};
-use crate::trust::unframed_text;
+use crate::trust::{Keyring, unframed_text};
 
 /// The most that a file which upstream signed, or a keyring, may have, in bytes.
 const LARGEST_SIGNED: u64 = 16 << 20;
@@ -75,6 +75,8 @@ pub struct ImportRequest<'a> {
     pub policy: &'a Policy,
     /// The keyring that the mirror is followed with.
     pub keyring: &'a [u8],
+    /// The keys as a verifier knows them: those of the site's Git tree come first.
+    pub known: Option<&'a Keyring>,
     /// Whether the site declares the source package itself.
     pub declared: bool,
     /// Why it is wanted.
@@ -129,6 +131,7 @@ impl Importer<'_> {
             keyring: None,
         };
         let proof = prove(&files, &asked);
+        agree(&proof, &files, &asked, request.known)?;
         let (mut source_files, mut outputs, mut dsc) = (Vec::new(), Vec::new(), Described::Absent);
         for (path, digest) in pool_files(&proof)? {
             self.take(request.from, &path, &digest)?;
@@ -388,6 +391,28 @@ fn pool_files(proof: &Proof) -> Result<BTreeSet<(PoolPath, Digest)>, GateError> 
     }
     files.extend(proof.binaries().map(|binary| (binary.filename.clone(), binary.digest)));
     Ok(files)
+}
+
+/// What is admitted with the mirror's keyring must hold with the keys of a verifier, too.
+fn agree(proof: &Proof, files: &UpstreamFiles, asked: &Asked<'_>, known: Option<&Keyring>) -> Result<(), GateError> {
+    if known.is_none() || proof.refused.is_some() {
+        return Ok(());
+    }
+    let again = prove(
+        files,
+        &Asked {
+            keyring: known,
+            ..*asked
+        },
+    );
+    if again.refused.is_none() && again.signers == proof.signers {
+        return Ok(());
+    }
+    let why = again.refused.unwrap_or_else(|| "fewer keys hold".to_owned());
+    Err(not_importable(&format!(
+        "upstream's Release is verified by the mirror's keyring, but not by the keys in `policies/keys`: {why}. \
+         Bring the mirror's keyring up to date"
+    )))
 }
 
 fn not_importable(why: &dyn std::fmt::Display) -> GateError {

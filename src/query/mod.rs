@@ -14,6 +14,7 @@ mod dissent;
 mod error;
 mod facts;
 mod index;
+mod key;
 mod known;
 mod listed;
 mod read;

@@ -6,10 +6,11 @@ use super::QueryError;
 use super::answer::{Answer, State};
 use super::facts::DecisionId;
 use super::index::Index;
+use super::key::WhichKey;
 use super::view::Decision;
 use crate::domain::{DomainError, Sha256};
 use crate::publish::load_vouched;
-use crate::verify::{Found, Problem, Subject, VerifyError, find};
+use crate::verify::{Anchor, Found, Problem, Subject, VerifyError, find};
 
 /// What is asked about with a name: a binary or source package, or a file by its hash.
 fn is_meant(subject: &Subject, path: &str, sha256: &Sha256, source: Option<&str>) -> bool {
@@ -126,18 +127,15 @@ pub fn outputs_of(index: &mut Index<'_>, commit: &str) -> Result<Vec<Answer>, Qu
     Ok(ids.par_iter().map(answer).collect())
 }
 
-/// Everything that stands on a key: sources that it signed, and packages that it rebuilt. A fingerprint may be
-/// cut short after eight digits at least.
+/// Everything that stands on a key: sources that it signed, and packages that it rebuilt. It is named by its
+/// fingerprint, which may be cut short after eight digits at least, by the end of one, the public key, or the
+/// builder who has it. None when nobody knows it: neither a policy nor what was decided.
 ///
 /// # Errors
-/// When it is no fingerprint.
-pub fn by_signer(index: &mut Index<'_>, fingerprint: &str) -> Result<Vec<Answer>, QueryError> {
-    let digits = fingerprint.rsplit(':').next().unwrap_or_default();
-    if digits.len() < 8 {
-        let why = "it is too short: give a whole fingerprint, as `assay key list` prints it";
-        return Err(DomainError::new("fingerprint", fingerprint, why).into());
-    }
-    let is = |found: &str| found == fingerprint || (digits.len() >= 8 && found.starts_with(fingerprint));
+/// When it is none of these.
+pub fn by_signer(index: &mut Index<'_>, asked: &str) -> Result<Option<Vec<Answer>>, QueryError> {
+    let which = WhichKey::new(asked)?;
+    let is = |found: &str| which.is(found);
     let said = |id: &DecisionId| {
         let decision = index.decision(id)?;
         let signers = decision
@@ -154,7 +152,8 @@ pub fn by_signer(index: &mut Index<'_>, fingerprint: &str) -> Result<Vec<Answer>
         }
         let records = decision.records.iter();
         for record in records.filter_map(|reference| index.known.record_of(reference)) {
-            let by = record.signed_by.iter().filter(|key| is(key));
+            let of_builder = which.is_builder(record.builder);
+            let by = record.signed_by.iter().filter(|key| of_builder || is(key));
             said.extend(by.map(|key| format!("{} rebuilt it with {key}", record.builder)));
         }
         said.dedup();
@@ -163,8 +162,12 @@ pub fn by_signer(index: &mut Index<'_>, fingerprint: &str) -> Result<Vec<Answer>
     let found: Vec<(DecisionId, String)> = index.scope().par_iter().filter_map(said).collect();
     index.recheck(&found.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     let index: &Index<'_> = index;
+    let mut policies = index.anchors().archives.iter().flat_map(Anchor::policies);
+    if found.is_empty() && !policies.any(|policy| which.is_in(policy)) {
+        return Ok(None);
+    }
     let answers = found
         .into_par_iter()
         .map(|(id, why)| Answer::of_decision(index, &id, why));
-    Ok(answers.collect())
+    Ok(Some(answers.collect()))
 }

@@ -131,7 +131,9 @@ fn behind(index: &Index<'_>, listed: &[DecisionId], declared: &[(usize, SiteDecl
         .collect();
     let behind = listed.par_iter().filter_map(|id| {
         let decision = index.decision(id)?;
-        if decision.declaration.is_some_and(|sha256| identities.contains(&sha256)) {
+        // What was imported is none of the site's sources: it has no declaration that could be behind.
+        let imported = decision.imported().is_some();
+        if imported || decision.declaration.is_some_and(|sha256| identities.contains(&sha256)) {
             return None;
         }
         let why = match by_source.get(&(id.archive, decision.source)) {

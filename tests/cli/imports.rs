@@ -149,6 +149,25 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
+/// Upstream's certificate, with the revocation that gpg makes for it.
+fn revoked(site: &Site) -> Vec<u8> {
+    let home = tempfile::tempdir().unwrap();
+    fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let secret = home.path().join("secret.asc");
+    fs::write(&secret, site.mirrored.key.secret_armored().unwrap().as_bytes()).unwrap();
+    let script = "gpg --batch --quiet --import secret.asc && \
+        printf 'y\\n0\\n\\ny\\n' | gpg --quiet --no-tty --pinentry-mode loopback --command-fd 0 --gen-revoke \"$1\" > revocation && \
+        gpg --batch --quiet --import revocation && gpg --batch --armor --export \"$1\"";
+    let made = Command::new("sh")
+        .args(["-c", script, "sh", &site.signer])
+        .current_dir(&home)
+        .env("GNUPGHOME", home.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    made.stdout
+}
+
 #[test]
 fn an_import_is_installed_explained_and_proven_without_its_mirror() {
     let site = Site::new("http://127.0.0.1:1");
@@ -210,6 +229,10 @@ fn an_import_is_installed_explained_and_proven_without_its_mirror() {
         assert_eq!(found, code, "{args:?}: {said}");
         assert!(said.contains(wanted), "{args:?}: {said}");
     }
+    let (_, said) = site.says(&["stale"]);
+    assert!(!said.contains("declare"), "what is imported has no declaration: {said}");
+    let (_, said) = site.says(&["by-signer", &site.signer.to_lowercase()]);
+    assert!(said.contains("signed upstream's Release"), "{said}");
 
     // Elsewhere, with nothing of the mirror: the custom archive, the site's Git tree, and upstream's key.
     let elsewhere = tempfile::tempdir().unwrap();
@@ -295,6 +318,17 @@ fn what_the_policy_does_not_let_in_changes_nothing_and_is_kept_as_refused() {
         "{said}"
     );
     fs::remove_file(folder.join("hello.toml")).unwrap();
+
+    // The site's Git tree knows that upstream's key was revoked; the mirror's keyring does not yet.
+    let own = site.mirrored.site().join(format!("policies/keys/{}.asc", site.signer));
+    fs::write(&own, revoked(&site)).unwrap();
+    let (code, said) = site.import();
+    assert!(
+        code == 2 && said.contains("E-GATE-113") && said.contains("revoked"),
+        "{said}"
+    );
+    assert_eq!(site.records(), 0);
+    fs::remove_file(own).unwrap();
 
     // Whoever owns the server put another package into the mirror's pool.
     let pool = site.mirrored.site().join("store/foundry").join(HELLO);

@@ -121,7 +121,7 @@ fn packages_commits_and_keys_lead_to_one_another() {
         (["source-of", "absent"], 6),
         (["outputs-of", "0000000000"], 6),
         (["outputs-of", "master"], 2),
-        (["by-signer", "DEADBEEFDEADBEEF"], 0),
+        (["by-signer", "DEADBEEFDEADBEEF"], 6),
         (["by-signer", "4D"], 2),
         (["built-with", "not a name"], 2),
     ] {

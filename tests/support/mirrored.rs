@@ -16,7 +16,7 @@ pub(crate) const ASSAY: &str = env!("CARGO_BIN_EXE_assay");
 pub(crate) struct Mirrored {
     folder: tempfile::TempDir,
     pub(crate) upstream: Upstream,
-    key: ArchiveKey,
+    pub(crate) key: ArchiveKey,
 }
 
 impl Mirrored {
