@@ -1,7 +1,7 @@
 //! `assay prepare`: what an automated image build calls first.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -134,7 +134,9 @@ fn is_committed(context: &Context, site: &Site, args: &PrepareArgs) -> Result<()
         "config/APT_overlays.d",
         "debian/changelog",
     ];
-    let of_site = ["assay.toml", "repos", "policies"];
+    let keyrings = keyrings(site);
+    let mut of_site = vec!["assay.toml", "repos", "policies"];
+    of_site.extend(keyrings.iter().map(String::as_str));
     let (cache, folder) = (site.cache().join("work"), files::absolute(&args.checkout)?);
     let checkout = uncommitted(&folder, &of_checkout, says_what_is_in, &cache)?;
     let own = uncommitted(site.root(), &of_site, says_what_is_in, &cache)?;
@@ -163,6 +165,20 @@ fn is_committed(context: &Context, site: &Site, args: &PrepareArgs) -> Result<()
         return Ok(());
     }
     Err(error.into())
+}
+
+/// The mirrors' keyrings that lie in the site beside its folders, relative to it.
+fn keyrings(site: &Site) -> BTreeSet<String> {
+    let mirrors = site.mirrors();
+    let mirrors = mirrors.iter().filter_map(|name| site.mirror(name).ok());
+    let keyrings = mirrors.filter_map(|mirror| {
+        let keyring = site.keyring(mirror);
+        let inside = keyring.strip_prefix(site.root()).ok()?;
+        let is_plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
+        let is_beside = is_plain && !inside.starts_with("repos") && !inside.starts_with("policies");
+        is_beside.then(|| inside.to_string_lossy().into_owned())
+    });
+    keyrings.collect()
 }
 
 /// What a checkout is built from.

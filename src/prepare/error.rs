@@ -1,6 +1,7 @@
 //! Why an image cannot be built yet.
 
 use crate::domain::{Coded, GitOid, GitRef, Kind, PackageName, SuiteName};
+use crate::source::checkout::LINK;
 
 /// So many files are named.
 const SHOWN: usize = 10;
@@ -132,6 +133,10 @@ impl Coded for PrepareError {
             Self::Moved { reference, .. } => format!(
                 "find out who moved `{reference}`; fetch it as it was, or make a new tag for what is to be released"
             ),
+            Self::Uncommitted { files } if files.iter().any(|(_, what)| *what == LINK) => {
+                "put the file itself in place of each link, and commit it: a commit does not have what a link leads to"
+                    .to_owned()
+            }
             Self::Uncommitted { .. } => "commit what belongs to the image, and remove what does not; `--allow-dirty` \
                                          prepares for a build that nobody has to repeat"
                 .to_owned(),

@@ -152,9 +152,16 @@ pub(super) fn fetch_tips(url: &str, cache: &Path) -> Result<Repository, SourceEr
     Ok(repository)
 }
 
-/// The regular files of HEAD's tree at and below some paths, with the blob of each. Only trees are fetched, into a
-/// repository that is removed again.
-pub(super) fn head_files(folder: &Path, paths: &[String], cache: &Path) -> Result<Vec<(String, GitOid)>, SourceError> {
+/// What a commit has at and below some paths.
+pub(super) struct HeadFiles {
+    /// The regular files, with the blob of each.
+    pub(super) files: Vec<(String, GitOid)>,
+    /// The symbolic links.
+    pub(super) links: Vec<String>,
+}
+
+/// What HEAD's tree has at and below some paths. Only trees are fetched, into a repository that is removed again.
+pub(super) fn head_files(folder: &Path, paths: &[String], cache: &Path) -> Result<HeadFiles, SourceError> {
     // As an address with a scheme, by which Git can call what it fetches a part of.
     let path = folder.to_str().unwrap_or_default().replace('%', "%25");
     let address = Address::parse(&format!("file://{path}"))?;
@@ -194,7 +201,11 @@ pub(super) fn head_files(folder: &Path, paths: &[String], cache: &Path) -> Resul
     // Fetching wrote where blobs could be had.
     repository.prepare()?;
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    repository.files_below("refs/heads/head", &paths)
+    let links = repository.entries_below("refs/heads/head", &paths, &["120000"])?;
+    Ok(HeadFiles {
+        files: repository.files_below("refs/heads/head", &paths)?,
+        links: links.into_iter().map(|(path, _)| path).collect(),
+    })
 }
 
 const BRANCHES: [&str; 2] = ["refs/heads/*", "refs/remotes/*"];
@@ -211,6 +222,16 @@ impl Repository {
 
     /// The regular files of a ref's tree below some folders, with the blob of each.
     pub(super) fn files_below(&self, reference: &str, folders: &[&str]) -> Result<Vec<(String, GitOid)>, SourceError> {
+        self.entries_below(reference, folders, &["100644", "100755"])
+    }
+
+    /// The blobs of some modes in a ref's tree below some folders.
+    fn entries_below(
+        &self,
+        reference: &str,
+        folders: &[&str],
+        modes: &[&str],
+    ) -> Result<Vec<(String, GitOid)>, SourceError> {
         let output = git::local(&self.folder)
             .args(["ls-tree", "-r", "-z", "--full-tree", reference, "--"])
             .args(folders)
@@ -219,9 +240,10 @@ impl Repository {
         // `100644 blob <id>\t<path>`
         let file = |entry: &str| {
             let (head, path) = entry.split_once('\t')?;
-            let id = head
-                .strip_prefix("100644 blob ")
-                .or_else(|| head.strip_prefix("100755 blob "))?;
+            let (mode, id) = head.split_once(" blob ")?;
+            if !modes.contains(&mode) {
+                return None;
+            }
             Some((path.to_owned(), GitOid::new(id).ok()?))
         };
         Ok(text.split('\0').filter_map(file).collect())

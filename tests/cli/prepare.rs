@@ -1,6 +1,8 @@
 //! `assay prepare` on the command line: a site without keys, and a store that is somebody else's.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Output;
 
 use super::checkout::Built;
@@ -110,6 +112,95 @@ fn what_no_commit_has_defines_no_image() {
     fs::remove_file(&overlay).unwrap();
     fs::remove_file(built.checkout().join("config/APT_overlays.d/feature-foo")).unwrap();
     refused(&[], 1, &["`config/APT_overlays.d/feature-foo` is missing"]);
+}
+
+/// A commit has where a link leads, and not what is there.
+#[test]
+fn a_link_defines_no_image() {
+    let built = Built::new();
+    let refused = |name: &str| {
+        let output = prepare(&built, &[]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let word = format!("`{name}` is a symbolic link");
+        for word in ["E-PREP-008", &word, "in place of each link"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    };
+    let site = built.site();
+    let outside = tempfile::tempdir().unwrap();
+    let moved = |name: &str| {
+        let (place, away) = (site.join(name), outside.path().join(name.replace('/', "-")));
+        fs::copy(&place, &away).unwrap();
+        fs::remove_file(&place).unwrap();
+        symlink(&away, &place).unwrap();
+        away
+    };
+    let back = |name: &str, away: &Path| {
+        fs::remove_file(site.join(name)).unwrap();
+        fs::copy(away, site.join(name)).unwrap();
+        fs::remove_file(away).unwrap();
+    };
+    built.git_site();
+    printed(&prepare(&built, &[]));
+
+    // Not committed: a declaration and a folder.
+    let evil = site.join("repos/custom/evil.toml");
+    fs::create_dir_all(site.join("repos/custom")).unwrap();
+    symlink(outside.path().join("evil.toml"), &evil).unwrap();
+    refused("repos/custom/evil.toml");
+    fs::remove_file(&evil).unwrap();
+    symlink(outside.path(), site.join("policies/more")).unwrap();
+    refused("policies/more");
+    fs::remove_file(site.join("policies/more")).unwrap();
+    // Committed.
+    symlink(outside.path().join("evil.toml"), &evil).unwrap();
+    built.git_site();
+    refused("repos/custom/evil.toml");
+    fs::remove_file(&evil).unwrap();
+    refused("repos/custom/evil.toml");
+    built.git_site();
+    for name in ["policies/default.toml", "assay.toml", "repos/debian.toml"] {
+        let away = moved(name);
+        refused(name);
+        built.git_site();
+        refused(name);
+        if name.starts_with("policies") {
+            let policy = fs::read_to_string(&away).unwrap();
+            fs::write(&away, policy.replace("quorum = 2", "quorum = 1")).unwrap();
+            refused(name);
+            fs::write(&away, policy).unwrap();
+        }
+        back(name, &away);
+        // The commit still has a link.
+        refused(name);
+        built.git_site();
+        printed(&prepare(&built, &[]));
+    }
+}
+
+#[test]
+fn a_keyring_beside_the_site_is_committed_too() {
+    let built = Built::new();
+    let config = built.site().join("repos/debian.toml");
+    let before = fs::read_to_string(&config).unwrap();
+    let site = assay::site::Site::load(&built.site()).unwrap();
+    let keyring = site.keyring(site.mirror(&"debian".parse().unwrap()).unwrap());
+    fs::copy(keyring, built.site().join("up.gpg")).unwrap();
+    let line = before.lines().find(|line| line.starts_with("keyring")).unwrap();
+    fs::write(&config, before.replace(line, "keyring = \"up.gpg\"")).unwrap();
+    built.git_site();
+    printed(&prepare(&built, &[]));
+    let mut bytes = fs::read(built.site().join("up.gpg")).unwrap();
+    bytes.push(0);
+    fs::write(built.site().join("up.gpg"), bytes).unwrap();
+    let output = prepare(&built, &[]);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("E-PREP-008") && said.contains("`up.gpg` is changed"),
+        "{said}"
+    );
 }
 
 #[test]

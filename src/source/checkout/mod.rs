@@ -15,4 +15,4 @@ pub use branches::{BranchSerial, BranchSerials, branch_serials};
 pub use facts::{Checkout, head_of, tags_of};
 pub use resolve::{Origin, Resolved};
 pub use serials::{Frozen, SerialChange, Serials, change_serials, read_serials};
-pub use uncommitted::{Uncommitted, uncommitted};
+pub use uncommitted::{LINK, Uncommitted, uncommitted};

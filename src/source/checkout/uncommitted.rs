@@ -1,6 +1,6 @@
 //! What of a work tree is not as its commit has it: the state of the Git tree has to say all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::domain::{GitOid, escape};
@@ -14,12 +14,15 @@ const LARGEST: u64 = 64 << 20;
 /// How deep folders are looked into.
 const DEEPEST: u32 = 8;
 
+/// The word for a link. Whoever reads the site follows it, and its commit has only where it leads.
+pub const LINK: &str = "a symbolic link";
+
 /// How the files of some folders differ from the commit of HEAD.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Uncommitted {
     /// Whether the first of the paths is in the commit at all.
     pub is_kept: bool,
-    /// Files that are changed, not committed or missing: each with a word for it.
+    /// Files that are changed, not committed or missing, and every symbolic link: each with a word for it.
     pub files: Vec<(String, &'static str)>,
 }
 
@@ -43,20 +46,29 @@ pub fn uncommitted(
         .iter()
         .map(|path| inside.join(path).to_string_lossy().into_owned())
         .collect();
-    let committed: BTreeMap<String, GitOid> = head_files(top, &places, cache)?.into_iter().collect();
+    let head = head_files(top, &places, cache)?;
+    let committed: BTreeMap<String, GitOid> = head.files.into_iter().collect();
+    let mut links: BTreeSet<String> = head.links.into_iter().collect();
     let first = places.first().map(String::as_str).unwrap_or_default();
     let mut found = Uncommitted {
-        is_kept: committed.contains_key(first) || committed.keys().any(|path| path.starts_with(&format!("{first}/"))),
+        is_kept: committed
+            .keys()
+            .chain(&links)
+            .any(|path| path == first || path.starts_with(&format!("{first}/"))),
         files: Vec::new(),
     };
     let mut here = Vec::new();
     for place in &places {
         below(&top.join(place), DEEPEST, &mut here)?;
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for path in here {
         let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy().into_owned();
-        if !counts(&name) {
+        if files::link_target(&path).is_ok() {
+            links.insert(name);
+            continue;
+        }
+        if !counts(&name) || links.contains(&name) {
             continue;
         }
         let what = match committed.get(&name) {
@@ -67,18 +79,22 @@ pub fn uncommitted(
         found.files.extend(what.map(|what| (escape(&name), what)));
         seen.insert(name);
     }
-    let gone = committed.keys().filter(|name| counts(name) && !seen.contains(*name));
+    let gone = committed
+        .keys()
+        .filter(|name| counts(name) && !seen.contains(*name) && !links.contains(*name));
     found.files.extend(gone.map(|name| (escape(name), "missing")));
+    let linked = links.iter().filter(|name| counts(name));
+    found.files.extend(linked.map(|name| (escape(name), LINK)));
     found.files.sort();
     Ok(Some(found))
 }
 
-/// The regular files at or below a path; none when it is not there. Links are left out, as in the commit.
+/// The files and links at or below a path; none when it is not there. No link is followed.
 fn below(path: &Path, depth: u32, found: &mut Vec<PathBuf>) -> Result<(), SourceError> {
-    if files::link_target(path).is_ok() || !files::exists(path) {
+    if !files::exists(path) {
         return Ok(());
     }
-    if !files::is_folder(path) {
+    if files::link_target(path).is_ok() || !files::is_folder(path) {
         found.push(path.to_owned());
     } else if let Some(depth) = depth.checked_sub(1) {
         for entry in files::list(path)? {
