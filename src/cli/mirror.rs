@@ -38,6 +38,7 @@ struct Run<'a> {
 pub(super) fn run(context: &Context, args: &MirrorArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let store = context.store(&site)?;
+    super::tag::check_names(&site, store.as_ref())?;
     let mut archives = named_or_all(&site, &args.archives, |a| matches!(a, ArchiveConfig::Mirror(_)))?;
     archives.sort();
     archives.dedup();

@@ -31,6 +31,7 @@ pub(super) fn start(
     listen: SocketAddr,
     overlays: Overlays,
 ) -> Result<Running, Failure> {
+    super::tag::check_names(site, store.as_ref())?;
     let served = |(name, archive): (&ArchiveName, &ArchiveConfig)| -> Result<ServedArchive, Failure> {
         let upstream = match archive {
             ArchiveConfig::Mirror(config) => match super::mirror::upstream_uri(site, name) {

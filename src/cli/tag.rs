@@ -11,7 +11,7 @@ use super::failure::{Failure, UsageError};
 use super::mirror::{made, upstream_uri};
 use super::sources::references;
 use super::work::Unframed;
-use crate::domain::{ArchiveName, Kind, SnapshotName, SnapshotRef};
+use crate::domain::{ArchiveName, Kind, SnapshotName, SnapshotRef, TagName};
 use crate::environment::Lock;
 use crate::format::json;
 use crate::format::manifest::Manifest;
@@ -61,6 +61,25 @@ pub(super) fn run(context: &Context, args: &TagArgs) -> Result<ExitCode, Failure
     }
     let references = named(context, &site, store.as_ref(), args)?;
     tag_whole(context, &site, store.as_ref(), args, &references)
+}
+
+/// That no archive has the name of a tag that was made before it: the tag's URLs would be the archive's.
+pub(super) fn check_names(site: &Site, store: &dyn Store) -> Result<(), Failure> {
+    for archive in site.archives().keys() {
+        let Ok(tag) = archive.as_str().parse::<TagName>() else {
+            continue;
+        };
+        for tagged in site.archives().keys() {
+            if store.head(&Key::tag(tagged, &tag))?.is_some() {
+                let why = format!(
+                    "the archive `{archive}` has the name of a tag of `{tagged}`: URLs could not tell the two apart; \
+                     name the file `repos/{archive}.toml` otherwise"
+                );
+                return Err(UsageError::Argument(why).into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Tags whole snapshots.

@@ -308,6 +308,15 @@ fn a_tag_is_made_once_and_again_only_with_the_same_content() {
     assert!(!built.site().join("store/state/main/tags/half.json").exists());
     let archive = built.run(&["tag", "main", "--manifest", "m"]);
     assert_eq!(archive.status.code(), Some(2));
+    // Nor does an archive get the name of a tag, whose URLs would be its own.
+    let repos = built.site().join("repos");
+    fs::copy(repos.join("main.toml"), repos.join("half.toml")).unwrap();
+    for args in [&["mirror", "half"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+        let refused = built.run(args);
+        assert_eq!(refused.status.code(), Some(2), "{args:?}");
+        let said = text(&refused.stderr);
+        assert!(said.contains("has the name of a tag of `security`"), "{said}");
+    }
 }
 
 #[test]
