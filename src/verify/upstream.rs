@@ -89,13 +89,6 @@ fn published(
         "InRelease" => unverified_text(&bytes).map_err(|error| bad(&error))?,
         _ => bytes,
     };
-    // What a client asks for next: the same text, and a signature beside it.
-    let (plain, signature) = (get(store, &place("Release")?)?, place("Release.gpg")?);
-    if plain != text {
-        let why = "it is not the text that InRelease signs";
-        return Err(Problem::new(Problem::RELEASE, place("Release")?, why));
-    }
-    get(store, &signature)?;
     let release = Release::parse(&text).map_err(|error| bad(&error))?;
     let has = |path: &RelPath, digest| {
         state
@@ -103,16 +96,21 @@ fn published(
             .iter()
             .any(|index| index.path == *path && index.digest == digest)
     };
-    match release
+    let strange = release
         .entries()
         .iter()
-        .find(|(path, listed)| !has(path, listed.digest))
-    {
-        Some((path, _)) => Err(bad(&format!(
-            "it lists `{path}` with a digest that the snapshot does not have"
-        ))),
-        None => Ok(()),
+        .find(|(path, listed)| !has(path, listed.digest));
+    if let Some((path, _)) = strange {
+        let why = format!("it lists `{path}` with a digest that the snapshot does not have");
+        return Err(bad(&why));
     }
+    // What a client asks for next: the same text, and a signature beside it.
+    let (plain, signature) = (get(store, &place("Release")?)?, place("Release.gpg")?);
+    if plain != text {
+        let why = "it is not the text that InRelease signs";
+        return Err(Problem::new(Problem::RELEASE, place("Release")?, why));
+    }
+    get(store, &signature).map(|_| ())
 }
 
 /// Every suite of an edition of a mirror.
