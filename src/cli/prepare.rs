@@ -84,7 +84,13 @@ pub(super) fn run(context: &Context, args: &PrepareArgs) -> Result<ExitCode, Fai
     let work = Work::open(context, Some(&archive))?;
     let replayed = replayed(args)?;
     let tags = tags_of(&args.checkout, args.branch.as_deref(), &work.site.cache())?;
-    is_committed(context, &work.site, args)?;
+    let (before, locks) = Defined::read(&work.site, args)?;
+    for lock in locks {
+        context.output.note(&format!(
+            "`{lock}` is not committed yet: commit it, so that other sites build with it"
+        ));
+    }
+    before.check(context, &work.site, args)?;
     let job = Job {
         context,
         anchors: Anchors::from_site(&work.site)?,
@@ -105,6 +111,10 @@ pub(super) fn run(context: &Context, args: &PrepareArgs) -> Result<ExitCode, Fai
     let record = job.bring_all(&serials, own.as_ref())?;
     serials.insert(archive, record.serial.clone());
     let sources = job.sources(&serials, &record)?;
+    // Declarations and policies were read one after another, beside builds that take long.
+    if Defined::read(&job.work.site, args)?.0 != before {
+        return Err(PrepareError::Changed.into());
+    }
     job.print(&serials, &sources)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -124,47 +134,68 @@ fn replayed(args: &PrepareArgs) -> Result<Option<Serials>, Failure> {
     ))
 }
 
-/// That a commit defines what the image is built from: what the site declares and allows, and what the checkout
-/// says of snapshots.
-fn is_committed(context: &Context, site: &Site, args: &PrepareArgs) -> Result<(), Failure> {
-    let serial_files = args.serial_files.to_string_lossy();
-    let of_checkout = [
-        &*serial_files,
-        "config/base_branch",
-        "config/APT_overlays.d",
-        "debian/changelog",
-    ];
-    let keyrings = keyrings(site);
-    let mut of_site = vec!["assay.toml", "repos", "policies"];
-    of_site.extend(keyrings.iter().map(String::as_str));
-    let (cache, folder) = (site.cache().join("work"), files::absolute(&args.checkout)?);
-    let checkout = uncommitted(&folder, &of_checkout, says_what_is_in, &cache)?;
-    let own = uncommitted(site.root(), &of_site, says_what_is_in, &cache)?;
-    let mut found = checkout.unwrap_or_default().files;
-    match own.filter(|own| own.is_kept || files::absolute(site.root()).is_ok_and(|root| root.starts_with(&folder))) {
-        Some(own) => found.extend(own.files),
-        None => context.output.note(&format!(
-            "the site `{}` is in no Git repository: no commit says what it declares and allows",
-            site.root().display()
-        )),
+/// What defines the image: what the site declares and allows, and what the checkout says of snapshots.
+#[derive(PartialEq, Eq)]
+struct Defined {
+    /// Whether the site is in a repository that has it.
+    is_site_kept: bool,
+    /// Files that are not as the commits have them.
+    undefined: Vec<(String, &'static str)>,
+    /// What the commits have: of the checkout, and of the site.
+    committed: [BTreeMap<String, GitOid>; 2],
+}
+
+impl Defined {
+    /// With the locks that are not committed yet: `prepare` itself writes such.
+    fn read(site: &Site, args: &PrepareArgs) -> Result<(Self, Vec<String>), Failure> {
+        let serial_files = args.serial_files.to_string_lossy();
+        let of_checkout = [
+            &*serial_files,
+            "config/base_branch",
+            "config/APT_overlays.d",
+            "debian/changelog",
+        ];
+        let keyrings = keyrings(site);
+        let mut of_site = vec!["assay.toml", "repos", "policies"];
+        of_site.extend(keyrings.iter().map(String::as_str));
+        let (cache, folder) = (site.cache().join("work"), files::absolute(&args.checkout)?);
+        let checkout = uncommitted(&folder, &of_checkout, says_what_is_in, &cache)?.unwrap_or_default();
+        let own = uncommitted(site.root(), &of_site, says_what_is_in, &cache)?;
+        let is_within = || files::absolute(site.root()).is_ok_and(|root| root.starts_with(&folder));
+        let own = own.filter(|own| own.is_kept || is_within());
+        let is_site_kept = own.is_some();
+        let own = own.unwrap_or_default();
+        let (undefined, locks) = undefined([checkout.files, own.files].concat());
+        let defined = Self {
+            is_site_kept,
+            undefined,
+            committed: [checkout.committed, own.committed],
+        };
+        Ok((defined, locks))
     }
-    let (undefined, locks) = undefined(found);
-    for lock in locks {
-        context.output.note(&format!(
-            "`{lock}` is not committed yet: commit it, so that other sites build with it"
-        ));
+
+    /// That commits define all of it.
+    fn check(&self, context: &Context, site: &Site, args: &PrepareArgs) -> Result<(), Failure> {
+        if !self.is_site_kept {
+            context.output.note(&format!(
+                "the site `{}` is in no Git repository: no commit says what it declares and allows",
+                site.root().display()
+            ));
+        }
+        if self.undefined.is_empty() {
+            return Ok(());
+        }
+        let error = PrepareError::Uncommitted {
+            files: self.undefined.clone(),
+        };
+        if args.allow_dirty {
+            context
+                .output
+                .note(&format!("WARNING: {error}; nobody can repeat this build"));
+            return Ok(());
+        }
+        Err(error.into())
     }
-    if undefined.is_empty() {
-        return Ok(());
-    }
-    let error = PrepareError::Uncommitted { files: undefined };
-    if args.allow_dirty {
-        context
-            .output
-            .note(&format!("WARNING: {error}; nobody can repeat this build"));
-        return Ok(());
-    }
-    Err(error.into())
 }
 
 /// The mirrors' keyrings that lie in the site beside its folders, relative to it.

@@ -79,6 +79,9 @@ pub enum PrepareError {
         /// Each file, and what is wrong with it.
         files: Vec<(String, &'static str)>,
     },
+    /// The work tree, or its commit, changed while it was prepared from.
+    #[error("the checkout or the site changed while the image was prepared: it is of no one commit")]
+    Changed,
     /// A snapshot that the image would be built from is too old for apt.
     #[error("`{archive}@{name}` runs out at {at}: apt would refuse it")]
     Expired {
@@ -102,6 +105,7 @@ impl Coded for PrepareError {
             Self::Foreign { .. } => "E-PREP-006",
             Self::Moved { .. } => "E-PREP-007",
             Self::Uncommitted { .. } => "E-PREP-008",
+            Self::Changed => "E-PREP-009",
         }
     }
     fn kind(&self) -> Kind {
@@ -112,7 +116,8 @@ impl Coded for PrepareError {
             | Self::Expired { .. }
             | Self::Foreign { .. }
             | Self::Moved { .. }
-            | Self::Uncommitted { .. } => Kind::Refused,
+            | Self::Uncommitted { .. }
+            | Self::Changed => Kind::Refused,
             Self::Unproven { .. } => Kind::Verification,
         }
     }
@@ -139,6 +144,9 @@ impl Coded for PrepareError {
             }
             Self::Uncommitted { .. } => "commit what belongs to the image, and remove what does not; `--allow-dirty` \
                                          prepares for a build that nobody has to repeat"
+                .to_owned(),
+            Self::Changed => "run `assay prepare` again: what was built already is used; prepare from a checkout \
+                              that nobody else changes"
                 .to_owned(),
             Self::Unproven { .. } => "`assay verify` names all that does not hold".to_owned(),
             Self::Expired { archive, name, .. } => format!("renew it: `assay snapshot renew {archive}@{name}`"),

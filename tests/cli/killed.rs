@@ -102,3 +102,28 @@ fn prepare_that_is_killed_goes_on_and_does_all_of_it_once() {
     assert_eq!(small.prints(&prepare), first);
     is_there();
 }
+
+#[test]
+fn what_changes_while_it_is_prepared_from_gives_no_sources() {
+    let small = Small::new();
+    let prepare = ["prepare", "--checkout", ".", "--build-dir", "../build"];
+    let mut child = small.start(&prepare);
+    until(&mut child, || {
+        small.builds().iter().any(|folder| Small::is_building(folder))
+    });
+    let policy = small.path("policies/default.toml");
+    let text = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, format!("{text}\n# changed\n")).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{}", said(&ended));
+    assert!(
+        said(&ended).contains("E-PREP-009") && ended.stdout.is_empty(),
+        "{}",
+        said(&ended)
+    );
+    // As it was: what was built counts, and nothing is built again.
+    fs::write(&policy, &text).unwrap();
+    let sources = small.prints(&prepare);
+    assert!(sources.contains("Suites: stable"), "{sources}");
+    assert_eq!(files(&small.path("store/state/custom/evidence")).len(), 2);
+}

@@ -24,6 +24,8 @@ pub struct Uncommitted {
     pub is_kept: bool,
     /// Files that are changed, not committed or missing, and every symbolic link: each with a word for it.
     pub files: Vec<(String, &'static str)>,
+    /// What the commit has at the paths.
+    pub committed: BTreeMap<String, GitOid>,
 }
 
 /// Compares the files that lie in `paths` below `folder` with the commit that HEAD names in the repository that
@@ -56,6 +58,7 @@ pub fn uncommitted(
             .chain(&links)
             .any(|path| path == first || path.starts_with(&format!("{first}/"))),
         files: Vec::new(),
+        committed: BTreeMap::new(),
     };
     let mut here = Vec::new();
     for place in &places {
@@ -86,6 +89,7 @@ pub fn uncommitted(
     let linked = links.iter().filter(|name| counts(name));
     found.files.extend(linked.map(|name| (escape(name), LINK)));
     found.files.sort();
+    found.committed = committed;
     Ok(Some(found))
 }
 
