@@ -25,6 +25,8 @@ use super::{GateError, Published, ReleaseSigner, ledger, lineage, load_vouched, 
 
 /// What decisions on imports are listed under, where others have their declaration.
 const IMPORTS: &str = "imports";
+/// How far the newest snapshot may be ahead of the clock by snapshots that were made within a second, in seconds.
+const AHEAD: i64 = 60;
 /// The most that a .dsc may have, in bytes.
 const LARGEST_DSC: u64 = 1 << 20;
 
@@ -152,6 +154,13 @@ pub(super) fn admit_together(
         return kept.collect();
     }
     let chain = load_vouched(gate.store, gate.archive, &gate.signer.keyring()?)?;
+    let at = not_before(now, chain.latest());
+    if at != now {
+        decided = questions
+            .iter()
+            .map(|asked| asked.matter.decide(asked.policy, at))
+            .collect();
+    }
     let mut kept = vec![None; decided.len()];
     let mut stanzas = Vec::new();
     for ((asked, decision), kept) in questions.iter().zip(&mut decided).zip(&mut kept) {
@@ -189,13 +198,25 @@ pub(super) fn admit_together(
                 })
             })
             .collect();
-        make_snapshot(gate, questions, &additions, edits, reason, now)?;
+        make_snapshot(gate, questions, &additions, edits, reason, at)?;
     }
     let published = publish(gate.store, gate.archive, gate.signer, gate.public_url)?;
     let admissions = decided.into_iter().zip(kept);
     Ok(admissions
         .map(|(decision, kept)| Admission::of(decision, kept, Some(published.clone())))
         .collect())
+}
+
+/// A decision is dated no earlier than the newest snapshot, whose id is ahead of the clock by some seconds when
+/// several were made within one. Else what is removed, restored and admitted within a second would come back by
+/// the very document that it left with, and `verify` could not tell that from an old decision used again.
+fn not_before(now: Timestamp, latest: Option<&Record>) -> Timestamp {
+    let newest = latest.map_or(now, |record| record.id.timestamp());
+    if newest <= now.plus(AHEAD) {
+        now.max(newest)
+    } else {
+        now
+    }
 }
 
 /// Whether who may sign the next is said already. What is imported says nothing of it.
