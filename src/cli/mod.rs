@@ -12,6 +12,7 @@ mod admit;
 mod checkout;
 mod decisions;
 mod declare;
+mod defined;
 mod diff;
 mod env;
 mod env_diff;

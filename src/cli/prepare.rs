@@ -1,7 +1,7 @@
 //! `assay prepare`: what an automated image build calls first.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,6 +9,7 @@ use clap::Args;
 use super::admit::admit_declared;
 use super::checkout::state;
 use super::context::{Context, custom_archive};
+use super::defined::Defined;
 use super::failure::{Failure, UsageError};
 use super::rebuild::{builders, rebuild_with};
 use super::sources::{Source, stanza};
@@ -19,13 +20,13 @@ use crate::domain::{ArchiveName, GitOid, SnapshotName, SnapshotRef, SuiteName, s
 use crate::environment;
 use crate::format::json;
 use crate::host::{Clock, files};
-use crate::prepare::{Heads, Image, Own, PrepareError, Step, Wanted, check_tag, place, says_what_is_in, undefined};
+use crate::prepare::{Heads, Image, Own, PrepareError, Step, Wanted, check_tag, place};
 use crate::publish::{self, Fresh, Said, check_named, contents, load_nonces, load_records, load_vouched, said};
-use crate::site::{ArchiveConfig, Rebuild, Site};
+use crate::site::{ArchiveConfig, Rebuild};
 use crate::snapshot::{Chain, Record, SuiteState};
 use crate::source::Declaration;
 use crate::source::branches_and_tags;
-use crate::source::checkout::{Checkout, Frozen, Origin, Serials, head_of, tags_of, uncommitted};
+use crate::source::checkout::{Checkout, Frozen, Origin, Serials, head_of, tags_of};
 use crate::verify::{Anchors, check_admitted};
 
 /// The serials of a build, in its folder.
@@ -84,13 +85,13 @@ pub(super) fn run(context: &Context, args: &PrepareArgs) -> Result<ExitCode, Fai
     let work = Work::open(context, Some(&archive))?;
     let replayed = replayed(args)?;
     let tags = tags_of(&args.checkout, args.branch.as_deref(), &work.site.cache())?;
-    let (before, locks) = Defined::read(&work.site, args)?;
+    let (before, locks) = Defined::read(&work.site, &args.checkout, &args.serial_files)?;
     for lock in locks {
         context.output.note(&format!(
             "`{lock}` is not committed yet: commit it, so that other sites build with it"
         ));
     }
-    before.check(context, &work.site, args)?;
+    before.check(context, &work.site, args.allow_dirty)?;
     let job = Job {
         context,
         anchors: Anchors::from_site(&work.site)?,
@@ -112,7 +113,7 @@ pub(super) fn run(context: &Context, args: &PrepareArgs) -> Result<ExitCode, Fai
     serials.insert(archive, record.serial.clone());
     let sources = job.sources(&serials, &record)?;
     // Declarations and policies were read one after another, beside builds that take long.
-    if Defined::read(&job.work.site, args)?.0 != before {
+    if Defined::read(&job.work.site, &args.checkout, &args.serial_files)?.0 != before {
         return Err(PrepareError::Changed.into());
     }
     job.print(&serials, &sources)?;
@@ -132,84 +133,6 @@ fn replayed(args: &PrepareArgs) -> Result<Option<Serials>, Failure> {
     Ok(Some(
         json::strict("serials", &bytes).map_err(|error| unfit(error.to_string()))?,
     ))
-}
-
-/// What defines the image: what the site declares and allows, and what the checkout says of snapshots.
-#[derive(PartialEq, Eq)]
-struct Defined {
-    /// Whether the site is in a repository that has it.
-    is_site_kept: bool,
-    /// Files that are not as the commits have them.
-    undefined: Vec<(String, &'static str)>,
-    /// What the commits have: of the checkout, and of the site.
-    committed: [BTreeMap<String, GitOid>; 2],
-}
-
-impl Defined {
-    /// With the locks that are not committed yet: `prepare` itself writes such.
-    fn read(site: &Site, args: &PrepareArgs) -> Result<(Self, Vec<String>), Failure> {
-        let serial_files = args.serial_files.to_string_lossy();
-        let of_checkout = [
-            &*serial_files,
-            "config/base_branch",
-            "config/APT_overlays.d",
-            "debian/changelog",
-        ];
-        let keyrings = keyrings(site);
-        let mut of_site = vec!["assay.toml", "repos", "policies"];
-        of_site.extend(keyrings.iter().map(String::as_str));
-        let (cache, folder) = (site.cache().join("work"), files::absolute(&args.checkout)?);
-        let checkout = uncommitted(&folder, &of_checkout, says_what_is_in, &cache)?.unwrap_or_default();
-        let own = uncommitted(site.root(), &of_site, says_what_is_in, &cache)?;
-        let is_within = || files::absolute(site.root()).is_ok_and(|root| root.starts_with(&folder));
-        let own = own.filter(|own| own.is_kept || is_within());
-        let is_site_kept = own.is_some();
-        let own = own.unwrap_or_default();
-        let (undefined, locks) = undefined([checkout.files, own.files].concat());
-        let defined = Self {
-            is_site_kept,
-            undefined,
-            committed: [checkout.committed, own.committed],
-        };
-        Ok((defined, locks))
-    }
-
-    /// That commits define all of it.
-    fn check(&self, context: &Context, site: &Site, args: &PrepareArgs) -> Result<(), Failure> {
-        if !self.is_site_kept {
-            context.output.note(&format!(
-                "the site `{}` is in no Git repository: no commit says what it declares and allows",
-                site.root().display()
-            ));
-        }
-        if self.undefined.is_empty() {
-            return Ok(());
-        }
-        let error = PrepareError::Uncommitted {
-            files: self.undefined.clone(),
-        };
-        if args.allow_dirty {
-            context
-                .output
-                .note(&format!("WARNING: {error}; nobody can repeat this build"));
-            return Ok(());
-        }
-        Err(error.into())
-    }
-}
-
-/// The mirrors' keyrings that lie in the site beside its folders, relative to it.
-fn keyrings(site: &Site) -> BTreeSet<String> {
-    let mirrors = site.mirrors();
-    let mirrors = mirrors.iter().filter_map(|name| site.mirror(name).ok());
-    let keyrings = mirrors.filter_map(|mirror| {
-        let keyring = site.keyring(mirror);
-        let inside = keyring.strip_prefix(site.root()).ok()?;
-        let is_plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
-        let is_beside = is_plain && !inside.starts_with("repos") && !inside.starts_with("policies");
-        is_beside.then(|| inside.to_string_lossy().into_owned())
-    });
-    keyrings.collect()
 }
 
 /// What a checkout is built from.

@@ -29,26 +29,29 @@ impl Known {
     }
 }
 
-/// What apt does with a Packages file.
-pub(super) fn packages(judging: &mut Judging<'_>, findings: &mut Findings, known: &mut Known, at: &str, text: &[u8]) {
+/// Judges each stanza, as far as apt reads.
+fn each(findings: &mut Findings, at: &str, text: &[u8], mut judge: impl FnMut(&mut Said, &Section<'_>)) {
     let text = String::from_utf8_lossy(text);
     let mut said = Said::default();
     for stanza in sections(&text) {
         match stanza {
-            Ok(stanza) => package(judging, findings.apt, known, &mut said, &stanza),
+            Ok(stanza) => judge(&mut said, &stanza),
             Err(line) => {
-                said.of(
-                    "L-PARSE",
-                    Outcome::Reject,
-                    "a line has no colon",
-                    &format!("line {line}"),
-                    None,
-                );
+                let at = format!("line {line}");
+                said.of("L-PARSE", Outcome::Reject, "a line has no colon", &at, None);
                 break;
             }
         }
     }
     said.tell(findings, at);
+}
+
+/// What apt does with a Packages file.
+pub(super) fn packages(judging: &mut Judging<'_>, findings: &mut Findings, known: &mut Known, at: &str, text: &[u8]) {
+    let apt = findings.apt;
+    each(findings, at, text, |said, stanza| {
+        package(judging, apt, known, said, stanza)
+    });
 }
 
 fn package(judging: &mut Judging<'_>, apt: Apt, known: &mut Known, said: &mut Said, stanza: &Section<'_>) {
@@ -184,24 +187,7 @@ fn file(judging: &mut Judging<'_>, said: &mut Said, path: &str, size: u64, sha25
 
 /// What apt does with a Sources file.
 pub(super) fn sources(judging: &mut Judging<'_>, findings: &mut Findings, at: &str, text: &[u8]) {
-    let text = String::from_utf8_lossy(text);
-    let mut said = Said::default();
-    for stanza in sections(&text) {
-        match stanza {
-            Ok(stanza) => source(judging, &mut said, &stanza),
-            Err(line) => {
-                said.of(
-                    "L-PARSE",
-                    Outcome::Reject,
-                    "a line has no colon",
-                    &format!("line {line}"),
-                    None,
-                );
-                break;
-            }
-        }
-    }
-    said.tell(findings, at);
+    each(findings, at, text, |said, stanza| source(judging, said, stanza));
 }
 
 fn source(judging: &mut Judging<'_>, said: &mut Said, stanza: &Section<'_>) {

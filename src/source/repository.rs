@@ -136,15 +136,8 @@ pub(super) fn fetch_tips(url: &str, cache: &Path) -> Result<Repository, SourceEr
     };
     repository.prepare()?;
     git::remote(&address, Some(&repository.folder), &settings)
-        .args([
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--refmap=",
-            "--depth=1",
-        ])
-        .args(["--prune", "--no-recurse-submodules", "--no-auto-maintenance", "--"])
+        .args(FETCH)
+        .args(["--depth=1", "--prune", "--"])
         .arg(address.as_str())
         .args(BRANCHES.map(|branches| format!("+{branches}:{branches}")))
         .run()
@@ -180,20 +173,8 @@ pub(super) fn head_files(folder: &Path, paths: &[String], cache: &Path) -> Resul
     };
     repository.prepare()?;
     git::remote(&address, Some(&repository.folder), &settings)
-        .args([
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--refmap=",
-            "--depth=1",
-        ])
-        .args([
-            "--filter=blob:none",
-            "--no-recurse-submodules",
-            "--no-auto-maintenance",
-            "--",
-        ])
+        .args(FETCH)
+        .args(["--depth=1", "--filter=blob:none", "--"])
         .arg(address.as_str())
         .arg("+HEAD:refs/heads/head")
         .run()
@@ -207,6 +188,17 @@ pub(super) fn head_files(folder: &Path, paths: &[String], cache: &Path) -> Resul
         links: links.into_iter().map(|(path, _)| path).collect(),
     })
 }
+
+/// A fetch takes the refs that are asked for, and nothing that a configuration, a tag or a submodule adds.
+const FETCH: [&str; 7] = [
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--refmap=",
+    "--no-recurse-submodules",
+    "--no-auto-maintenance",
+];
 
 const BRANCHES: [&str; 2] = ["refs/heads/*", "refs/remotes/*"];
 
@@ -414,8 +406,8 @@ impl Repository {
 
     fn fetch_refs(&self, address: &Address, refs: &[&GitRef], settings: &Path) -> Result<(), SourceError> {
         git::remote(address, Some(&self.folder), settings)
-            .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="])
-            .args(["--no-recurse-submodules", "--no-auto-maintenance", "--"])
+            .args(FETCH)
+            .arg("--")
             .arg(address.as_str())
             // `+`: this is a cache, which follows. That a declared tag was moved is seen by its id.
             .args(refs.iter().map(|name| format!("+{name}:{name}")))
