@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Sha256, SuiteName, Timestamp};
+use crate::domain::{Architecture, Digest, FileName, Sha256, SuiteName, Timestamp};
 use crate::environment::Lock;
 use crate::site::{Policy, Relaxation, Terms};
 use crate::snapshot::Removed;
@@ -86,6 +86,14 @@ pub(super) struct Set<'a> {
     pub(super) lock: Option<&'a Lock>,
 }
 
+impl<'a> Set<'a> {
+    /// What the order of sets goes by: environment, architecture, and what was built.
+    fn place(&self) -> (Sha256, &'a Architecture, Vec<(&'a FileName, Digest)>) {
+        let outputs = self.outputs.iter().map(|output| (&output.name, output.digest));
+        (self.set.lock, &self.set.architecture, outputs.collect())
+    }
+}
+
 /// A record with what it is worth.
 #[derive(Debug)]
 pub(super) struct Judged<'a> {
@@ -96,7 +104,8 @@ pub(super) struct Judged<'a> {
 impl<'a> Context<'a> {
     pub(super) fn new(policy: &'a Policy, candidate: &'a Candidate, evidence: &'a Evidence, now: Timestamp) -> Self {
         let mut sets: Vec<Set<'a>> = candidate.sets.iter().map(|set| ordered(set, evidence)).collect();
-        sets.sort_by(|a, b| (a.set.lock, &a.set.architecture).cmp(&(b.set.lock, &b.set.architecture)));
+        // Also two sets of one environment, which B6 refuses, have one order: what is said of them is said the same.
+        sets.sort_by(|a, b| a.place().cmp(&b.place()));
         let whole = Whole {
             outputs: sets.iter().flat_map(|set| set.outputs.iter().copied()).collect(),
             ..Whole::from(candidate)

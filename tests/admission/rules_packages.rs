@@ -103,6 +103,11 @@ fn rule_b6_sets_are_of_one_environment_each() {
     let mut twice = Scenario::good();
     twice.candidate.sets.push(twice.candidate.sets[0].clone());
     assert!(twice.refused(&["B6"]).contains("two sets"));
+    // Whichever of the two comes first, the same is said of them.
+    twice.candidate.sets[0].outputs[0].digest.sha256 = sha("one byte changed");
+    let said = twice.decide();
+    twice.candidate.sets.reverse();
+    assert_eq!(twice.decide(), said);
     let mut differing = Scenario::good();
     let mut other = differing.candidate.sets[0].clone();
     other.lock = sha("another lock");
