@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 4
+SEED ?= 1
 SITE ?= demo-site
 
 RUNS ?= 3
@@ -14,9 +15,10 @@ demo: build
 	tests/demo/run "$(SITE)"
 
 # Unit, property and end-to-end tests with real apt, dpkg, gpgv, git and mmdebstrap; then the fuzz targets.
+# Properties are tried on the same cases each time; `cargo test` alone, or another SEED, tries others.
 test: build
 	$(CARGO) clippy --locked --quiet --all-targets -- -D warnings
-	$(CARGO) test --locked --lib --test it
+	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --lib --test it
 	tests/fuzz/run $(FUZZ_SECONDS)
 
 # All that the two need, from Debian's packages.
