@@ -33,6 +33,12 @@ pub enum IndexError {
         /// Its value.
         value: String,
     },
+    /// Packages names a description by its hash, and Translation-en does not have it.
+    #[error("the description of `{package}` that Packages names by its MD5 is in no Translation-en")]
+    NoDescription {
+        /// Which package.
+        package: String,
+    },
 }
 
 impl Coded for IndexError {
@@ -42,12 +48,13 @@ impl Coded for IndexError {
             Self::IndexField { .. } => "E-INDEX-001",
             Self::Conflict { .. } => "E-INDEX-002",
             Self::Outside { .. } => "E-INDEX-003",
+            Self::NoDescription { .. } => "E-INDEX-004",
         }
     }
     fn kind(&self) -> Kind {
         match self {
             Self::Format(inner) => inner.kind(),
-            Self::IndexField { .. } | Self::Conflict { .. } => Kind::Verification,
+            Self::IndexField { .. } | Self::Conflict { .. } | Self::NoDescription { .. } => Kind::Verification,
             Self::Outside { .. } => Kind::Usage,
         }
     }
@@ -58,6 +65,7 @@ impl Coded for IndexError {
                 Some("a name and version never comes back with other bytes: raise the version".into())
             }
             Self::Outside { what, .. } => Some(format!("add the {what} to the archive's file below `repos/`")),
+            Self::NoDescription { .. } => Some("`assay fsck` says what is damaged or missing in the store".into()),
             Self::IndexField { .. } => {
                 Some("take the field out of the package's control file: the archive writes it itself".into())
             }

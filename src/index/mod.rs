@@ -1,4 +1,4 @@
-//! Indexes: catalog → Packages, Sources, Contents, Release bytes, and their compressed forms (DESIGN §9).
+//! Indexes: catalog → Packages, Sources, Contents, Translation-en, Release bytes, and their compressed forms (DESIGN §9).
 //!
 //! Owns the bytes of every index that we make ourselves. Pure and deterministic: sorted, no clock,
 //! no locale, pinned compressors; the order in which packages came does not show. Reads no file,
@@ -13,6 +13,7 @@ mod packages;
 pub mod release;
 mod select;
 mod sources;
+mod translation;
 
 pub use blocks::{Before, Cut, Packed, blocks, packed};
 pub use catalog::{Catalog, has_index, index_path, suite_indexes};
@@ -22,3 +23,4 @@ pub use error::IndexError;
 pub use packages::{INDEX_FIELDS, binary_stanza};
 pub use select::{Place, Search, select};
 pub use sources::source_stanza;
+pub use translation::{Descriptions, translation_path};

@@ -40,6 +40,7 @@ mod sealed;
 mod sign;
 mod stage;
 mod sync;
+mod translations;
 mod unrecorded;
 mod upload;
 mod vouch;

@@ -19,6 +19,7 @@ use crate::store::Store;
 use super::GateError;
 use super::forms::stage_forms;
 use super::stage::{DECISIONS, component_of, decisions_text, read_decisions, rel_path, stage};
+use super::translations::{Translations, has_translations};
 
 /// What a manifest's packages are in some snapshots.
 #[derive(Debug)]
@@ -254,13 +255,16 @@ pub(super) fn stage_selected(
     state: &SuiteState,
     texts: &Texts<'_>,
 ) -> Result<SuiteState, GateError> {
-    let mut indexes: Vec<IndexFile> = state.indexes.iter().filter(|index| is_whole(index)).cloned().collect();
+    let custom = state.indexes.iter().any(|index| index.path.as_str() == DECISIONS);
+    let whole = state.indexes.iter().filter(|index| !custom && is_whole(index));
+    let mut indexes: Vec<IndexFile> = whole.cloned().collect();
     for (path, text) in texts {
         let path = index_path((*path).to_owned())?;
         let place = (archive, &state.suite);
         indexes.extend(stage_forms(store, place, (path, text), &IndexForm::usual(), None)?);
     }
-    if state.indexes.iter().any(|index| index.path.as_str() == DECISIONS) {
+    if custom {
+        indexes.extend(stage_translations(store, archive, state, texts)?);
         let mut decisions = read_decisions(store, archive, state)?;
         let listed: Result<BTreeMap<_, _>, _> = texts.values().flat_map(|text| pool_files(text)).collect();
         let listed = listed.map_err(GateError::document("Packages"))?;
@@ -277,11 +281,27 @@ pub(super) fn stage_selected(
     })
 }
 
+/// Our own translations are those of what is listed, as everywhere in a custom archive.
+fn stage_translations(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    state: &SuiteState,
+    texts: &Texts<'_>,
+) -> Result<Vec<IndexFile>, GateError> {
+    let translations = Translations::read(store, archive, Some(state), has_translations(state))?;
+    let listed = texts
+        .iter()
+        .map(|(path, text)| Ok((index_path((*path).to_owned())?, text.to_vec())));
+    let listed: Vec<_> = listed.collect::<Result<_, IndexError>>()?;
+    let forms = (state.components.as_slice(), &IndexForm::usual());
+    translations.stage(store, (archive, &state.suite), forms, None, &listed)
+}
+
 pub(super) fn is_called(path: &str, name: &str) -> bool {
     path.rsplit('/').next() == Some(name)
 }
 
-/// Translations are taken over whole: their texts belong to stanzas by hash.
+/// Upstream's translations are taken over whole: their texts belong to stanzas by hash.
 fn is_whole(index: &IndexFile) -> bool {
     index.path.file_name().starts_with("Translation-")
 }

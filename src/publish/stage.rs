@@ -2,6 +2,7 @@
 //!
 //! Stages index objects by hash before any record names them; what a crash leaves is unreferenced.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::Decision;
@@ -16,6 +17,7 @@ use crate::store::Store;
 use super::GateError;
 use super::contents::{has_contents, members, stage_contents};
 use super::forms::{Was, has_forms, stage_forms};
+use super::translations::{Translations, has_translations};
 
 /// The index that says which decision let each pool file in.
 pub const DECISIONS: &str = "provenance/Decisions";
@@ -123,6 +125,7 @@ fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
         && has_all_index(state) == config.all.has_index()
         && has_forms(state, &config.compress)
         && has_contents(state) == config.contents
+        && has_translations(state) == config.translations
         && state.fields == suite_fields(config, &state.suite)
 }
 
@@ -153,7 +156,13 @@ impl Place<'_> {
             texts = read_texts(self.store, self.archive, state)?;
             decisions = read_decisions(self.store, self.archive, state)?;
         }
-        let mut catalog = catalog(&texts)?;
+        let mut translations = Translations::read(self.store, self.archive, before, self.config.translations)?;
+        let shaped = translations.shaped(&texts)?;
+        let added = additions
+            .iter()
+            .map(|addition| translations.packages(&addition.decision.component, &addition.packages));
+        let added: Vec<Cow<'_, [u8]>> = added.collect::<Result<_, _>>()?;
+        let mut catalog = catalog(&shaped)?;
         let old = members(&catalog);
         if let Some(edit) = edit {
             if let Some(burial) = &edit.bury {
@@ -171,7 +180,7 @@ impl Place<'_> {
                 };
             }
         }
-        for addition in additions {
+        for (addition, packages) in additions.iter().zip(&added) {
             let Decision {
                 source,
                 component,
@@ -180,7 +189,7 @@ impl Place<'_> {
             } = addition.decision;
             // A new version takes the place of the one before: whole, with packages that it no longer builds.
             catalog.retain(|name, _| name != source)?;
-            catalog.add_packages(component, &addition.packages)?;
+            catalog.add_packages(component, packages)?;
             catalog.add_sources(component, &addition.sources)?;
             let added = files
                 .iter()
@@ -192,10 +201,12 @@ impl Place<'_> {
         decisions.retain(|path, _| listed.contains(path));
         let components = &self.config.components;
         let mut staged = Vec::new();
-        for (path, text) in suite_indexes(&catalog, components, &self.config.architectures, self.config.all)? {
+        let indexes = suite_indexes(&catalog, components, &self.config.architectures, self.config.all)?;
+        let place = (self.archive, suite);
+        staged.extend(translations.stage(self.store, place, (components, &self.config.compress), before, &indexes)?);
+        for (path, text) in indexes {
             let was = before.and_then(|state| Some((state, texts.get(&path)?)));
             let was = was.map(|(state, (_, text))| Was { state, text });
-            let place = (self.archive, suite);
             staged.extend(stage_forms(
                 self.store,
                 place,
@@ -205,7 +216,6 @@ impl Place<'_> {
             )?);
         }
         if self.config.contents {
-            let place = (self.archive, suite);
             staged.extend(stage_contents(
                 self.store,
                 place,

@@ -254,6 +254,9 @@ pub struct CustomArchive {
     /// Whether there are Contents indexes: which package has which file.
     #[serde(default = "yes")]
     pub contents: bool,
+    /// Whether long descriptions are in a Translation-en, which clients may leave alone, and not in Packages.
+    #[serde(default)]
+    pub translations: bool,
     /// `Valid-Until` of our Release files, in days from our Date.
     #[serde(default = "ten_days")]
     pub valid_days: u32,

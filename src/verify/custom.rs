@@ -13,13 +13,14 @@ use super::objects::intact;
 use super::pool::{package_indexes, stem};
 use super::returns::Returns;
 use super::selected::differing_forms;
+use super::translations::{is_translated, translation_problems};
 use super::{Anchor, Anchors, Problem, Report};
 use crate::admission::{DebFacts, identity};
 use crate::domain::{PoolPath, Sha256, SuiteName, Timestamp};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
-use crate::index::{FileList, binary_stanza, source_stanza};
+use crate::index::{Descriptions, FileList, binary_stanza, source_stanza, translation_path};
 use crate::publish::{DECISIONS, GateError, Kept, parse_decisions};
 use crate::snapshot::{SuiteState, index_key, kept_index, read_plain_index};
 use crate::store::{Key, Store, StoreError};
@@ -44,6 +45,8 @@ struct Check<'a> {
     seen: BTreeMap<Sha256, Option<Sha256>>,
     /// The files of each package that was read.
     lists: BTreeMap<Sha256, FileList>,
+    /// The descriptions of each package that was read.
+    descriptions: Descriptions,
     /// What left suites.
     returns: Returns<'a>,
     /// What the builds behind what is listed were made in.
@@ -70,6 +73,7 @@ pub(super) fn check(
         derived: BTreeSet::new(),
         seen: BTreeMap::new(),
         lists: BTreeMap::new(),
+        descriptions: Descriptions::new(),
         returns: Returns::new(store),
         environments,
         dependencies: Dependencies::new(store, anchors, now),
@@ -90,6 +94,7 @@ impl Check<'_> {
     fn suite(&mut self, state: &SuiteState, report: &mut Report) {
         let mut listed = BTreeMap::new();
         let mut packages: BTreeMap<String, Vec<Sha256>> = BTreeMap::new();
+        let mut texts = BTreeMap::new();
         self.only_ours(state, report);
         for forms in package_indexes(state) {
             let Some((key, text)) = intact(self.store, &self.anchor.name, &state.suite, &forms) else {
@@ -108,12 +113,15 @@ impl Check<'_> {
                 .flatten()
                 .filter(|(path, _)| path.as_str().ends_with(".deb"));
             let path = forms.first().map_or("", |index| stem(index)).to_owned();
-            packages.insert(path, debs.map(|(_, digest)| digest.sha256).collect());
-            self.stanzas(&key, &text, report);
+            packages.insert(path.clone(), debs.map(|(_, digest)| digest.sha256).collect());
+            self.stanzas((&key, &text), is_translated(state), report);
+            texts.insert(path, text);
         }
         with_all(&mut packages);
         let place = (self.anchor, state);
         let problems = contents_problems(self.store, place, &packages, &self.lists, self.damaged);
+        report.problems.extend(problems);
+        let problems = translation_problems(self.store, place, &texts, &self.descriptions, self.damaged);
         report.problems.extend(problems);
         let listed = listed.into_iter().map(|(path, digest)| (path, digest.sha256)).collect();
         self.decisions(state, &listed, report);
@@ -124,6 +132,7 @@ impl Check<'_> {
         let mut ours = BTreeSet::from([DECISIONS.to_owned()]);
         for component in &state.components {
             ours.insert(format!("{component}/source/Sources"));
+            ours.insert(translation_path(component));
             for architecture in &state.architectures {
                 ours.insert(format!("{component}/binary-{architecture}/Packages"));
                 ours.insert(format!("{component}/debian-installer/binary-{architecture}/Packages"));
@@ -277,7 +286,7 @@ impl Check<'_> {
     }
 
     /// A4: each stanza is what its package gives.
-    fn stanzas(&mut self, index: &Key, text: &[u8], report: &mut Report) {
+    fn stanzas(&mut self, (index, text): (&Key, &[u8]), translated: bool, report: &mut Report) {
         for stanza in Stanzas::new(text) {
             let stanza = match stanza {
                 Ok(stanza) => stanza,
@@ -289,7 +298,7 @@ impl Check<'_> {
             let derived = if index.as_str().contains("/source/") {
                 self.source(&stanza)
             } else {
-                self.binary(&stanza)
+                self.binary(&stanza, translated)
             };
             match derived {
                 Ok(Some(bytes)) if bytes.trim_ascii_end() != stanza.bytes().trim_ascii_end() => {
@@ -307,7 +316,7 @@ impl Check<'_> {
     }
 
     /// The stanza that a .deb gives; none when the .deb is damaged, which is reported already.
-    fn binary(&mut self, stanza: &Stanza<'_>) -> Result<Option<Vec<u8>>, String> {
+    fn binary(&mut self, stanza: &Stanza<'_>, translated: bool) -> Result<Option<Vec<u8>>, String> {
         let binary = Binary::from_stanza(stanza).map_err(|error| error.to_string())?;
         let key = Key::pool(&self.anchor.name, &binary.filename);
         if self.damaged.has(&key) {
@@ -315,8 +324,11 @@ impl Check<'_> {
         }
         let stream = self.store.open(&key).map_err(|error| error.to_string())?;
         let deb = read_deb(stream, &DebLimits::default()).map_err(|error| format!("`{key}`: {error}"))?;
-        let stanza =
+        let mut stanza =
             binary_stanza(&deb.control, &binary.filename, &binary.digest).map_err(|error| error.to_string())?;
+        if translated {
+            stanza = self.descriptions.take(&stanza).map_err(|error| error.to_string())?;
+        }
         let facts = DebFacts::from_deb(&deb).ok().and_then(|facts| identity(&facts));
         self.seen.insert(deb.digest.sha256, facts);
         self.lists.insert(deb.digest.sha256, FileList::of(&deb));

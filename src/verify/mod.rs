@@ -23,6 +23,7 @@ mod releases;
 mod report;
 mod returns;
 mod selected;
+mod translations;
 mod upstream;
 mod why;
 

@@ -69,6 +69,7 @@ impl Site {
             compress: IndexForm::usual(),
             all: Default::default(),
             contents: true,
+            translations: false,
             changelogs: None,
             valid_days: 10,
             keep: None,
@@ -378,7 +379,7 @@ fn deb_for(architecture: &str, version: &str, content: &str) -> Vec<u8> {
     fs::write(tree.join("usr/share/hello/text"), content).unwrap();
     let control = format!(
         "Package: hello\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: T <t@example.org>\n\
-         Description: x\n"
+         Description: x\n Greets in version {version}.\n .\n   As told.\n"
     );
     fs::write(tree.join("DEBIAN/control"), control).unwrap();
     let path = folder.path().join("hello.deb");
