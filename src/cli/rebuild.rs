@@ -316,7 +316,7 @@ impl Run<'_> {
         let declaration = &declared.declaration;
         let variation = Variation::of_run(run, &declared.policy.vary);
         let (variation, limits) = variation.fitting(self.backend, &Limits::default())?;
-        let package = work.derive(declared)?;
+        let package = work.derive_to_build(declared)?;
         let chroot = super::env::locked_chroot(self.context, work, self.lock)?;
         let waiting = format!("{who} rebuilds {}", declaration.source);
         let bar = self.context.progress.waiting(&waiting);

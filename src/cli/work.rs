@@ -15,7 +15,7 @@ use crate::publish::{Gate, StoreFiles, Target, Writer};
 use crate::rebuild;
 use crate::site::{CustomArchive, Policy, Rebuild, Site};
 use crate::snapshot::{Chain, SuiteState};
-use crate::source::{Declaration, Signers, SourceKeys, SourcePackage};
+use crate::source::{Declaration, Packed, Signers, SourceKeys, SourcePackage};
 use crate::store::Store;
 use crate::trust::{ArchiveKey, Ed25519Key, unframed_text};
 use crate::upstream::{Client, Limits, Sums, fetch_pool_file};
@@ -262,11 +262,29 @@ impl Work {
 
     /// Fetches the declared tag or branch and derives the source package again; every field must agree.
     pub(super) fn derive(&self, declared: &Declared) -> Result<SourcePackage, Failure> {
+        self.derive_with(declared, None)
+    }
+
+    /// As `derive`, for a rebuild: tarballs of the declared SHA-256 and the derived content that were packed before
+    /// are not packed again. Whoever judges a source packs it anew.
+    pub(super) fn derive_to_build(&self, declared: &Declared) -> Result<SourcePackage, Failure> {
+        let folder = self.site.cache().join("packed");
+        let packed = Packed {
+            folder: &folder,
+            declared: &declared.declaration.files,
+        };
+        self.derive_with(declared, Some(packed))
+    }
+
+    fn derive_with(&self, declared: &Declared, packed: Option<Packed<'_>>) -> Result<SourcePackage, Failure> {
         let declaration = &declared.declaration;
         let repository = crate::source::fetch_declared(declaration, &self.git_cache())?;
         let keys = self.source_keys(&declared.policy)?;
         let signers = self.signers(&declared.policy, &keys);
-        self.with_files(|files| Ok(crate::source::check(&repository, declaration, &signers, files)?))
+        self.with_files(|files| {
+            let files = StoreFiles { packed, ..*files };
+            Ok(crate::source::check(&repository, declaration, &signers, &files)?)
+        })
     }
 
     /// Does `work` with the files that sources may take from elsewhere than Git: what the store lacks of a
@@ -289,6 +307,7 @@ impl Work {
             archive: &self.archive,
             keyrings: &keyrings,
             fetch: Some(&fetch),
+            packed: None,
         })
     }
 

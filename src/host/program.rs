@@ -7,8 +7,12 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
 
 use super::HostError;
 use crate::domain::escape;
@@ -79,6 +83,8 @@ pub struct Output {
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const KEPT_OF_STDERR: usize = 4096;
+/// How long to wait before looking once more, whatever happened.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl Program {
     /// A program by name (looked up in the system's folders) or absolute path.
@@ -250,25 +256,17 @@ impl Program {
             });
             let out = scope.spawn(move || drain(stdout, limit));
             let err = scope.spawn(move || drain(stderr, limit));
-            let status = loop {
-                match child.try_wait() {
-                    Ok(Some(status)) => break Ok(status),
-                    Ok(None) if deadline.is_some_and(|d| Instant::now() >= d) => {
-                        let _ = child.kill();
-                        let _ = child.wait();
-                        break Err(HostError::TimedOut {
-                            program: described.clone(),
-                            seconds: self.timeout.as_secs(),
-                        });
-                    }
-                    Ok(None) => std::thread::sleep(Duration::from_millis(5)),
-                    Err(source) => {
-                        break Err(HostError::Start {
-                            program: self.name.clone(),
-                            source,
-                        });
-                    }
+            let status = match ended(&mut child, deadline) {
+                Ok(Some(status)) => Ok(status),
+                Ok(None) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    Err(HostError::TimedOut {
+                        program: described.clone(),
+                        seconds: self.timeout.as_secs(),
+                    })
                 }
+                Err(source) => Err(start(source)),
             };
             let _ = feeder.join();
             let stdout = out.join().unwrap_or_default();
@@ -284,6 +282,34 @@ impl Program {
             let stderr = String::from_utf8_lossy(stderr.get(from..).unwrap_or_default()).into_owned();
             Ok((status, Output { stdout, stderr }))
         })
+    }
+}
+
+/// Waits for a program's end; none when the deadline comes before it. Wakes when it ends, not each few milliseconds:
+/// many are short, and some run beside a build that is measured.
+fn ended(child: &mut Child, deadline: Option<Instant>) -> std::io::Result<Option<ExitStatus>> {
+    let descriptor = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        let left = deadline.map_or(LONGEST_WAIT, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
+        if left.is_zero() {
+            return Ok(None);
+        }
+        match &descriptor {
+            Some(descriptor) => {
+                let most = Timespec::try_from(left.min(LONGEST_WAIT)).ok();
+                match poll(&mut [PollFd::new(descriptor, PollFlags::IN)], most.as_ref()) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            // A kernel that has no such descriptors.
+            None => std::thread::sleep(left.min(Duration::from_millis(5))),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::domain::{ArchiveName, Component, Digest, FileName, PackageName, PoolP
 use crate::format::deb822::Stanzas;
 use crate::format::packages::Source;
 use crate::snapshot::{SuiteState, kept_index, read_plain_index};
-use crate::source::{Base, Files, SourceError};
+use crate::source::{Base, Files, Packed, SourceError};
 use crate::store::{Key, Store, StoreError};
 use crate::trust::Keyring;
 
@@ -30,6 +30,8 @@ pub struct StoreFiles<'a> {
     pub keyrings: Keyrings<'a>,
     /// How files come that are not there yet; absent: they do not.
     pub fetch: Option<Fetch<'a>>,
+    /// Where tarballs may lie that were packed before; absent: they are packed anew.
+    pub packed: Option<Packed<'a>>,
 }
 
 impl Files for StoreFiles<'_> {
@@ -71,6 +73,10 @@ impl Files for StoreFiles<'_> {
             }
         }
         Ok(tarballs)
+    }
+
+    fn packed(&self) -> Option<Packed<'_>> {
+        self.packed
     }
 }
 

@@ -101,6 +101,7 @@ pub struct Finished {
 }
 
 const OUTER: &str = include_str!("outer.sh");
+const WATCH: &str = include_str!("watch.pl");
 const INNER: &str = include_str!("inner.sh");
 /// What the runner's own messages may add to a log, in bytes.
 const LOG_SLACK: u64 = 1 << 20;
@@ -235,6 +236,8 @@ fn overlay(
 ) -> Result<(Outcome, Option<String>), RebuildError> {
     let ran = namespace::enter(&["--net", "--uts", "--ipc"])
         .args(["/bin/sh", "-c", OUTER])
+        .env("ASSAY_WATCH", WATCH)
+        .env("ASSAY_PAGE", rustix::param::page_size().to_string())
         .env("ASSAY_INNER", INNER)
         .env("ASSAY_SCRATCH", scratch)
         .env("ASSAY_BASE", base)

@@ -142,7 +142,7 @@ pub fn declare(
         None => (None, None, None),
     };
     text.check_upstream(signed, upstream.as_ref().map(|upstream| &upstream.git_commit))?;
-    let package = package::make(&debian, &tree, &blobs, side)?;
+    let package = package::make(&debian, &tree, &blobs, side, files.packed())?;
     let mut declaration = Declaration {
         source: source.clone(),
         version: version.clone(),

@@ -8,7 +8,7 @@ use super::object::Kind;
 use super::signed::{self, SignedSource};
 use super::text::TagText;
 use super::tree::{Blobs, Tree};
-use super::{Base, Orig, OrigMethod, Repository, SourceError, Upstream, pristine};
+use super::{Base, Orig, OrigMethod, Packed, Repository, SourceError, Upstream, pristine};
 use crate::domain::{Component, FileName, GitRef, PackageName, Sha256, Timestamp};
 
 /// What a declaration asks for of a tarball that is kept.
@@ -40,6 +40,11 @@ pub trait Files {
     /// # Errors
     /// `Kept` when there is no such source package, or a file of it is not there.
     fn base(&self, source: &PackageName, base: &Base) -> Result<Vec<(FileName, Vec<u8>)>, SourceError>;
+
+    /// Where derived tarballs may lie that were packed before; none: they are packed anew.
+    fn packed(&self) -> Option<Packed<'_>> {
+        None
+    }
 }
 
 /// Nowhere: for sources that take nothing from elsewhere.

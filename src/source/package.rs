@@ -6,8 +6,8 @@ use super::debian::Debian;
 use super::dsc;
 use super::orig::{Side, file_name};
 use super::tree::{Blobs, Mode, Tree};
-use super::{SourceError, derive::SourcePackage};
-use crate::domain::Timestamp;
+use super::{Packed, SourceError, derive::SourcePackage};
+use crate::domain::{FileName, Timestamp};
 use crate::format::FormatError;
 use crate::format::compress::{Compression, compress};
 use crate::format::tar::{Body, NewEntry, Writer};
@@ -20,6 +20,7 @@ pub(super) fn make(
     tree: &Tree,
     blobs: &Blobs,
     upstream: Option<Side>,
+    packed: Option<Packed<'_>>,
 ) -> Result<SourcePackage, SourceError> {
     let source = &debian.control.name;
     let version = &debian.head.version;
@@ -28,21 +29,29 @@ pub(super) fn make(
     match upstream {
         Some(side) => {
             let packaging = tree.below("debian");
-            let made = tarball(&packaging, blobs, None, debian.head.date)?;
-            tarballs.push((file_name(format!("{stem}.debian.tar.xz"))?, made));
+            let name = file_name(format!("{stem}.debian.tar.xz"))?;
+            tarballs.push(tarball(
+                name,
+                &tar(&packaging, blobs, None, debian.head.date, &[])?,
+                packed,
+            )?);
             match side {
                 Side::Kept(kept) => tarballs.extend(kept),
                 Side::Tree { tree, date } => {
                     let folder = format!("{source}-{}", version.upstream());
-                    let name = format!("{source}_{}.orig.tar.xz", version.upstream());
-                    tarballs.push((file_name(name)?, tarball(&tree, blobs, Some(&folder), date)?));
+                    let name = file_name(format!("{source}_{}.orig.tar.xz", version.upstream()))?;
+                    tarballs.push(tarball(name, &tar(&tree, blobs, Some(&folder), date, &[])?, packed)?);
                 }
             }
         }
         None => {
             let folder = format!("{source}-{}", version.without_epoch());
-            let made = tarball(tree, blobs, Some(&folder), debian.head.date)?;
-            tarballs.push((file_name(format!("{stem}.tar.xz"))?, made));
+            let name = file_name(format!("{stem}.tar.xz"))?;
+            tarballs.push(tarball(
+                name,
+                &tar(tree, blobs, Some(&folder), debian.head.date, &[])?,
+                packed,
+            )?);
         }
     }
     tarballs.sort();
@@ -54,10 +63,16 @@ pub(super) fn make(
     })
 }
 
-/// A tree as an .xz tarball, below `top` when there is one.
-fn tarball(tree: &Tree, blobs: &Blobs, top: Option<&str>, date: Timestamp) -> Result<Vec<u8>, SourceError> {
-    let bytes = tar(tree, blobs, top, date, &[])?;
-    compress(Compression::Xz, &bytes).map_err(in_tar("the compressed tarball"))
+/// A tar archive as an .xz tarball of this name, which may have been packed before.
+fn tarball(name: FileName, tar: &[u8], packed: Option<Packed<'_>>) -> Result<(FileName, Vec<u8>), SourceError> {
+    if let Some(before) = packed.and_then(|packed| packed.of(&name, tar)) {
+        return Ok((name, before));
+    }
+    let made = compress(Compression::Xz, tar).map_err(in_tar("the compressed tarball"))?;
+    if let Some(packed) = packed {
+        packed.keep(&name, &made);
+    }
+    Ok((name, made))
 }
 
 /// A tree as a tar archive, below `top` when there is one, and then `more` files. Sorted bytewise by path,

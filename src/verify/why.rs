@@ -542,6 +542,7 @@ fn source(
         archive: &anchor.name,
         keyrings: &keyrings,
         fetch: None,
+        packed: None,
     };
     // The policy that admitted it: who may sign under another one has no say here.
     let checked = SourceKeys::load(git.keys, &policy.signers).and_then(|keys| {

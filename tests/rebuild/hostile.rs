@@ -23,10 +23,10 @@ fn a_build_that_fails_is_an_outcome_whatever_it_left() {
 
 #[test]
 fn a_build_that_hangs_is_killed_with_all_it_started() {
-    let tiny = Tiny::bare(
-        "hangs",
-        "(setsid sh -c 'exec -a assay-test-hangs sleep 4711' &) ; sleep 4711",
-    );
+    // Of this run: elsewhere on the machine the same test may run.
+    let sleep = format!("sleep 4711.{}", std::process::id());
+    let commands = format!("(setsid sh -c 'exec -a assay-test-hangs {sleep}' &) ; {sleep}");
+    let tiny = Tiny::bare("hangs", &commands);
     let work = tempfile::tempdir().unwrap();
     let limits = Limits {
         seconds: 12,
@@ -45,7 +45,7 @@ fn a_build_that_hangs_is_killed_with_all_it_started() {
         .args(["ax", "-o", "args"])
         .output()
         .unwrap();
-    assert!(!String::from_utf8_lossy(&processes.stdout).contains("sleep 4711"));
+    assert!(!String::from_utf8_lossy(&processes.stdout).contains(&sleep));
 }
 
 #[test]

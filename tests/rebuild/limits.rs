@@ -25,7 +25,7 @@ fn small() -> Limits {
 
 /// Builds, and demands that a limit ended it and that nothing is left of it.
 fn ends(name: &str, commands: &str, number: u32, limits: &Limits) -> Outcome {
-    let marker = format!("assay-test-{name}");
+    let marker = format!("assay-test-{name}-{}", std::process::id());
     let tiny = Tiny::bare(name, &commands.replace("MARKER", &marker));
     let work = tempfile::tempdir().unwrap();
     let folder = work.path().join("w");

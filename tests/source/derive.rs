@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use assay::domain::{Coded, FileName};
+use assay::domain::{Coded, Component, Digest, FileName, PackageName, Sha256};
 use assay::site::SignerScheme;
-use assay::source::{self, Declaration};
+use assay::source::{self, Base, Declaration, Files, NoFiles, Packed, SourceError};
 
 use super::maker::{Maker, TAGGED, signer};
 
@@ -55,6 +55,66 @@ fn a_native_package_unpacks_to_the_tagged_tree() {
         printf '%s %s %s\\0' $mode $(git cat-file blob $id | sha256sum | cut -d' ' -f1) \"$path\"; done | sha256sum";
     let manifest = maker.run("sh", &["-c", script]);
     assert!(manifest.starts_with(&declaration.tree_sha256.hex()), "{manifest}");
+}
+
+/// Nothing but what was packed before.
+struct Before<'a>(Packed<'a>);
+
+impl Files for Before<'_> {
+    fn kept(&self, a: &Component, b: &PackageName, c: &FileName, d: &Sha256) -> Result<Vec<u8>, SourceError> {
+        NoFiles.kept(a, b, c, d)
+    }
+    fn base(&self, source: &PackageName, base: &Base) -> Result<Vec<(FileName, Vec<u8>)>, SourceError> {
+        NoFiles.base(source, base)
+    }
+    fn packed(&self) -> Option<Packed<'_>> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn a_tarball_that_was_packed_before_is_taken_when_it_is_the_declared_one_with_the_derived_content() {
+    let maker = Maker::native();
+    let (declaration, package) = maker.declare(&maker.tag("v1.0")).unwrap();
+    let folder = maker.path("packed");
+    let derive = |declared: &Declaration| {
+        let repository = source::open(&maker.url(), &maker.path("cache")).unwrap();
+        let keys = maker.keys();
+        let before = Before(Packed {
+            folder: &folder,
+            declared: &declared.files,
+        });
+        let (_, _, package) = source::derive(&repository, declared, &maker.allowed(&keys), &before).unwrap();
+        package
+    };
+    assert_eq!(derive(&declaration), package);
+    let kept = folder.join(declaration.files[1].digest.sha256.hex());
+    let ours = package.files[1].1.clone();
+    assert_eq!(std::fs::read(&kept).unwrap(), ours, "it is kept by its own SHA-256");
+
+    // Damaged, or another's: it is packed anew, and the next finds it mended.
+    std::fs::write(&kept, "anything").unwrap();
+    assert_eq!(derive(&declaration), package);
+    assert_eq!(std::fs::read(&kept).unwrap(), ours);
+
+    // Declared, and of the same content, if packed otherwise: it is what is taken.
+    let packed_by = |script: &str| {
+        maker.run_in(text(&folder), "sh", &["-euc", script, "sh", text(&kept)]);
+        let bytes = std::fs::read(folder.join("other")).unwrap();
+        let mut other = declaration.clone();
+        other.files[1].digest = Digest::of(&bytes);
+        std::fs::write(folder.join(other.files[1].digest.sha256.hex()), &bytes).unwrap();
+        (other, bytes)
+    };
+    let (fast, bytes) = packed_by("xz -dc --format=xz <\"$1\" | xz -0 >other");
+    assert_ne!(bytes, ours);
+    assert_eq!(derive(&fast).files[1].1, bytes);
+    // Whoever judges packs anew, and sees that nobody else would get these bytes.
+    assert!(maker.check(&fast).is_err());
+
+    // Declared and here, but of other content.
+    let (other, _) = packed_by("xz -dc --format=xz <\"$1\" | tr d e | xz >other");
+    assert_eq!(derive(&other).files[1].1, ours);
 }
 
 #[test]

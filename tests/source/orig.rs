@@ -266,6 +266,7 @@ fn the_base_of_a_change_is_found_in_a_snapshot_by_the_hash_of_its_dsc() {
         archive: &archive,
         keyrings: &keyrings,
         fetch: Some(&fetch),
+        packed: None,
     };
     let dsc = Sha256::of(&debian[0].1);
     let named = SnapshotName::Serial(serial.clone());
