@@ -417,6 +417,37 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// The first symbolic link, at a path or among what lies below it; names that begin with a dot are passed over, and
+/// what is not there has none.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn first_link(path: &Path) -> Result<Option<PathBuf>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => link_below(path, found.file_type()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("look at", path)(error)),
+    }
+}
+
+fn link_below(path: &Path, kind: fs::FileType) -> Result<Option<PathBuf>> {
+    if kind.is_symlink() {
+        return Ok(Some(path.to_owned()));
+    }
+    if !kind.is_dir() {
+        return Ok(None);
+    }
+    let mut links = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed("list", path))? {
+        let entry = entry.map_err(failed("list", path))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            let kind = entry.file_type().map_err(failed("look at", path))?;
+            links.extend(link_below(&entry.path(), kind)?);
+        }
+    }
+    Ok(links.into_iter().min())
+}
+
 /// Whether something is there, a broken link included.
 #[must_use]
 pub fn exists(path: &Path) -> bool {

@@ -1,7 +1,7 @@
 //! Finding and loading a site, with errors that point at the line.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
@@ -14,6 +14,8 @@ use crate::host::{HostError, files};
 /// The largest configuration file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
 const MARKER: &str = "assay.toml";
+const LOCK: &str = "assay.lock";
+const CHECKPOINT: &str = "assay.checkpoint";
 
 /// A loaded site: everything that people wrote, checked against itself.
 #[derive(Debug, Clone)]
@@ -42,6 +44,7 @@ impl Site {
     /// When its files are not what they should be.
     pub fn load(root: &Path) -> Result<Self, SiteError> {
         let root = files::absolute(root)?;
+        refuse_links(&root)?;
         let config: SiteConfig = read_toml(&root.join(MARKER))?;
         let mut archives = BTreeMap::new();
         for path in files::list(&root.join("repos"))? {
@@ -56,6 +59,7 @@ impl Site {
             }
         }
         let site = Self { root, config, archives };
+        site.refuse_linked_keyrings()?;
         site.check()?;
         Ok(site)
     }
@@ -173,13 +177,13 @@ impl Site {
     /// The checkpoint that is kept with the site: what its store had.
     #[must_use]
     pub fn checkpoint_file(&self) -> PathBuf {
-        self.root.join("assay.checkpoint")
+        self.root.join(CHECKPOINT)
     }
 
     /// The file that `assay lock` writes.
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {
-        self.root.join("assay.lock")
+        self.root.join(LOCK)
     }
 
     /// The source packages that an archive's folder declares, by name.
@@ -233,6 +237,21 @@ impl Site {
     #[must_use]
     pub fn keyring(&self, mirror: &MirrorArchive) -> PathBuf {
         self.root.join(&mirror.keyring)
+    }
+
+    /// A keyring in the site's tree is a file of its commit. One elsewhere is the machine's, which may have a link.
+    fn refuse_linked_keyrings(&self) -> Result<(), SiteError> {
+        let inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+        for archive in self.archives.values() {
+            if let ArchiveConfig::Mirror(mirror) = archive
+                && inside(&mirror.keyring)
+                && let Ok(led) = files::absolute(&self.keyring(mirror))
+                && led != self.keyring(mirror)
+            {
+                return Err(SiteError::Link(mirror.keyring.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// What no single file can say about itself.
@@ -337,6 +356,18 @@ fn nested(suites: &[SuiteName]) -> Option<(&SuiteName, &SuiteName)> {
     })
 }
 
+/// What of a site people write and Git keeps. The root of trust is what its commit has, and of a link that is only where
+/// it leads: whoever can write there would have a say, and another clone of the site another policy.
+fn refuse_links(root: &Path) -> Result<(), SiteError> {
+    for place in [MARKER, LOCK, CHECKPOINT, "repos", "policies"] {
+        match files::first_link(&root.join(place))? {
+            None => {}
+            Some(link) => return Err(SiteError::Link(link.strip_prefix(root).unwrap_or(&link).to_owned())),
+        }
+    }
+    Ok(())
+}
+
 /// Reads `repos/<archive>.toml`, as the kind that it says it is.
 fn read_archive(path: &Path) -> Result<ArchiveConfig, SiteError> {
     #[derive(serde::Deserialize)]
@@ -424,6 +455,9 @@ pub enum SiteError {
         /// What is wrong.
         why: String,
     },
+    /// A symbolic link among the files that Git keeps, relative to the site.
+    #[error("`{}` is a symbolic link: what it leads to is not in the site's commit", .0.display())]
+    Link(PathBuf),
     /// A keyring file is malformed, or lacks a key that the mirror demands.
     #[error("the keyring `{}`: {why}", path.display())]
     Keyring {
@@ -456,6 +490,7 @@ impl Coded for SiteError {
             Self::Inconsistent { .. } => "E-SITE-006",
             Self::Key { .. } => "E-SITE-007",
             Self::Keyring { .. } => "E-SITE-008",
+            Self::Link(_) => "E-SITE-009",
         }
     }
     fn kind(&self) -> Kind {
@@ -468,6 +503,7 @@ impl Coded for SiteError {
         match self {
             Self::NoSite(_) => Some("make a site with `assay init DIR`, or name one with `--site DIR`".into()),
             Self::Host(error) => error.hint(),
+            Self::Link(_) => Some("put the file itself in place of the link, and commit it".into()),
             _ => None,
         }
     }

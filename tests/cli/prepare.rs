@@ -118,16 +118,19 @@ fn what_no_commit_has_defines_no_image() {
 #[test]
 fn a_link_defines_no_image() {
     let built = Built::new();
-    let refused = |name: &str| {
+    let refused_with = |name: &str, exit: i32, words: [&str; 2]| {
         let output = prepare(&built, &[]);
         let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert_eq!(output.status.code(), Some(exit), "{name}: {said}");
         assert!(output.stdout.is_empty(), "{output:?}");
         let word = format!("`{name}` is a symbolic link");
-        for word in ["E-PREP-008", &word, "in place of each link"] {
+        for word in words.into_iter().chain([word.as_str()]) {
             assert!(said.contains(word), "{word}: {said}");
         }
     };
+    // In the site as it lies there, and in its commit alone.
+    let refused = |name: &str| refused_with(name, 2, ["E-SITE-009", "in place of the link"]);
+    let committed = |name: &str| refused_with(name, 1, ["E-PREP-008", "in place of each link"]);
     let site = built.site();
     let outside = tempfile::tempdir().unwrap();
     let moved = |name: &str| {
@@ -159,7 +162,7 @@ fn a_link_defines_no_image() {
     built.git_site();
     refused("repos/custom/evil.toml");
     fs::remove_file(&evil).unwrap();
-    refused("repos/custom/evil.toml");
+    committed("repos/custom/evil.toml");
     built.git_site();
     for name in ["policies/default.toml", "assay.toml", "repos/debian.toml"] {
         let away = moved(name);
@@ -174,7 +177,7 @@ fn a_link_defines_no_image() {
         }
         back(name, &away);
         // The commit still has a link.
-        refused(name);
+        committed(name);
         built.git_site();
         printed(&prepare(&built, &[]));
     }

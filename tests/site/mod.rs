@@ -1,6 +1,7 @@
 //! Tests of `site`: what people write, and what is refused in it.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use assay::domain::{ArchiveName, Coded, Kind, PolicyName};
@@ -13,6 +14,13 @@ const POLICY: &str = include_str!("../../policies/default.toml");
 
 /// A copy of this project's own site with one file changed.
 fn site_with(path: &str, change: impl Fn(&str) -> String) -> Result<Site, SiteError> {
+    let copy = copy();
+    let text = fs::read_to_string(copy.path().join(path)).unwrap();
+    fs::write(copy.path().join(path), change(&text)).unwrap();
+    Site::load(copy.path())
+}
+
+fn copy() -> tempfile::TempDir {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let copy = tempfile::tempdir().unwrap();
     for folder in ["repos", "policies/keys"] {
@@ -26,9 +34,68 @@ fn site_with(path: &str, change: impl Fn(&str) -> String) -> Result<Site, SiteEr
     ] {
         fs::copy(root.join(file), copy.path().join(file)).unwrap();
     }
-    let text = fs::read_to_string(root.join(path)).unwrap();
-    fs::write(copy.path().join(path), change(&text)).unwrap();
-    Site::load(copy.path())
+    copy
+}
+
+/// Whoever can write where a link leads has a say that no commit shows.
+#[test]
+fn a_link_among_what_git_keeps_is_refused_by_every_verb() {
+    let (copy, outside) = (copy(), tempfile::tempdir().unwrap());
+    let root = copy.path();
+    fs::create_dir(root.join("repos/custom")).unwrap();
+    fs::write(root.join("ring.gpg"), "").unwrap();
+    let debian = MIRROR.replace("/usr/share/keyrings/debian-archive-keyring.gpg", "rings/ring.gpg");
+    assert_ne!(debian, MIRROR);
+    let refused = |name: &str| {
+        let error = Site::load(root).unwrap_err();
+        assert_eq!((error.code(), error.kind()), ("E-SITE-009", Kind::Usage), "{error}");
+        assert!(
+            error.to_string().contains(&format!("`{name}` is a symbolic link")),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().contains("commit it"), "{error}");
+    };
+    // Files that are there, moved away; one of the site's own, too, since a commit has no more of it than where it leads.
+    for name in [
+        "assay.toml",
+        "repos/custom.toml",
+        "policies/default.toml",
+        "policies/keys",
+        "repos",
+    ] {
+        for away in [outside.path().join("away"), root.join("away")] {
+            fs::rename(root.join(name), &away).unwrap();
+            symlink(&away, root.join(name)).unwrap();
+            refused(name);
+            fs::remove_file(root.join(name)).unwrap();
+            fs::rename(&away, root.join(name)).unwrap();
+        }
+    }
+    // Files that are new; where they lead is nothing's business.
+    for name in [
+        "repos/custom/evil.toml",
+        "repos/custom/evil.lock",
+        "policies/keys/x.pub",
+        "assay.lock",
+        "assay.checkpoint",
+    ] {
+        symlink("/nonexistent", root.join(name)).unwrap();
+        refused(name);
+        fs::remove_file(root.join(name)).unwrap();
+    }
+    fs::create_dir(root.join("rings")).unwrap();
+    symlink("../ring.gpg", root.join("rings/ring.gpg")).unwrap();
+    fs::write(root.join("repos/debian.toml"), debian).unwrap();
+    refused("rings/ring.gpg");
+
+    // What an editor leaves beside a file that is being edited is nobody's policy; the store and the cache may be elsewhere.
+    fs::write(root.join("repos/debian.toml"), MIRROR).unwrap();
+    symlink("dana@laptop.4711", root.join("policies/.#default.toml")).unwrap();
+    symlink(outside.path(), root.join("store")).unwrap();
+    symlink(outside.path(), root.join("cache")).unwrap();
+    Site::load(root).unwrap();
+    symlink(root, outside.path().join("site")).unwrap();
+    Site::load(&outside.path().join("site")).unwrap();
 }
 
 #[test]
