@@ -24,7 +24,7 @@ enum Fate {
 
 #[derive(Serialize)]
 struct Listed<'a> {
-    upload: &'a FileName,
+    upload: &'a str,
     fate: &'static str,
     why: String,
 }
@@ -40,53 +40,75 @@ pub(super) fn run(context: &Context, work: &Work, args: &AdmitArgs, folder: Opti
         let why = format!("`repos/{}.toml` has no `incoming`: name the folder", work.archive);
         return Err(UsageError::Argument(why).into());
     };
-    let incoming = Incoming::look(&folder)?;
-    let mut all = true;
-    for name in &incoming.changes {
-        let fate = match upload(context, work, args, &incoming, name) {
-            Ok(fate) => fate,
-            Err(Stopped::Upload(error)) if error.is_its_own() => {
-                let idle = incoming.idle(name, context.now());
-                let overdue = args.patience == 0 || idle >= i64::from(args.patience);
-                if error.may_be_unfinished() && !overdue {
-                    Fate::Waits(error.to_string())
-                } else {
-                    Fate::Refused(error.to_string())
-                }
-            }
-            Err(Stopped::Upload(error)) => return Err(error.into()),
-            Err(Stopped::Verb(failure)) => return Err(failure),
-        };
-        let (fate, why) = match fate {
-            Fate::Admitted => {
-                incoming.done(name)?;
-                ("admitted", String::new())
-            }
-            Fate::Waits(why) => ("waits", why),
-            Fate::Refused(reason) => {
-                all = false;
-                let place = incoming.refuse(name, &format!("{}\n", reason.trim_end()))?;
-                (
-                    "refused",
-                    format!("{} ({})", reason.lines().next().unwrap_or_default(), place.display()),
-                )
-            }
-        };
-        let text = if why.is_empty() {
-            format!("{name} {fate}")
-        } else {
-            format!("{name} {fate}: {why}")
-        };
-        context.output.record(
-            &Listed {
-                upload: name,
-                fate,
-                why,
-            },
-            &text,
-        )?;
+    let mut incoming = Incoming::look(&folder)?;
+    for name in &incoming.strange {
+        let why = "no file of an archive could have that name".to_owned();
+        say(context, name, "ignored", why)?;
     }
-    Ok(all)
+    let (mut all, mut failed) = (true, None);
+    for name in incoming.changes.clone() {
+        let (fate, why) = match one(context, work, args, &mut incoming, &name) {
+            Ok(Fate::Admitted) => ("admitted", String::new()),
+            Ok(Fate::Waits(why)) => ("waits", why),
+            Ok(Fate::Refused(why)) => {
+                all = false;
+                ("refused", why)
+            }
+            // It stays where it is. What ails one is no reason to keep the others waiting.
+            Err(failure) => {
+                let why = format!("{}: {}", failure.code(), failure.cause());
+                failed.get_or_insert(failure);
+                ("failed", why)
+            }
+        };
+        say(context, name.as_str(), fate, why)?;
+    }
+    failed.map_or(Ok(all), Err)
+}
+
+fn say(context: &Context, upload: &str, fate: &'static str, why: String) -> Result<(), Failure> {
+    let text = if why.is_empty() {
+        format!("{upload} {fate}")
+    } else {
+        format!("{upload} {fate}: {why}")
+    };
+    context.output.record(&Listed { upload, fate, why }, &text)
+}
+
+/// Works through one upload, and takes it away or leaves it there.
+fn one(
+    context: &Context,
+    work: &Work,
+    args: &AdmitArgs,
+    incoming: &mut Incoming,
+    name: &FileName,
+) -> Result<Fate, Failure> {
+    let fate = match upload(context, work, args, incoming, name) {
+        Ok(fate) => fate,
+        Err(Stopped::Upload(error)) if error.is_its_own() => {
+            let idle = incoming.idle(name, context.now());
+            let overdue = args.patience == 0 || idle >= i64::from(args.patience);
+            if error.may_be_unfinished() && !overdue {
+                Fate::Waits(error.to_string())
+            } else {
+                Fate::Refused(error.to_string())
+            }
+        }
+        Err(Stopped::Upload(error)) => return Err(error.into()),
+        Err(Stopped::Verb(failure)) => return Err(failure),
+    };
+    Ok(match fate {
+        Fate::Admitted => {
+            incoming.done(name)?;
+            Fate::Admitted
+        }
+        Fate::Waits(why) => Fate::Waits(why),
+        Fate::Refused(reason) => {
+            let place = incoming.refuse(name, &format!("{}\n", reason.trim_end()))?;
+            let first = reason.lines().next().unwrap_or_default();
+            Fate::Refused(format!("{first} ({})", place.display()))
+        }
+    })
 }
 
 /// Why an upload was not decided on.

@@ -4,11 +4,11 @@
 //! is not read; and only bytes of the SHA-256 that the `.changes` gives get into the store, whatever happens
 //! to the file meanwhile. The signature on a `.changes` is nobody's vote and is not looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::admission::{Candidate, Offered, Output};
-use crate::domain::{ArchiveName, Coded, Digest, FileName, Kind, PackageName, Sha256, Timestamp, Version};
+use crate::domain::{ArchiveName, Coded, Digest, FileName, Kind, PackageName, Sha256, Timestamp, Version, escape};
 use crate::format::FormatError;
 use crate::format::changes::Changes;
 use crate::host::files::OpenFolder;
@@ -188,8 +188,10 @@ pub struct Incoming {
     folder: PathBuf,
     /// The names of `.changes` files in it, sorted.
     pub changes: Vec<FileName>,
-    /// Names that several of them have.
-    shared: BTreeSet<FileName>,
+    /// Names of `.changes` files that no archive could have, escaped: they are left where they are.
+    pub strange: Vec<String>,
+    /// The files that each of those names which is still there.
+    named: BTreeMap<FileName, BTreeSet<FileName>>,
 }
 
 impl Incoming {
@@ -199,23 +201,27 @@ impl Incoming {
     /// When it cannot be read.
     pub fn look(folder: &Path) -> Result<Self, UploadError> {
         let folder = files::absolute(folder)?;
-        let mut changes = Vec::new();
+        let (mut changes, mut strange, mut named) = (Vec::new(), Vec::new(), BTreeMap::new());
         for path in files::list(&folder)? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.ends_with(".changes") {
-                // A name that is none of ours cannot be a file of Debian's either: it is left where it is.
-                changes.extend(FileName::new(name).ok());
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !name.ends_with(".changes") {
+                continue;
+            }
+            match FileName::new(name.as_ref()) {
+                Ok(name) => changes.push(name),
+                Err(_) => strange.push(escape(&name)),
             }
         }
-        let (mut named, mut shared) = (BTreeSet::new(), BTreeSet::new());
-        for upload in changes.iter().filter_map(|name| Upload::read(&folder, name).ok()) {
-            let names: BTreeSet<FileName> = upload.files.into_iter().map(|(name, _)| name).collect();
-            shared.extend(names.into_iter().filter(|name| !named.insert(name.clone())));
+        for name in &changes {
+            if let Ok(upload) = Upload::read(&folder, name) {
+                named.insert(name.clone(), upload.files.into_iter().map(|(name, _)| name).collect());
+            }
         }
         Ok(Self {
             folder,
             changes,
-            shared,
+            strange,
+            named,
         })
     }
 
@@ -242,26 +248,37 @@ impl Incoming {
         [name.clone()].into_iter().chain(files).collect()
     }
 
+    /// What goes when an upload goes: all of it but what another one names that is still there. Of several that name
+    /// a file, the last one takes it along.
+    fn goes_with(&self, name: &FileName) -> Vec<FileName> {
+        let others = self.named.iter().filter(|(other, _)| *other != name);
+        let needed: BTreeSet<&FileName> = others.flat_map(|(_, names)| names).collect();
+        let mut names = self.names(name);
+        names.retain(|name| !needed.contains(name));
+        names
+    }
+
     /// Takes an admitted upload away: the store has it. The `.changes` goes first, so that a crash leaves
     /// files that no upload names, and not half an upload.
     ///
     /// # Errors
     /// When a file cannot be removed.
-    pub fn done(&self, name: &FileName) -> Result<(), UploadError> {
+    pub fn done(&mut self, name: &FileName) -> Result<(), UploadError> {
         let folder = OpenFolder::open(&self.folder)?;
-        for name in self.names(name).iter().filter(|name| !self.shared.contains(*name)) {
+        for name in self.goes_with(name) {
             folder.remove(name.as_str())?;
         }
+        self.named.remove(name);
         Ok(())
     }
 
     /// Moves a refused upload, whole, into `refused/` with the reason beside it; gives where the reason is.
-    /// Files that another upload names too stay. By descriptor: whoever fills the folder can put a link in the
+    /// Files that another upload names, which is still there, stay. By descriptor: whoever fills the folder can put a link in the
     /// place of `refused`.
     ///
     /// # Errors
     /// When `refused` is a link or somebody else's, a file cannot be moved, or the reason cannot be written.
-    pub fn refuse(&self, name: &FileName, reason: &str) -> Result<PathBuf, UploadError> {
+    pub fn refuse(&mut self, name: &FileName, reason: &str) -> Result<PathBuf, UploadError> {
         let stem = name.as_str().trim_end_matches(".changes");
         let folder = OpenFolder::open(&self.folder)?;
         let refused = folder.own_folder(REFUSED)?;
@@ -276,14 +293,10 @@ impl Incoming {
         };
         let said = format!("{stem}.reason");
         place.write_new(&said, reason.as_bytes())?;
-        for name in self
-            .names(name)
-            .iter()
-            .rev()
-            .filter(|name| !self.shared.contains(*name))
-        {
+        for name in self.goes_with(name).iter().rev() {
             folder.move_to(name.as_str(), &place)?;
         }
+        self.named.remove(name);
         Ok(place.path().join(said))
     }
 }

@@ -79,7 +79,7 @@ fn an_upload_of_what_the_rebuilds_gave_is_admitted_and_taken_away() {
     let bytes = deb("1.0", "first");
     let name = honest(folder.path(), "1.0", &[("hello_1.0_amd64.deb", &bytes)]);
     fs::write(folder.path().join("unrelated.txt"), "x").unwrap();
-    let incoming = Incoming::look(folder.path()).unwrap();
+    let mut incoming = Incoming::look(folder.path()).unwrap();
     assert_eq!(incoming.changes, [file(&name)]);
     let admission = offered(&site, &built, folder.path(), &name).unwrap();
     assert!(admission.decision.admitted, "{}", explain(&admission.decision));
@@ -118,7 +118,7 @@ fn another_byte_an_extra_file_or_a_missing_one_refuses_the_whole_set() {
         let admission = offered(&site, &built, folder.path(), &name).unwrap();
         assert_eq!(refused_by(&admission), rules, "{}", explain(&admission.decision));
         assert!(!admission.decision.waits_for_rebuilds());
-        let incoming = Incoming::look(folder.path()).unwrap();
+        let mut incoming = Incoming::look(folder.path()).unwrap();
         let said = incoming.refuse(&file(&name), &explain(&admission.decision)).unwrap();
         assert!(fs::read_to_string(&said).unwrap().contains("B1   REFUSED"));
         assert_eq!(names(folder.path()), ["refused"], "the whole set went");
@@ -254,7 +254,7 @@ fn what_is_partial_oversized_or_no_file_is_not_read_into_the_store() {
     .unwrap();
     let size = format!(" {} ", bytes.len());
     fs::write(folder.path().join("much.changes"), text.replace(&size, " 3000000000 ")).unwrap();
-    let incoming = Incoming::look(folder.path()).unwrap();
+    let mut incoming = Incoming::look(folder.path()).unwrap();
     assert_eq!(incoming.changes.len(), 5);
     for (name, code, unfinished) in [
         ("link.changes", None, false),
@@ -304,12 +304,32 @@ fn a_refused_upload_takes_no_file_of_another_with_it() {
         "6.6.6",
         &[("hello_1.0_amd64.deb", &bytes), ("evil.deb", b"evil")],
     );
-    let incoming = Incoming::look(folder.path()).unwrap();
+    let mut incoming = Incoming::look(folder.path()).unwrap();
     incoming.refuse(&file(&bad), "no").unwrap();
     Upload::read(folder.path(), &file(&good)).unwrap().check().unwrap();
     assert_eq!(
         names(&folder.path().join("refused/hello_6.6.6_amd64")),
         ["evil.deb", "hello_6.6.6_amd64.changes", "hello_6.6.6_amd64.reason"]
+    );
+    // The last one that names it takes it along, whether it is admitted or refused.
+    incoming.done(&file(&good)).unwrap();
+    assert_eq!(names(folder.path()), ["refused"]);
+
+    let good = honest(folder.path(), "1.0", &[("hello_1.0_amd64.deb", &bytes)]);
+    let bad = honest(folder.path(), "6.6.6", &[("hello_1.0_amd64.deb", &bytes)]);
+    let mut incoming = Incoming::look(folder.path()).unwrap();
+    incoming.done(&file(&good)).unwrap();
+    assert!(
+        folder.path().join("hello_1.0_amd64.deb").exists(),
+        "the other one needs it"
+    );
+    incoming.refuse(&file(&bad), "no").unwrap();
+    assert_eq!(names(folder.path()), ["refused"]);
+    assert!(
+        folder
+            .path()
+            .join("refused/hello_6.6.6_amd64.2/hello_1.0_amd64.deb")
+            .exists()
     );
 }
 
@@ -322,7 +342,7 @@ fn a_link_in_the_place_of_the_folder_of_refused_ones_leads_nowhere() {
     let name = honest(&inbox, "1.0", &[("hello_1.0_amd64.deb", b"evil"), ("x.conf", b"evil")]);
     let before = names(&inbox);
     symlink(&elsewhere, inbox.join("refused")).unwrap();
-    let incoming = Incoming::look(&inbox).unwrap();
+    let mut incoming = Incoming::look(&inbox).unwrap();
     let error = incoming.refuse(&file(&name), "no").unwrap_err();
     assert!(error.to_string().contains("refused"), "{error}");
     assert_eq!(names(&elsewhere), Vec::<String>::new());

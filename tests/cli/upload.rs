@@ -1,6 +1,7 @@
 //! `admit FILE.changes`: what somebody offers is looked at before it is believed.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -167,7 +168,7 @@ fn an_incoming_folder_is_worked_through_and_says_what_became_of_each() {
         .replace("hello_9.9-1", "stranger_9.9-1");
     fs::write(incoming.join("stranger.changes"), other).unwrap();
     fs::write(incoming.join("stranger_9.9-1_amd64.deb"), &bytes).unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", incoming.join("link.changes")).unwrap();
+    symlink("/etc/passwd", incoming.join("link.changes")).unwrap();
     let before = files(&offered.made.path("store"));
     let run = offered.made.run(&["admit", "--incoming"]);
     let said = super::text(&run.stdout);
@@ -203,6 +204,62 @@ fn an_incoming_folder_is_worked_through_and_says_what_became_of_each() {
         before,
         "nothing of all this is in the store"
     );
+}
+
+/// Whoever may write into the folder stops nobody else's upload with it.
+#[test]
+fn what_is_no_upload_is_refused_by_itself_and_the_others_go_on() {
+    let offered = Offered::new();
+    let bytes = deb(DECLARED, "x");
+    let good = offered.offer(DECLARED, &bytes, &Digest::of(&bytes));
+    let folder = offered.folder.path();
+    let strange = ["a-fifo.changes", "a-folder.changes", "a-link.changes"];
+    fifo(&folder.join(strange[0]));
+    fs::create_dir(folder.join(strange[1])).unwrap();
+    fs::write(folder.join("a-folder.changes/x"), "x").unwrap();
+    symlink("/nonexistent", folder.join(strange[2])).unwrap();
+    fs::write(folder.join("a name.changes"), "x").unwrap();
+    // One whose package is a folder, and what no upload names.
+    let other = offered.offer("9.9-1", &bytes, &Digest::of(&bytes));
+    fs::remove_file(offered.path("hello_9.9-1_amd64.deb")).unwrap();
+    fs::create_dir(offered.path("hello_9.9-1_amd64.deb")).unwrap();
+    fifo(&folder.join("nobody.deb"));
+    let incoming = ["admit", "--incoming", folder.to_str().unwrap(), "--json"];
+    let admit = || {
+        let run = offered.made.run(&incoming);
+        let lines = super::text(&run.stdout);
+        let fates = lines.lines().map(|line| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let of = |field: &str| value[field].as_str().unwrap().to_owned();
+            (of("upload"), of("fate"))
+        });
+        (run.status.code(), fates.collect::<Vec<_>>(), super::text(&run.stderr))
+    };
+    let all = |fate: &str| {
+        let ours = [
+            (
+                good.file_name().unwrap().to_str().unwrap().to_owned(),
+                "waits".to_owned(),
+            ),
+            (other.file_name().unwrap().to_str().unwrap().to_owned(), fate.to_owned()),
+        ];
+        let ignored = ("a name.changes".to_owned(), "ignored".to_owned());
+        let refused = strange.map(|name| (name.to_owned(), fate.to_owned()));
+        [ignored].into_iter().chain(refused).chain(ours).collect::<Vec<_>>()
+    };
+
+    // The refused cannot be put away: said of each, and all that is wrong is left.
+    symlink(offered.made.path(""), folder.join("refused")).unwrap();
+    let (code, fates, said) = admit();
+    assert_eq!((code, fates), (Some(5), all("failed")), "{said}");
+    fs::remove_file(folder.join("refused")).unwrap();
+
+    let (code, fates, said) = admit();
+    assert_eq!((code, fates), (Some(1), all("refused")), "{said}");
+    assert!(folder.join("refused/a-folder/a-folder.changes/x").exists());
+    assert!(folder.join("nobody.deb").exists() && good.exists());
+    let (code, fates, _) = admit();
+    assert_eq!((code, fates), (Some(0), [&all("")[..1], &all("")[4..5]].concat()));
 }
 
 #[test]
