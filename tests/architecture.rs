@@ -55,7 +55,7 @@ const PLACES: [(&str, &[&str]); 17] = [
         "rustix::process",
         &["environment/namespace.rs", "host/process.rs", "rebuild/base.rs"],
     ),
-    ("rustix", &["host/files.rs", "store/folder.rs"]),
+    ("rustix", &["host/files.rs", "host/program.rs", "store/folder.rs"]),
     ("tempfile", &["host/files.rs"]),
     ("std::process::ExitCode", &["cli/", "main.rs"]),
     ("std::process::id", &["host/", "store/folder.rs"]),
