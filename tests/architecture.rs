@@ -53,7 +53,12 @@ const PLACES: [(&str, &[&str]); 17] = [
     ("object_store", &["store/object.rs"]),
     (
         "rustix::process",
-        &["environment/namespace.rs", "host/process.rs", "rebuild/base.rs"],
+        &[
+            "environment/namespace.rs",
+            "host/process.rs",
+            "host/program.rs",
+            "rebuild/base.rs",
+        ],
     ),
     ("rustix", &["host/files.rs", "host/program.rs", "store/folder.rs"]),
     ("tempfile", &["host/files.rs"]),

@@ -237,7 +237,6 @@ fn overlay(
     let ran = namespace::enter(&["--net", "--uts", "--ipc"])
         .args(["/bin/sh", "-c", OUTER])
         .env("ASSAY_WATCH", WATCH)
-        .env("ASSAY_PAGE", rustix::param::page_size().to_string())
         .env("ASSAY_INNER", INNER)
         .env("ASSAY_SCRATCH", scratch)
         .env("ASSAY_BASE", base)

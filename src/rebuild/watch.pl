@@ -8,8 +8,8 @@ use warnings;
 my ($counted) = @ARGV;
 # Memory and disk in KiB, as all amounts here.
 my ($memory, $disk, $processes) = @ENV{qw(ASSAY_MEMORY ASSAY_DISK ASSAY_PROCESSES)};
-my $page = $ENV{ASSAY_PAGE} / 1024;
 my $in_memory = $ENV{ASSAY_FILE_ORDER} eq 'memory';
+my $page;
 # How often to look, in seconds; each so many looks, what takes longer.
 my ($pause, $second, $half_minute) = (0.25, 4, 120);
 
@@ -115,8 +115,12 @@ sub mapped_once {
     return $sum;
 }
 
+# A page, in KiB.
+sub page { return text('/proc/self/smaps') =~ /^KernelPageSize:\s+(\d+) kB/m ? $1 : 4; }
+
 sub killed_for_memory { return text('/proc/vmstat') =~ /^oom_kill (\d+)/m ? $1 : 0; }
 
+$page = page();
 my @watched = ('.', 'root/dev/shm', $in_memory ? 'root/build' : ());
 my $oom = killed_for_memory();
 my ($here, undef, $build_folder) = file_systems(@watched);
