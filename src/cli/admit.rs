@@ -128,7 +128,7 @@ pub(super) fn carry_out(
 ) -> Result<Admission, Failure> {
     let (key, signer) = (
         work.site.ed25519_key(&work.site.config().gate)?,
-        work.site.archive_key(&work.custom.signing_key)?,
+        work.archive_signers()?,
     );
     let gate = work.gate(&key, &signer);
     Ok(publish::admit(

@@ -225,7 +225,7 @@ pub(super) struct RenewArgs {
     /// The snapshots
     #[arg(value_name = "REF", conflicts_with = "all")]
     pub(super) references: Vec<SnapshotRef>,
-    /// Every kept snapshot of every archive that is due
+    /// Every kept snapshot of every archive that is due, or that other keys signed than sign now; such tags, too
     #[arg(long)]
     pub(super) all: bool,
     /// For how many days [default: the archive's `valid-days`]

@@ -279,12 +279,8 @@ fn named<'a>(snapshots: &'a [SnapshotRef], source: &EnvironmentSource) -> Option
 
 /// The newest may be anybody's who can write to the store: only ours is built on.
 fn vouched(work: &Work, source: &EnvironmentSource) -> Result<Chain, Failure> {
-    let key = work.site.archive(&source.archive)?.signing_key();
-    Ok(load_vouched(
-        work.store.as_ref(),
-        &source.archive,
-        &work.site.archive_keyring(key)?,
-    )?)
+    let keyring = work.site.archive_keyring(&source.archive)?;
+    Ok(load_vouched(work.store.as_ref(), &source.archive, &keyring)?)
 }
 
 /// The snapshots that the archive's environments are resolved from.

@@ -81,7 +81,7 @@ fn archive_of(
     }
     pinned.notes.iter().for_each(|note| context.output.note(note));
     let config = site.archive(archive)?;
-    let (key, pins, nonce) = (site.archive_key(config.signing_key())?, pinned.of(archive), nonce());
+    let (key, pins, nonce) = (context.signers(site, archive)?, pinned.of(archive), nonce());
     // The newest record is what stays; clients must see it before what they see now goes.
     if !args.dry_run {
         let chain = Chain::load(store.as_ref(), archive)?;

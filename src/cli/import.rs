@@ -93,7 +93,7 @@ pub(super) fn run(context: &Context, work: &Work, args: &AdmitArgs, from: &Snaps
         } else {
             let (key, signer) = (
                 work.site.ed25519_key(&work.site.config().gate)?,
-                work.site.archive_key(&work.custom.signing_key)?,
+                work.archive_signers()?,
             );
             found.admit(&work.gate(&key, &signer), &policy, context.now())?
         };

@@ -31,7 +31,7 @@ impl Keeping {
         pinned: &Pinned,
     ) -> Result<Self, Failure> {
         let config = site.archive(chain.archive())?;
-        let keyring = site.archive_keyring(config.signing_key())?;
+        let keyring = site.archive_keyring(chain.archive())?;
         Ok(Self {
             keep: config.keep(),
             pins: pinned.of(chain.archive()),
@@ -150,13 +150,12 @@ fn mark(
     says: &Says,
 ) -> Result<(), Failure> {
     let archive = chain.archive();
-    let signing_key = site.archive(archive)?.signing_key();
-    load_vouched(store, archive, &site.archive_keyring(signing_key)?)?;
+    load_vouched(store, archive, &site.archive_keyring(archive)?)?;
     let (reason, marked) = match says {
         Says::Keep { .. } => ("kept", "keep"),
         _ => ("dropped", "drop"),
     };
-    let (key, nonce) = (site.archive_key(signing_key)?, nonce());
+    let (key, nonce) = (context.signers(site, archive)?, nonce());
     collect::mark(store, archive, name, says, made(context, None, reason, &nonce), &key)?;
     let keeping = Keeping::of(context, site, store, chain, &pinned_or_note(context, site))?;
     let reference = match name {

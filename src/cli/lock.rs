@@ -82,12 +82,8 @@ pub(super) fn run(context: &Context, args: &LockArgs) -> Result<ExitCode, Failur
 /// The chain of every archive of a site that has one of ours.
 fn vouched(site: &Site, store: &dyn Store) -> Result<Vec<Chain>, Failure> {
     let mut chains = Vec::new();
-    for (archive, config) in site.archives() {
-        chains.push(load_vouched(
-            store,
-            archive,
-            &site.archive_keyring(config.signing_key())?,
-        )?);
+    for archive in site.archives().keys() {
+        chains.push(load_vouched(store, archive, &site.archive_keyring(archive)?)?);
     }
     Ok(chains)
 }

@@ -11,11 +11,10 @@ use super::failure::{Failure, OfArchive, UsageError};
 use super::taking::Taking;
 use crate::domain::{ArchiveName, Kind};
 use crate::host::apt_sources;
-use crate::publish;
+use crate::publish::{self, ReleaseSigner as _, Signers};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
-use crate::trust::ArchiveKey;
 use crate::upstream::{self, Client, Connections, Follow, Followed};
 
 #[derive(Serialize)]
@@ -122,8 +121,8 @@ impl Run<'_> {
             ..upstream::Limits::of(config)
         };
         let client = Client::sharing(&upstream_uri(site, archive)?, limits, self.connections.clone())?;
-        let key = site.archive_key(&config.signing_key)?;
-        let chain = publish::load_vouched(store, archive, &site.archive_keyring(&config.signing_key)?)?;
+        let key = context.signers(site, archive)?;
+        let chain = publish::load_vouched(store, archive, &site.archive_keyring(archive)?)?;
         // Upstream is followed as it is; what the site selects of it is our own.
         let previous = chain.latest().map(Record::as_upstream_has_it);
         let mut earlier = Vec::new();
@@ -190,7 +189,7 @@ pub(super) fn keep_fresh(
     store: &dyn Store,
     chain: &Chain,
     valid_days: u32,
-    key: &ArchiveKey,
+    key: &Signers,
     public_url: &str,
 ) -> Result<&'static str, Failure> {
     let (Some(latest), Some(edition)) = (chain.latest(), chain.latest_edition()) else {
@@ -225,10 +224,11 @@ fn make(
     suites: Vec<SuiteState>,
     valid_days: u32,
     reason: &str,
-    key: &ArchiveKey,
+    key: &Signers,
 ) -> Result<Record, Failure> {
     let nonce = nonce();
-    let record = chain.next(store, suites, made(context, Some(valid_days), reason, &nonce))?;
+    let mut record = chain.next(store, suites, made(context, Some(valid_days), reason, &nonce))?;
+    record.signed_by = key.signed_by().to_vec();
     if publish::commit(store, &record, key)? == Committed::Conflict {
         return Err(UsageError::Conflict(chain.archive().to_string()).into());
     }

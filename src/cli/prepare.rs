@@ -257,7 +257,7 @@ impl Job<'_> {
     /// An archive's chain, for which its own key vouches.
     fn chain(&self, archive: &ArchiveName) -> Result<Chain, Failure> {
         let site = &self.work.site;
-        let keyring = site.archive_keyring(site.archive(archive)?.signing_key())?;
+        let keyring = site.archive_keyring(archive)?;
         Ok(load_vouched(self.work.store.as_ref(), archive, &keyring)?)
     }
 
@@ -313,12 +313,12 @@ impl Job<'_> {
         let Some(newest) = chain.latest_edition() else {
             return Ok(());
         };
-        let key = &self.work.custom.signing_key;
-        if publish::is_published(store, &newest)? || !files::exists(&site.secret_key_path(key)) {
+        if publish::is_published(store, &newest)? || site.absent_key(&self.work.archive)?.is_some() {
             return Ok(());
         }
         let _working = self.context.writing(&self.work.store, &self.work.archive, "prepare")?;
-        publish::finish(store, chain, &site.archive_key(key)?, site.config().public_url.as_str())?;
+        let signer = self.work.archive_signers()?;
+        publish::finish(store, chain, &signer, site.config().public_url.as_str())?;
         Ok(())
     }
 
@@ -371,12 +371,12 @@ impl Job<'_> {
     /// Before anything is built for it: whether this site could admit it at all.
     fn can_admit(&self, wanted: &Wanted, suites: &[SuiteName]) -> Result<(), Failure> {
         let site = &self.work.site;
-        let keys = [
-            ("the gate's key", &site.config().gate),
-            ("the archive's key", &self.work.custom.signing_key),
-        ];
-        let absent = keys.iter().find(|(_, key)| !files::exists(&site.secret_key_path(key)));
-        let (Some((what, _)), Some(suite)) = (absent, suites.first()) else {
+        let absent = if !files::exists(&site.secret_key_path(&site.config().gate)) {
+            Some("the gate's key")
+        } else {
+            site.absent_key(&self.work.archive)?.map(|_| "the archive's key")
+        };
+        let (Some(what), Some(suite)) = (absent, suites.first()) else {
             return Ok(());
         };
         Err(PrepareError::NotAdmitted {
@@ -401,11 +401,11 @@ impl Job<'_> {
         let site = &self.work.site;
         let named = |suite: &SuiteName| self.work.custom.rules_of(suite, None).is_some();
         let absent = suites.iter().any(|suite| !has(suite) && !named(suite));
-        if !absent || !files::exists(&site.secret_key_path(&self.work.custom.signing_key)) {
+        if !absent || site.absent_key(&self.work.archive)?.is_some() {
             return Ok(());
         }
         let refs = branches_and_tags(&branches.git, &self.work.git_cache())?;
-        let signer = site.archive_key(&self.work.custom.signing_key)?;
+        let signer = self.work.archive_signers()?;
         publish::sync(&self.work.writer(&signer), &refs, self.context.now())?;
         Ok(())
     }
@@ -530,7 +530,7 @@ impl Job<'_> {
     fn is_usable(&self, archive: &ArchiveName, name: &SnapshotName) -> Result<(), Failure> {
         let (site, store) = (&self.work.site, self.work.store.as_ref());
         let chain = self.chain(archive)?;
-        let keyring = site.archive_keyring(site.archive(archive)?.signing_key())?;
+        let keyring = site.archive_keyring(archive)?;
         check_named(store, &chain, name, &keyring)?;
         let edition = chain.edition(store, name)?;
         match edition.valid_until().filter(|end| *end <= self.context.now()) {

@@ -15,9 +15,9 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
     let store = context.store(&site)?;
     for archive in named_or_all(&site, &args.archives, |_| true)? {
         let _working = context.writing(&store, &archive, "publish")?;
-        let signing_key = site.archive(&archive)?.signing_key();
+        let signers = || context.signers(&site, &archive);
         if let ArchiveConfig::Custom(custom) = site.archive(&archive)? {
-            let key = site.archive_key(signing_key)?;
+            let key = signers()?;
             let writer = Writer {
                 store: store.as_ref(),
                 archive: &archive,
@@ -29,12 +29,12 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
             // So that clients can name a suite before anything is admitted to it.
             publish::make_named(&writer, context.now())?;
         }
-        let chain = load_vouched(store.as_ref(), &archive, &site.archive_keyring(signing_key)?)?;
+        let chain = load_vouched(store.as_ref(), &archive, &site.archive_keyring(&archive)?)?;
         if chain.is_empty() {
             context.output.note(&format!("{archive} has no snapshot yet"));
             continue;
         }
-        let key = site.archive_key(signing_key)?;
+        let key = signers()?;
         // A mirror is renewed when it follows upstream; a custom archive has nothing to follow.
         if let ArchiveConfig::Custom(custom) = site.archive(&archive)? {
             let url = site.config().public_url.as_str();

@@ -10,12 +10,11 @@ use super::failure::{Failure, UsageError};
 use super::keep::Keeping;
 use super::mirror::made;
 use crate::collect::{self, Pinned};
-use crate::domain::{ArchiveName, SnapshotName, Timestamp};
-use crate::publish::{self, load_vouched};
-use crate::site::{ArchiveConfig, Site};
-use crate::snapshot::{Chain, Edition, Record, Renewal, Verdict};
+use crate::domain::{ArchiveName, SnapshotName, TagName, Timestamp};
+use crate::publish::{self, Signers, load_vouched};
+use crate::site::Site;
+use crate::snapshot::{Chain, Edition, EditionName, Record, Renewal, TagRecord, Verdict};
 use crate::store::Store;
-use crate::trust::ArchiveKey;
 
 #[derive(Serialize)]
 struct Renewed<'a> {
@@ -67,19 +66,19 @@ pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failu
             );
         }
         let record = chain.resolve(store.as_ref(), &reference.name)?;
-        renewing.one(&chain, &record, &key)?;
+        let days = renewing.days(&reference.archive)?;
+        renewing.one(&chain, &record, days, &key)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 impl Renewing<'_> {
-    fn open(&self, archive: &ArchiveName) -> Result<(Chain, ArchiveKey), Failure> {
-        let signing_key = self.site.archive(archive)?.signing_key();
-        let chain = load_vouched(self.store, archive, &self.site.archive_keyring(signing_key)?)?;
-        Ok((chain, self.site.archive_key(signing_key)?))
+    fn open(&self, archive: &ArchiveName) -> Result<(Chain, Signers), Failure> {
+        let chain = load_vouched(self.store, archive, &self.site.archive_keyring(archive)?)?;
+        Ok((chain, self.context.signers(self.site, archive)?))
     }
 
-    /// Every kept snapshot whose time is more than half over. The newest comes last: what `serve` and
+    /// Every kept snapshot whose time is more than half over, and every one and every tag that others signed than sign now. The newest comes last: what `serve` and
     /// static clients use most is touched when all else is done.
     fn all(&self, archive: &ArchiveName, pinned: Option<&Pinned>) -> Result<(), Failure> {
         let (chain, key) = self.open(archive)?;
@@ -90,10 +89,12 @@ impl Renewing<'_> {
             &chain,
             pinned.unwrap_or(&Pinned::default()),
         )?;
+        let tags = self.tags(archive, &keeping, &key)?;
         let bar = self.context.progress.items("snapshots", chain.len());
         for record in chain.records(self.store) {
             let record = record?;
             bar.advance(1);
+            let renewal = Renewal::newest(self.store, &record)?;
             let verdict = keeping.retention().snapshot(record.n, &record.id, &record.serial);
             let goes = match verdict {
                 Verdict::Gone(_) => true,
@@ -101,24 +102,66 @@ impl Renewing<'_> {
                 // Who needs it is not known.
                 Verdict::Expired(_) => pinned.is_some(),
             };
-            if goes {
-                continue;
+            let edition = Edition::of_record(&record, renewal.as_ref());
+            let is_due = || -> Result<bool, Failure> {
+                let otherwise = publish::is_signed_otherwise(self.store, &record, &edition, &key)?;
+                Ok(otherwise || edition.renewal_due(self.context.now()))
+            };
+            if !goes && is_due()? {
+                // One that was renewed for longer than usual stays valid for as long.
+                let (now, usual) = (self.context.now(), self.days(archive)?);
+                let shortens = edition.valid_until().is_some_and(|until| now.plus_days(usual) < until);
+                let days = edition.valid_days.filter(|_| shortens && !self.args.shorten);
+                self.one(&chain, &record, days.unwrap_or(usual), &key)?;
             }
-            let edition = Edition::of_record(&record, Renewal::newest(self.store, &record)?.as_ref());
-            if edition.renewal_due(self.context.now()) {
-                self.one(&chain, &record, &key)?;
+            // What goes is still a part of the chain, and is proven as one.
+            if let Some(renewal) = Renewal::newest(self.store, &record)? {
+                publish::vouch_anew(self.store, &renewal, &key)?;
             }
+            publish::vouch_anew(self.store, &record, &key)?;
         }
         bar.finish();
+        for tag in tags {
+            self.context.output.record(
+                &Renewed {
+                    archive,
+                    serial: tag.as_str(),
+                    valid_until: None,
+                    state: "signed",
+                },
+                &format!("{archive} {tag} signed anew"),
+            )?;
+        }
         Ok(())
     }
 
-    fn one(&self, chain: &Chain, record: &Record, key: &ArchiveKey) -> Result<(), Failure> {
-        let configured = match self.site.archive(&record.archive)? {
-            ArchiveConfig::Mirror(mirror) => mirror.valid_days,
-            ArchiveConfig::Custom(custom) => custom.valid_days,
-        };
-        let days = self.args.valid_for.map_or(configured, |days| days.0);
+    /// Tags never expire; but the keys that signed them do, or are taken out of use.
+    fn tags(&self, archive: &ArchiveName, keeping: &Keeping, key: &Signers) -> Result<Vec<TagName>, Failure> {
+        let url = self.site.config().public_url.as_str();
+        let mut signed = Vec::new();
+        for tag in TagRecord::all(self.store, archive)? {
+            let gone = keeping.marks.gone(&EditionName::Tag(tag.tag.clone())).is_some();
+            let anew = match gone {
+                true => publish::vouch_anew(self.store, &tag, key)?,
+                false => publish::resign_tag(self.store, &tag, key, url)?,
+            };
+            if anew && !gone {
+                signed.push(tag.tag);
+            }
+        }
+        if let Some(mark) = keeping.marks.newest() {
+            publish::vouch_anew(self.store, mark, key)?;
+        }
+        Ok(signed)
+    }
+
+    /// For how many days snapshots are renewed.
+    fn days(&self, archive: &ArchiveName) -> Result<u32, Failure> {
+        let configured = self.site.archive(archive)?.valid_days();
+        Ok(self.args.valid_for.map_or(configured, |days| days.0))
+    }
+
+    fn one(&self, chain: &Chain, record: &Record, days: u32, key: &Signers) -> Result<(), Failure> {
         let nonce = nonce();
         let made = made(self.context, Some(days), "renewed", &nonce);
         let url = self.site.config().public_url.as_str();

@@ -117,7 +117,6 @@ impl Source {
 
     /// These suites of an archive, at a URL.
     pub(super) fn new(site: &Site, archive: &ArchiveName, suites: &[SuiteState], uri: String) -> Result<Self, Failure> {
-        let signing_key = site.archive(archive)?.signing_key();
         let first = suites.first();
         let first = first.ok_or_else(|| UsageError::NotFound(format!("`{archive}` has no suites")))?;
         Ok(Self {
@@ -131,7 +130,7 @@ impl Source {
                 .filter(|a| !a.is_all())
                 .map(ToString::to_string)
                 .collect(),
-            signed_by: String::from_utf8_lossy(&site.certificate(signing_key)?).into_owned(),
+            signed_by: site.certificates(archive)?,
         })
     }
 }

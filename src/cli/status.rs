@@ -74,14 +74,14 @@ fn status(
     {
         problems.push("the newest snapshot is not published: run `assay publish`".to_owned());
     }
-    let (kind, sources, signing_key) = match config {
+    let (kind, sources) = match config {
         ArchiveConfig::Mirror(mirror) => {
             problems.extend(latest.into_iter().flat_map(|record| ageing(record, mirror, now)));
-            ("mirror", None, &mirror.signing_key)
+            ("mirror", None)
         }
-        ArchiveConfig::Custom(custom) => ("custom", Some(site.declared(archive)?.len()), &custom.signing_key),
+        ArchiveConfig::Custom(_) => ("custom", Some(site.declared(archive)?.len())),
     };
-    if let Err(error) = site.archive_key(signing_key) {
+    if let Err(error) = publish::Signers::of(site, archive, now) {
         problems.push(error.to_string());
     }
     Ok(Status {

@@ -222,7 +222,7 @@ fn sync(context: &Context, work: &Work, git: Option<&str>, dry_run: bool) -> Res
         plan_sync(&work.custom, &refs, chain.latest(), work.now)
     } else {
         let _working = context.writing(&work.store, &work.archive, "suite sync")?;
-        let signer = work.site.archive_key(&work.custom.signing_key)?;
+        let signer = work.archive_signers()?;
         let synced = publish::sync(&work.writer(&signer), &refs, work.now)?;
         if let Some(published) = &synced.published {
             context
@@ -353,7 +353,7 @@ fn shift(
     options: &MoveOptions,
 ) -> Result<ExitCode, Failure> {
     let _working = context.writing(&work.store, &work.archive, "suite")?;
-    let signer = work.site.archive_key(&work.custom.signing_key)?;
+    let signer = work.archive_signers()?;
     let key = work.site.ed25519_key(&work.site.config().gate)?;
     let gate = work.gate(&key, &signer);
     let chain = load_vouched(work.store.as_ref(), &work.archive, &signer.keyring()?)?;
@@ -409,7 +409,7 @@ type Editing =
 
 fn edit(context: &Context, work: &Work, named: &Named, what: &str, editing: Editing) -> Result<ExitCode, Failure> {
     let _working = context.writing(&work.store, &work.archive, "suite")?;
-    let signer = work.site.archive_key(&work.custom.signing_key)?;
+    let signer = work.archive_signers()?;
     let Named { suite, source, reason } = named;
     let published = editing(&work.writer(&signer), suite, source, reason, work.now)?;
     let value =

@@ -92,8 +92,7 @@ fn tag_whole(
 ) -> Result<ExitCode, Failure> {
     let mut states = Vec::new();
     for reference in references {
-        let signing_key = site.archive(&reference.archive)?.signing_key();
-        let chain = load_vouched(store, &reference.archive, &site.archive_keyring(signing_key)?)?;
+        let chain = load_vouched(store, &reference.archive, &site.archive_keyring(&reference.archive)?)?;
         let record = chain.resolve(store, &reference.name)?;
         states.push((record.suites.clone(), record));
     }
@@ -198,11 +197,11 @@ fn snapshots(
         .as_ref()
         .map(|file| super::lock::references(site, store, file));
     let given = locked.transpose()?.unwrap_or_else(|| args.snapshots.clone());
-    for (archive, config) in site.archives() {
+    for archive in site.archives().keys() {
         let given = given.iter().find(|reference| reference.archive == *archive);
         let given = given.map(|reference| reference.name.clone());
         let name = manifest.origins.get(archive).cloned().flatten().or(given);
-        let chain = load_vouched(store, archive, &site.archive_keyring(config.signing_key())?)?;
+        let chain = load_vouched(store, archive, &site.archive_keyring(archive)?)?;
         if chain.is_empty() && name.is_none() {
             context.output.note(&format!("{archive} has no snapshot yet: left out"));
             continue;
@@ -288,7 +287,7 @@ fn make_all(
     for (suites, of) in states {
         let nonce = nonce();
         let made = made(context, None, "tagged", &nonce);
-        let key = site.archive_key(site.archive(&of.archive)?.signing_key())?;
+        let key = context.signers(site, &of.archive)?;
         let tagging = tagging_of(args, suites, of, partial);
         let (_, new) = publish::tag(store, tagging, made, &key, site.config().public_url.as_str())?;
         let tagged = Tagged {

@@ -11,13 +11,13 @@ use crate::domain::{ArchiveName, Digest, PackageName, PolicyName, PoolPath, Sha2
 use crate::environment::Lock;
 use crate::format::{json, manifest};
 use crate::host::{Clock, files};
-use crate::publish::{Gate, StoreFiles, Target, Writer};
+use crate::publish::{self, Gate, StoreFiles, Target, Writer};
 use crate::rebuild;
 use crate::site::{CustomArchive, Policy, Rebuild, Site};
 use crate::snapshot::{Chain, SuiteState};
 use crate::source::{Declaration, Packed, Signers, SourceKeys, SourcePackage};
 use crate::store::Store;
-use crate::trust::{ArchiveKey, Ed25519Key, unframed_text};
+use crate::trust::{Ed25519Key, unframed_text};
 use crate::upstream::{Client, Limits, Sums, fetch_pool_file};
 
 /// This program and its version, as it signs.
@@ -200,8 +200,13 @@ impl Work {
         Ok(terms)
     }
 
+    /// All keys that sign for the archive.
+    pub(super) fn archive_signers(&self) -> Result<publish::Signers, Failure> {
+        Ok(publish::Signers::of(&self.site, &self.archive, self.now)?)
+    }
+
     /// Who makes the archive's next snapshot.
-    pub(super) fn writer<'a>(&'a self, signer: &'a ArchiveKey) -> Writer<'a> {
+    pub(super) fn writer<'a>(&'a self, signer: &'a publish::Signers) -> Writer<'a> {
         Writer {
             store: self.store.as_ref(),
             archive: &self.archive,
@@ -213,7 +218,7 @@ impl Work {
     }
 
     /// Where and with which keys the gate works.
-    pub(super) fn gate<'a>(&'a self, key: &'a Ed25519Key, signer: &'a ArchiveKey) -> Gate<'a> {
+    pub(super) fn gate<'a>(&'a self, key: &'a Ed25519Key, signer: &'a publish::Signers) -> Gate<'a> {
         Gate {
             store: self.store.as_ref(),
             archive: &self.archive,
@@ -291,11 +296,7 @@ impl Work {
     /// mirror's pool is fetched.
     pub(super) fn with_files<T>(&self, work: impl FnOnce(&StoreFiles<'_>) -> T) -> T {
         let store = self.store.as_ref();
-        let keyrings = |name: &ArchiveName| {
-            let key = self.site.archive(name).map(|archive| archive.signing_key());
-            let keyring = key.and_then(|key| self.site.archive_keyring(key));
-            keyring.map_err(|error| error.to_string())
-        };
+        let keyrings = |name: &ArchiveName| self.site.archive_keyring(name).map_err(|error| error.to_string());
         let fetch = |name: &ArchiveName, path: &PoolPath, digest: &Digest| {
             let mirror = self.site.mirror(name).map_err(|error| error.to_string())?;
             let uri = super::mirror::upstream_uri(&self.site, name).map_err(|error| error.cause())?;

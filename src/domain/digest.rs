@@ -121,6 +121,12 @@ text_type!(
     Fingerprint, "key fingerprint", fingerprint
 );
 
+text_type!(
+    /// A key in the `Signed-By` of a Release file, as apt reads it: 40 upper-case hexadecimal digits. With `!` at
+    /// its end only a signature by that very key counts, without it also one by a subkey of it.
+    SignedByKey, "Signed-By key", signed_by_key
+);
+
 impl Fingerprint {
     /// The name, without its ending, of the files that hold this key: `:` and `/` are replaced.
     #[must_use]
@@ -132,6 +138,20 @@ impl Fingerprint {
     #[must_use]
     pub fn of_ed25519(public: &[u8; 32]) -> Self {
         Self(format!("ed25519:{}", Sha256::of(public)))
+    }
+}
+
+fn upper_hex(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b))
+}
+
+/// apt ignores the whole field when one word of it has another form.
+fn signed_by_key(text: &str) -> Result<(), &'static str> {
+    let digits = text.strip_suffix('!').unwrap_or(text);
+    if digits.len() == 40 && upper_hex(digits) {
+        Ok(())
+    } else {
+        Err("apt takes 40 upper-case hexadecimal digits here, with or without `!` at their end")
     }
 }
 
@@ -171,7 +191,7 @@ fn fingerprint(text: &str) -> Result<(), &'static str> {
     if !matches!(text.len(), 40 | 64) {
         return Err("short key ids are not accepted: give all 40 (or 64) digits");
     }
-    if text.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b)) {
+    if upper_hex(text) {
         Ok(())
     } else {
         Err("it has characters that are not upper-case hexadecimal")
@@ -196,6 +216,19 @@ mod tests {
     #[test]
     fn short_key_ids_are_refused() {
         assert!(Fingerprint::new("DEADBEEF").is_err());
+        let key = "4D64FEC119C2029067D6E791F8D2585B8783D481";
+        for (text, taken) in [
+            (key.to_owned(), true),
+            (format!("{key}!"), true),
+            (format!("{key}!!"), false),
+            (format!("!{key}"), false),
+            (key.to_lowercase(), false),
+            ("E8D2585B8783D481".to_owned(), false),
+            (format!("{key}, {key}"), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(SignedByKey::new(text.as_str()).is_ok(), taken, "{text}");
+        }
         assert!(Fingerprint::new("4D64FEC119C2029067D6E791F8D2585B8783D481").is_ok());
         assert!(Fingerprint::new("SHA256:uNiVztksCsDhcc0u9e8BrWKbXKRkKNhJcXb4wYyXjTs").is_ok());
     }

@@ -2,24 +2,58 @@
 
 use std::fmt::Write as _;
 
-use crate::snapshot::{SuiteState, is_descriptive};
+use crate::domain::SignedByKey;
+use crate::snapshot::{Edition, SuiteState, is_descriptive};
 
-/// The Release file of a suite, unsigned. `snapshots_url` is the value of the field `Snapshots`,
-/// with its `@SNAPSHOTID@`; apt reads it only when there is an Origin or a Label.
+/// What a Release file says beside its suite.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// `Valid-Until` is this many days after the Date; absent: none.
+    pub valid_days: Option<u32>,
+    /// The keys that apt takes the next Release by. It reads that only beside a Valid-Until.
+    pub signed_by: &'a [SignedByKey],
+    /// The value of the field `Snapshots`, with its `@SNAPSHOTID@`. apt reads it only when there is an Origin or a Label.
+    pub snapshots_url: Option<&'a str>,
+}
+
+impl<'a> Terms<'a> {
+    /// Those of an edition; where its snapshots are served is the site's to say.
+    #[must_use]
+    pub fn of(edition: &'a Edition, snapshots_url: Option<&'a str>) -> Self {
+        Self {
+            valid_days: edition.valid_days,
+            signed_by: &edition.signed_by,
+            snapshots_url,
+        }
+    }
+}
+
+/// The Release file of a suite, unsigned.
 ///
 /// The fields come in the order of Debian's own. Only SHA-256 is listed, since apt fetches by the
 /// strongest hash that it finds. No value can begin a line of its own, whatever it has in it.
 #[must_use]
-pub fn release_text(suite: &SuiteState, valid_days: Option<u32>, snapshots_url: Option<&str>) -> Vec<u8> {
+pub fn release_text(suite: &SuiteState, terms: &Terms<'_>) -> Vec<u8> {
     let mut text = Text::default();
     text.described(suite, |name| place(name) == Place::Name);
     text.field("Date", &suite.date.release_date());
-    if let Some(days) = valid_days {
+    if let Some(days) = terms.valid_days {
         text.field("Valid-Until", &suite.date.plus_days(days).release_date());
     }
     text.field("Acquire-By-Hash", "yes");
     text.described(suite, |name| place(name) == Place::Rule);
-    if let Some(url) = snapshots_url
+    if !terms.signed_by.is_empty() {
+        text.field(
+            "Signed-By",
+            &terms
+                .signed_by
+                .iter()
+                .map(SignedByKey::as_str)
+                .collect::<Vec<_>>()
+                .join(", "),
+        );
+    }
+    if let Some(url) = terms.snapshots_url
         && suite
             .fields
             .iter()
@@ -123,6 +157,30 @@ mod tests {
 
     const URL: &str = "https://example.org/debian/@SNAPSHOTID@/";
 
+    fn terms(valid_days: Option<u32>, url: &str) -> Terms<'_> {
+        Terms {
+            valid_days,
+            snapshots_url: Some(url),
+            ..Terms::default()
+        }
+    }
+
+    #[test]
+    fn the_keys_of_the_next_release_are_named() {
+        let keys = [
+            "4D64FEC119C2029067D6E791F8D2585B8783D481",
+            "E8701A38B509D82F5BDF382BE360F957BB254C1F!",
+        ];
+        let keys = keys.map(|key| SignedByKey::new(key).unwrap());
+        let terms = Terms {
+            signed_by: &keys,
+            ..terms(Some(10), URL)
+        };
+        let text = String::from_utf8(release_text(&suite(&[]), &terms)).unwrap();
+        let line = format!("\nSigned-By: {}, {}\n", keys[0], keys[1]);
+        assert!(text.contains(&line), "{text}");
+    }
+
     #[test]
     fn it_looks_like_debians() {
         let suite = suite(&[
@@ -135,7 +193,7 @@ mod tests {
             ("Changelogs", "https://example.org/@CHANGEPATH@"),
             ("Description", "Debian 13.2"),
         ]);
-        let text = String::from_utf8(release_text(&suite, Some(10), Some(URL))).unwrap();
+        let text = String::from_utf8(release_text(&suite, &terms(Some(10), URL))).unwrap();
         assert_eq!(
             text,
             "Origin: Debian\n\
@@ -161,7 +219,7 @@ mod tests {
     #[test]
     fn snapshots_need_an_origin_or_label() {
         let with = |fields: &[(&str, &str)]| {
-            let text = release_text(&suite(fields), None, Some(URL));
+            let text = release_text(&suite(fields), &terms(None, URL));
             String::from_utf8(text).unwrap().contains("Snapshots:")
         };
         assert!(with(&[("Origin", "x")]) && with(&[("Label", "x")]));
@@ -177,7 +235,7 @@ mod tests {
             ("sha256", "x"),
             ("Description", "\r\n\u{85}\n- dash"),
         ]);
-        let text = String::from_utf8(release_text(&hostile, None, Some("x\nDate: y"))).unwrap();
+        let text = String::from_utf8(release_text(&hostile, &terms(None, "x\nDate: y"))).unwrap();
         let names: Vec<&str> = text
             .lines()
             .filter(|line| !line.starts_with(' '))

@@ -5,7 +5,7 @@ use super::finding::{Findings, Outcome};
 use super::judge::Judging;
 use super::release::{Release, Unloadable, date};
 use super::signed::Believed;
-use crate::domain::Timestamp;
+use crate::domain::{SignedByKey, Timestamp};
 
 /// How far ahead of a client's clock a Release may be, in seconds.
 const AHEAD: i64 = 10;
@@ -208,10 +208,11 @@ fn unlike_signed_by(last: &Release<'_>, believed: &Believed, now: Timestamp) -> 
     let end = last.get("Valid-Until").and_then(date)?;
     let fingerprints: Vec<String> = allowed
         .split([',', '\n', ' '])
-        .map(|word| word.trim().trim_end_matches('!').to_ascii_uppercase())
+        .map(|word| word.trim().to_ascii_uppercase())
         .filter(|word| !word.is_empty())
         .collect();
-    let well_formed = |word: &String| word.len() >= 40 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    // One that is not makes apt ignore them all.
+    let well_formed = |word: &String| SignedByKey::new(word.as_str()).is_ok();
     if now > end || believed.signers.is_empty() || !fingerprints.iter().all(well_formed) {
         return None;
     }

@@ -4,7 +4,7 @@ use super::Apt;
 use super::finding::{Findings, Outcome};
 use super::judge::{Judging, Object};
 use crate::domain::Timestamp;
-use crate::trust::{Claim, Frame, claims, split_as_apt};
+use crate::trust::{Claim, Frame, KeyFacts, claims, split_as_apt};
 
 /// The most that apt reads of a Release file, in bytes (`Acquire::MaxReleaseFileSize`).
 pub(super) const LARGEST_RELEASE: u64 = 10_000_000;
@@ -19,7 +19,8 @@ pub(super) struct Believed {
     /// The file that it was in.
     pub(super) at: String,
     pub(super) text: String,
-    /// The fingerprints of the keys that signed, as far as apt counts them.
+    /// What of a `Signed-By` apt finds fulfilled by its signatures: of each that counts the key, with and without `!`, and
+    /// its primary key.
     pub(super) signers: Vec<String>,
 }
 
@@ -186,7 +187,7 @@ fn believe(
         );
         findings.saying("Policy will reject signature within a year");
     }
-    Some(good.iter().map(|worth| worth.signer.clone()).collect())
+    Some(good.iter().flat_map(|worth| worth.signers.clone()).collect())
 }
 
 /// What a signature is worth to an apt.
@@ -196,7 +197,8 @@ struct Worth {
     why: Option<String>,
     /// Whether it will not count in a year.
     soon: bool,
-    signer: String,
+    /// How a `Signed-By` may name it.
+    signers: Vec<String>,
 }
 
 fn worth(apt: Apt, claim: &Claim, now: Timestamp) -> Worth {
@@ -208,12 +210,14 @@ fn worth(apt: Apt, claim: &Claim, now: Timestamp) -> Worth {
         code,
         why,
         soon: objection(apt, claim, now.plus_days(AHEAD)).is_some_and(|(code, _)| code == "L-WEAK-KEY"),
-        signer: claim
-            .key
-            .as_ref()
-            .map(|key| key.fingerprint.to_string())
-            .unwrap_or_default(),
+        signers: claim.key.iter().flat_map(names).collect(),
     }
+}
+
+/// The names in a `Signed-By` that a signature by this key answers to (`methods/gpgv.cc`).
+fn names(key: &KeyFacts) -> [String; 3] {
+    let exact = format!("{}!", key.fingerprint);
+    [key.fingerprint.to_string(), exact, key.primary.to_string()]
 }
 
 fn objection(apt: Apt, claim: &Claim, now: Timestamp) -> Option<(&'static str, String)> {

@@ -17,7 +17,7 @@ use crate::domain::{
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::json;
 use crate::format::packages::Binary;
-use crate::index::release::release_text;
+use crate::index::release::{Terms, release_text};
 use crate::index::{Catalog, binary_stanza, suite_indexes};
 use crate::site::AllPackages;
 use crate::snapshot::{IndexFile, SuiteState};
@@ -138,7 +138,7 @@ pub fn ephemeral(
         upstream: None,
         custom: None,
     };
-    let signed = ReleaseSigner::sign(key, &release_text(&state, None, None), now)?;
+    let signed = ReleaseSigner::sign(key, &release_text(&state, &Terms::default()), now)?;
     files.insert(format!("dists/{suite}/InRelease"), signed.inrelease);
     let manifest = Manifest {
         format: 1,

@@ -1,6 +1,7 @@
 //! Why a snapshot could not be published.
 
-use crate::domain::{Coded, Digest, Kind, SuiteName, TagName, Timestamp};
+use crate::domain::{ArchiveName, Coded, Digest, Fingerprint, Kind, SuiteName, TagName, Timestamp};
+use crate::site::SiteError;
 use crate::snapshot::SnapshotError;
 use crate::store::{Key, StoreError};
 
@@ -15,7 +16,7 @@ pub enum PublishError {
     Snapshot(#[from] SnapshotError),
     /// An archive without snapshots.
     #[error("`{0}` has no snapshot to publish")]
-    Nothing(crate::domain::ArchiveName),
+    Nothing(ArchiveName),
     /// A record that the archive's key did not sign: somebody else put it there.
     #[error("the archive's key does not vouch for `{key}`: {why}")]
     NotVouched {
@@ -71,6 +72,19 @@ pub enum PublishError {
     /// Other writers were always faster.
     #[error("other writers were faster {0} times")]
     Busy(u32),
+    /// The site's keys.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// A key of the archive's own that may not sign any more, or not yet.
+    #[error("the key {key} of `{archive}` cannot sign: {why}")]
+    KeyEnded {
+        /// Whose.
+        archive: ArchiveName,
+        /// Which key.
+        key: Fingerprint,
+        /// Why.
+        why: String,
+    },
     /// The signer failed.
     #[error("cannot sign: {0}")]
     Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -81,6 +95,7 @@ impl Coded for PublishError {
         match self {
             Self::Store(error) => error.code(),
             Self::Snapshot(error) => error.code(),
+            Self::Site(error) => error.code(),
             Self::Nothing(_) => "E-PUBLISH-001",
             Self::NotVouched { .. } => "E-PUBLISH-006",
             Self::Missing(_) => "E-PUBLISH-002",
@@ -91,13 +106,15 @@ impl Coded for PublishError {
             Self::TagTaken(_) => "E-PUBLISH-008",
             Self::Busy(_) => "E-PUBLISH-009",
             Self::Unreadable { .. } => "E-PUBLISH-010",
+            Self::KeyEnded { .. } => "E-PUBLISH-011",
         }
     }
     fn kind(&self) -> Kind {
         match self {
             Self::Store(error) => error.kind(),
             Self::Snapshot(error) => error.kind(),
-            Self::Nothing(_) | Self::Shorter { .. } => Kind::Usage,
+            Self::Site(error) => error.kind(),
+            Self::Nothing(_) | Self::Shorter { .. } | Self::KeyEnded { .. } => Kind::Usage,
             Self::TagTaken(_) | Self::Busy(_) => Kind::Conflict,
             Self::NotVouched { .. }
             | Self::Missing(_)
@@ -112,8 +129,14 @@ impl Coded for PublishError {
             Self::Store(error) => error.hint(),
             Self::Snapshot(error) => error.hint(),
             Self::NotVouched { .. } => Some(
-                "somebody wrote to the store: compare with a backup, remove the record, then `assay verify`".to_owned(),
+                "somebody wrote to the store: compare with a backup, remove the record, then `assay verify`. If a key was taken out of \
+                 `repos/` before `assay snapshot renew --all` had run with both, put it back and run that"
+                    .to_owned(),
             ),
+            Self::Site(error) => error.hint(),
+            Self::KeyEnded { archive, key, .. } => Some(format!(
+                "put its renewed certificate into `policies/keys/{key}.asc`, or let another key sign in `repos/{archive}.toml` (README: keys in turn)"
+            )),
             Self::Shorter { .. } => Some("name more days with `--for`, or take them away with `--shorten`".to_owned()),
             Self::TagTaken(_) => Some("tags are immutable: choose another name".to_owned()),
             Self::Busy(_) => Some("run it again".to_owned()),

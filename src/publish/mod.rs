@@ -36,8 +36,10 @@ mod propose;
 mod reader;
 mod renew;
 mod repeat;
+mod resign;
 mod sealed;
 mod sign;
+mod signers;
 mod stage;
 mod sync;
 mod translations;
@@ -71,8 +73,10 @@ pub use project::{Published, PublishedSuite, finish, is_published, publish, publ
 pub use propose::{Proposal, gather, inspect, propose};
 pub use renew::{Tagging, is_new_tag, renew, tag};
 pub use repeat::{Kept, list_decisions, load_decision};
+pub use resign::{is_by_all, is_signed_otherwise, resign_tag, vouch_anew};
 pub use sealed::{Desk, Taken, load_commitments, load_rounds};
 pub use sign::{ReleaseSigner, Signed};
+pub use signers::Signers;
 pub use stage::{
     DECISIONS, DecisionLine, Decisions, parse_decisions, read_decision_lines, read_decisions, suite_fields,
 };

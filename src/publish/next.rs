@@ -59,7 +59,8 @@ pub(super) fn next_snapshot(
             nonce: &hex::encode(chance),
             now,
         };
-        let record = chain.next(writer.store, states, made)?;
+        let mut record = chain.next(writer.store, states, made)?;
+        record.signed_by = writer.signer.signed_by().to_vec();
         if commit(writer.store, &record, writer.signer)? == Committed::Yes {
             return Ok(());
         }

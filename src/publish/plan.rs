@@ -268,6 +268,7 @@ mod tests {
             reason: "r".to_owned(),
             number: Some((1, 0)),
             valid_days: None,
+            signed_by: Vec::new(),
             suites: vec![state("a"), state("b")],
         }
     }

@@ -7,7 +7,7 @@ use super::plan::{How, INRELEASE, constant};
 use super::reader::read_as_clients;
 use super::{PublishError, Release, ReleaseSigner, Step, check_vouched, load_vouched, plan};
 use crate::domain::{ArchiveName, Digest, Sha256, SnapshotId, SuiteName, TagName};
-use crate::index::release::release_text;
+use crate::index::release::{Terms, release_text};
 use crate::snapshot::{Chain, Edition, EditionName, Marks, Record, Renewal, SuiteState, TagRecord};
 use crate::store::{Created, Key, Store, StoreError, hash_stream};
 
@@ -233,7 +233,7 @@ fn signed_release(
     public_url: &str,
 ) -> Result<Release, PublishError> {
     let snapshots = snapshots_url(&edition.archive, public_url);
-    let text = release_text(state, edition.valid_days, snapshots.as_deref());
+    let text = release_text(state, &Terms::of(edition, snapshots.as_deref()));
     let signed = signer.sign(&text, state.date)?;
     let size = signed.inrelease.len() as u64;
     if size > LARGEST_INRELEASE {

@@ -4,9 +4,10 @@
 //! read it. Indexes and files are not: each was hashed, from the store, since it is in no edition before.
 
 use super::{PublishError, Release};
-use crate::lint::{Object, Outcome, Question, Seen, judge};
+use crate::domain::Timestamp;
+use crate::lint::{Finding, Object, Outcome, Question, Seen, judge};
 use crate::snapshot::SuiteState;
-use crate::trust::{Keyring, Requirement, verify_detached, verify_inrelease};
+use crate::trust::{Keyring, Requirement, latest_date, verify_detached, verify_inrelease};
 
 /// Reads both signed forms of a Release on the day that it is of: as we do ourselves, and as each apt does.
 ///
@@ -19,12 +20,16 @@ pub(super) fn read_as_clients(state: &SuiteState, release: &Release, keyring: &K
         why,
     };
     let ours = |error: crate::trust::TrustError| unreadable("our own reader".to_owned(), error.to_string());
+    let signed = &release.signed;
+    // A signature of another program or machine may be a little later than the Release.
+    let dates = [&signed.inrelease, &signed.release_gpg].map(|bytes| latest_date(bytes));
+    let now = dates.into_iter().flatten().fold(state.date, Timestamp::max);
+    let keys = keyring.fingerprints().len();
     let requirement = Requirement {
         keyring,
-        threshold: 1,
-        now: state.date,
+        threshold: u32::try_from(keys).unwrap_or(u32::MAX),
+        now,
     };
-    let signed = &release.signed;
     let verified = verify_inrelease(&signed.inrelease, &requirement).map_err(ours)?;
     if verified.text != release.text {
         let why = "InRelease is signed over another text than Release has".to_owned();
@@ -39,17 +44,28 @@ pub(super) fn read_as_clients(state: &SuiteState, release: &Release, keyring: &K
         languages: Vec::new(),
         sources: None,
         keyring: Some(keyring),
-        now: state.date,
+        now,
         files: false,
     };
     let mut seen = Seen::default();
     let inrelease = Object::Bytes(signed.inrelease.clone());
     seen.objects.insert(format!("dists/{suite}/InRelease"), inrelease);
-    let judgement = judge(&question, &seen, None);
-    match judgement
-        .findings
+    let first = judge(&question, &seen, None).findings;
+    let next = match release
+        .text
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b"Signed-By:"))
+    {
+        true => judge(&question, &seen, Some(&seen)).findings,
+        false => Vec::new(),
+    };
+    // A client that has this Release would not take the next one, by the same keys.
+    let shuts_out = |finding: &&Finding| finding.code == "L-SIGNED-BY" && !first.contains(finding);
+    match first
         .iter()
-        .find(|finding| finding.outcome == Outcome::Reject)
+        .filter(|finding| finding.outcome == Outcome::Reject)
+        .chain(next.iter().filter(shuts_out))
+        .next()
     {
         Some(finding) => {
             let apts: Vec<&str> = finding.apts.iter().map(|apt| apt.name()).collect();

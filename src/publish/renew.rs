@@ -34,7 +34,8 @@ pub fn renew(
             check_vouched(store, before, &keyring)?;
         }
         let Some(days) = made.valid_days else { break };
-        let renewal = Renewal::next(record, before.as_ref(), days, made.by, made.nonce, made.now)?;
+        let mut renewal = Renewal::next(record, before.as_ref(), days, made.by, made.nonce, made.now)?;
+        renewal.signed_by = signer.signed_by().to_vec();
         let until = Edition::of_record(record, before.as_ref()).valid_until();
         if let Some(until) = until.filter(|until| !shorten && *until > renewal.date.plus_days(days)) {
             return Err(PublishError::Shorter {

@@ -1,7 +1,7 @@
 //! Who signs Release files.
 
 use super::PublishError;
-use crate::domain::Timestamp;
+use crate::domain::{SignedByKey, Timestamp};
 use crate::trust::{ArchiveKey, Keyring, TrustError};
 
 /// A Release file in the two signed forms that clients ask for.
@@ -13,7 +13,7 @@ pub struct Signed {
     pub release_gpg: Vec<u8>,
 }
 
-/// What signs an archive's Release files: a key that we hold, or a program that holds one.
+/// What signs an archive's Release files: keys that we hold, or programs that hold some.
 ///
 /// The same text and instant should give the same bytes: then publishing again changes nothing.
 pub trait ReleaseSigner {
@@ -29,11 +29,16 @@ pub trait ReleaseSigner {
     /// `Signing`.
     fn detach(&self, data: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError>;
 
-    /// The public half: what was signed by this key verifies with it.
+    /// The public half: what was signed verifies with it, by each of its keys.
     ///
     /// # Errors
     /// `Signing`.
     fn keyring(&self) -> Result<Keyring, PublishError>;
+
+    /// `Signed-By` of the Release files that are signed from now on; empty: there is none.
+    fn signed_by(&self) -> &[SignedByKey] {
+        &[]
+    }
 }
 
 impl ReleaseSigner for ArchiveKey {

@@ -9,8 +9,8 @@
 use super::{PublishError, ReleaseSigner};
 use crate::domain::{ArchiveName, Sha256, SnapshotName};
 use crate::snapshot::{Chain, Committed, Entry, Renewal, TagRecord, commit as create};
-use crate::store::{Key, Store};
-use crate::trust::{Keyring, Requirement, verify_detached};
+use crate::store::{Key, Store, StoreError};
+use crate::trust::{Keyring, Requirement, latest_date, verify_detached};
 
 const LARGEST: u64 = 64 << 10;
 
@@ -47,13 +47,12 @@ pub fn load_vouched(store: &dyn Store, archive: &ArchiveName, keyring: &Keyring)
 pub fn check_vouched(store: &dyn Store, entry: &impl Entry, keyring: &Keyring) -> Result<(), PublishError> {
     let not_vouched = |why: String| PublishError::NotVouched { key: entry.key(), why };
     let sha256 = entry.identity()?;
-    let signature = store
-        .get(&Key::signature(entry.archive(), &sha256), LARGEST)
-        .map_err(|error| not_vouched(error.to_string()))?;
+    let signature = read_signature(store, entry, &sha256).map_err(|error| not_vouched(error.to_string()))?;
+    // Another program or machine signs a little later, and a key that came later signs what is there again.
     let requirement = Requirement {
         keyring,
         threshold: 1,
-        now: entry.made_at(),
+        now: latest_date(&signature).map_or(entry.made_at(), |date| date.max(entry.made_at())),
     };
     verify_detached(&statement(entry, &sha256), &signature, &requirement)
         .map(|_| ())
@@ -82,7 +81,12 @@ pub fn check_named(
     }
 }
 
+/// The signature on an entry that has this hash.
+pub(super) fn read_signature(store: &dyn Store, entry: &impl Entry, sha256: &Sha256) -> Result<Vec<u8>, StoreError> {
+    store.get(&Key::signature(entry.archive(), sha256), LARGEST)
+}
+
 /// What is signed: short, whatever the entry's size, and like no other thing that the key signs.
-fn statement(entry: &impl Entry, sha256: &Sha256) -> Vec<u8> {
+pub(super) fn statement(entry: &impl Entry, sha256: &Sha256) -> Vec<u8> {
     format!("assay snapshot {} {sha256}\n", entry.title()).into_bytes()
 }

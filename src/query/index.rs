@@ -14,7 +14,7 @@ use super::read::{self, Numbers, Sources, Unread};
 use super::view::{Decision, Record, Segment};
 use crate::domain::{ArchiveName, Fingerprint, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
 use crate::host::Progress;
-use crate::publish::{check_vouched, load_vouched, read_decisions};
+use crate::publish::{check_vouched, read_decisions};
 use crate::site::{Builder, Policy};
 use crate::snapshot::{Chain, SuiteState};
 use crate::store::Store;
@@ -509,7 +509,7 @@ fn list<'a>(store: &dyn Store, anchors: &'a Anchors) -> Result<ListedArchives<'a
         .enumerate()
         .filter(|(_, anchor)| anchor.is_custom());
     for (place, anchor) in custom {
-        let chain = load_vouched(store, &anchor.name, &anchor.keyring)?;
+        let chain = anchor.chain(store)?;
         if let Some(record) = chain.latest() {
             listed.add(store, place, record)?;
         }

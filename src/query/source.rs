@@ -9,7 +9,6 @@ use super::index::Index;
 use super::key::WhichKey;
 use super::view::Decision;
 use crate::domain::{DomainError, Sha256};
-use crate::publish::load_vouched;
 use crate::verify::{Anchor, Found, Problem, Subject, VerifyError, find};
 
 /// What is asked about with a name: a binary or source package, or a file by its hash.
@@ -82,10 +81,8 @@ fn mirrored(index: &Index<'_>, found: &Found<'_>) -> Answer {
     let mut answer = Answer::bare(archive.to_string(), source, version, State::Mirrored, why);
     answer.suites = vec![found.suite().to_string()];
     answer.files.insert(binary.filename.clone(), binary.digest.sha256);
-    let vouched = index
-        .anchors()
-        .archive(archive)
-        .map(|anchor| load_vouched(index.store(), archive, &anchor.keyring));
+    let anchor = index.anchors().archive(archive);
+    let vouched = anchor.map(|anchor| anchor.chain(index.store()));
     if let Some(Err(error)) = vouched {
         answer.doubted(Some(&Problem::new(Problem::RECORD, archive, error)));
     }

@@ -11,8 +11,8 @@ use super::facts::{DecisionId, SiteDeclaration};
 use super::index::{Index, suites};
 use super::view::Decision;
 use crate::domain::{ArchiveName, Sha256, SnapshotId, Timestamp, Version};
-use crate::publish::load_vouched;
 use crate::site::{Policy, Site};
+use crate::trust::Keyring;
 use crate::verify::{Anchor, AnchorKind};
 
 /// What counts as old and as soon.
@@ -70,7 +70,7 @@ type Newest = HashMap<String, HashMap<String, SnapshotId>>;
 fn newest_snapshots(index: &Index<'_>) -> Result<Newest, QueryError> {
     let mut newest = Newest::new();
     for anchor in &index.anchors().archives {
-        let chain = load_vouched(index.store(), &anchor.name, &anchor.keyring)?;
+        let chain = anchor.chain(index.store())?;
         if let Some(record) = chain.latest() {
             let suites = record
                 .suites
@@ -190,7 +190,8 @@ fn policy_items(index: &Index<'_>, archive: &ArchiveName, policy: &Policy, limit
 /// OpenPGP keys of an archive, and of its upstream, that nothing may be signed with soon.
 fn keys(index: &Index<'_>, anchor: &Anchor, limits: Limits) -> Vec<Answer> {
     let soon = index.now.plus_days(limits.soon_days);
-    let mut rings = vec![("its own", &anchor.keyring)];
+    let own = anchor.present();
+    let mut rings: Vec<(&str, &Keyring)> = own.iter().map(|own| ("its own", own)).collect();
     if let AnchorKind::Mirror { upstream, .. } = &anchor.kind {
         rings.push(("its upstream's", upstream));
     }

@@ -79,6 +79,7 @@ mod tests {
             reason: String::new(),
             number: None,
             valid_days: None,
+            signed_by: Vec::new(),
             suites: suites.iter().map(state).collect(),
         })
     }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{BranchSuites, Rebuild, Select};
 
-use crate::domain::{Architecture, ArchiveName, Component, Fingerprint, FlatFolder, HostName, PolicyName, SuiteName};
+use crate::domain::{
+    Architecture, ArchiveName, Component, Fingerprint, FlatFolder, HostName, PolicyName, SignedByKey, SuiteName,
+};
 use crate::format::compress::Compression;
 
 /// One archive of the site. The file's name is the archive's.
@@ -30,13 +32,59 @@ impl ArchiveConfig {
         }
     }
 
-    /// The OpenPGP key that signs its Release files.
+    /// The OpenPGP key that signs its Release files, alone or first.
     #[must_use]
     pub fn signing_key(&self) -> &Fingerprint {
         match self {
             Self::Mirror(mirror) => &mirror.signing_key,
             Self::Custom(custom) => &custom.signing_key,
         }
+    }
+
+    /// What else there is to say of its keys.
+    #[must_use]
+    pub fn signing(&self) -> &Signing {
+        match self {
+            Self::Mirror(mirror) => &mirror.signing,
+            Self::Custom(custom) => &custom.signing,
+        }
+    }
+
+    /// All keys that sign its Release files, each of them each.
+    #[must_use]
+    pub fn signing_keys(&self) -> Vec<Fingerprint> {
+        let further = self.signing().further_keys.iter();
+        std::iter::once(self.signing_key()).chain(further).cloned().collect()
+    }
+
+    /// `Valid-Until` of its Release files, in days from their Date.
+    #[must_use]
+    pub fn valid_days(&self) -> u32 {
+        match self {
+            Self::Mirror(mirror) => mirror.valid_days,
+            Self::Custom(custom) => custom.valid_days,
+        }
+    }
+}
+
+/// `[signing]` of an archive: its keys beside `signing-key`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Signing {
+    /// Keys that sign everything that `signing-key` signs, too: clients need to trust one of them.
+    #[serde(default)]
+    pub further_keys: Vec<Fingerprint>,
+    /// Keys that signed before. Nothing new is believed by them; `verify` proves by them what is old.
+    #[serde(default)]
+    pub former_keys: Vec<Fingerprint>,
+    /// `Signed-By` of our Release files: the keys by which clients take the next one. Empty: there is no such field.
+    #[serde(default)]
+    pub signed_by: Vec<SignedByKey>,
+}
+
+impl Signing {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -221,6 +269,9 @@ pub struct MirrorArchive {
     /// The OpenPGP key that signs our Release files: `policies/keys/<this>.asc`, and the secret in
     /// the folder of keys.
     pub signing_key: Fingerprint,
+    /// Which other keys sign, and which did.
+    #[serde(default, skip_serializing_if = "Signing::is_default")]
+    pub signing: Signing,
 }
 
 /// `kind = "custom"`.
@@ -265,6 +316,9 @@ pub struct CustomArchive {
     /// The OpenPGP key that signs our Release files: `policies/keys/<this>.asc`, and the secret in
     /// the folder of keys.
     pub signing_key: Fingerprint,
+    /// Which other keys sign, and which did.
+    #[serde(default, skip_serializing_if = "Signing::is_default")]
+    pub signing: Signing,
     /// The folder that uploads arrive in, relative to the site; absent: none is looked at.
     pub incoming: Option<PathBuf>,
     /// Where build environments are resolved from; none where nothing is built, as when all is imported.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{ArchiveConfig, MirrorArchive, Policy, Site, SiteError};
-use crate::domain::Fingerprint;
+use crate::domain::{ArchiveName, Fingerprint};
 use crate::host::files;
-use crate::trust::{ArchiveKey, Ed25519Key, Ed25519Public, Keyring};
+use crate::trust::{ArchiveKey, Ed25519Key, Ed25519Public, Keyring, merge_certificates};
 
 /// The largest key file that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -37,17 +37,71 @@ impl Site {
         Ok(files::read(&self.public_key_path(fingerprint), LARGEST)?)
     }
 
-    /// A keyring of one archive's key.
+    /// The armored certificates of all keys that sign for an archive, as one block: apt reads no second one.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn certificates(&self, archive: &ArchiveName) -> Result<String, SiteError> {
+        let config = self.archive(archive)?;
+        let first = self.certificate(config.signing_key())?;
+        if config.signing().further_keys.is_empty() {
+            return Ok(String::from_utf8_lossy(&first).into_owned());
+        }
+        let keys = config.signing_keys();
+        let all = keys
+            .iter()
+            .map(|key| self.certificate(key))
+            .collect::<Result<Vec<_>, _>>()?;
+        let path = self.public_key_path(config.signing_key());
+        merge_certificates(&all).map_err(|error| wrong_key(&path, config.signing_key())(error.to_string()))
+    }
+
+    /// A keyring of the keys that sign for an archive. Whoever builds on a record, or signs what it says, believes these.
+    ///
+    /// # Errors
+    /// When the site has no such archive; when a file cannot be read or holds another key.
+    pub fn archive_keyring(&self, archive: &ArchiveName) -> Result<Keyring, SiteError> {
+        let config = self.archive(archive)?;
+        self.keyring_of(
+            self.openpgp_keyring(config.signing_key())?,
+            &config.signing().further_keys,
+        )
+    }
+
+    /// The same with those that signed before: by them is proven what is old.
+    ///
+    /// # Errors
+    /// As `archive_keyring`.
+    pub fn proving_keyring(&self, archive: &ArchiveName) -> Result<Keyring, SiteError> {
+        let former = &self.archive(archive)?.signing().former_keys;
+        self.keyring_of(self.archive_keyring(archive)?, former)
+    }
+
+    fn keyring_of(&self, first: Keyring, more: &[Fingerprint]) -> Result<Keyring, SiteError> {
+        more.iter()
+            .try_fold(first, |all, key| Ok(all.joined(self.openpgp_keyring(key)?)))
+    }
+
+    /// A keyring of one OpenPGP key.
     ///
     /// # Errors
     /// When the file cannot be read or holds another key.
-    pub fn archive_keyring(&self, fingerprint: &Fingerprint) -> Result<Keyring, SiteError> {
+    pub fn openpgp_keyring(&self, fingerprint: &Fingerprint) -> Result<Keyring, SiteError> {
         let path = self.public_key_path(fingerprint);
         let wrong = wrong_key(&path, fingerprint);
         let keyring = Keyring::parse(&self.certificate(fingerprint)?).map_err(|error| wrong(error.to_string()))?;
         keyring
             .restricted_to(std::slice::from_ref(fingerprint))
             .map_err(|error| wrong(error.to_string()))
+    }
+
+    /// The first of the keys that sign for an archive with which this machine cannot.
+    ///
+    /// # Errors
+    /// When the site has no such archive.
+    pub fn absent_key(&self, archive: &ArchiveName) -> Result<Option<Fingerprint>, SiteError> {
+        let mut keys = self.archive(archive)?.signing_keys().into_iter();
+        Ok(keys.find(|key| !files::exists(&self.secret_key_path(key))))
     }
 
     /// The secret key that signs an archive's Release files.
@@ -146,7 +200,7 @@ impl Site {
         let mut found: Option<Keyring> = None;
         for fingerprint in wanted {
             let own = match files::exists(&self.public_key_path(fingerprint)) {
-                true => Some(self.archive_keyring(fingerprint)?),
+                true => Some(self.openpgp_keyring(fingerprint)?),
                 false => self.in_a_mirror(fingerprint),
             };
             found = match (found, own) {

@@ -271,6 +271,7 @@ impl Site {
             self.archive(root)?;
         }
         for (name, archive) in &self.archives {
+            check_keys(archive).or_else(|why| refuse(name, why))?;
             match archive {
                 ArchiveConfig::Mirror(mirror) => {
                     if mirror.signers.is_empty() || mirror.threshold == 0 {
@@ -342,6 +343,22 @@ impl Site {
         }
         Ok(())
     }
+}
+
+/// Each key has one part to play.
+fn check_keys(archive: &ArchiveConfig) -> Result<(), String> {
+    let (keys, signing) = (archive.signing_keys(), archive.signing());
+    let mut known = BTreeSet::new();
+    for key in keys.iter().chain(&signing.former_keys) {
+        if !known.insert(key) {
+            let why = "is there twice among `signing-key`, `further-keys` and `former-keys`: it signs, or it did";
+            return Err(format!("the key `{key}` {why}"));
+        }
+        if key.as_str().contains(':') {
+            return Err(format!("`{key}` is no OpenPGP key, which alone signs Release files"));
+        }
+    }
+    Ok(())
 }
 
 /// Two suites, of which one has the other's name as its first part.

@@ -14,7 +14,7 @@ mod select;
 
 pub use archive::{
     AllPackages, ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexForm, IndexKind, Keep,
-    MirrorArchive, PoolMode,
+    MirrorArchive, PoolMode, Signing,
 };
 pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};

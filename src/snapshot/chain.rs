@@ -296,6 +296,7 @@ impl Chain {
             made_by: made.by.to_owned(),
             nonce: made.nonce.to_owned(),
             valid_days: made.valid_days,
+            signed_by: Vec::new(),
             suites,
         };
         check_suites(&record.suites)?;

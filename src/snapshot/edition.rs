@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Record, Renewal, SuiteState, TagRecord};
-use crate::domain::{ArchiveName, DomainError, Serial, SnapshotId, TagName, Timestamp};
+use crate::domain::{ArchiveName, DomainError, Serial, SignedByKey, SnapshotId, TagName, Timestamp};
 
 /// The name of an edition, and of its folder below `dists/<suite>/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,6 +67,8 @@ pub struct Edition {
     pub suites: Vec<SuiteState>,
     /// `Valid-Until` is this many days after the Date; absent: no `Valid-Until`.
     pub valid_days: Option<u32>,
+    /// `Signed-By` of its Release files; empty: none.
+    pub signed_by: Vec<SignedByKey>,
 }
 
 impl Edition {
@@ -85,6 +87,7 @@ impl Edition {
             number: Some((record.n, renewal.map_or(0, |renewal| renewal.k))),
             suites,
             valid_days: renewal.map(|renewal| renewal.valid_days).or(record.valid_days),
+            signed_by: renewal.map_or(&record.signed_by, |renewal| &renewal.signed_by).clone(),
         }
     }
 
@@ -99,6 +102,7 @@ impl Edition {
             number: None,
             suites: tag.suites.clone(),
             valid_days: None,
+            signed_by: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Entry;
 use crate::domain::{
     Architecture, ArchiveName, Component, Digest, Fingerprint, GitOid, GitRef, PackageName, RelPath, Serial, Sha256,
-    SnapshotId, SuiteName, Timestamp, Version,
+    SignedByKey, SnapshotId, SuiteName, Timestamp, Version,
 };
 use crate::store::Key;
 
@@ -33,6 +33,9 @@ pub struct Record {
     pub nonce: String,
     /// `Valid-Until` is this many days after the Date; absent: no `Valid-Until`.
     pub valid_days: Option<u32>,
+    /// `Signed-By` of its Release files; empty: they have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed_by: Vec<SignedByKey>,
     /// The suites, sorted by name.
     pub suites: Vec<SuiteState>,
 }

@@ -1,10 +1,10 @@
-//! Renewals: a new Date and Valid-Until over a snapshot that stays what it is.
+//! Renewals: a new Date, Valid-Until and Signed-By over a snapshot that stays what it is.
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::{self, Entry};
 use super::{Record, SnapshotError};
-use crate::domain::{ArchiveName, Sha256, Timestamp};
+use crate::domain::{ArchiveName, Sha256, SignedByKey, Timestamp};
 use crate::store::{Key, Store};
 
 /// Renewal `k` of snapshot `n`. It names no index: there is nothing else that it could change.
@@ -27,6 +27,9 @@ pub struct Renewal {
     pub date: Timestamp,
     /// `Valid-Until` is this many days after the Date.
     pub valid_days: u32,
+    /// `Signed-By` of every Release file of the snapshot from now on; empty: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed_by: Vec<SignedByKey>,
     /// Which program made it.
     pub made_by: String,
     /// Random, so that two writers never make the same bytes.
@@ -105,6 +108,7 @@ impl Renewal {
             previous: before.map(Entry::identity).transpose()?,
             date: last.map_or(now, |last| now.max(last.plus(1))),
             valid_days,
+            signed_by: Vec::new(),
             made_by: made_by.to_owned(),
             nonce: nonce.to_owned(),
         })

@@ -61,6 +61,8 @@ pub struct Claim {
 pub struct KeyFacts {
     /// The key, primary or subkey.
     pub fingerprint: Fingerprint,
+    /// The primary key of its certificate.
+    pub primary: Fingerprint,
     /// The length of an RSA key, in bits.
     pub rsa_bits: Option<u16>,
     /// Whether its kind is one that every verifier takes: RSA, Ed25519, a NIST curve.
@@ -180,6 +182,7 @@ fn facts(certificate: &Certificate, key: &Key, signature: &Signature, data: &[u8
     } = certificate.standing(&key.fingerprint, now);
     KeyFacts {
         fingerprint: key.fingerprint.clone(),
+        primary: certificate.primary.fingerprint.clone(),
         rsa_bits: key.rsa_bits(),
         usual_kind: key.rsa_bits().is_some() || key.weakness().is_none(),
         matches: key.made(signature, data),

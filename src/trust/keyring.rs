@@ -32,6 +32,8 @@ pub struct CertificateStatus {
     pub user_ids: Vec<String>,
     /// The keys that may sign now: the primary, subkeys, or both.
     pub signing_keys: Vec<Fingerprint>,
+    /// When the last of these can sign no more; none when it can for ever.
+    pub ends_at: Option<Timestamp>,
     /// Each key that may not, and why.
     pub problems: Vec<String>,
 }
@@ -151,11 +153,14 @@ impl Keyring {
 }
 
 fn status(certificate: &Certificate, now: Timestamp) -> CertificateStatus {
-    let (mut signing_keys, mut problems) = (Vec::new(), Vec::new());
+    let (mut signing_keys, mut problems, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     let subkeys = certificate.subkeys.iter().map(|s| &s.key);
     for key in std::iter::once(&certificate.primary).chain(subkeys) {
         match certificate.objection(&key.fingerprint, now, now, When::SignedAndNow) {
-            None => signing_keys.push(key.fingerprint.clone()),
+            None => {
+                signing_keys.push(key.fingerprint.clone());
+                ends.push(certificate.standing(&key.fingerprint, now).key_ends_at);
+            }
             Some(why) => problems.push(format!("`{}`: {why}", key.fingerprint)),
         }
     }
@@ -163,6 +168,8 @@ fn status(certificate: &Certificate, now: Timestamp) -> CertificateStatus {
         fingerprint: certificate.primary.fingerprint.clone(),
         user_ids: certificate.user_ids().iter().map(|id| escape(id)).collect(),
         signing_keys,
+        // One without an end outlives all others.
+        ends_at: ends.into_iter().reduce(|a, b| Some(a?.max(b?))).flatten(),
         problems,
     }
 }

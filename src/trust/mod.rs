@@ -17,6 +17,7 @@ mod key;
 mod keyring;
 mod link;
 mod packet;
+mod several;
 mod signature;
 mod ssh;
 
@@ -28,5 +29,9 @@ pub use error::TrustError;
 pub use examine::{Claim, Clearsigned, Frame, KeyFacts, claims, split_as_apt};
 pub use keyring::{CertificateStatus, Keyring};
 pub use link::{Link, read_link};
-pub use signature::{Requirement, Signer, Verified, verify_detached, verify_inrelease, verify_tag};
+pub use several::{latest_date, merge_certificates, merge_clearsigned, merge_detached};
+pub use signature::{
+    Requirement, Signer, Verified, verify_detached, verify_inrelease, verify_old_inrelease, verify_release_gpg,
+    verify_tag,
+};
 pub use ssh::{SshKey, verify_ssh};

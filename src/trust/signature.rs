@@ -59,12 +59,25 @@ pub struct Verified {
 /// # Errors
 /// Whenever there is any doubt.
 pub fn verify_inrelease(bytes: &[u8], requirement: &Requirement<'_>) -> Result<Verified, TrustError> {
+    clearsigned(bytes, requirement, When::SignedAndNow)
+}
+
+/// The same for what is kept as it was: a key that has expired since it signed still counts, one that was revoked
+/// does not.
+///
+/// # Errors
+/// Whenever there is any doubt.
+pub fn verify_old_inrelease(bytes: &[u8], requirement: &Requirement<'_>) -> Result<Verified, TrustError> {
+    clearsigned(bytes, requirement, When::Signed)
+}
+
+fn clearsigned(bytes: &[u8], requirement: &Requirement<'_>, when: When) -> Result<Verified, TrustError> {
     let cleartext = cleartext::split(bytes)?;
     let check = Check {
         what: CLEARTEXT,
         expected: SignatureType::Text,
         hashes: Some(&cleartext.hashes),
-        when: When::SignedAndNow,
+        when,
         requirement,
     };
     let signatures = read(CLEARTEXT, cleartext.signatures)?;
@@ -86,14 +99,42 @@ pub fn verify_detached(
     signature: &[u8],
     requirement: &Requirement<'_>,
 ) -> Result<Vec<Signer>, TrustError> {
+    Ok(detached(data, signature, requirement, When::SignedAndNow)?.0)
+}
+
+/// The same with the signatures that do not count, and, when it is `old`, as `verify_old_inrelease` does it.
+///
+/// # Errors
+/// Whenever there is any doubt.
+pub fn verify_release_gpg(
+    text: &[u8],
+    signature: &[u8],
+    requirement: &Requirement<'_>,
+    old: bool,
+) -> Result<Verified, TrustError> {
+    let when = if old { When::Signed } else { When::SignedAndNow };
+    let (signers, others) = detached(text, signature, requirement, when)?;
+    Ok(Verified {
+        text: text.to_vec(),
+        signers,
+        others,
+    })
+}
+
+fn detached(
+    data: &[u8],
+    signature: &[u8],
+    requirement: &Requirement<'_>,
+    when: When,
+) -> Result<(Vec<Signer>, Vec<String>), TrustError> {
     let check = Check {
         what: DETACHED,
         expected: SignatureType::Binary,
         hashes: None,
-        when: When::SignedAndNow,
+        when,
         requirement,
     };
-    Ok(check.all(&read(DETACHED, signature)?, data)?.0)
+    check.all(&read(DETACHED, signature)?, data)
 }
 
 /// Verifies the signature on a Git tag: like `verify_detached`, but a key that has expired since it
@@ -113,22 +154,31 @@ pub fn verify_tag(payload: &[u8], signature: &[u8], requirement: &Requirement<'_
     Ok(check.all(&read(TAG, signature)?, payload)?.0)
 }
 
-/// Reads signatures, armored or not: nothing but signatures, and not many.
-fn read(what: &'static str, bytes: &[u8]) -> Result<Vec<Signature>, TrustError> {
-    let too_large = |limit, unit| TrustError::TooLarge { what, limit, unit };
+/// The packets of signatures, armored or not.
+pub(super) fn packets(what: &'static str, bytes: &[u8]) -> Result<Vec<u8>, TrustError> {
     if bytes.len() > LARGEST {
-        return Err(too_large(LARGEST, "bytes of signatures"));
+        return Err(TrustError::TooLarge {
+            what,
+            limit: LARGEST,
+            unit: "bytes of signatures",
+        });
     }
-    let decoded;
-    let bytes = if bytes.starts_with(b"-") {
-        decoded = armor::decode(Label::Signature, bytes)?;
-        decoded.as_slice()
-    } else {
-        bytes
-    };
-    let packets = packet::split(what, bytes)?;
+    match bytes.starts_with(b"-") {
+        true => Ok(armor::decode(Label::Signature, bytes)?.to_vec()),
+        false => Ok(bytes.to_vec()),
+    }
+}
+
+/// Reads signatures, armored or not: nothing but signatures, and not many.
+pub(super) fn read(what: &'static str, bytes: &[u8]) -> Result<Vec<Signature>, TrustError> {
+    let bytes = packets(what, bytes)?;
+    let packets = packet::split(what, &bytes)?;
     if packets.len() > MOST_SIGNATURES {
-        return Err(too_large(MOST_SIGNATURES, "signatures"));
+        return Err(TrustError::TooLarge {
+            what,
+            limit: MOST_SIGNATURES,
+            unit: "signatures",
+        });
     }
     packets
         .iter()

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::VerifyError;
-use crate::domain::{ArchiveName, PolicyName};
+use crate::domain::{ArchiveName, Fingerprint, PolicyName};
+use crate::publish::{PublishError, load_vouched};
 use crate::site::{ArchiveConfig, CustomArchive, MirrorArchive, Policy, Site};
+use crate::snapshot::Chain;
+use crate::store::Store;
 use crate::trust::{Ed25519Public, Keyring};
 
 /// All that a verifier trusts.
@@ -23,7 +26,7 @@ pub struct Anchors {
 pub struct Anchor {
     /// The archive.
     pub name: ArchiveName,
-    /// The key that its Release files must be signed by.
+    /// The keys that its Release files and records are signed by, and those that signed before.
     pub keyring: Keyring,
     /// What else its kind brings.
     pub kind: AnchorKind,
@@ -55,6 +58,32 @@ impl Anchor {
     #[must_use]
     pub fn is_custom(&self) -> bool {
         matches!(self.kind, AnchorKind::Custom { .. })
+    }
+
+    /// The keys that sign for it now.
+    #[must_use]
+    pub fn signing_keys(&self) -> Vec<Fingerprint> {
+        let (first, signing) = match &self.kind {
+            AnchorKind::Mirror { config, .. } => (&config.signing_key, &config.signing),
+            AnchorKind::Custom { config, .. } => (&config.signing_key, &config.signing),
+        };
+        std::iter::once(first).chain(&signing.further_keys).cloned().collect()
+    }
+
+    /// Their certificates alone: what is newest must be signed by these.
+    ///
+    /// # Errors
+    /// When the keyring lacks one.
+    pub fn present(&self) -> Result<Keyring, PublishError> {
+        Ok(self.keyring.restricted_to(&self.signing_keys())?)
+    }
+
+    /// The archive's chain, whose newest record one of these keys vouches for.
+    ///
+    /// # Errors
+    /// As `load_vouched`.
+    pub fn chain(&self, store: &dyn Store) -> Result<Chain, PublishError> {
+        load_vouched(store, &self.name, &self.present()?)
     }
 
     /// The policy of that name, of a custom archive.
@@ -89,32 +118,26 @@ impl Anchors {
     /// When one of them is missing or malformed.
     pub fn from_site(site: &Site) -> Result<Self, VerifyError> {
         let anchor = |(name, archive): (&ArchiveName, &ArchiveConfig)| {
-            let (signing_key, kind) = match archive {
+            let kind = match archive {
                 ArchiveConfig::Mirror(mirror) => {
                     let upstream = site.upstream_keyring(mirror)?;
-                    (
-                        &mirror.signing_key,
-                        AnchorKind::Mirror {
-                            config: Box::new(mirror.clone()),
-                            upstream,
-                            threshold: mirror.threshold,
-                        },
-                    )
+                    AnchorKind::Mirror {
+                        config: Box::new(mirror.clone()),
+                        upstream,
+                        threshold: mirror.threshold,
+                    }
                 }
                 ArchiveConfig::Custom(custom) => {
                     let policies = custom.policies().map(|name| Ok((name.clone(), site.policy(name)?)));
-                    (
-                        &custom.signing_key,
-                        AnchorKind::Custom {
-                            config: Box::new(custom.clone()),
-                            policies: policies.collect::<Result<_, VerifyError>>()?,
-                        },
-                    )
+                    AnchorKind::Custom {
+                        config: Box::new(custom.clone()),
+                        policies: policies.collect::<Result<_, VerifyError>>()?,
+                    }
                 }
             };
             Ok(Anchor {
                 name: name.clone(),
-                keyring: site.archive_keyring(signing_key)?,
+                keyring: site.proving_keyring(name)?,
                 kind,
             })
         };

@@ -66,7 +66,7 @@ impl History {
     /// Whether the archive's key vouches for the newest record, and so for all.
     pub(super) fn is_vouched(&self, store: &dyn Store, anchor: &Anchor) -> bool {
         let newest = self.chain.latest();
-        newest.is_none_or(|newest| check_vouched(store, newest, &anchor.keyring).is_ok())
+        newest.is_none_or(|newest| vouches(store, newest, anchor, true).is_ok())
     }
 
     /// What was removed on purpose, by an edition, after a decision that let it in.
@@ -135,7 +135,7 @@ fn marks(store: &dyn Store, anchor: &Anchor, report: &mut Report) -> Result<Mark
     let Some(newest) = marks.newest() else {
         return Ok(marks);
     };
-    match check_vouched(store, newest, &anchor.keyring) {
+    match vouches(store, newest, anchor, true) {
         Ok(()) => Ok(marks),
         Err(error) => {
             report.problem(Problem::RECORD, newest.key(), error);
@@ -171,6 +171,14 @@ pub(super) fn unvouched<'a>(
     histories
 }
 
+/// Checks that a key of the archive vouches for an entry; for what is newest one that signs now.
+fn vouches(store: &dyn Store, entry: &impl Entry, anchor: &Anchor, newest: bool) -> Result<(), PublishError> {
+    match newest {
+        true => check_vouched(store, entry, &anchor.present()?),
+        false => check_vouched(store, entry, &anchor.keyring),
+    }
+}
+
 /// Reads the whole chain, and checks the signature on each entry. Gives what was removed on purpose.
 fn vouched(
     store: &dyn Store,
@@ -195,9 +203,11 @@ fn vouched(
                 report.problem(Problem::UPSTREAM, record.key(), why);
             }
         }
-        signed(check_vouched(store, &record, &anchor.keyring), &record, report);
+        // A key that signed before may be in other hands by now: it proves what is old, and makes nothing new.
+        let newest = record.n == chain.len();
+        signed(vouches(store, &record, anchor, newest), &record, report);
         if let Some(renewal) = Renewal::newest(store, &record)? {
-            signed(check_vouched(store, &renewal, &anchor.keyring), &renewal, report);
+            signed(vouches(store, &renewal, anchor, newest), &renewal, report);
         }
     }
     for tag in TagRecord::all(store, &anchor.name)? {

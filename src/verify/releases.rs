@@ -7,12 +7,12 @@ use super::editions::{History, all, editions, is_newest};
 use super::hashing::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
-use crate::domain::{RelPath, SuiteName, Timestamp, escape};
-use crate::index::release::release_text;
+use crate::domain::{Fingerprint, RelPath, SuiteName, Timestamp, escape};
+use crate::index::release::{Terms, release_text};
 use crate::publish;
 use crate::snapshot::{Edition, SuiteState};
 use crate::store::{Key, Store};
-use crate::trust::{Requirement, Verified, verify_detached, verify_inrelease};
+use crate::trust::{Requirement, TrustError, Verified, verify_inrelease, verify_old_inrelease, verify_release_gpg};
 
 /// The largest signed file that is read, in bytes: what apt takes.
 const LARGEST: u64 = 10_000_000;
@@ -38,6 +38,28 @@ impl Place<'_> {
             Some(name) => Key::dists_named(&self.archive.name, &self.state.suite, name, &path),
             None => Key::dists(&self.archive.name, &self.state.suite, &path),
         })
+    }
+
+    /// Whether each key that signs has signed, and nobody else. What was signed before another key came stays what it
+    /// is, where a key that signed before has: but not at the head.
+    fn by_all(&self, verified: &Verified) -> Result<(), String> {
+        if self.dropped {
+            return Ok(());
+        }
+        if let Some(stranger) = verified.others.first() {
+            let why = "`assay snapshot renew --all` signs it anew, with the keys of the site alone";
+            return Err(format!("a signature on it does not count: {stranger}; {why}"));
+        }
+        let present = self.archive.signing_keys();
+        let is_old = verified.signers.iter().any(|signer| !present.contains(&signer.primary));
+        let missing = |key: &&Fingerprint| verified.signers.iter().all(|signer| signer.primary != **key);
+        match present.iter().find(missing) {
+            Some(key) if self.name.is_none() || !is_old => Err(format!(
+                "it has no signature by `{key}`, which signs for `{}`: `assay snapshot renew --all` makes one",
+                self.archive.name
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -136,17 +158,23 @@ fn check_place(
     let plain = place.key("Release").ok_or_else(|| bad_suite(place))?;
     let release = get(store, &plain);
     let text = match history.readable(store, edition, &inrelease) {
-        "InRelease" => signed_text(store, anchor, &inrelease, now)?.text,
+        "InRelease" => {
+            let verified = signed_text(store, anchor, &inrelease, now)?;
+            place
+                .by_all(&verified)
+                .map_err(|why| Problem::new(Problem::SIGNATURE, &inrelease, why))?;
+            verified.text
+        }
         _ => release.clone()?,
     };
     let same = match place.dropped {
         true => matches_but(
-            &["Snapshots: ", "Date: ", "Valid-Until: "],
+            &["Snapshots: ", "Date: ", "Valid-Until: ", "Signed-By: "],
             &text,
             place.state,
-            valid_days,
+            edition,
         ),
-        false => matches_record(&text, place.state, valid_days),
+        false => matches_record(&text, place.state, edition),
     };
     same.map_err(|why| Problem::new(Problem::RELEASE, &inrelease, why))?;
 
@@ -159,13 +187,13 @@ fn check_place(
         ));
     }
     let detached = place.key("Release.gpg").ok_or_else(|| bad_suite(place))?;
-    let requirement = Requirement {
-        keyring: &anchor.keyring,
-        threshold: 1,
-        now,
-    };
-    verify_detached(&release, &get(store, &detached)?, &requirement)
-        .map_err(|error| Problem::new(Problem::SIGNATURE, &detached, error))?;
+    let signature = get(store, &detached)?;
+    let verify = |old| verify_release_gpg(&release, &signature, &by_any(anchor, now), old);
+    let verified = by_present_or_former(anchor, verify);
+    verified
+        .map_err(|error| error.to_string())
+        .and_then(|verified| place.by_all(&verified))
+        .map_err(|why| Problem::new(Problem::SIGNATURE, &detached, why))?;
 
     if place.state.date > now.plus(SKEW) {
         let why = "its Date lies in the future";
@@ -186,12 +214,37 @@ fn bad_suite(place: &Place<'_>) -> Problem {
 
 /// A Release file that the archive's key signed.
 pub(super) fn signed_text(store: &dyn Store, anchor: &Anchor, key: &Key, now: Timestamp) -> Result<Verified, Problem> {
-    let requirement = Requirement {
+    let bytes = get(store, key)?;
+    let verify = |old| match old {
+        false => verify_inrelease(&bytes, &by_any(anchor, now)),
+        true => verify_old_inrelease(&bytes, &by_any(anchor, now)),
+    };
+    by_present_or_former(anchor, verify).map_err(|error| Problem::new(Problem::SIGNATURE, key, error))
+}
+
+fn by_any(anchor: &Anchor, now: Timestamp) -> Requirement<'_> {
+    Requirement {
         keyring: &anchor.keyring,
         threshold: 1,
         now,
-    };
-    verify_inrelease(&get(store, key)?, &requirement).map_err(|error| Problem::new(Problem::SIGNATURE, key, error))
+    }
+}
+
+/// A key that signed before may have expired since: it proves what is old all the same. One that signs must be valid
+/// now, since clients ask for that.
+fn by_present_or_former(
+    anchor: &Anchor,
+    verify: impl Fn(bool) -> Result<Verified, TrustError>,
+) -> Result<Verified, TrustError> {
+    let strict = verify(false);
+    if strict.is_ok() {
+        return strict;
+    }
+    let present = anchor.signing_keys();
+    match verify(true) {
+        Ok(verified) if verified.signers.iter().all(|signer| !present.contains(&signer.primary)) => Ok(verified),
+        _ => strict,
+    }
 }
 
 pub(super) fn get(store: &dyn Store, key: &Key) -> Result<Vec<u8>, Problem> {
@@ -202,13 +255,13 @@ pub(super) fn get(store: &dyn Store, key: &Key) -> Result<Vec<u8>, Problem> {
 
 /// Whether a Release text is the one that the record gives. `Snapshots:` is a URL of the site that
 /// publishes, which a copy elsewhere cannot know: it binds nothing.
-pub(super) fn matches_record(text: &[u8], state: &SuiteState, valid_days: Option<u32>) -> Result<(), String> {
-    matches_but(&["Snapshots: "], text, state, valid_days)
+pub(super) fn matches_record(text: &[u8], state: &SuiteState, edition: &Edition) -> Result<(), String> {
+    matches_but(&["Snapshots: "], text, state, edition)
 }
 
 /// The same, but for lines that begin so.
-fn matches_but(free: &[&str], text: &[u8], state: &SuiteState, valid_days: Option<u32>) -> Result<(), String> {
-    let wanted = release_text(state, valid_days, None);
+fn matches_but(free: &[&str], text: &[u8], state: &SuiteState, edition: &Edition) -> Result<(), String> {
+    let wanted = release_text(state, &Terms::of(edition, None));
     // By bytes: what is no UTF-8, or ends in another way, is another line.
     let lines = |text: &[u8]| -> Vec<Vec<u8>> {
         let lines = text.split(|byte| *byte == b'\n');

@@ -272,7 +272,7 @@ fn release(store: &dyn Store, found: &Found<'_>, now: Timestamp) -> Hop {
         let key = Key::dists_named(&found.anchor.name, &found.state.suite, serial, &path);
         let verified = signed_text(store, found.anchor, &key, now)?;
         // What is signed is what the record says: so its hashes, by which the index was read, are signed.
-        matches_record(&verified.text, &found.state, found.edition.valid_days)
+        matches_record(&verified.text, &found.state, &found.edition)
             .map_err(|why| Problem::new(Problem::RELEASE, &key, why))?;
         let signers: Vec<&str> = verified.signers.iter().map(|s| s.primary.as_str()).collect();
         let (archive, serial) = (&found.anchor.name, &found.edition.name);

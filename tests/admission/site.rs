@@ -75,6 +75,7 @@ impl Site {
             keep: None,
             incoming: None,
             signing_key: archive_key.fingerprint().clone(),
+            signing: Default::default(),
             environment: Vec::new(),
         };
         let (debian, lock) = mirror(&store);

@@ -3,6 +3,7 @@
 mod checkout;
 mod checkpoints;
 mod ephemeral;
+mod keys;
 mod killed;
 mod lock;
 mod examples;

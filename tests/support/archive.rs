@@ -313,6 +313,7 @@ impl Mirror {
             keep: None,
             valid_days: 10,
             signing_key: ours.fingerprint().clone(),
+            signing: Default::default(),
         };
         let keyring = Keyring::parse(upstream.certificate_armored().unwrap().as_bytes()).unwrap();
         Self {
