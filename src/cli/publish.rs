@@ -26,8 +26,8 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
                 signer: &key,
                 program: PROGRAM,
             };
-            // So that clients can name a suite before anything is admitted to it.
-            publish::make_named(&writer, context.now())?;
+            // So that clients can name a suite before anything is admitted to it, and what the site says is so.
+            publish::make_declared(&writer, context.now())?;
         }
         let chain = load_vouched(store.as_ref(), &archive, &site.archive_keyring(&archive)?)?;
         if chain.is_empty() {

@@ -18,7 +18,7 @@ pub use error::{Coded, DomainError, Kind, escape};
 pub use host::HostName;
 pub use instant::Timestamp;
 pub use name::{
-    Architecture, ArchiveName, BuilderId, Component, GitRef, PackageName, PolicyName, PublicUrl, SuiteName,
+    Architecture, ArchiveName, BuilderId, Component, GitRef, PackageName, PolicyName, PublicUrl, Section, SuiteName,
     suite_of_branch,
 };
 pub use path::{FileName, FlatFolder, ObjectName, PoolPath, RelPath, SourceFolder};

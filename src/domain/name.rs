@@ -73,6 +73,10 @@ text_type!(
     Component, "component", slashed_word
 );
 text_type!(
+    /// A section, such as `games` or `contrib/games` (Debian Policy §2.4).
+    Section, "section", slashed_word
+);
+text_type!(
     /// A suite or codename, such as `trixie` or `trixie/updates`.
     SuiteName, "suite", slashed_word
 );

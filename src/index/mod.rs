@@ -20,7 +20,7 @@ pub use catalog::{Catalog, has_index, index_path, suite_indexes};
 pub use closure::{Chosen, Closure};
 pub use contents::{FileList, contents, contents_path};
 pub use error::IndexError;
-pub use packages::{INDEX_FIELDS, binary_stanza};
+pub use packages::{INDEX_FIELDS, binary_stanza, overridden};
 pub use select::{Place, Search, select};
 pub use sources::source_stanza;
 pub use translation::{Descriptions, translation_path};

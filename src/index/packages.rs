@@ -1,10 +1,11 @@
 //! A stanza of a Packages file, from the .deb's own control file.
 
 use super::IndexError;
-use crate::domain::{Digest, PoolPath};
+use crate::domain::{Digest, PackageName, PoolPath};
 use crate::format::deb822::Paragraph;
 use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
+use crate::site::Overrides;
 
 /// What only an index says. A control file that says it too would speak for the archive.
 pub const INDEX_FIELDS: [&str; 17] = [
@@ -50,6 +51,36 @@ pub fn binary_stanza(control: &Paragraph, filename: &PoolPath, digest: &Digest) 
     let bytes = stanza.to_bytes();
     read_back(&bytes)?;
     Ok(bytes)
+}
+
+/// Stanzas of a Packages file, each with an empty line after it, with the sections and priorities that the site gives.
+///
+/// # Errors
+/// When one is malformed.
+pub fn overridden(packages: &[u8], overrides: &Overrides) -> Result<Vec<u8>, IndexError> {
+    if overrides.is_empty() {
+        return Ok(packages.to_vec());
+    }
+    let mut out = Vec::with_capacity(packages.len());
+    for stanza in Stanzas::new(packages) {
+        let stanza = stanza?;
+        let named = PackageName::new(stanza.require("Packages", "Package")?).ok();
+        match named.and_then(|name| overrides.get(&name)) {
+            Some(other) => {
+                let mut paragraph = stanza.to_paragraph();
+                if let Some(section) = &other.section {
+                    paragraph.set("Section", section.as_str())?;
+                }
+                if let Some(priority) = other.priority {
+                    paragraph.set("Priority", priority.as_str())?;
+                }
+                out.extend(paragraph.to_bytes());
+            }
+            None => out.extend_from_slice(stanza.bytes()),
+        }
+        out.push(b'\n');
+    }
+    Ok(out)
 }
 
 /// A stanza that our own reader would refuse is not written.

@@ -29,6 +29,7 @@ mod locked;
 mod next;
 mod links;
 mod mismatch;
+mod overrides;
 mod partial;
 mod plan;
 mod project;
@@ -80,7 +81,7 @@ pub use signers::Signers;
 pub use stage::{
     DECISIONS, DecisionLine, Decisions, parse_decisions, read_decision_lines, read_decisions, suite_fields,
 };
-pub use sync::{Named, SuiteChange, SyncStep, Synced, expires, make_named, plan_sync, sync};
+pub use sync::{Named, SuiteChange, SyncStep, Synced, expires, make_declared, plan_sync, sync};
 pub use unrecorded::{Recorded, Unrecorded, unrecorded};
 pub use upload::{Incoming, Offer, Upload, UploadError};
 pub use vouch::{check_named, check_vouched, commit, load_vouched};

@@ -2,21 +2,21 @@
 //!
 //! Stages index objects by hash before any record names them; what a crash leaves is unreferenced.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::Decision;
 use crate::domain::{ArchiveName, Component, Digest, PackageName, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
 use crate::format::FormatError;
 use crate::format::packages::Source;
-use crate::index::{Catalog, suite_indexes};
+use crate::index::{Catalog, overridden, suite_indexes};
 use crate::site::{AllPackages, CustomArchive, CustomSuite};
 use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, index_key, read_index};
 use crate::store::Store;
 
 use super::GateError;
-use super::contents::{has_contents, members, stage_contents};
+use super::contents::{Member, has_contents, members, stage_contents};
 use super::forms::{Was, has_forms, stage_forms};
+use super::overrides::with_overrides;
 use super::translations::{Translations, has_translations};
 
 /// The index that says which decision let each pool file in.
@@ -112,20 +112,22 @@ pub(super) fn next_states(
         let of_this = |addition: &&Addition<'_>| addition.decision.suites.contains(suite);
         let additions: Vec<&Addition<'_>> = change.additions.iter().filter(of_this).collect();
         match (before(suite), change.edits.get(suite)) {
-            (Some(state), None) if additions.is_empty() && same_shape(config, state) => Ok(state.clone()),
+            (Some(state), None) if additions.is_empty() && has_shape(config, state) => Ok(state.clone()),
             (state, edit) => place.next_state(suite, state, &additions, edit),
         }
     });
     states.collect()
 }
 
-fn same_shape(config: &CustomArchive, state: &SuiteState) -> bool {
+/// Whether a suite has the shape that the site declares.
+pub(super) fn has_shape(config: &CustomArchive, state: &SuiteState) -> bool {
     state.components == config.components
         && state.architectures == config.release_architectures()
         && has_all_index(state) == config.all.has_index()
         && has_forms(state, &config.compress)
         && has_contents(state) == config.contents
         && has_translations(state) == config.translations
+        && *state.overrides() == config.overrides
         && state.fields == suite_fields(config, &state.suite)
 }
 
@@ -157,11 +159,15 @@ impl Place<'_> {
             decisions = read_decisions(self.store, self.archive, state)?;
         }
         let mut translations = Translations::read(self.store, self.archive, before, self.config.translations)?;
-        let shaped = translations.shaped(&texts)?;
-        let added = additions
-            .iter()
-            .map(|addition| translations.packages(&addition.decision.component, &addition.packages));
-        let added: Vec<Cow<'_, [u8]>> = added.collect::<Result<_, _>>()?;
+        let overrides = (&custom.overrides, &self.config.overrides);
+        let overridden_texts = with_overrides(self.store, self.archive, &texts, overrides)?;
+        let shaped = translations.shaped(overridden_texts)?;
+        let added = additions.iter().map(|addition| {
+            let packages = overridden(&addition.packages, &self.config.overrides)?;
+            translations.packages(&addition.decision.component, packages)
+        });
+        let added: Vec<Vec<u8>> = added.collect::<Result<_, GateError>>()?;
+        custom.overrides.clone_from(&self.config.overrides);
         let mut catalog = catalog(&shaped)?;
         let old = members(&catalog);
         if let Some(edit) = edit {
@@ -199,9 +205,33 @@ impl Place<'_> {
         }
         let listed: BTreeSet<&PoolPath> = catalog.files().map(|(path, _)| path).collect();
         decisions.retain(|path, _| listed.contains(path));
+        let mut staged = self.indexes(suite, (before, &texts, &old), &catalog, &translations)?;
+        let text = decisions_text(&decisions);
+        staged.push(stage(self.store, self.archive, suite, rel_path(DECISIONS)?, &text)?);
+        Ok(SuiteState {
+            suite: suite.clone(),
+            // `snapshot::next` sets it.
+            date: Timestamp::from_unix(0),
+            fields: suite_fields(self.config, suite),
+            architectures: self.config.release_architectures(),
+            components: self.config.components.clone(),
+            indexes: staged,
+            upstream: None,
+            custom: Some(custom).filter(|custom| *custom != CustomState::default()),
+        })
+    }
+
+    /// Stages all that follows from the packages; what `before` has already is taken over.
+    fn indexes(
+        &self,
+        suite: &SuiteName,
+        (before, texts, old): (Option<&SuiteState>, &Texts, &BTreeSet<Member>),
+        catalog: &Catalog<'_>,
+        translations: &Translations,
+    ) -> Result<Vec<IndexFile>, GateError> {
         let components = &self.config.components;
         let mut staged = Vec::new();
-        let indexes = suite_indexes(&catalog, components, &self.config.architectures, self.config.all)?;
+        let indexes = suite_indexes(catalog, components, &self.config.architectures, self.config.all)?;
         let place = (self.archive, suite);
         staged.extend(translations.stage(self.store, place, (components, &self.config.compress), before, &indexes)?);
         for (path, text) in indexes {
@@ -216,27 +246,9 @@ impl Place<'_> {
             )?);
         }
         if self.config.contents {
-            staged.extend(stage_contents(
-                self.store,
-                place,
-                self.config,
-                (before, &old),
-                &catalog,
-            )?);
+            staged.extend(stage_contents(self.store, place, self.config, (before, old), catalog)?);
         }
-        let text = decisions_text(&decisions);
-        staged.push(stage(self.store, self.archive, suite, rel_path(DECISIONS)?, &text)?);
-        Ok(SuiteState {
-            suite: suite.clone(),
-            // `snapshot::next` sets it.
-            date: Timestamp::from_unix(0),
-            fields: suite_fields(self.config, suite),
-            architectures: self.config.release_architectures(),
-            components: components.clone(),
-            indexes: staged,
-            upstream: None,
-            custom: Some(custom).filter(|custom| *custom != CustomState::default()),
-        })
+        Ok(staged)
     }
 }
 

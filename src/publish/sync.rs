@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::next::{Edits, Writer, are_edited, next_snapshot};
-use super::stage::{Change, Edit, Gone, next_states};
+use super::stage::{Change, Edit, Gone, has_shape, next_states};
 use super::{GateError, Published, finish, load_vouched, publish};
 use crate::domain::{GitOid, GitRef, SuiteName, Timestamp};
 use crate::site::CustomArchive;
@@ -167,20 +167,15 @@ pub fn sync(writer: &Writer<'_>, refs: &Named, now: Timestamp) -> Result<Synced,
     Ok(Synced { steps, published })
 }
 
-/// Makes the suites that the site names and the archive has not yet, empty: one snapshot, or none when there is nothing
-/// to be made. Gives whether one was.
+/// Makes the suites that the site names and the archive has not yet, empty, and gives the others the shape that the site declares
+/// now: one snapshot, or none when all is so. Gives whether one was made.
 ///
 /// # Errors
 /// When a record or index is damaged; the store's failure.
-pub fn make_named(writer: &Writer<'_>, now: Timestamp) -> Result<bool, GateError> {
+pub fn make_declared(writer: &Writer<'_>, now: Timestamp) -> Result<bool, GateError> {
     let mut made = false;
-    next_snapshot(writer, "make the suites that the site names", now, |chain| {
-        let has = |name: &SuiteName| {
-            chain
-                .latest()
-                .is_some_and(|r| r.suites.iter().any(|state| state.suite == *name))
-        };
-        made = writer.config.suites.iter().any(|suite| !has(&suite.name));
+    next_snapshot(writer, "as the site declares it", now, |chain| {
+        made = !is_as_declared(writer.config, chain.latest());
         if !made {
             return Ok(None);
         }
@@ -191,6 +186,14 @@ pub fn make_named(writer: &Writer<'_>, now: Timestamp) -> Result<bool, GateError
         next_states(writer.store, writer.archive, writer.config, chain.latest(), &change).map(Some)
     })?;
     Ok(made)
+}
+
+fn is_as_declared(config: &CustomArchive, latest: Option<&Record>) -> bool {
+    let states = || latest.iter().flat_map(|record| &record.suites);
+    let is_there = |name: &SuiteName| states().any(|state| state.suite == *name);
+    config.suites.iter().all(|suite| is_there(&suite.name))
+        && latest.is_none_or(|record| record.valid_days == Some(config.valid_days))
+        && states().all(|state| has_shape(config, state))
 }
 
 fn edits(steps: &[SyncStep], now: Timestamp) -> Edits {

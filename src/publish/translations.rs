@@ -64,18 +64,19 @@ impl Translations {
         self.descriptions.entry(component.clone()).or_default()
     }
 
-    /// The texts of the suite before, with descriptions as they are to be.
+    /// The texts of the suite before, with descriptions as they are to be. Of those that something else changed some stanzas
+    /// may have theirs whole, and others not.
     ///
     /// # Errors
     /// When one is malformed, or names a description that is nowhere.
-    pub(super) fn shaped<'t>(&mut self, texts: &'t Texts) -> Result<Cow<'t, Texts>, GateError> {
-        if self.same {
-            return Ok(Cow::Borrowed(texts));
+    pub(super) fn shaped<'t>(&mut self, texts: Cow<'t, Texts>) -> Result<Cow<'t, Texts>, GateError> {
+        if self.same && matches!(texts, Cow::Borrowed(_)) {
+            return Ok(texts);
         }
-        let mut shaped = texts.clone();
+        let mut shaped = texts.into_owned();
         for (path, (component, text)) in &mut shaped {
             if path.file_name() == "Packages" {
-                *text = self.packages(component, text)?.into_owned();
+                *text = self.packages(component, std::mem::take(text))?;
             }
         }
         Ok(Cow::Owned(shaped))
@@ -85,17 +86,13 @@ impl Translations {
     ///
     /// # Errors
     /// When it is malformed, or names a description that is nowhere.
-    pub(super) fn packages<'t>(
-        &mut self,
-        component: &Component,
-        packages: &'t [u8],
-    ) -> Result<Cow<'t, [u8]>, GateError> {
+    pub(super) fn packages(&mut self, component: &Component, packages: Vec<u8>) -> Result<Vec<u8>, GateError> {
         if self.wanted {
-            return Ok(Cow::Owned(self.of(component).take(packages)?));
+            return Ok(self.of(component).take(&packages)?);
         }
         match self.descriptions.get(component) {
-            Some(known) => Ok(Cow::Owned(known.put_back(packages)?)),
-            None => Ok(Cow::Borrowed(packages)),
+            Some(known) => Ok(known.put_back(&packages)?),
+            None => Ok(packages),
         }
     }
 

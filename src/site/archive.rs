@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BranchSuites, Rebuild, Select};
+use super::{BranchSuites, Overrides, Rebuild, Select};
 
 use crate::domain::{
     Architecture, ArchiveName, Component, Fingerprint, FlatFolder, HostName, PolicyName, SignedByKey, SuiteName,
@@ -321,6 +321,9 @@ pub struct CustomArchive {
     pub signing: Signing,
     /// The folder that uploads arrive in, relative to the site; absent: none is looked at.
     pub incoming: Option<PathBuf>,
+    /// Sections and priorities that its indexes give binary packages.
+    #[serde(rename = "override", default)]
+    pub overrides: Overrides,
     /// Where build environments are resolved from; none where nothing is built, as when all is imported.
     #[serde(default)]
     pub environment: Vec<EnvironmentSource>,

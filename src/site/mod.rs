@@ -9,6 +9,7 @@ mod classes;
 mod config;
 mod keys;
 mod load;
+mod overrides;
 mod policy;
 mod select;
 
@@ -20,6 +21,7 @@ pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};
 pub use config::{Backend, RebuildConfig, SiteConfig};
 pub use load::{Site, SiteError};
+pub use overrides::{Override, Overrides, Priority};
 pub use policy::{
     Allowance, Builder, BuilderGroup, DebCompression, Dissent, EnvironmentRule, ImportRule, ListedField, Observer,
     Policy, Relaxation, Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,

@@ -7,6 +7,7 @@ use crate::domain::{
     Architecture, ArchiveName, Component, Digest, Fingerprint, GitOid, GitRef, PackageName, RelPath, Serial, Sha256,
     SignedByKey, SnapshotId, SuiteName, Timestamp, Version,
 };
+use crate::site::Overrides;
 use crate::store::Key;
 
 /// Snapshot `n` of an archive. Canonical JSON; record `n` names the hash of record `n − 1`.
@@ -94,6 +95,9 @@ pub struct CustomState {
     /// Source packages that were removed on purpose, by name: they do not come back by themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Removed>,
+    /// What its indexes say of packages instead of their control files, as the site declared it then.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
 }
 
 /// The branch or tag of a suite.
@@ -194,6 +198,13 @@ impl SuiteState {
     #[must_use]
     pub fn removed(&self) -> &[Removed] {
         self.custom.as_ref().map_or(&[], |custom| &custom.removed)
+    }
+
+    /// What its indexes say of packages instead of their control files.
+    #[must_use]
+    pub fn overrides(&self) -> &Overrides {
+        static NONE: Overrides = Overrides::new();
+        self.custom.as_ref().map_or(&NONE, |custom| &custom.overrides)
     }
 
     /// The suite as upstream has it: of a filtered one, with upstream's own indexes.

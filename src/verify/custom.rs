@@ -16,12 +16,13 @@ use super::selected::differing_forms;
 use super::translations::{is_translated, translation_problems};
 use super::{Anchor, Anchors, Problem, Report};
 use crate::admission::{DebFacts, identity};
-use crate::domain::{PoolPath, Sha256, SuiteName, Timestamp};
+use crate::domain::{PackageName, PoolPath, Sha256, SuiteName, Timestamp};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
-use crate::index::{Descriptions, FileList, binary_stanza, source_stanza, translation_path};
+use crate::index::{Descriptions, FileList, binary_stanza, overridden, source_stanza, translation_path};
 use crate::publish::{DECISIONS, GateError, Kept, parse_decisions};
+use crate::site::Overrides;
 use crate::snapshot::{SuiteState, index_key, kept_index, read_plain_index};
 use crate::store::{Key, Store, StoreError};
 use crate::trust::unframed_text;
@@ -32,6 +33,14 @@ const LARGEST_DSC: u64 = 1 << 20;
 /// Decisions that were checked, and the records that agree; none when they do not hold.
 pub(super) type Judged = BTreeMap<Sha256, Option<(Decided, Carried)>>;
 
+/// A stanza, and what its suite says of it beside its package.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Derived {
+    stanza: Sha256,
+    translated: bool,
+    overrides: Overrides,
+}
+
 struct Check<'a> {
     store: &'a dyn Store,
     anchors: &'a Anchors,
@@ -40,7 +49,7 @@ struct Check<'a> {
     now: Timestamp,
     decided: Judged,
     /// Stanzas that were derived again.
-    derived: BTreeSet<Sha256>,
+    derived: BTreeSet<Derived>,
     /// What was seen in each package that was read: package → digest of its facts.
     seen: BTreeMap<Sha256, Option<Sha256>>,
     /// The files of each package that was read.
@@ -114,7 +123,7 @@ impl Check<'_> {
                 .filter(|(path, _)| path.as_str().ends_with(".deb"));
             let path = forms.first().map_or("", |index| stem(index)).to_owned();
             packages.insert(path.clone(), debs.map(|(_, digest)| digest.sha256).collect());
-            self.stanzas((&key, &text), is_translated(state), report);
+            self.stanzas((&key, &text), state, report);
             texts.insert(path, text);
         }
         with_all(&mut packages);
@@ -286,19 +295,28 @@ impl Check<'_> {
     }
 
     /// A4: each stanza is what its package gives.
-    fn stanzas(&mut self, (index, text): (&Key, &[u8]), translated: bool, report: &mut Report) {
+    fn stanzas(&mut self, (index, text): (&Key, &[u8]), state: &SuiteState, report: &mut Report) {
+        let translated = is_translated(state);
         for stanza in Stanzas::new(text) {
             let stanza = match stanza {
                 Ok(stanza) => stanza,
                 Err(error) => return report.problem(Problem::INDEX, index, error),
             };
-            if !self.derived.insert(Sha256::of(stanza.bytes())) {
+            let name = stanza.field("Package").and_then(|name| PackageName::new(name).ok());
+            let other = name.and_then(|name| Some((name.clone(), state.overrides().get(&name)?.clone())));
+            let overrides = Overrides::from_iter(other);
+            let this = Derived {
+                stanza: Sha256::of(stanza.bytes()),
+                translated,
+                overrides: overrides.clone(),
+            };
+            if !self.derived.insert(this) {
                 continue;
             }
             let derived = if index.as_str().contains("/source/") {
                 self.source(&stanza)
             } else {
-                self.binary(&stanza, translated)
+                self.binary(&stanza, &overrides, translated)
             };
             match derived {
                 Ok(Some(bytes)) if bytes.trim_ascii_end() != stanza.bytes().trim_ascii_end() => {
@@ -316,7 +334,12 @@ impl Check<'_> {
     }
 
     /// The stanza that a .deb gives; none when the .deb is damaged, which is reported already.
-    fn binary(&mut self, stanza: &Stanza<'_>, translated: bool) -> Result<Option<Vec<u8>>, String> {
+    fn binary(
+        &mut self,
+        stanza: &Stanza<'_>,
+        overrides: &Overrides,
+        translated: bool,
+    ) -> Result<Option<Vec<u8>>, String> {
         let binary = Binary::from_stanza(stanza).map_err(|error| error.to_string())?;
         let key = Key::pool(&self.anchor.name, &binary.filename);
         if self.damaged.has(&key) {
@@ -326,6 +349,7 @@ impl Check<'_> {
         let deb = read_deb(stream, &DebLimits::default()).map_err(|error| format!("`{key}`: {error}"))?;
         let mut stanza =
             binary_stanza(&deb.control, &binary.filename, &binary.digest).map_err(|error| error.to_string())?;
+        stanza = overridden(&stanza, overrides).map_err(|error| error.to_string())?;
         if translated {
             stanza = self.descriptions.take(&stanza).map_err(|error| error.to_string())?;
         }

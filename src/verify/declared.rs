@@ -41,6 +41,9 @@ fn custom(config: &CustomArchive, state: &SuiteState) -> Option<String> {
     if state.components != config.components {
         return Some("its components are others".to_owned());
     }
+    if *state.overrides() != config.overrides {
+        return Some("it overrides other sections and priorities".to_owned());
+    }
     (state.architectures != config.release_architectures()).then(|| "its architectures are others".to_owned())
 }
 

@@ -17,7 +17,7 @@ use assay::publish::{
     Admission, Gate, GateError, Proposal, Records, add_document, add_record, admit, gather, hold, issue_nonce, propose,
 };
 use assay::rebuild::{BUILD_TYPE, FileOrder, Parameters, Recipe};
-use assay::site::{Backend, CustomArchive, CustomSuite, IndexForm};
+use assay::site::{Backend, CustomArchive, CustomSuite, IndexForm, Overrides};
 use assay::source::SourceFile;
 use assay::store::{Key, LocalStore, Store};
 use assay::trust::{ArchiveKey, Ed25519Key, sign_envelope};
@@ -70,6 +70,7 @@ impl Site {
             all: Default::default(),
             contents: true,
             translations: false,
+            overrides: Overrides::new(),
             changelogs: None,
             valid_days: 10,
             keep: None,

@@ -96,7 +96,7 @@ fn sync_merge_and_reset_that_fail_anywhere_are_finished_by_the_next_run() {
     let mut site = Site::new();
     with_classes(&mut site.config);
     let synced = |gate: &Gate<'_>| sync(&gate.writer(), &refs(&["refs/heads/feature/foo"]), now()).map(|_| ());
-    assay::publish::make_named(&site.gate().writer(), now()).unwrap();
+    assay::publish::make_declared(&site.gate().writer(), now()).unwrap();
     assay::publish::publish(&site.store, &site.archive, &site.archive_key, "file:///nowhere").unwrap();
     survives(&site, &["stable", "feature-foo"], 1, &synced);
 

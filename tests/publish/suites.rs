@@ -343,12 +343,12 @@ fn a_tag_that_moved_is_said_and_changes_nothing() {
 fn a_suite_that_the_site_names_is_made_empty_and_signed() {
     let mut site = Site::new();
     let writer = site.gate().writer();
-    assert!(assay::publish::make_named(&writer, now()).unwrap());
-    assert!(!assay::publish::make_named(&writer, now()).unwrap(), "once");
+    assert!(assay::publish::make_declared(&writer, now()).unwrap());
+    assert!(!assay::publish::make_declared(&writer, now()).unwrap(), "once");
     let mut next = site.config.suites[0].clone();
     next.name = suite("testing");
     site.config.suites.push(next);
-    assert!(assay::publish::make_named(&site.gate().writer(), now().plus(1)).unwrap());
+    assert!(assay::publish::make_declared(&site.gate().writer(), now().plus(1)).unwrap());
     assay::publish::publish(&site.store, &site.archive, &site.archive_key, "file:///nowhere").unwrap();
     let certificate = site.folder.path().join("key.asc");
     std::fs::write(&certificate, site.archive_key.certificate_armored().unwrap()).unwrap();

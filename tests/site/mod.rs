@@ -172,6 +172,18 @@ fn what_a_release_file_says_must_mean_something() {
 }
 
 #[test]
+fn no_site_makes_a_package_indispensable() {
+    let with = |priority: &str| {
+        site_with("repos/custom.toml", |text| {
+            format!("{text}\n[override.hello]\nsection = \"games\"\npriority = \"{priority}\"\n")
+        })
+    };
+    with("standard").unwrap();
+    let error = with("required").unwrap_err();
+    assert!(error.to_string().contains("required"), "{error}");
+}
+
+#[test]
 fn a_suite_within_another_is_refused_when_the_site_is_read() {
     let suites = |list: &str| {
         let list = format!("suites = {list}");

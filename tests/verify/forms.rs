@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use assay::domain::Digest;
+use assay::domain::{Digest, PackageName, Section};
 use assay::format::compress::{Compression, compress};
 use assay::format::manifest::Manifest;
-use assay::publish::{commit, select_packages};
-use assay::site::IndexForm;
+use assay::publish::{commit, make_declared, select_packages};
+use assay::site::{IndexForm, Override, Overrides, Priority};
 use assay::snapshot::{Chain, index_key, kept_index, read_plain_index};
 use assay::store::Store as _;
 
@@ -162,4 +162,46 @@ fn long_descriptions_can_stand_in_a_translation_that_apt_reads_and_a_lie_is_name
         "main/i18n/Translation-en",
         &translation.replace("As told", "As lied"),
     );
+}
+
+/// What `assay publish` does.
+fn publish_declared(published: &Published) {
+    let site = &published.site;
+    make_declared(&site.gate().writer(), now()).unwrap();
+    assay::publish::publish(&site.store, &site.archive, &site.archive_key, "http://127.0.0.1").unwrap();
+}
+
+#[test]
+fn sections_and_priorities_are_those_that_the_site_gives_and_others_are_named() {
+    let mut published = Published::new();
+    let root = published.site.folder.path().to_owned();
+    let certificate = root.join("key.asc");
+    fs::write(&certificate, published.site.archive_key.certificate_armored().unwrap()).unwrap();
+    let url = format!("file:{}/store/custom", root.display());
+    let own = text(&published, "main/binary-amd64/Packages").unwrap();
+    let games = Override {
+        section: Section::new("games").ok(),
+        priority: Some(Priority::Standard),
+    };
+    let given = Overrides::from([(PackageName::new("hello").unwrap(), games)]);
+    for translations in [false, true] {
+        published.site.config.translations = translations;
+        for overrides in [Overrides::new(), given.clone()] {
+            published.site.config.overrides = overrides.clone();
+            // Also of packages that are there already.
+            publish_declared(&published);
+            let apt = Apt::new(&source(&url, "stable", &certificate));
+            apt.update();
+            let shown = apt.run("apt-cache", &["show", "hello"]).text;
+            let said = shown.contains("Section: games\n") && shown.contains("Priority: standard\n");
+            assert_eq!(said, !overrides.is_empty(), "{shown}");
+            assert_eq!(published.problems(&published.store()), []);
+        }
+    }
+    published.site.config.overrides = Overrides::new();
+    let problems = published.problems(&published.store());
+    assert!(matches!(problems.as_slice(), [(_, "V-RELEASE")]), "{problems:?}");
+    published.site.config.translations = false;
+    publish_declared(&published);
+    assert_eq!(text(&published, "main/binary-amd64/Packages"), Some(own), "as before");
 }
