@@ -131,6 +131,10 @@ pub struct ImportEvidence {
     pub snapshot: ImportedSnapshot,
     /// Whether the site declares a source package of this name for the archive.
     pub declared: bool,
+    /// Packages that upstream built of the source package and lists in another component: an import is of one
+    /// component, so these are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub elsewhere: BTreeMap<Component, BTreeSet<PackageName>>,
     /// Files that a signed decision admitted to the suite that it comes from: file → decision.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub admitted: BTreeMap<Sha256, Sha256>,

@@ -34,7 +34,7 @@ pub use import::{
     Described, Import, ImportEvidence, ImportedFrom, ImportedSnapshot, UPSTREAM_SIGNED, decide_import, import_signers,
 };
 pub use ledger::{LedgerConflict, LedgerEntry, LedgerKey, LedgerView, claims};
-pub use proof::{Asked, INDEX, KEYRING, Proof, ProvenIndex, RELEASE, SIGNATURE, UpstreamFiles, prove};
+pub use proof::{Asked, INDEX, KEYRING, Proof, ProvenIndex, RELEASE, SIGNATURE, UpstreamFiles, is_built_of, prove};
 pub use quorum::strength;
 pub use rules::{IMPORT_RULES, RULES, Rule, Verdict};
 pub use whole::{Whole, file_set};

@@ -210,18 +210,21 @@ fn read(index: &mut ProvenIndex, bytes: &[u8], asked: &Asked<'_>) -> Result<(), 
                     .sources
                     .extend(Some(source).filter(|source| source.version == *asked.version));
             }
-        } else if is_built_of(&stanza, asked)? {
+        } else if is_built_of(&stanza, asked.source, asked.version)? {
             index.binaries.push(Binary::from_stanza(&stanza)?);
         }
     }
     Ok(())
 }
 
-/// Whether the package of a stanza was built of the source package, in this version.
-fn is_built_of(stanza: &Stanza<'_>, asked: &Asked<'_>) -> Result<bool, FormatError> {
+/// Whether the package of a stanza was built of a source package in this version.
+///
+/// # Errors
+/// When its `Source` or `Version` is malformed.
+pub fn is_built_of(stanza: &Stanza<'_>, source: &PackageName, version: &Version) -> Result<bool, FormatError> {
     let named = stanza.field("Source").or_else(|| stanza.field("Package"));
     let named = named.unwrap_or_default();
-    if named.split(' ').next() != Some(asked.source.as_str()) {
+    if named.split(' ').next() != Some(source.as_str()) {
         return Ok(false);
     }
     let own: Version = match stanza.field("Version").unwrap_or_default().parse() {
@@ -231,6 +234,6 @@ fn is_built_of(stanza: &Stanza<'_>, asked: &Asked<'_>) -> Result<bool, FormatErr
             return Err(FormatError::Value { what, source });
         }
     };
-    let (_, version) = source_of("Packages", named, &own)?;
-    Ok(version == *asked.version)
+    let (_, of) = source_of("Packages", named, &own)?;
+    Ok(of == *version)
 }

@@ -88,6 +88,14 @@ pub(super) fn run(context: &Context, work: &Work, args: &AdmitArgs, from: &Snaps
             importer.find(&request, context.now())
         })?;
         bar.finish();
+        for (component, names) in &found.evidence.elsewhere {
+            let names: Vec<&str> = names.iter().map(PackageName::as_str).collect();
+            let note = format!(
+                "{name}: left out, since upstream has it in `{component}`: {}",
+                names.join(", ")
+            );
+            context.output.note(&note);
+        }
         let admission = if asked.dry_run {
             found.preview(&policy, context.now()).into()
         } else {

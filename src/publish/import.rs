@@ -3,7 +3,7 @@
 //!
 //! Nothing is believed that the mirror says of packages: names and digests are taken from what upstream signed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::admit::{Admission, Gate, Question, admit_together};
 use super::evidence::{add_document, hold, read_document};
@@ -14,11 +14,11 @@ use super::vouch::check_vouched;
 use super::{Fetch, GateError, Keyrings, ledger};
 use crate::admission::{
     Asked, Described, INDEX, Import, ImportCase, ImportEvidence, ImportedFrom, ImportedSnapshot, KEYRING, Matter,
-    Proof, RELEASE, SIGNATURE, Terms, UpstreamFiles, identity, import_signers, prove,
+    Proof, RELEASE, SIGNATURE, Terms, UpstreamFiles, identity, import_signers, is_built_of, prove,
 };
 use crate::domain::{
-    ArchiveName, Component, Digest, FileName, PackageName, PolicyName, PoolPath, RelPath, Sha256, SnapshotName,
-    SuiteName, Timestamp, Version,
+    Architecture, ArchiveName, Component, Digest, FileName, PackageName, PolicyName, PoolPath, RelPath, Sha256,
+    SnapshotName, SuiteName, Timestamp, Version,
 };
 use crate::format::deb822::Stanzas;
 use crate::format::intoto::ImportBinding;
@@ -171,7 +171,8 @@ impl Importer<'_> {
             outputs,
             terms: Terms::default(),
         };
-        let evidence = self.evidence(&import, proof, snapshot, request.declared)?;
+        let mut evidence = self.evidence(&import, proof, snapshot, request.declared)?;
+        evidence.elsewhere = self.elsewhere(&import, &found.state)?;
         Ok(Importing {
             import,
             evidence,
@@ -280,11 +281,7 @@ impl Importer<'_> {
         let mut signed = signed.into_iter();
         let component = &found.component;
         let mut plain = vec![format!("{component}/source/Sources")];
-        let all = crate::domain::Architecture::all();
-        for architecture in self.config.architectures.iter().chain([&all]) {
-            plain.push(format!("{component}/binary-{architecture}/Packages"));
-            plain.push(format!("{component}/debian-installer/binary-{architecture}/Packages"));
-        }
+        plain.append(&mut self.package_indexes(component));
         let indexes = plain.iter().filter_map(|plain| kept_index(state, plain));
         let read = |index: &IndexFile| -> Result<(RelPath, Vec<u8>), GateError> {
             Ok((
@@ -298,6 +295,48 @@ impl Importer<'_> {
             keyring: request.keyring.to_vec(),
             indexes: indexes.map(read).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// What upstream built of the source package and lists in another component, for the archive's architectures.
+    fn elsewhere(
+        &self,
+        import: &Import,
+        state: &SuiteState,
+    ) -> Result<BTreeMap<Component, BTreeSet<PackageName>>, GateError> {
+        let mut found: BTreeMap<Component, BTreeSet<PackageName>> = BTreeMap::new();
+        let others = state.components.iter().filter(|other| **other != import.from.component);
+        for component in others {
+            for plain in self.package_indexes(component) {
+                let Some(index) = kept_index(state, &plain) else {
+                    continue;
+                };
+                let text = read_plain_index(self.store, &import.from.archive, &state.suite, index)?;
+                for stanza in Stanzas::new(&text) {
+                    let malformed = || GateError::document(&index.path);
+                    let stanza = stanza.map_err(malformed())?;
+                    if is_built_of(&stanza, &import.source, &import.version).map_err(malformed())? {
+                        let name = stanza.require("Packages", "Package").map_err(malformed())?;
+                        let name = PackageName::new(name).map_err(|error| not_importable(&error))?;
+                        found.entry(component.clone()).or_default().insert(name);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The plain paths of the indexes that may list packages for the archive's architectures.
+    fn package_indexes(&self, component: &Component) -> Vec<String> {
+        let all = Architecture::all();
+        let architectures = self.config.architectures.iter().chain([&all]);
+        architectures
+            .flat_map(|architecture| {
+                [
+                    format!("{component}/binary-{architecture}/Packages"),
+                    format!("{component}/debian-installer/binary-{architecture}/Packages"),
+                ]
+            })
+            .collect()
     }
 
     /// Holds a file of the mirror's pool, which is hashed as it is read: the mirror's own copy may be damaged,
@@ -334,7 +373,8 @@ impl Importer<'_> {
             proof: Some(proof),
             snapshot,
             declared,
-            admitted: std::collections::BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            admitted: BTreeMap::new(),
             indexed: newest_rows(self.store, places, import)?,
             ledger: ledger::load_ledger(self.store, self.archive, import)?,
             removed: removed(chain.latest()),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay::admission::{
     Asked, Described, Import, ImportCase, ImportEvidence, ImportedFrom, ImportedSnapshot, Indexed, IndexedKind,
-    Inspected, LedgerEntry, LedgerKey, LedgerView, Moved, Output, Proof, RULES, Terms, UpstreamFiles, decide_import,
-    explain, identity, prove,
+    Inspected, LedgerEntry, LedgerKey, LedgerView, Moved, Output, Proof, RULES, Terms, UpstreamFiles, claims,
+    decide_import, explain, identity, prove,
 };
 use assay::admission::{Decision, IMPORT_RULES};
 use assay::domain::{Digest, Fingerprint, RelPath, Sha256, SnapshotId, Timestamp};
@@ -178,6 +178,7 @@ impl Importing {
             },
             proof: Some(proof),
             declared: false,
+            elsewhere: BTreeMap::new(),
             admitted: BTreeMap::new(),
             indexed: vec![
                 own(IndexedKind::Binary, "hello", "amd64", outputs()[0].digest.sha256),
@@ -534,6 +535,61 @@ fn binary_only_rebuilds_of_upstream_are_of_their_source() {
     both.import.outputs = vec![rebuilt, first, all];
     both.evidence.indexed.clear();
     assert!(both.refused("I8").contains("two versions"));
+}
+
+/// The ledger knows what was imported as it knows what was rebuilt: a name and version have one content, whoever gives it.
+#[test]
+fn what_was_imported_can_be_rebuilt_later_when_it_gives_the_very_same_bytes() {
+    let imported = Importing::good().import;
+    let mut scenario = Scenario::good();
+    scenario.outputs(outputs());
+    scenario.evidence.ledger = LedgerView::new(claims(&imported));
+    let decision = scenario.admitted();
+    assert_eq!(decision.levels[0], "SLSA_BUILD_REPRODUCED", "now somebody rebuilt it");
+    assert!(decision.import.is_none());
+
+    // One package of it has other bytes; the .dsc that upstream signed is another one than the derived.
+    let mut other = imported.clone();
+    other.outputs[0].digest = Digest::of(b"upstream's own build");
+    scenario.evidence.ledger = LedgerView::new(claims(&other));
+    assert!(scenario.refused(&["V1"]).contains("was admitted before"));
+    let mut signed = imported;
+    signed.source_files[0].digest = Digest::of(b"the .dsc with a signature");
+    scenario.evidence.ledger = LedgerView::new(claims(&signed));
+    assert!(scenario.refused(&["V2"]).contains("hello"));
+}
+
+/// What the archive leaves out of a source package is in the signed decision.
+#[test]
+fn what_upstream_lists_in_another_component_is_said() {
+    let mut good = Importing::good();
+    let i5 = |importing: &Importing| {
+        let decision = importing.decide();
+        assert!(decision.admitted, "{}", explain(&decision));
+        decision
+            .rules
+            .into_iter()
+            .find(|rule| rule.id == "I5")
+            .unwrap()
+            .evidence
+    };
+    assert!(!i5(&good).contains("left out"));
+    let names = BTreeSet::from([package("hello-firmware"), package("hello-more")]);
+    good.evidence.elsewhere.insert("contrib".parse().unwrap(), names);
+    let said = i5(&good);
+    assert!(
+        said.ends_with("; left out, since upstream has it in `contrib`: hello-firmware, hello-more"),
+        "{said}"
+    );
+    let bytes = ImportCase::new(&good.import, &good.evidence).canonical().unwrap();
+    let read = ImportCase::parse(&bytes, |_, _| {
+        Ok::<_, assay::admission::AdmissionError>(good.evidence.proof.clone())
+    });
+    assert_eq!(
+        read.unwrap().evidence,
+        good.evidence,
+        "and is made again of what is kept"
+    );
 }
 
 #[test]

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use assay::domain::{Digest, Timestamp};
 use md5::Digest as _;
 
+use super::small::{kill, until};
 use crate::support::apt::{Apt, source};
 use crate::support::archive::{Archive, key};
 use crate::support::mirrored::{ASSAY, Mirrored};
@@ -78,6 +79,8 @@ struct Site {
     mirrored: Mirrored,
     at: Timestamp,
     signer: String,
+    /// What is mirrored.
+    upstream: Archive,
 }
 
 impl Site {
@@ -100,9 +103,14 @@ impl Site {
             .find_map(|line| line.strip_prefix("signers = [\""))
             .unwrap();
         let signer = signer.trim_end_matches("\"]").to_owned();
-        let site = Self { mirrored, at, signer };
-        site.mirrored.follow(&upstream(at.plus(-3600)));
-        site
+        let upstream = upstream(at.plus(-3600));
+        mirrored.follow(&upstream);
+        Self {
+            mirrored,
+            at,
+            signer,
+            upstream,
+        }
     }
 
     fn allow(&self, sources: &str) {
@@ -127,6 +135,17 @@ impl Site {
     fn import(&self) -> (i32, String) {
         let what = ["admit", "--from", "foundry", "hello", "--suite", "testing"];
         self.says(&[&what[..], &["--reason", "it mends a crash", "--by", "dana"]].concat())
+    }
+
+    /// The certificate of the custom archive's key.
+    fn certificate(&self) -> std::path::PathBuf {
+        let site = self.mirrored.site();
+        let config = fs::read_to_string(site.join("repos/custom.toml")).unwrap();
+        let signing = config
+            .lines()
+            .find_map(|line| line.strip_prefix("signing-key = \""))
+            .unwrap();
+        site.join(format!("policies/keys/{}.asc", signing.trim_end_matches('"')))
     }
 
     /// How many snapshots the custom archive has.
@@ -189,15 +208,8 @@ fn an_import_is_installed_explained_and_proven_without_its_mirror() {
     // The real apt installs from it, and has its source.
     let store = site.mirrored.site().join("store");
     let web = Web::serve(&store);
-    let signing = fs::read_to_string(site.mirrored.site().join("repos/custom.toml")).unwrap();
-    let signing = signing
-        .lines()
-        .find_map(|line| line.strip_prefix("signing-key = \""))
-        .unwrap();
-    let certificate = site
-        .mirrored
-        .site()
-        .join(format!("policies/keys/{}.asc", signing.trim_end_matches('"')));
+    let certificate = site.certificate();
+    let signing = certificate.file_stem().unwrap().to_str().unwrap();
     let apt = Apt::new(
         &source(&format!("{}/custom", web.url), "stable", &certificate).replace("Types: deb", "Types: deb deb-src"),
     );
@@ -287,7 +299,7 @@ fn an_import_is_installed_explained_and_proven_without_its_mirror() {
     fs::write(&release, &bytes).unwrap();
     let policy = elsewhere.path().join("policies/default.toml");
     let text = fs::read_to_string(&policy).unwrap();
-    fs::write(&policy, text.replace(&site.signer, signing.trim_end_matches('"'))).unwrap();
+    fs::write(&policy, text.replace(&site.signer, signing)).unwrap();
     for args in [&["verify"][..], &["verify", "--against", "upstream"], &["why", "hello"]] {
         let (code, said) = run(args);
         assert_eq!(code, 3, "{args:?}: {said}");
@@ -373,4 +385,171 @@ fn what_the_policy_does_not_let_in_changes_nothing_and_is_kept_as_refused() {
         let (code, said) = site.says(&args);
         assert!(code == 2 && said.contains(wanted), "{args:?}: {code} {said}");
     }
+}
+
+/// With more of the same source package: a package of the installer, and one in another component.
+fn with_parts(archive: Archive) -> Archive {
+    let part = |name: &str, place: &str| {
+        let bytes = deb(name, "1.0", "amd64");
+        let Digest { sha256, size } = Digest::of(&bytes);
+        let stanza = format!(
+            "Package: {name}\nSource: hello (1.0)\nVersion: 1.0\nArchitecture: amd64\nMaintainer: T <t@example.org>\n\
+             Filename: {place}\nSize: {size}\nSHA256: {sha256}\nDescription: test\n\n"
+        );
+        (stanza, bytes)
+    };
+    let places = [
+        "pool/main/h/hello/hello-udeb_1.0_amd64.udeb",
+        "pool/contrib/h/hello/hello-firmware_1.0_amd64.deb",
+    ];
+    let (installer, udeb) = part("hello-udeb", places[0]);
+    let (contrib, firmware) = part("hello-firmware", places[1]);
+    archive
+        .source_files(&[(places[0], udeb.as_slice()), (places[1], firmware.as_slice())])
+        .index("main/debian-installer/binary-amd64/Packages.gz", installer.as_bytes())
+        .index("contrib/binary-amd64/Packages.gz", contrib.as_bytes())
+        .index("contrib/source/Sources.gz", b"")
+}
+
+#[test]
+fn udebs_come_along_and_tags_and_filtered_mirrors_are_imported_from() {
+    let site = Site::new("http://127.0.0.1:1");
+    let config = site.mirrored.site().join("repos/foundry.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let text = text.replace("components = [\"main\"]", "components = [\"main\", \"contrib\"]");
+    fs::write(&config, &text).unwrap();
+    // The archive that the mirror has followed already, with more in it.
+    let mut hello = with_parts(site.upstream.clone());
+    hello.date = site.at.plus(-1800);
+    site.mirrored.follow(&hello);
+    site.allow("hel*");
+    let import = |from: &str, suite: &str| {
+        let args = [
+            "admit",
+            "--from",
+            from,
+            "hello",
+            "--suite",
+            suite,
+            "--reason",
+            "r",
+            "--by",
+            "d",
+            "--explain",
+        ];
+        let (code, said) = site.says(&args);
+        assert_eq!(code, 0, "{from}: {said}");
+        said
+    };
+    let store = site.mirrored.site().join("store");
+    let installer = |suite: &str| {
+        let path = format!("custom/dists/{suite}/main/debian-installer/binary-amd64/Packages");
+        fs::read_to_string(store.join(path)).unwrap()
+    };
+
+    // From a tag, when upstream has gone on.
+    let (code, said) = site.says(&["tag", "1.0", "--fetch"]);
+    assert_eq!(code, 0, "{said}");
+    let mut gone = Archive::new(site.at.plus(-900))
+        .index("main/debian-installer/binary-amd64/Packages.gz", b"")
+        .index("contrib/binary-amd64/Packages.gz", b"")
+        .index("contrib/source/Sources.gz", b"");
+    gone.pool.clear();
+    site.mirrored.follow(&gone);
+    let said = import("foundry@1.0", "testing");
+    assert!(said.contains("imported from foundry@1.0"), "{said}");
+    assert_eq!(
+        said.matches("left out, since upstream has it in `contrib`: hello-firmware")
+            .count(),
+        2,
+        "{said}"
+    );
+    assert!(installer("testing").contains("Package: hello-udeb\n"));
+    let packages = fs::read_to_string(store.join("custom/dists/testing/main/binary-amd64/Packages")).unwrap();
+    assert!(
+        packages.contains("Package: hello\n") && !packages.contains("hello-udeb"),
+        "{packages}"
+    );
+
+    // From a mirror whose own indexes have a part of them only: upstream's, of which they were taken, prove it.
+    fs::write(&config, format!("{text}\n[select]\npackages = [\"hello\"]\n")).unwrap();
+    hello.date = site.at.plus(-600);
+    site.mirrored.follow(&hello);
+    let listed = store.join("foundry/dists/tin/main/binary-amd64");
+    let listed = Command::new("sh")
+        .args(["-c", "xz -dc Packages.xz"])
+        .current_dir(listed)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(
+        listed.contains("Package: hello\n") && !listed.contains("hello-data"),
+        "{listed}"
+    );
+    import("foundry", "stable");
+    assert!(installer("stable").contains("Package: hello-udeb\n"));
+    let packages = fs::read_to_string(store.join("custom/dists/stable/main/binary-amd64/Packages")).unwrap();
+    assert!(
+        packages.contains("Package: hello-data\n"),
+        "a source package comes whole: {packages}"
+    );
+
+    for args in [
+        &["verify"][..],
+        &["verify", "--against", "upstream"],
+        &["decisions", "hello", "--again"],
+    ] {
+        let (code, said) = site.says(args);
+        assert_eq!(code, 0, "{args:?}: {said}");
+    }
+    assert_eq!(site.records(), 2);
+}
+
+/// Killed when its files are held, when upstream's are kept, when the decision is signed, and when the snapshot is committed.
+#[test]
+fn an_import_that_is_killed_is_finished_by_the_next_run() {
+    let site = Site::new("http://127.0.0.1:1");
+    site.allow("hello");
+    let state = site.mirrored.site().join("store/state/custom");
+    let has = |path: &str| fs::read_dir(state.join(path)).is_ok_and(|mut entries| entries.next().is_some());
+    let documents = site.mirrored.site().join("store/custom/provenance/sha256");
+    let args = [
+        "admit",
+        "--from",
+        "foundry",
+        "hello",
+        "--suite",
+        "testing",
+        "--reason",
+        "it mends a crash",
+        "--by",
+        "dana",
+    ];
+    for done in [
+        &(|| has("held/sha256")) as &dyn Fn() -> bool,
+        &|| fs::read_dir(&documents).is_ok_and(|mut entries| entries.next().is_some()),
+        &|| has("decisions"),
+        &|| state.join("1.json").exists(),
+    ] {
+        let mut command = site.mirrored.command(site.at, &args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        until(&mut child, done);
+        kill(child);
+    }
+    let (code, said) = site.import();
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(site.records(), 1, "committed once");
+    for args in [
+        &["verify"][..],
+        &["verify", "--against", "upstream"],
+        &["decisions", "hello", "--again"],
+        &["fsck"],
+    ] {
+        let (code, said) = site.says(args);
+        assert_eq!(code, 0, "{args:?}: {said}");
+    }
+    let web = Web::serve(&site.mirrored.site().join("store"));
+    let apt = Apt::new(&source(&format!("{}/custom", web.url), "testing", &site.certificate()));
+    apt.update();
+    assert_eq!(apt.versions("hello"), ["1.0+b1"]);
 }

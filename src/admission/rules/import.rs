@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{FileName, Fingerprint, Sha256, SuiteName, escape};
+use crate::domain::{FileName, Fingerprint, PackageName, Sha256, SuiteName, escape};
 use crate::format::packages::Binary;
 
 use super::super::candidate::Output;
@@ -210,10 +210,15 @@ pub(super) fn i5(context: &ImportContext<'_>) -> Verdict {
         (None, Some(name)) => Some(format!("`{}` is listed by upstream, and missing", escape(name))),
         (None, None) => None,
     };
-    Verdict::unless(
-        problem,
-        format!("{} files, each as upstream's stanzas say", offered.len()),
-    )
+    let mut held = format!("{} files, each as upstream's stanzas say", offered.len());
+    for (component, names) in &context.evidence.elsewhere {
+        let names: Vec<&str> = names.iter().map(PackageName::as_str).collect();
+        held.push_str(&format!(
+            "; left out, since upstream has it in `{component}`: {}",
+            names.join(", ")
+        ));
+    }
+    Verdict::unless(problem, held)
 }
 
 /// The snapshot.
