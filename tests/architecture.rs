@@ -72,7 +72,7 @@ const PLACES: [(&str, &[&str]); 17] = [
         "std::fs",
         &["host/files.rs", "serve/object.rs", "store/folder.rs", "store/local.rs"],
     ),
-    ("std::os", &["host/files.rs", "store/folder.rs"]),
+    ("std::os", &["host/files.rs", "host/process.rs", "store/folder.rs"]),
     ("std::env", &["host/program.rs"]),
 ];
 /// Who may write to the terminal. What scripts read goes through one file.

@@ -634,8 +634,21 @@ pub(super) enum KeyVerb {
         /// The user id of an archive's key
         #[arg(long, default_value = "Assay archive")]
         name: String,
+        /// After how many days an archive's key ends [default: never]
+        #[arg(long = "for", value_name = "DAYS")]
+        valid_for: Option<Days>,
     },
-    /// List the site's keys: fingerprint, kind, and whether the secret is here
+    /// Let an archive's key, whose secret is here, end later: clients need its new certificate by then
+    #[command(after_help = "Example:\n  assay key extend E8701A38B509D82F5BDF382BE360F957BB254C1F --for 730d")]
+    Extend {
+        /// The fingerprint
+        #[arg(value_name = "FINGERPRINT")]
+        key: Fingerprint,
+        /// From today on for how many days
+        #[arg(long = "for", value_name = "DAYS", default_value = "730d")]
+        valid_for: Days,
+    },
+    /// List the site's keys: fingerprint, kind, whether this machine can sign with it, which archives it signs for, and when it ends
     #[command(after_help = "Example:\n  assay key list")]
     List,
 }

@@ -10,7 +10,7 @@ use super::output::Output;
 use crate::collect::{self, Work, Working};
 use crate::domain::{ArchiveName, Timestamp};
 use crate::host::{Clock, Environment, Progress};
-use crate::publish::Signers;
+use crate::publish::{self, Signers};
 use crate::site::{ArchiveConfig, Site};
 use crate::store::{Store, StoreError, open_store, open_store_to_read};
 
@@ -119,7 +119,11 @@ impl Context {
 
     /// All keys that sign for an archive, when they are here and may.
     pub(super) fn signers(&self, site: &Site, archive: &ArchiveName) -> Result<Signers, Failure> {
-        Ok(Signers::of(site, archive, self.now())?)
+        let signers = Signers::of(site, archive, self.now())?;
+        for ending in publish::ending_keys(site, archive, self.now())? {
+            self.output.note(&ending);
+        }
+        Ok(signers)
     }
 
     fn store_url<'a>(&'a self, site: &'a Site) -> &'a str {

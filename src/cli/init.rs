@@ -58,8 +58,8 @@ fn make(context: &Context, args: &InitArgs) -> Result<Made, Failure> {
         Some(codename) => codename.to_string(),
         None => machine_codename(),
     };
-    let archive = NewKey::make(Purpose::Archive, "Assay archive", context.now())?;
-    let gate = NewKey::make(Purpose::Gate, "", context.now())?;
+    let archive = NewKey::make(Purpose::Archive, "Assay archive", context.now(), None)?;
+    let gate = NewKey::make(Purpose::Gate, "", context.now(), None)?;
     for key in [&archive, &gate] {
         key.save(&folder.join("policies/keys"), &folder.join("keys"))?;
     }

@@ -5,23 +5,28 @@ use std::process::ExitCode;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::args::{KeyArgs, KeyVerb, Purpose};
+use super::args::{Days, KeyArgs, KeyVerb, Purpose};
 use super::context::Context;
 use super::failure::{Failure, UsageError};
-use crate::domain::{Fingerprint, Timestamp};
+use crate::domain::{ArchiveName, Fingerprint, Timestamp};
 use crate::host::files;
-use crate::site::Site;
-use crate::trust::{ArchiveKey, Ed25519Key};
+use crate::site::{ArchiveConfig, SigningKey, Site};
+use crate::trust::{ArchiveKey, Ed25519Key, Keyring};
 
 pub(super) fn run(context: &Context, args: &KeyArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     match &args.verb {
-        KeyVerb::New { purpose, name } => {
-            let key = NewKey::make(*purpose, name, context.now())?;
+        KeyVerb::New {
+            purpose,
+            name,
+            valid_for,
+        } => {
+            let key = NewKey::make(*purpose, name, context.now(), *valid_for)?;
             key.save(&site.public_keys(), &site.secret_keys())?;
             context.output.record(&key.shown(), &key.fingerprint.to_string())?;
             context.output.note(&key.advice());
         }
+        KeyVerb::Extend { key, valid_for } => extend(context, &site, key, *valid_for)?,
         KeyVerb::List => list(context, &site)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -43,9 +48,9 @@ struct Shown<'a> {
 }
 
 impl NewKey {
-    pub(super) fn make(purpose: Purpose, name: &str, now: Timestamp) -> Result<Self, Failure> {
+    pub(super) fn make(purpose: Purpose, name: &str, now: Timestamp, days: Option<Days>) -> Result<Self, Failure> {
         if matches!(purpose, Purpose::Archive) {
-            let key = ArchiveKey::generate(name, now)?;
+            let key = ArchiveKey::generate_for(name, now, days.map(|days| days.0))?;
             let (public, secret) = (key.certificate_armored()?, key.secret_armored()?);
             return Ok(Self {
                 purpose,
@@ -53,6 +58,10 @@ impl NewKey {
                 public,
                 secret,
             });
+        }
+        if days.is_some() {
+            let why = "`--for` is for the keys of archives: how long a builder's counts is said in the policy";
+            return Err(UsageError::Argument(why.to_owned()).into());
         }
         let key = Ed25519Key::generate();
         let public = key.public();
@@ -110,11 +119,96 @@ impl NewKey {
     }
 }
 
+/// The certificate goes last: the secret that has the newer self-signature makes it again.
+fn extend(context: &Context, site: &Site, fingerprint: &Fingerprint, days: Days) -> Result<(), Failure> {
+    let key = site.archive_key(fingerprint)?.extended(context.now(), days.0)?;
+    files::replace_secret(&site.secret_key_path(fingerprint), key.secret_armored()?.as_bytes())?;
+    let certificate = key.certificate_armored()?;
+    files::write(&site.public_key_path(fingerprint), certificate.as_bytes())?;
+    let ends = Keyring::parse(certificate.as_bytes())?.status(context.now());
+    let ends = ends.first().and_then(|status| status.ends_at);
+    let text = format!(
+        "{fingerprint} ends {}",
+        ends.map(|end| end.to_string()).unwrap_or_default()
+    );
+    let shown = serde_json::json!({ "fingerprint": fingerprint, "ends-at": ends });
+    context.output.record(&shown, &text)?;
+    context.output.note(&format!(
+        "commit `{}`, and give it to clients: those that have the old one refuse what is signed after its end",
+        site.public_key_path(fingerprint).display()
+    ));
+    Ok(())
+}
+
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Listed {
     fingerprint: String,
     kind: &'static str,
+    /// Whether the secret is a file here.
     secret: bool,
+    /// The archives that it signs for now.
+    signs: Vec<ArchiveName>,
+    /// The archives that it signed for.
+    signed: Vec<ArchiveName>,
+    /// When it can sign no more; none: never, or it is no OpenPGP key.
+    ends_at: Option<Timestamp>,
+    /// Why nothing can be signed with it today.
+    problem: Option<String>,
+}
+
+impl Listed {
+    fn of(site: &Site, fingerprint: &Fingerprint, kind: &'static str, now: Timestamp) -> Self {
+        let of = |former: bool| {
+            let by = |config: &ArchiveConfig| match former {
+                true => config.signing().former_keys.contains(fingerprint),
+                false => config.signing_keys().contains(fingerprint),
+            };
+            let archives = site.archives().iter().filter(move |(_, config)| by(config));
+            archives.map(|(name, _)| name.clone()).collect()
+        };
+        let status = match kind {
+            "openpgp" => site
+                .openpgp_keyring(fingerprint)
+                .map(|keyring| keyring.status(now).into_iter().next()),
+            _ => Ok(None),
+        };
+        let (ends_at, problem) = match status {
+            Ok(Some(status)) if status.signing_keys.is_empty() => (None, Some(status.problems.join("; "))),
+            Ok(status) => (status.and_then(|status| status.ends_at), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self {
+            fingerprint: fingerprint.to_string(),
+            kind,
+            secret: files::exists(&site.secret_key_path(fingerprint)),
+            signs: of(false),
+            signed: of(true),
+            ends_at,
+            problem,
+        }
+    }
+
+    fn text(&self, elsewhere: Option<&str>) -> String {
+        let here = if self.secret {
+            "secret-here"
+        } else {
+            elsewhere.unwrap_or("public-only")
+        };
+        let mut text = format!("{} {} {here}", self.fingerprint, self.kind);
+        let names = |names: &[ArchiveName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        for (word, archives) in [("signs", &self.signs), ("signed", &self.signed)] {
+            if !archives.is_empty() {
+                text.push_str(&format!(" {word}={}", names(archives)));
+            }
+        }
+        match (&self.problem, self.ends_at) {
+            (Some(problem), _) => text.push_str(&format!(" problem: {problem}")),
+            (None, Some(end)) => text.push_str(&format!(" ends={end}")),
+            (None, None) => {}
+        }
+        text
+    }
 }
 
 fn list(context: &Context, site: &Site) -> Result<(), Failure> {
@@ -131,18 +225,15 @@ fn list(context: &Context, site: &Site) -> Result<(), Failure> {
         };
         let fingerprint = Fingerprint::new(fingerprint)
             .map_err(|error| UsageError::Argument(format!("`{}`: {error}", path.display())))?;
-        let secret = files::exists(&site.secret_key_path(&fingerprint));
-        let listed = Listed {
-            fingerprint: fingerprint.to_string(),
-            kind,
-            secret,
+        let listed = Listed::of(site, &fingerprint, kind, context.now());
+        let elsewhere = match files::exists(&site.signer_path(&fingerprint)) {
+            true => Some(match site.signing_key(&fingerprint)? {
+                SigningKey::Offline => "offline",
+                _ => "outside",
+            }),
+            false => None,
         };
-        let text = format!(
-            "{} {} {}",
-            listed.fingerprint,
-            kind,
-            if secret { "secret-here" } else { "public-only" }
-        );
+        let text = listed.text(elsewhere);
         context.output.record(&listed, &text)?;
     }
     Ok(())

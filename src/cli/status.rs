@@ -84,6 +84,15 @@ fn status(
     if let Err(error) = publish::Signers::of(site, archive, now) {
         problems.push(error.to_string());
     }
+    problems.extend(publish::ending_keys(site, archive, now)?);
+    if let Some(latest) = latest
+        && !publish::is_by_all(store, latest, &site.archive_keyring(archive)?)?
+    {
+        problems.push(
+            "the newest snapshot is not signed by all its keys, and no others: run `assay snapshot renew --all`"
+                .to_owned(),
+        );
+    }
     Ok(Status {
         archive: archive.clone(),
         kind,

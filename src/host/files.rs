@@ -357,6 +357,14 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(failed("write", path))
 }
 
+/// Writes a file that only its owner may read, in the place of another or of none.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_mode(path, bytes, 0o600)
+}
+
 fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let parent = path
         .parent()

@@ -8,6 +8,19 @@ use super::{HostError, files};
 
 const LARGEST: u64 = 64 << 10;
 
+/// Has a program lead a group of its own, to which all belongs that it starts.
+pub(super) fn lead_a_group(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    command.process_group(0);
+}
+
+/// Kills such a group, as far as it is still there.
+pub(super) fn end_group(leader: u32) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    let leader = i32::try_from(leader).ok().and_then(Pid::from_raw);
+    let _ = leader.map(|leader| kill_process_group(leader, Signal::KILL));
+}
+
 /// The number of the user that this process acts as.
 pub(super) fn user() -> u32 {
     rustix::process::geteuid().as_raw()

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
-use super::HostError;
+use super::{HostError, process};
 use crate::domain::escape;
 
 /// The environment of the process, read in this one place.
@@ -70,6 +70,7 @@ pub struct Program {
     log: Option<PathBuf>,
     timeout: Duration,
     limit: u64,
+    whole: bool,
 }
 
 /// What a program that succeeded wrote.
@@ -103,6 +104,7 @@ impl Program {
             log: None,
             timeout: Duration::from_secs(600),
             limit: 64 << 20,
+            whole: false,
         }
     }
 
@@ -159,6 +161,13 @@ impl Program {
     #[must_use]
     pub fn limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
+        self
+    }
+
+    /// What it started ends with it, also when it takes too long: none of them holds on to its output.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        self.whole = true;
         self
     }
 
@@ -240,6 +249,9 @@ impl Program {
                 command.stdout(Stdio::piped()).stderr(Stdio::piped());
             }
         }
+        if self.whole {
+            process::lead_a_group(&mut command);
+        }
         let mut child = command.spawn().map_err(start)?;
         let (bytes, pipe) = (self.input.clone(), child.stdin.take());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -256,7 +268,11 @@ impl Program {
             });
             let out = scope.spawn(move || drain(stdout, limit));
             let err = scope.spawn(move || drain(stderr, limit));
-            let status = match ended(&mut child, deadline) {
+            let found = ended(&mut child, deadline);
+            if self.whole {
+                process::end_group(child.id());
+            }
+            let status = match found {
                 Ok(Some(status)) => Ok(status),
                 Ok(None) => {
                     let _ = child.kill();
@@ -351,6 +367,20 @@ mod tests {
     fn a_program_that_hangs_is_killed() {
         let ended = Program::new("sleep").arg("20").timeout(1).run();
         assert!(matches!(ended, Err(HostError::TimedOut { .. })));
+    }
+
+    #[test]
+    fn what_it_started_is_killed_with_it() {
+        let began = Instant::now();
+        let held = Program::new("sh").args(["-c", "sleep 60 & wait"]).timeout(1).whole();
+        assert!(matches!(held.run(), Err(HostError::TimedOut { .. })));
+        let left = Program::new("sh").args(["-c", "sleep 60 & echo done"]).whole().run();
+        assert_eq!(
+            left.unwrap().stdout,
+            b"done
+"
+        );
+        assert!(began.elapsed() < Duration::from_secs(50));
     }
 
     #[test]

@@ -85,6 +85,24 @@ pub enum PublishError {
         /// Why.
         why: String,
     },
+    /// A program that signs for us failed, or took too long.
+    #[error("nothing was signed by {key}: {why}")]
+    Outside {
+        /// Which key.
+        key: Fingerprint,
+        /// What the program did.
+        why: String,
+    },
+    /// A program gave back something else than was asked for.
+    #[error("what `{program}` gave back is no signature by {key} over what it was given: {why}")]
+    SignedWrongly {
+        /// Which key.
+        key: Fingerprint,
+        /// The program.
+        program: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The signer failed.
     #[error("cannot sign: {0}")]
     Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -107,6 +125,8 @@ impl Coded for PublishError {
             Self::Busy(_) => "E-PUBLISH-009",
             Self::Unreadable { .. } => "E-PUBLISH-010",
             Self::KeyEnded { .. } => "E-PUBLISH-011",
+            Self::Outside { .. } => "E-PUBLISH-012",
+            Self::SignedWrongly { .. } => "E-PUBLISH-013",
         }
     }
     fn kind(&self) -> Kind {
@@ -120,8 +140,9 @@ impl Coded for PublishError {
             | Self::Missing(_)
             | Self::Damaged { .. }
             | Self::TooLarge { .. }
-            | Self::Unreadable { .. } => Kind::Verification,
-            Self::Signing(_) => Kind::Environment,
+            | Self::Unreadable { .. }
+            | Self::SignedWrongly { .. } => Kind::Verification,
+            Self::Signing(_) | Self::Outside { .. } => Kind::Environment,
         }
     }
     fn hint(&self) -> Option<String> {
@@ -136,6 +157,10 @@ impl Coded for PublishError {
             Self::Site(error) => error.hint(),
             Self::KeyEnded { archive, key, .. } => Some(format!(
                 "put its renewed certificate into `policies/keys/{key}.asc`, or let another key sign in `repos/{archive}.toml` (README: keys in turn)"
+            )),
+            Self::Outside { key, .. } | Self::SignedWrongly { key, .. } => Some(format!(
+                "nothing was published; run the program of `keys/{key}.toml` by hand: with `--clearsign` and `--detach-sign` it signs \
+                 what it reads, by that key alone and with SHA-256 or better"
             )),
             Self::Shorter { .. } => Some("name more days with `--for`, or take them away with `--shorten`".to_owned()),
             Self::TagTaken(_) => Some("tags are immutable: choose another name".to_owned()),

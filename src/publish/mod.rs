@@ -30,6 +30,7 @@ mod next;
 mod links;
 mod mismatch;
 mod overrides;
+mod outside;
 mod partial;
 mod plan;
 mod project;
@@ -77,7 +78,7 @@ pub use repeat::{Kept, list_decisions, load_decision};
 pub use resign::{is_by_all, is_signed_otherwise, resign_tag, vouch_anew};
 pub use sealed::{Desk, Taken, load_commitments, load_rounds};
 pub use sign::{ReleaseSigner, Signed};
-pub use signers::Signers;
+pub use signers::{Signers, ending_keys};
 pub use stage::{
     DECISIONS, DecisionLine, Decisions, parse_decisions, read_decision_lines, read_decisions, suite_fields,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use super::plan::{How, INRELEASE, constant};
-use super::reader::read_as_clients;
+use super::reader::{read_as_clients, signed_before};
 use super::{PublishError, Release, ReleaseSigner, Step, check_vouched, load_vouched, plan};
 use crate::domain::{ArchiveName, Digest, Sha256, SnapshotId, SuiteName, TagName};
 use crate::index::release::{Terms, release_text};
@@ -209,7 +209,7 @@ fn project(
     let mut suites = Vec::new();
     let keyring = signer.keyring()?;
     for state in &edition.suites {
-        let release = signed_release(edition, state, signer, public_url)?;
+        let release = signed_release(store, edition, state, signer, public_url)?;
         read_as_clients(state, &release, &keyring)?;
         suites.push(PublishedSuite {
             suite: state.suite.clone(),
@@ -227,6 +227,7 @@ fn project(
 }
 
 fn signed_release(
+    store: &dyn Store,
     edition: &Edition,
     state: &SuiteState,
     signer: &dyn ReleaseSigner,
@@ -234,7 +235,14 @@ fn signed_release(
 ) -> Result<Release, PublishError> {
     let snapshots = snapshots_url(&edition.archive, public_url);
     let text = release_text(state, &Terms::of(edition, snapshots.as_deref()));
-    let signed = signer.sign(&text, state.date)?;
+    let before = match signer.repeats() {
+        true => None,
+        false => signed_before(store, edition, state, &text, &signer.keyring()?),
+    };
+    let signed = match before {
+        Some(signed) => signed,
+        None => signer.sign(&text, state.date)?,
+    };
     let size = signed.inrelease.len() as u64;
     if size > LARGEST_INRELEASE {
         return Err(PublishError::TooLarge {

@@ -3,11 +3,15 @@
 //! A signer may be a program of somebody else's, or a key that has ended: what came of it is read here as clients
 //! read it. Indexes and files are not: each was hashed, from the store, since it is in no edition before.
 
-use super::{PublishError, Release};
-use crate::domain::Timestamp;
+use super::{PublishError, Release, Signed};
+use crate::domain::{RelPath, Timestamp};
 use crate::lint::{Finding, Object, Outcome, Question, Seen, judge};
-use crate::snapshot::SuiteState;
-use crate::trust::{Keyring, Requirement, latest_date, verify_detached, verify_inrelease};
+use crate::snapshot::{Edition, SuiteState};
+use crate::store::{Key, Store};
+use crate::trust::{Keyring, Requirement, latest_date, verify_detached, verify_inrelease, verify_release_gpg};
+
+/// The largest signed file that is read: what apt takes, in bytes.
+const LARGEST: u64 = 10_000_000;
 
 /// Reads both signed forms of a Release on the day that it is of: as we do ourselves, and as each apt does.
 ///
@@ -21,15 +25,7 @@ pub(super) fn read_as_clients(state: &SuiteState, release: &Release, keyring: &K
     };
     let ours = |error: crate::trust::TrustError| unreadable("our own reader".to_owned(), error.to_string());
     let signed = &release.signed;
-    // A signature of another program or machine may be a little later than the Release.
-    let dates = [&signed.inrelease, &signed.release_gpg].map(|bytes| latest_date(bytes));
-    let now = dates.into_iter().flatten().fold(state.date, Timestamp::max);
-    let keys = keyring.fingerprints().len();
-    let requirement = Requirement {
-        keyring,
-        threshold: u32::try_from(keys).unwrap_or(u32::MAX),
-        now,
-    };
+    let requirement = by_all(state, signed, keyring);
     let verified = verify_inrelease(&signed.inrelease, &requirement).map_err(ours)?;
     if verified.text != release.text {
         let why = "InRelease is signed over another text than Release has".to_owned();
@@ -44,7 +40,7 @@ pub(super) fn read_as_clients(state: &SuiteState, release: &Release, keyring: &K
         languages: Vec::new(),
         sources: None,
         keyring: Some(keyring),
-        now,
+        now: requirement.now,
         files: false,
     };
     let mut seen = Seen::default();
@@ -75,5 +71,40 @@ pub(super) fn read_as_clients(state: &SuiteState, release: &Release, keyring: &K
             ))
         }
         None => Ok(()),
+    }
+}
+
+/// What an edition's signed files are already, when all keys of a keyring signed this very text in both, and nobody
+/// else: a token is not asked twice, and publishing again changes nothing.
+pub(super) fn signed_before(
+    store: &dyn Store,
+    edition: &Edition,
+    state: &SuiteState,
+    text: &[u8],
+    keyring: &Keyring,
+) -> Option<Signed> {
+    let get = |name: &str| {
+        let path = RelPath::new(name).ok()?;
+        let key = Key::dists_named(&edition.archive, &state.suite, edition.name.as_str(), &path);
+        store.get(&key, LARGEST).ok()
+    };
+    let signed = Signed {
+        inrelease: get("InRelease")?,
+        release_gpg: get("Release.gpg")?,
+    };
+    let requirement = by_all(state, &signed, keyring);
+    let inrelease = verify_inrelease(&signed.inrelease, &requirement).ok()?;
+    let detached = verify_release_gpg(text, &signed.release_gpg, &requirement, false).ok()?;
+    let alone = inrelease.others.is_empty() && detached.others.is_empty();
+    (alone && inrelease.text == text).then_some(signed)
+}
+
+/// That each key has signed, on the day of the Release. A signature of another program or machine may be a little later.
+fn by_all<'k>(state: &SuiteState, signed: &Signed, keyring: &'k Keyring) -> Requirement<'k> {
+    let dates = [&signed.inrelease, &signed.release_gpg].map(|bytes| latest_date(bytes));
+    Requirement {
+        keyring,
+        threshold: u32::try_from(keyring.fingerprints().len()).unwrap_or(u32::MAX),
+        now: dates.into_iter().flatten().fold(state.date, Timestamp::max),
     }
 }

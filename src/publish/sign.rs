@@ -15,7 +15,6 @@ pub struct Signed {
 
 /// What signs an archive's Release files: keys that we hold, or programs that hold some.
 ///
-/// The same text and instant should give the same bytes: then publishing again changes nothing.
 pub trait ReleaseSigner {
     /// Signs `text` as of `at`.
     ///
@@ -34,6 +33,12 @@ pub trait ReleaseSigner {
     /// # Errors
     /// `Signing`.
     fn keyring(&self) -> Result<Keyring, PublishError>;
+
+    /// Whether signing the same again gives the same bytes. Where it does not, what is published already is not signed
+    /// again.
+    fn repeats(&self) -> bool {
+        true
+    }
 
     /// `Signed-By` of the Release files that are signed from now on; empty: there is none.
     fn signed_by(&self) -> &[SignedByKey] {

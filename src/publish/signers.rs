@@ -1,16 +1,41 @@
 //! The keys that sign for an archive, together: everything that one of them signs, all of them do.
 
+use super::outside::Outside;
 use super::{PublishError, ReleaseSigner, Signed};
 use crate::domain::{ArchiveName, Fingerprint, SignedByKey, Timestamp};
-use crate::site::Site;
+use crate::site::{SigningKey, Site};
 use crate::trust::{ArchiveKey, Keyring, merge_clearsigned, merge_detached};
 
 /// All that signs for one archive, as this machine can.
 #[derive(Debug)]
 pub struct Signers {
-    keys: Vec<ArchiveKey>,
+    keys: Vec<Means>,
     keyring: Keyring,
     signed_by: Vec<SignedByKey>,
+}
+
+/// By which means one of them signs.
+#[derive(Debug)]
+enum Means {
+    Held(Box<ArchiveKey>),
+    Outside(Outside),
+}
+
+impl Means {
+    /// A key that is younger than what it signs, as when a snapshot is signed anew, says so.
+    fn clearsign(&self, text: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError> {
+        match self {
+            Self::Held(key) => Ok(key.clearsign(text, at.max(key.made_at()))?),
+            Self::Outside(outside) => outside.clearsign(text, at),
+        }
+    }
+
+    fn detach(&self, data: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError> {
+        match self {
+            Self::Held(key) => Ok(key.detach(data, at.max(key.made_at()))?),
+            Self::Outside(outside) => outside.detach(data, at),
+        }
+    }
 }
 
 impl Signers {
@@ -24,15 +49,23 @@ impl Signers {
         let mut keys = Vec::new();
         for fingerprint in config.signing_keys() {
             may_sign(archive, &fingerprint, &keyring, now)?;
-            let key = site.archive_key(&fingerprint)?;
-            if key.made_at() > now {
-                let why = format!(
-                    "it was made at {}, and now is {now}: look at this machine's clock",
-                    key.made_at()
-                );
-                return Err(ended(archive, &fingerprint, why));
-            }
-            keys.push(key);
+            let means = match site.signing_key(&fingerprint)? {
+                SigningKey::Held(key) if key.made_at() > now => {
+                    let made_at = key.made_at();
+                    let why = format!("it was made at {made_at}, and now is {now}: look at this machine's clock");
+                    return Err(ended(archive, &fingerprint, why));
+                }
+                SigningKey::Held(key) => Means::Held(key),
+                SigningKey::Outside(how) => Means::Outside(Outside {
+                    keyring: keyring.restricted_to(std::slice::from_ref(&fingerprint))?,
+                    key: fingerprint,
+                    how,
+                }),
+                SigningKey::Offline => {
+                    return Err(ended(archive, &fingerprint, "it is on another machine".to_owned()));
+                }
+            };
+            keys.push(means);
         }
         Ok(Self {
             keys,
@@ -40,6 +73,34 @@ impl Signers {
             signed_by: config.signing().signed_by.clone(),
         })
     }
+}
+
+/// From how many days before its end on a key is said to end.
+const SOON: u32 = 30;
+
+/// What is to be said of the keys that sign for an archive, long before one of them ends: clients need a new certificate
+/// by then, and what is signed today is valid for days.
+///
+/// # Errors
+/// When the site has no such archive, or a certificate cannot be read.
+pub fn ending_keys(site: &Site, archive: &ArchiveName, now: Timestamp) -> Result<Vec<String>, PublishError> {
+    let valid = now.plus_days(site.archive(archive)?.valid_days());
+    let mut said = Vec::new();
+    for status in site.archive_keyring(archive)?.status(now) {
+        let Some(end) = status.ends_at.filter(|end| *end < valid.max(now.plus_days(SOON))) else {
+            continue;
+        };
+        let before = match end < valid {
+            true => format!(", before what is signed now runs out ({valid})"),
+            false => String::new(),
+        };
+        let key = status.fingerprint;
+        said.push(format!(
+            "the key {key} of `{archive}` ends at {end}{before}: `assay key extend {key}` where its secret is and give clients its new \
+             certificate, or let another key sign beside it in time (README: keys in turn)"
+        ));
+    }
+    Ok(said)
 }
 
 /// Whether a certificate lets its key sign: clients ask the same.
@@ -64,21 +125,24 @@ fn ended(archive: &ArchiveName, key: &Fingerprint, why: String) -> PublishError 
 
 impl ReleaseSigner for Signers {
     fn sign(&self, text: &[u8], at: Timestamp) -> Result<Signed, PublishError> {
-        let clear = self.keys.iter().map(|key| key.clearsign(text, at.max(key.made_at())));
+        let clear = self.keys.iter().map(|key| key.clearsign(text, at));
         Ok(Signed {
             inrelease: merge_clearsigned(&clear.collect::<Result<Vec<_>, _>>()?)?,
             release_gpg: self.detach(text, at)?,
         })
     }
 
-    /// A key that is younger than what it signs, as when a snapshot is signed anew, says so.
     fn detach(&self, data: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError> {
-        let detached = self.keys.iter().map(|key| key.detach(data, at.max(key.made_at())));
+        let detached = self.keys.iter().map(|key| key.detach(data, at));
         Ok(merge_detached(&detached.collect::<Result<Vec<_>, _>>()?)?)
     }
 
     fn keyring(&self) -> Result<Keyring, PublishError> {
         Ok(self.keyring.clone())
+    }
+
+    fn repeats(&self) -> bool {
+        self.keys.iter().all(|key| matches!(key, Means::Held(_)))
     }
 
     fn signed_by(&self) -> &[SignedByKey] {

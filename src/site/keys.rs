@@ -100,8 +100,12 @@ impl Site {
     /// # Errors
     /// When the site has no such archive.
     pub fn absent_key(&self, archive: &ArchiveName) -> Result<Option<Fingerprint>, SiteError> {
-        let mut keys = self.archive(archive)?.signing_keys().into_iter();
-        Ok(keys.find(|key| !files::exists(&self.secret_key_path(key))))
+        for key in self.archive(archive)?.signing_keys() {
+            if !self.signs_here(&key)? {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
     }
 
     /// The secret key that signs an archive's Release files.

@@ -398,7 +398,7 @@ fn read_archive(path: &Path) -> Result<ArchiveConfig, SiteError> {
 }
 
 /// Reads a TOML file that people write.
-fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SiteError> {
+pub(super) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SiteError> {
     let bytes = files::read(path, LARGEST)?;
     let text = String::from_utf8(bytes).map_err(|error| malformed(path, error))?;
     parse_toml(path, &text)

@@ -12,6 +12,7 @@ mod load;
 mod overrides;
 mod policy;
 mod select;
+mod signer;
 
 pub use archive::{
     AllPackages, ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexForm, IndexKind, Keep,
@@ -27,3 +28,4 @@ pub use policy::{
     Policy, Relaxation, Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,
 };
 pub use select::{PackagePattern, Select};
+pub use signer::{OutsideSigner, SigningKey};

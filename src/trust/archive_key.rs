@@ -11,7 +11,7 @@ use pgp::packet::{
     SubpacketData, UserId,
 };
 use pgp::types::{
-    EddsaLegacyPublicParams, KeyDetails as _, KeyVersion, PacketHeaderVersion, Password, PlainSecretParams,
+    Duration, EddsaLegacyPublicParams, KeyDetails as _, KeyVersion, PacketHeaderVersion, Password, PlainSecretParams,
     PublicParams, SecretParams, Tag,
 };
 use zeroize::Zeroizing;
@@ -41,6 +41,14 @@ impl ArchiveKey {
     /// # Errors
     /// When the user id is empty, too long or not plain text, or OpenPGP cannot write `now`.
     pub fn generate(user_id: &str, now: Timestamp) -> Result<Self, TrustError> {
+        Self::generate_for(user_id, now, None)
+    }
+
+    /// The same, valid for so many days.
+    ///
+    /// # Errors
+    /// As `generate`.
+    pub fn generate_for(user_id: &str, now: Timestamp, days: Option<u32>) -> Result<Self, TrustError> {
         if user_id.is_empty() || user_id.len() > LONGEST_USER_ID || user_id.chars().any(char::is_control) {
             return Err(TrustError::Unsignable {
                 line: 1,
@@ -59,8 +67,19 @@ impl ArchiveKey {
         let plain = SecretParams::Plain(PlainSecretParams::EdDSALegacy(EddsaLegacySecret::Ed25519(ed25519)));
         let secret = SecretKey::new(public, plain).map_err(failed)?;
         let user_id = UserId::from_str(PacketHeaderVersion::New, user_id).map_err(failed)?;
-        let self_signature = certify(&secret, &user_id, now)?;
+        let self_signature = certify(&secret, &user_id, now, days)?;
         Self::of(secret, user_id, self_signature)
+    }
+
+    /// The same key, valid until so many days from `now`: a newer self-signature says so. Clients need the new certificate.
+    ///
+    /// # Errors
+    /// When OpenPGP cannot write `now`.
+    pub fn extended(self, now: Timestamp, days: u32) -> Result<Self, TrustError> {
+        let age = now.since(self.made_at()).max(0);
+        let lifetime = days.saturating_add(u32::try_from(age / 86_400).unwrap_or(u32::MAX));
+        let self_signature = certify(&self.secret, &self.user_id, now, Some(lifetime))?;
+        Ok(Self { self_signature, ..self })
     }
 
     /// Reads what `secret_armored` wrote.
@@ -202,16 +221,21 @@ impl fmt::Debug for ArchiveKey {
 }
 
 /// The signature by which a key takes a user id and says what it may do.
-fn certify(secret: &SecretKey, user_id: &UserId, now: Timestamp) -> Result<Signature, TrustError> {
+/// `days` are from the day on which the key was made.
+fn certify(secret: &SecretKey, user_id: &UserId, now: Timestamp, days: Option<u32>) -> Result<Signature, TrustError> {
     let mut flags = KeyFlags::default();
     flags.set_certify(true);
     flags.set_sign(true);
     let hashes = [HashAlgorithm::Sha512, HashAlgorithm::Sha384, HashAlgorithm::Sha256];
-    let says = vec![
+    let mut says = vec![
         SubpacketData::KeyFlags(flags),
         SubpacketData::PreferredHashAlgorithms(hashes.into_iter().collect()),
         SubpacketData::IsPrimary(true),
     ];
+    if let Some(days) = days {
+        let lifetime = Duration::from_secs(days.saturating_mul(86_400));
+        says.push(SubpacketData::KeyExpirationTime(lifetime));
+    }
     config(secret, SignatureType::CertPositive, now, says)?
         .sign_certification(secret, secret.public_key(), &Password::empty(), Tag::UserId, user_id)
         .map_err(failed)
@@ -301,6 +325,26 @@ mod tests {
         assert!(Keyring::parse(secret.as_bytes()).is_err());
         assert!(ArchiveKey::parse(key.certificate_armored().unwrap().as_bytes()).is_err());
         assert!(!format!("{key:?}").contains("BEGIN") && format!("{key:?}").len() < 80);
+    }
+
+    #[test]
+    fn it_ends_on_its_day_until_it_is_extended() {
+        let key = ArchiveKey::generate_for("Test <t@example.org>", at(0), Some(10)).unwrap();
+        let status = |key: &ArchiveKey, days: i64| {
+            let keyring = Keyring::parse(key.certificate_armored().unwrap().as_bytes()).unwrap();
+            keyring.status(at(86_400 * days)).remove(0)
+        };
+        assert_eq!(status(&key, 9).ends_at, Some(at(86_400 * 10)));
+        let ended = status(&key, 10);
+        assert!(
+            ended.signing_keys.is_empty() && ended.problems.concat().contains("it expired at"),
+            "{ended:?}"
+        );
+        let extended = key.extended(at(86_400 * 9), 10).unwrap();
+        assert_eq!(status(&extended, 10).ends_at, Some(at(86_400 * 19)));
+        let again = ArchiveKey::parse(extended.secret_armored().unwrap().as_bytes()).unwrap();
+        assert_eq!(status(&again, 18).signing_keys.len(), 1);
+        assert_eq!(status(&self::key(), 9).ends_at, None);
     }
 
     #[test]
