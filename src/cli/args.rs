@@ -125,7 +125,8 @@ pub(super) struct SnapshotArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SnapshotVerb {
-    /// List snapshots, oldest first, then tags: archive, serial or tag, id, reason
+    /// List snapshots, oldest first, then tags: archive, serial or tag, id, reason, and which locks, serial files and
+    /// packages need it
     #[command(after_help = "Example:\n  assay snapshot list debian")]
     List {
         /// The archives [default: all]

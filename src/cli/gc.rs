@@ -73,12 +73,7 @@ fn archive_of(
     };
     // What pins snapshots must be known, or nothing goes. Read only now: whoever was waited for may have
     // written a lock.
-    let mut pinned = collect::pinned(site)?;
-    for (custom, config) in site.archives() {
-        if let ArchiveConfig::Custom(_) = config {
-            pinned.built_in(store.as_ref(), custom)?;
-        }
-    }
+    let pinned = collect::pinned(site, store.as_ref())?;
     pinned.notes.iter().for_each(|note| context.output.note(note));
     let config = site.archive(archive)?;
     let (key, pins, nonce) = (context.signers(site, archive)?, pinned.of(archive), nonce());

@@ -7,7 +7,7 @@ use super::context::{Context, nonce};
 use super::failure::{Failure, UsageError};
 use super::mirror::made;
 use crate::collect::{self, Pinned, load_marks};
-use crate::domain::{ArchiveName, SnapshotName, SnapshotRef, Timestamp};
+use crate::domain::{ArchiveName, Serial, SnapshotName, SnapshotRef, Timestamp};
 use crate::publish::load_vouched;
 use crate::site::{Keep, Site};
 use crate::snapshot::{Chain, Edition, EditionName, Marks, Pins, Retention, Says, TagRecord, Verdict};
@@ -41,6 +41,16 @@ impl Keeping {
         })
     }
 
+    /// Who needs a snapshot, whatever else keeps it.
+    pub(super) fn needed_by(&self, serial: &Serial) -> Vec<&str> {
+        self.pins
+            .get(serial)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect()
+    }
+
     pub(super) fn retention(&self) -> Retention<'_> {
         Retention {
             keep: self.keep,
@@ -63,8 +73,8 @@ impl Keeping {
 }
 
 /// What pins snapshots, for verbs that only show it: what cannot be read is said.
-pub(super) fn pinned_or_note(context: &Context, site: &Site) -> Pinned {
-    match collect::pinned(site) {
+pub(super) fn pinned_or_note(context: &Context, site: &Site, store: &dyn Store) -> Pinned {
+    match collect::pinned(site, store) {
         Ok(pinned) => {
             pinned.notes.iter().for_each(|note| context.output.note(note));
             pinned
@@ -157,7 +167,7 @@ fn mark(
     };
     let (key, nonce) = (context.signers(site, archive)?, nonce());
     collect::mark(store, archive, name, says, made(context, None, reason, &nonce), &key)?;
-    let keeping = Keeping::of(context, site, store, chain, &pinned_or_note(context, site))?;
+    let keeping = Keeping::of(context, site, store, chain, &pinned_or_note(context, site, store))?;
     let reference = match name {
         EditionName::Serial(serial) => SnapshotName::Serial(serial.clone()),
         EditionName::Tag(tag) => SnapshotName::Tag(tag.clone()),

@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failu
     };
     if args.all {
         // A repository that cannot be reached must not let snapshots expire that it names.
-        let pinned = collect::pinned(&site);
+        let pinned = collect::pinned(&site, store.as_ref());
         if let Err(error) = &pinned {
             context.output.note(&format!(
                 "all snapshots are renewed, not only those that are kept: {error}"

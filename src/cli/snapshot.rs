@@ -27,6 +27,9 @@ struct Listed<'a> {
     valid_until: Option<Timestamp>,
     kept: bool,
     why: String,
+    /// Locks, serial files and packages that need it, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    needed_by: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -89,7 +92,7 @@ pub(super) fn run(context: &Context, args: &SnapshotArgs) -> Result<ExitCode, Fa
 
 fn list(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName, all: bool) -> Result<(), Failure> {
     let chain = Chain::load(store, archive)?;
-    let keeping = Keeping::of(context, site, store, &chain, &pinned_or_note(context, site))?;
+    let keeping = Keeping::of(context, site, store, &chain, &pinned_or_note(context, site, store))?;
     for record in chain.records(store) {
         let record = record?;
         let verdict = keeping.retention().snapshot(record.n, &record.id, &record.serial);
@@ -105,8 +108,12 @@ fn list(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName
             valid_until: Edition::of_record(&record, renewal.as_ref()).valid_until(),
             kept: verdict.is_kept(),
             why: verdict.why(),
+            needed_by: keeping.needed_by(&record.serial),
         };
-        let text = format!("{archive} {} {} {}", listed.serial, listed.id, listed.reason);
+        let mut text = format!("{archive} {} {} {}", listed.serial, listed.id, listed.reason);
+        if !listed.needed_by.is_empty() {
+            text.push_str(&format!(" ({})", listed.needed_by.join("; ")));
+        }
         context.output.record(&listed, &text)?;
     }
     for tag in TagRecord::all(store, archive)? {
@@ -146,7 +153,7 @@ fn show(
 ) -> Result<(), Failure> {
     let chain = Chain::load(store, &reference.archive)?;
     let edition = chain.edition(store, &reference.name)?;
-    let keeping = Keeping::of(context, site, store, &chain, &pinned_or_note(context, site))?;
+    let keeping = Keeping::of(context, site, store, &chain, &pinned_or_note(context, site, store))?;
     let verdict = keeping.verdict(&edition);
     let kept = || {
         let suites = edition.suites.iter();

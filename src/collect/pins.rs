@@ -10,7 +10,7 @@ use crate::format::json;
 use crate::format::site_lock::{self, SiteLock};
 use crate::host::files;
 use crate::publish::{self, DECISIONS, read_decisions};
-use crate::site::Site;
+use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Chain, EditionName, Marks, Pins, SuiteState, TagRecord};
 use crate::source::Declaration;
 use crate::source::checkout::branch_serials;
@@ -91,12 +91,17 @@ impl Pinned {
     }
 }
 
-/// Reads everything that pins snapshots of a site. Repositories are fetched into the site's cache.
+/// Reads everything that pins snapshots of a site and its store. Repositories are fetched into the site's cache.
 ///
 /// # Errors
-/// When a lock or a repository cannot be read: what it pins is not known then.
-pub fn pinned(site: &Site) -> Result<Pinned, CollectError> {
+/// When a lock, a repository, or what a custom archive lists cannot be read: what it pins is not known then.
+pub fn pinned(site: &Site, store: &dyn Store) -> Result<Pinned, CollectError> {
     let mut pinned = Pinned::default();
+    for (archive, config) in site.archives() {
+        if let ArchiveConfig::Custom(_) = config {
+            pinned.built_in(store, archive)?;
+        }
+    }
     for archive in site.archives().keys() {
         for path in site.locks(archive)? {
             let lock: Lock = json::strict("environment lock", &files::read(&path, LARGEST)?).map_err(|source| {

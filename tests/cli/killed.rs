@@ -95,6 +95,11 @@ fn prepare_that_is_killed_goes_on_and_does_all_of_it_once() {
     };
     is_there();
 
+    // What it was built in is needed from now on, by its lock and by what is listed.
+    let listed = small.prints(&["snapshot", "list", "debian"]);
+    let needed = "(locked by repos/custom/tiny.lock; packages that custom lists were built in it)";
+    assert!(listed.contains(needed), "{listed}");
+
     // As it is for whoever was killed between the commit and the last step of publishing.
     for name in ["project/trace/custom", "dists/stable/InRelease"] {
         fs::remove_file(small.path("store/custom").join(name)).unwrap();

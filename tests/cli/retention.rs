@@ -110,6 +110,12 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
         kept(&site, 2)[0],
         (first.clone(), true, "locked by repos/foundry/alloy.lock".to_owned())
     );
+    let listed = site.run(noon().plus_days(2), &["snapshot", "list", "foundry"]);
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(lines[0].ends_with(" (locked by repos/foundry/alloy.lock)"), "{listed}");
+    assert!(!lines[1].contains("locked by"), "{listed}");
+    let listed = site.json(noon().plus_days(2), &["snapshot", "list", "foundry"]);
+    assert_eq!(listed[0]["needed_by"], json!(["locked by repos/foundry/alloy.lock"]));
 
     // The serial of the builder, on a branch that is not checked out.
     let images = site.site().join("images");
