@@ -165,3 +165,86 @@ fn ssh_is_asked_for_the_repository_and_never_prompts() {
     let url = format!("ssh://git@localhost{}", maker.url());
     assert_eq!(in_its_own_world(&maker, &ssh, "/usr/bin/ssh", &url), id.trim());
 }
+
+/// A real server at a port of its own, as whoever runs the tests, with keys of its own.
+struct Sshd {
+    child: Child,
+    port: u16,
+    /// What `~/.ssh` is to be: the server's key is known, and ours is let in.
+    home: std::path::PathBuf,
+}
+
+impl Sshd {
+    fn start(maker: &Maker) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let home = maker.path("ssh");
+        std::fs::create_dir(&home).unwrap();
+        let folder = home.to_str().unwrap();
+        let script = "umask 077; ssh-keygen -q -t ed25519 -N '' -f host; ssh-keygen -q -t ed25519 -N '' -f id_ed25519; \
+                      cp id_ed25519.pub authorized; printf '[127.0.0.1]:%s %s' \"$1\" \"$(cat host.pub)\" > known_hosts";
+        maker.run_in(folder, "sh", &["-euc", script, "sh", &port.to_string()]);
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\nPidFile none\n\
+             StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n"
+        );
+        std::fs::write(home.join("config"), config).unwrap();
+        if crate::environment::fixture::own_uid() == 0 {
+            std::fs::create_dir_all("/run/sshd").unwrap();
+        }
+        let log = std::fs::File::create(home.join("log")).unwrap();
+        let mut child = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f"])
+            .arg(home.join("config"))
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let said = std::fs::read_to_string(home.join("log")).unwrap();
+            assert!(child.try_wait().unwrap().is_none(), "{said}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Self { child, port, home }
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_real_ssh_server_gives_the_same_object_to_who_knows_it_and_is_let_in() {
+    let maker = Maker::native();
+    let id = maker.git(&["rev-parse", maker.tag("v1.0").as_str()]);
+    let server = Sshd::start(&maker);
+    // Where ssh looks: the home that the list of users says, whatever `HOME` is.
+    let user = maker.run_in("/", "id", &["-un"]);
+    let ours = maker.path("home");
+    let users = maker.path("passwd");
+    let script = "awk -F: -v OFS=: -v user=\"$1\" -v home=\"$2\" '$3 == 0 || $1 == user { $6 = home } 1' /etc/passwd";
+    let text = maker.run_in("/", "sh", &["-euc", script, "sh", &user, ours.to_str().unwrap()]);
+    std::fs::write(&users, text + "\n").unwrap();
+    let gives = |known: bool, let_in: bool| {
+        let _ = std::fs::remove_dir_all(&ours);
+        std::fs::create_dir_all(ours.join(".ssh")).unwrap();
+        for (name, wanted) in [("known_hosts", known), ("id_ed25519", let_in)] {
+            if wanted {
+                std::fs::copy(server.home.join(name), ours.join(".ssh").join(name)).unwrap();
+            }
+        }
+        let url = format!("ssh://{user}@127.0.0.1:{}{}", server.port, maker.url());
+        in_its_own_world(&maker, &users, "/etc/passwd", &url)
+    };
+    assert_eq!(gives(true, true), id.trim());
+    for (known, let_in) in [(false, true), (true, false)] {
+        let said = gives(known, let_in);
+        assert!(said.starts_with("E-SRC-002"), "{said}");
+    }
+}
