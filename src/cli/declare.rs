@@ -11,7 +11,6 @@ use crate::domain::{Fingerprint, GitRef};
 use crate::host::files;
 use crate::publish::load_lineage;
 use crate::site::Policy;
-use crate::snapshot::Chain;
 use crate::source::{self, Base, Declaration, DeclaredSigner, OrigMethod, Request, WantedOrig};
 
 pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Failure> {
@@ -115,14 +114,7 @@ fn follow(
     declaration: &Declaration,
     request: &mut Request,
 ) -> Result<(), Failure> {
-    let chain = Chain::load(work.store.as_ref(), &work.archive)?;
-    let lineage = load_lineage(
-        work.store.as_ref(),
-        &work.archive,
-        &declaration.source,
-        None,
-        chain.latest(),
-    )?;
+    let lineage = load_lineage(work.store.as_ref(), &work.archive, &declaration.source, None)?;
     if let Some(previous) = lineage.newest {
         if let Some(same) = unchanged(work, args, declaration, &previous) {
             *request = Request::of(&same);

@@ -147,11 +147,11 @@ impl Run<'_> {
             config,
         };
         let url = site.config().public_url.as_str();
-        let (suites, reason) = match (followed, chain.latest()) {
-            (Followed::Changed(suites), None) => (suites, "first snapshot"),
-            (Followed::Changed(suites), Some(_)) => (suites, "upstream changed"),
+        let (suites, added, reason) = match (followed, chain.latest()) {
+            (Followed::Changed(suites, _), None) => (suites, None, "first snapshot"),
+            (Followed::Changed(suites, added), Some(_)) => (suites, added, "upstream changed"),
             (Followed::Unchanged, Some(latest)) if !taking.is_selection_of(latest)? => {
-                (latest.as_upstream_has_it().suites, "another selection")
+                (latest.as_upstream_has_it().suites, None, "another selection")
             }
             (Followed::Unchanged, Some(latest)) => {
                 taking.catch_up(latest)?;
@@ -163,7 +163,7 @@ impl Run<'_> {
             }
         };
         let suites = taking.selected(suites)?;
-        taking.fill(&suites)?;
+        taking.fill(&suites, chain.latest().zip(added))?;
         let record = make(context, store, &chain, suites, config.valid_days, reason, &key)?;
         publish::publish(store, archive, &key, url)?;
         Ok((record, "new"))

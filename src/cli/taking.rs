@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::failure::Failure;
 use crate::domain::ArchiveName;
+use crate::format::packages::PoolFile;
 use crate::publish;
 use crate::site::{MirrorArchive, PoolMode};
 use crate::snapshot::{Record, SuiteState};
@@ -45,8 +46,20 @@ impl Taking<'_> {
         Ok(record.suites.iter().all(|state| made(state) == wanted))
     }
 
-    /// Fetches what is to be in the store before a snapshot names it.
-    pub(super) fn fill(&self, suites: &[SuiteState]) -> Result<(), Failure> {
+    /// Fetches what is to be in the store before a snapshot names it. Of an upstream that lists little more than the
+    /// newest snapshot, which had all that it names within a day, only the rest is looked for.
+    pub(super) fn fill(&self, suites: &[SuiteState], more: Option<(&Record, Vec<PoolFile>)>) -> Result<(), Failure> {
+        let (store, archive) = (self.store, self.archive);
+        if let Some((latest, added)) = more
+            && self.config.pool == PoolMode::Full
+            && self.config.select.is_none()
+            && self.is_selection_of(latest)?
+            && let Some(looked) = upstream::last_filled(store, archive, &latest.suites, self.context.now())?
+        {
+            let added = (added, looked);
+            upstream::fill_added(self.client, store, archive, suites, added, &self.context.progress)?;
+            return Ok(());
+        }
         self.fetched(suites).map(drop)
     }
 

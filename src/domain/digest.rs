@@ -45,6 +45,16 @@ impl Sha256 {
     }
 }
 
+/// What a hexadecimal digit is; more than 15 for what is none. An index has millions of them.
+fn digit(text: u8) -> u8 {
+    let (number, letter) = (text.wrapping_sub(b'0'), (text | 0x20).wrapping_sub(b'a'));
+    match (number, letter) {
+        (0..=9, _) => number,
+        (_, 0..=5) => letter + 10,
+        _ => 0xff,
+    }
+}
+
 impl FromStr for Sha256 {
     type Err = DomainError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -52,8 +62,16 @@ impl FromStr for Sha256 {
         if text.len() != 64 {
             return Err(bad("it does not have 64 digits"));
         }
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| bad("it has characters that are not hexadecimal"))?;
+        let (mut bytes, mut bad_digits) = ([0; 32], 0);
+        let (pairs, _) = text.as_bytes().as_chunks::<2>();
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let (high, low) = (digit(*high), digit(*low));
+            bad_digits |= high | low;
+            *byte = high << 4 | low;
+        }
+        if bad_digits > 0xf {
+            return Err(bad("it has characters that are not hexadecimal"));
+        }
         Ok(Self(bytes))
     }
 }

@@ -18,10 +18,15 @@ macro_rules! text_type {
             /// When `text` does not follow the grammar of this type.
             pub fn new(text: impl Into<String>) -> Result<Self, $crate::domain::DomainError> {
                 let text = text.into();
-                match $check(&text) {
-                    Ok(()) => Ok(Self(text)),
-                    Err(why) => Err($crate::domain::DomainError::new($what, &text, why)),
-                }
+                Self::check(&text).map(|()| Self(text))
+            }
+
+            /// Checks `text`, and leaves it where it is.
+            ///
+            /// # Errors
+            /// As `new`.
+            pub fn check(text: &str) -> Result<(), $crate::domain::DomainError> {
+                $check(text).map_err(|why| $crate::domain::DomainError::new($what, text, why))
             }
 
             /// The text.

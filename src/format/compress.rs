@@ -18,6 +18,8 @@ const ZSTD_LEVEL: i32 = 12;
 const MEMORY: u64 = 128 << 20;
 /// The zstd window that [`MEMORY`] allows, as a power of two.
 const ZSTD_WINDOW_LOG: u32 = 27;
+/// Compressed bytes that are taken at once: with each piece gzip's window is copied.
+const INPUT: usize = 64 << 10;
 /// The most bytes out per byte in …
 const RATIO: u64 = 1000;
 /// … beyond this many bytes, which every stream may give.
@@ -129,10 +131,11 @@ pub fn reader<'a, R: Read + Send + 'a>(
     limit: u64,
 ) -> Result<Box<dyn Read + Send + 'a>, FormatError> {
     let taken = Arc::new(AtomicU64::new(0));
-    let counted = BufReader::new(Counted {
+    let counted = Counted {
         input,
         taken: Arc::clone(&taken),
-    });
+    };
+    let counted = BufReader::with_capacity(INPUT, counted);
     let decoder = decoder(compression, counted).map_err(|source| FormatError::Read { what: WHAT, source })?;
     Ok(Box::new(Limited {
         decoder,

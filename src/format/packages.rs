@@ -1,6 +1,6 @@
 //! Stanzas of Packages and Sources files: what names a package, and where its bytes are.
 
-use crate::domain::{Architecture, Digest, FileName, PackageName, PoolPath, Version, escape};
+use crate::domain::{Architecture, Digest, FileName, PackageName, PoolPath, Sha256, Version, escape};
 
 use super::FormatError;
 use super::checksums::{agrees, lower_hex, number, sha256_list, value};
@@ -27,6 +27,66 @@ pub struct Binary {
     pub filename: PoolPath,
     /// SHA-256 and size of the .deb.
     pub digest: Digest,
+}
+
+/// What names a binary package and its bytes, of a stanza that was read whole before: nothing is checked here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glance<'a> {
+    /// Its name.
+    pub package: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// Its architecture.
+    pub architecture: &'a str,
+    /// Where the .deb is, relative to the archive's base.
+    pub filename: &'a str,
+    /// SHA-256 of the .deb.
+    pub sha256: Sha256,
+}
+
+impl<'a> Glance<'a> {
+    /// Looks at the lines of a stanza; none when it is another's, or has its fields in another form than all write them.
+    #[must_use]
+    pub fn of(stanza: &'a [u8]) -> Option<Self> {
+        let [mut package, mut version, mut architecture, mut filename, mut sha256] = [None; 5];
+        let mut rest = stanza;
+        while let Some(at) = memchr::memchr(b'\n', rest) {
+            let (line, after) = rest.split_at_checked(at)?;
+            rest = after.get(1..)?;
+            let is = |name: &[u8], slot: &mut Option<&'a str>| {
+                let Some(value) = line.strip_prefix(name) else {
+                    return true;
+                };
+                let value = std::str::from_utf8(value)
+                    .ok()
+                    .map(|value| value.trim_matches([' ', '\t']));
+                slot.is_none() && value.is_some() && {
+                    *slot = value;
+                    true
+                }
+            };
+            let once = match line.first() {
+                Some(b'P') => is(b"Package:", &mut package),
+                Some(b'V') => is(b"Version:", &mut version),
+                Some(b'A') => is(b"Architecture:", &mut architecture),
+                Some(b'F') => is(b"Filename:", &mut filename),
+                Some(b'S') => is(b"SHA256:", &mut sha256),
+                Some(b'D') => !line.starts_with(b"Directory:"),
+                _ => true,
+            };
+            if !once {
+                return None;
+            }
+        }
+        let filename: &str = filename?;
+        Some(Self {
+            package: package?,
+            version: version?,
+            architecture: architecture?,
+            filename: filename.strip_prefix("./").unwrap_or(filename),
+            sha256: sha256?.parse().ok()?,
+        })
+    }
 }
 
 /// A source package, as a Sources file lists it.
@@ -85,6 +145,17 @@ impl Entry {
         }
     }
 
+    /// Its pool files, with every hash that its stanza lists.
+    ///
+    /// # Errors
+    /// As [`Entry::pool_files`] and [`Entry::other_hashes`].
+    pub fn listed_files(self, stanza: &Stanza<'_>) -> Result<Vec<PoolFile>, FormatError> {
+        let others = self.other_hashes(stanza)?;
+        let listed = self.pool_files()?.into_iter().zip(others);
+        let file = |((path, digest), others)| PoolFile { path, digest, others };
+        Ok(listed.map(file).collect())
+    }
+
     /// The hashes beside SHA-256 that its stanza lists for each of its pool files, in their order.
     ///
     /// # Errors
@@ -111,6 +182,44 @@ impl Binary {
         Self::read(stanza).map_err(|error| at_stanza(PACKAGES, stanza, error))
     }
 
+    /// The file that a stanza lists, all else of which is checked and left.
+    fn file_of(stanza: &Stanza<'_>) -> Result<(PoolPath, Digest), FormatError> {
+        Self::checked_file(stanza).map_err(|error| at_stanza(PACKAGES, stanza, error))
+    }
+
+    fn checked_file(stanza: &Stanza<'_>) -> Result<(PoolPath, Digest), FormatError> {
+        let field = |name| stanza.require(PACKAGES, name);
+        let wrong = |field: &'static str| {
+            move |source| FormatError::Value {
+                what: format!("{PACKAGES}: {field}"),
+                source,
+            }
+        };
+        PackageName::check(field("Package")?).map_err(wrong("Package"))?;
+        Version::check(field("Version")?).map_err(wrong("Version"))?;
+        if let Some(text) = stanza.field("Source") {
+            let (name, version) = source_parts(PACKAGES, text)?;
+            PackageName::check(name).map_err(wrong("Source"))?;
+            version.map_or(Ok(()), Version::check).map_err(wrong("Source"))?;
+        }
+        Architecture::check(field("Architecture")?).map_err(wrong("Architecture"))?;
+        Ok((Self::path_of(stanza)?, Self::digest_of(stanza)?))
+    }
+
+    fn path_of(stanza: &Stanza<'_>) -> Result<PoolPath, FormatError> {
+        PoolPath::from_index(stanza.require(PACKAGES, "Filename")?).map_err(|source| FormatError::Value {
+            what: format!("{PACKAGES}: Filename"),
+            source,
+        })
+    }
+
+    fn digest_of(stanza: &Stanza<'_>) -> Result<Digest, FormatError> {
+        Ok(Digest {
+            sha256: lower_hex(PACKAGES, "SHA256", stanza.require(PACKAGES, "SHA256")?)?,
+            size: number(PACKAGES, "Size", stanza.require(PACKAGES, "Size")?)?,
+        })
+    }
+
     fn read(stanza: &Stanza<'_>) -> Result<Self, FormatError> {
         let field = |name| stanza.require(PACKAGES, name);
         let package: PackageName = value(PACKAGES, "Package", field("Package")?)?;
@@ -121,14 +230,8 @@ impl Binary {
         };
         Ok(Self {
             architecture: value(PACKAGES, "Architecture", field("Architecture")?)?,
-            filename: PoolPath::from_index(field("Filename")?).map_err(|source| FormatError::Value {
-                what: format!("{PACKAGES}: Filename"),
-                source,
-            })?,
-            digest: Digest {
-                sha256: lower_hex(PACKAGES, "SHA256", field("SHA256")?)?,
-                size: number(PACKAGES, "Size", field("Size")?)?,
-            },
+            filename: Self::path_of(stanza)?,
+            digest: Self::digest_of(stanza)?,
             package,
             version,
             source,
@@ -206,40 +309,50 @@ impl Source {
 /// # Errors
 /// When it has another form.
 pub fn source_of(what: &'static str, text: &str, version: &Version) -> Result<(PackageName, Version), FormatError> {
+    let (name, inner) = source_parts(what, text)?;
+    let version = inner.map_or_else(|| Ok(version.clone()), |inner| value(what, "Source", inner))?;
+    Ok((value(what, "Source", name)?, version))
+}
+
+/// The name and the version of `name` or `name (version)`.
+fn source_parts<'a>(what: &'static str, text: &'a str) -> Result<(&'a str, Option<&'a str>), FormatError> {
     let Some((name, rest)) = text.split_once(' ') else {
-        return Ok((value(what, "Source", text)?, version.clone()));
+        return Ok((text, None));
     };
     let inner = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
     let inner = inner.ok_or_else(|| {
         let why = format!("`{}` is not like `name (version)`", escape(text));
         FormatError::malformed(what, "Source", why)
     })?;
-    Ok((value(what, "Source", name)?, value(what, "Source", inner)?))
+    Ok((name, Some(inner)))
 }
 
 /// Every pool file of a Packages or Sources file, uncompressed, in its order; a file may come twice.
 /// Each item is an error of its stanza, or a path and its digest.
 pub fn pool_files(index: &[u8]) -> impl Iterator<Item = Result<(PoolPath, Digest), FormatError>> {
-    Stanzas::new(index).flat_map(
-        |stanza| match stanza.and_then(|stanza| Entry::from_stanza(&stanza)?.pool_files()) {
-            Ok(files) => files.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        },
-    )
+    let files = |stanza: Stanza<'_>| match stanza.field("Directory") {
+        // One file, and nothing else of it is taken.
+        None => Ok((Some(Binary::file_of(&stanza)?), Vec::new())),
+        Some(_) => Ok((None, Source::from_stanza(&stanza)?.pool_files()?)),
+    };
+    Stanzas::new(index).flat_map(move |stanza| {
+        let (first, failed) = match stanza.and_then(files) {
+            Ok(found) => (found, None),
+            Err(error) => ((None, Vec::new()), Some(Err(error))),
+        };
+        let (one, more) = first;
+        one.into_iter().chain(more).map(Ok).chain(failed)
+    })
 }
 
 /// As [`pool_files`], with every hash that is listed.
 pub fn listed_files(index: &[u8]) -> impl Iterator<Item = Result<PoolFile, FormatError>> {
-    let files = |stanza: &Stanza<'_>| {
-        let entry = Entry::from_stanza(stanza)?;
-        let others = entry.other_hashes(stanza)?;
-        let listed = entry.pool_files()?.into_iter().zip(others);
-        let file = |((path, digest), others)| PoolFile { path, digest, others };
-        Ok(listed.map(file).collect::<Vec<_>>())
-    };
-    Stanzas::new(index).flat_map(move |stanza| match stanza.and_then(|stanza| files(&stanza)) {
-        Ok(files) => files.into_iter().map(Ok).collect(),
-        Err(error) => vec![Err(error)],
+    Stanzas::new(index).flat_map(|stanza| {
+        let entry = |stanza: Stanza<'_>| Entry::from_stanza(&stanza)?.listed_files(&stanza);
+        match stanza.and_then(entry) {
+            Ok(files) => files.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        }
     })
 }
 
@@ -283,6 +396,40 @@ mod tests {
             (plain.source.as_str(), plain.source_version.as_str()),
             ("libhello1", "1.0-1+b1")
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_glance_sees_what_is_read() -> Result<(), FormatError> {
+        let glance = |text: &str| {
+            let found = Glance::of(text.as_bytes());
+            found.map(|found| {
+                let names = [found.package, found.version, found.architecture, found.filename];
+                (names.map(ToOwned::to_owned), found.sha256)
+            })
+        };
+        for text in [
+            BINARY.to_owned(),
+            BINARY.replace("Filename: pool", "Filename: \t./pool"),
+        ] {
+            let read = Binary::from_stanza(&only(&text))?;
+            let names = [
+                read.package.as_str(),
+                read.version.as_str(),
+                read.architecture.as_str(),
+                read.filename.as_str(),
+            ];
+            assert_eq!(glance(&text), Some((names.map(ToOwned::to_owned), read.digest.sha256)));
+        }
+        for (from, to) in [
+            ("Package", "package"),
+            ("Version: 1", "Version: 1\nVersion: 1"),
+            ("SHA256: 3", "SHA256: z"),
+            ("Size", "Directory"),
+        ] {
+            assert_eq!(glance(&BINARY.replace(from, to)), None);
+        }
+        assert_eq!(glance(SOURCE), None);
         Ok(())
     }
 

@@ -72,16 +72,19 @@ pub fn each_chunk<E: From<SnapshotError>>(
     };
     let compression = Compression::of_name(index.path.file_name());
     let mut reader = compress::reader(compression, tapped, LARGEST).map_err(damaged)?;
-    let mut buffer = Vec::new();
+    let (mut buffer, mut filled) = (Vec::new(), 0);
     loop {
-        let ended = fill(&mut reader, &mut buffer).map_err(|error| damaged(compress::read_error(error)))?;
-        let whole = if ended { buffer.len() } else { stanzas_end(&buffer) };
-        take(buffer.get(..whole).unwrap_or_default())?;
+        let ended =
+            fill(&mut reader, &mut buffer, &mut filled).map_err(|error| damaged(compress::read_error(error)))?;
+        let there = buffer.get(..filled).unwrap_or_default();
+        let whole = if ended { filled } else { stanzas_end(there) };
+        take(there.get(..whole).unwrap_or_default())?;
         if ended {
             break;
         }
-        buffer.drain(..whole);
-        if buffer.len() > LARGEST_STANZA {
+        buffer.copy_within(whole..filled, 0);
+        filled -= whole;
+        if filled > LARGEST_STANZA {
             return Err(damaged(FormatError::Limit {
                 what: "index",
                 limit: LARGEST_STANZA as u64,
@@ -149,10 +152,22 @@ impl<R: Read> Read for Tapped<R> {
     }
 }
 
-/// Reads until there is a chunk more; whether the end was reached.
-fn fill(reader: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    let count = reader.take(CHUNK as u64).read_to_end(buffer)?;
-    Ok(count < CHUNK)
+/// Reads behind the first `filled` bytes until there is a chunk more; whether the end was reached. A decompressor
+/// works best with all the room at once.
+fn fill(reader: &mut dyn Read, buffer: &mut Vec<u8>, filled: &mut usize) -> io::Result<bool> {
+    let wanted = filled.saturating_add(CHUNK);
+    if buffer.len() < wanted {
+        buffer.resize(wanted, 0);
+    }
+    while let Some(room) = buffer.get_mut(*filled..wanted).filter(|room| !room.is_empty()) {
+        match reader.read(room) {
+            Ok(0) => return Ok(true),
+            Ok(count) => *filled = filled.saturating_add(count).min(wanted),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 /// Where the last whole stanza ends.

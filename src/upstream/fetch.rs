@@ -5,7 +5,9 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::inspect::{Inspected, inspect, split};
+use super::listed::Reading;
 use super::pull::{bug, check_room, in_parallel, in_pieces_or_one, is_there, outcome};
+use super::same::Same;
 use super::{Body, Expect, Follow, Planned, UpstreamError};
 use crate::domain::{Digest, RelPath, Sha256, SuiteName};
 use crate::host::{Bar, Progress};
@@ -30,6 +32,9 @@ pub(super) struct Image<'a> {
     pub(super) paths: Vec<RelPath>,
 }
 
+/// Who reads new indexes as they pass by.
+type Reads<'j, 's> = Option<&'j Same<'s>>;
+
 /// Files that a Release names and upstream does not have.
 pub(super) type Absent = BTreeSet<(SuiteName, RelPath)>;
 
@@ -43,8 +48,8 @@ pub(super) struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// Has all of these in the store, but for those that may be absent and are.
-    pub(super) fn indexes(&self, mut wanted: Vec<Wanted<'_>>) -> Result<Absent, UpstreamError> {
+    /// Has all of these in the store, but for those that may be absent and are. `judge` reads along.
+    pub(super) fn indexes(&self, mut wanted: Vec<Wanted<'_>>, judge: Reads<'_, '_>) -> Result<Absent, UpstreamError> {
         // The largest first, so that no single one is left for the end.
         wanted.sort_by_key(|index| std::cmp::Reverse(index.file.listed.digest.size));
         let size = |index: &Wanted<'_>| index.file.listed.digest.size;
@@ -55,7 +60,7 @@ impl Fetch<'_> {
             .transfer(&self.title("indexes"), wanted.len() as u64, total);
         let absent = Mutex::new(Absent::new());
         let done = in_parallel(self.follow.client.connections(), &wanted, |index| {
-            let done = self.index(index, &bar);
+            let done = self.index(index, judge, &bar);
             bar.file_done();
             self.may_be_absent(index.suite, index.file, &absent, done)
         });
@@ -127,12 +132,16 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    fn index(&self, index: &Wanted<'_>, bar: &Bar) -> Result<(), UpstreamError> {
+    fn index(&self, index: &Wanted<'_>, judge: Reads<'_, '_>, bar: &Bar) -> Result<(), UpstreamError> {
         let digest = index.file.listed.digest;
         let key = self.key(index.suite, &index.file.path, digest);
         if is_there(self.store, &key, &digest)? {
             if !self.was_checked(index) {
-                inspect(&self.inspected(index), self.store.open(&key)?)?;
+                let reading = self.inspect(index, self.store.open(&key)?, judge)?;
+                judge
+                    .zip(reading)
+                    .into_iter()
+                    .for_each(|(judge, reading)| judge.end(reading));
             }
             bar.advance(digest.size);
             return Ok(());
@@ -141,13 +150,13 @@ impl Fetch<'_> {
         if index.by_hash {
             let name = format!("by-hash/SHA256/{}", digest.sha256);
             let by_hash = self.follow.location(index.suite, path.folder(), &name);
-            match self.fetch(&by_hash, index, &key, bar) {
+            match self.fetch(&by_hash, index, &key, (judge, bar)) {
                 Err(UpstreamError::NotFound { .. }) => {}
                 done => return done,
             }
         }
         let plain = self.follow.location(index.suite, path.folder(), path.file_name());
-        self.fetch(&plain, index, &key, bar)
+        self.fetch(&plain, index, &key, (judge, bar))
     }
 
     fn key(&self, suite: &SuiteName, path: &RelPath, digest: Digest) -> Key {
@@ -175,21 +184,39 @@ impl Fetch<'_> {
         self.follow.before(index.suite).is_some_and(has)
     }
 
-    fn fetch(&self, path: &str, index: &Wanted<'_>, key: &Key, bar: &Bar) -> Result<(), UpstreamError> {
-        let expect = Expect::Exactly(index.file.listed.digest.size);
-        in_pieces_or_one(self.follow.client, path, expect, |body| {
-            self.take(body, index, key, bar)
-        })
+    /// Reads an index to its end, and checks it; what `judge` reads of it meanwhile counts only when all is well.
+    fn inspect<'j>(
+        &self,
+        index: &Wanted<'_>,
+        bytes: impl io::Read + Send,
+        judge: Reads<'j, '_>,
+    ) -> Result<Option<Reading<'j>>, UpstreamError> {
+        let mut reading = judge.and_then(|judge| judge.begin(index.suite, &index.file.index()));
+        let whole = inspect(&self.inspected(index), bytes, &mut |text| {
+            reading.iter_mut().for_each(|reading| reading.push(text));
+        })?;
+        Ok(reading.filter(|_| whole))
     }
 
-    fn take(&self, body: &mut Body<'_>, index: &Wanted<'_>, key: &Key, bar: &Bar) -> Result<(), UpstreamError> {
+    fn fetch(&self, path: &str, index: &Wanted<'_>, key: &Key, to: (Reads<'_, '_>, &Bar)) -> Result<(), UpstreamError> {
+        let expect = Expect::Exactly(index.file.listed.digest.size);
+        in_pieces_or_one(self.follow.client, path, expect, |body| self.take(body, index, key, to))
+    }
+
+    fn take(
+        &self,
+        body: &mut Body<'_>,
+        index: &Wanted<'_>,
+        key: &Key,
+        (judge, bar): (Reads<'_, '_>, &Bar),
+    ) -> Result<(), UpstreamError> {
         let digest = index.file.listed.digest;
         let (mut tee, follower) = split(Counted {
             reader: &mut *body,
             bar,
         });
         let (stored, inspected) = std::thread::scope(|scope| {
-            let inspector = scope.spawn(|| inspect(&self.inspected(index), follower));
+            let inspector = scope.spawn(|| self.inspect(index, follower, judge));
             let mut stored = self.store.put_stream(key, &digest, &mut tee);
             if stored.is_ok() {
                 // Another run may have been faster, and the store did not read to the end.
@@ -201,7 +228,12 @@ impl Fetch<'_> {
         });
         // A stream that broke is what the inspector stumbles over, too: the cause comes first.
         outcome(stored, body)?;
-        inspected
+        let reading = inspected?;
+        judge
+            .zip(reading)
+            .into_iter()
+            .for_each(|(judge, reading)| judge.end(reading));
+        Ok(())
     }
 
     fn image(&self, image: &Image<'_>, first: &RelPath, others: &[RelPath]) -> Result<Digest, UpstreamError> {

@@ -2,10 +2,12 @@
 
 use super::fetch::{Absent, Fetch, Wanted};
 use super::head::Head;
+use super::listed::Reader;
 use super::pull::each_in_parallel;
 use super::same::Same;
 use super::{Client, UpstreamError};
 use crate::domain::{ArchiveName, SuiteName, Timestamp};
+use crate::format::packages::PoolFile;
 use crate::host::Progress;
 use crate::site::MirrorArchive;
 use crate::snapshot::{IndexFile, Record, SuiteState, upstream_files};
@@ -39,8 +41,12 @@ pub enum Followed {
     /// Every suite is what the newest snapshot has. It took one request for each suite.
     Unchanged,
     /// What the next snapshot consists of, sorted by name. Its indexes are in the store.
-    Changed(Vec<SuiteState>),
+    Changed(Vec<SuiteState>, Added),
 }
+
+/// The pool files that an upstream lists and the newest snapshot does not, with these bytes; none when there is no
+/// snapshot, or when they are too many to be named one by one.
+pub type Added = Option<Vec<PoolFile>>;
 
 /// Follows an upstream: fetches what each suite's Release names, verified, into the store. An
 /// upstream that is updated meanwhile is followed once more from its start. What its Release names
@@ -115,7 +121,18 @@ impl Follow<'_> {
             let changed: Vec<&Head> = heads.iter().filter(|head| !same(head)).collect();
             fetch.patched(&changed);
         }
-        let absent = fetch.indexes(wanted(heads))?;
+        let before = self.previous.map(|record| record.suites.as_slice());
+        let reader = Reader {
+            store: fetch.store,
+            archive: self.archive,
+        };
+        let planned: Vec<SuiteState> = heads.iter().map(|head| head.state.clone()).collect();
+        let judge = Same::new(reader, before.unwrap_or_default(), &planned);
+        // The newest snapshot's indexes are read meanwhile, and the new ones as they come.
+        let absent = std::thread::scope(|scope| {
+            scope.spawn(|| judge.read_known());
+            fetch.indexes(wanted(heads), Some(&judge))
+        })?;
         let mut states = Vec::new();
         for head in heads {
             match self.before(&head.state.suite) {
@@ -123,7 +140,6 @@ impl Follow<'_> {
                 _ => states.push(self.state(head, &absent, fetch)?),
             }
         }
-        let before = self.previous.map(|record| record.suites.as_slice());
         // An upstream that names what it does not have is compared by what it has.
         let unchanged = before.is_some_and(|before| {
             before.len() == states.len() && before.iter().zip(&states).all(|(before, state)| is_same(before, state))
@@ -131,12 +147,8 @@ impl Follow<'_> {
         if unchanged {
             return Ok(Followed::Unchanged);
         }
-        let same = Same {
-            store: fetch.store,
-            archive: self.archive,
-        };
-        same.check(before.unwrap_or_default(), &states)?;
-        Ok(Followed::Changed(states))
+        let added = judge.check(before.unwrap_or_default(), &states)?;
+        Ok(Followed::Changed(states, added))
     }
 
     /// The next state of a suite, with all that it names in the store.

@@ -8,6 +8,7 @@ use super::index::each_file;
 use super::pull::{check_room, fetch_checked, in_parallel, is_there, replace_pool_file};
 use super::{Client, Sums, UpstreamError};
 use crate::domain::{ArchiveName, PoolPath, Timestamp};
+use crate::format::packages::PoolFile;
 use crate::host::Progress;
 use crate::snapshot::{SuiteState, content_digest};
 use crate::store::{Key, Staged, Store};
@@ -18,6 +19,9 @@ const TOGETHER: (usize, u64) = (2048, 256 << 20);
 /// How long nobody looks again at a pool that was seen to have everything, in seconds. To look costs as
 /// much as all else that an unchanged upstream takes, many times over.
 const TRUSTED: i64 = 86_400;
+
+/// The most bytes of a note of that.
+const LONGEST_NOTE: u64 = 64;
 
 /// Where all but flat repositories have their files.
 const POOL: &str = "pool/";
@@ -44,6 +48,46 @@ pub fn fill_pool(
     progress: &Progress,
 ) -> Result<usize, UpstreamError> {
     let missing = missing(client.connections(), store, archive, suites)?;
+    let count = fetch(client, store, archive, &missing, progress)?;
+    // Written anew, so that its time says when the pool was last looked at.
+    store.replace(&Key::filled(archive, &content_digest(suites)), b"")?;
+    Ok(count)
+}
+
+/// As [`fill_pool`], of suites that list nothing but `added` beside what the pool was seen to have at `looked`
+/// ([`last_filled`]): no other file is looked for.
+///
+/// # Errors
+/// As [`fill_pool`].
+pub fn fill_added(
+    client: &Client,
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suites: &[SuiteState],
+    (added, looked): (Vec<PoolFile>, Timestamp),
+    progress: &Progress,
+) -> Result<usize, UpstreamError> {
+    let mut missing = BTreeMap::new();
+    for file in &added {
+        if !is_there(store, &Key::pool(archive, &file.path), &file.digest)? {
+            add(&mut missing, file)?;
+        }
+    }
+    let missing: Vec<_> = missing.into_iter().collect();
+    let count = fetch(client, store, archive, &missing, progress)?;
+    let looked = looked.rfc3339();
+    store.replace(&Key::filled(archive, &content_digest(suites)), looked.as_bytes())?;
+    Ok(count)
+}
+
+/// Fetches these; gives how many they are.
+fn fetch(
+    client: &Client,
+    store: &dyn Store,
+    archive: &ArchiveName,
+    missing: &[(PoolPath, Sums)],
+    progress: &Progress,
+) -> Result<usize, UpstreamError> {
     let total = missing
         .iter()
         .map(|(_, sums)| sums.digest.size)
@@ -54,7 +98,7 @@ pub fn fill_pool(
         store,
         staged: Mutex::default(),
     };
-    let fetched = in_parallel(client.connections(), &missing, |(path, sums)| {
+    let fetched = in_parallel(client.connections(), missing, |(path, sums)| {
         let key = Key::pool(archive, path);
         match store.head(&key)? {
             Some(_) => replace_pool_file(client, store, archive, path, sums)?,
@@ -69,8 +113,6 @@ pub fn fill_pool(
     let (rest, _) = pending.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
     store.settle(rest)?;
     fetched?;
-    // Written anew, so that its time says when the pool was last looked at.
-    store.replace(&Key::filled(archive, &content_digest(suites)), b"")?;
     Ok(missing.len())
 }
 
@@ -85,8 +127,27 @@ pub fn was_filled(
     suites: &[SuiteState],
     now: Timestamp,
 ) -> Result<bool, UpstreamError> {
-    let note = store.head(&Key::filled(archive, &content_digest(suites)))?;
-    Ok(note.is_some_and(|note| (0..TRUSTED).contains(&now.since(note.modified))))
+    Ok(last_filled(store, archive, suites, now)?.is_some())
+}
+
+/// When every pool file that these suites name was looked for, within a day before `now`, and came to be there.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn last_filled(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suites: &[SuiteState],
+    now: Timestamp,
+) -> Result<Option<Timestamp>, UpstreamError> {
+    let key = Key::filled(archive, &content_digest(suites));
+    let Some(note) = store.head(&key)? else { return Ok(None) };
+    let looked = match note.size {
+        0 => Some(note.modified),
+        // It was only added to what had been looked at then.
+        _ => Timestamp::parse_rfc3339(&String::from_utf8_lossy(&store.get(&key, LONGEST_NOTE)?)).ok(),
+    };
+    Ok(looked.filter(|looked| (0..TRUSTED).contains(&now.since(*looked))))
 }
 
 /// How many of the pool files that these suites name the store lacks, and their bytes.
@@ -119,19 +180,23 @@ fn missing(
             };
             if !there {
                 let mut absent = absent.lock().unwrap_or_else(PoisonError::into_inner);
-                absent.push((path.clone(), Sums::of(file)));
+                absent.push(file.clone());
             }
             Ok(())
         })?;
-        for (path, sums) in absent.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            let before = missing.insert(path.clone(), sums);
-            if before.is_some_and(|before| before.digest != sums.digest) {
-                return Err(UpstreamError::Ambiguous(path.to_string()));
-            }
-        }
-        Ok(())
+        let mut absent = absent.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
+        absent.try_for_each(|file| add(&mut missing, &file))
     })?;
     Ok(missing.into_iter().collect())
+}
+
+fn add(missing: &mut BTreeMap<PoolPath, Sums>, file: &PoolFile) -> Result<(), UpstreamError> {
+    let sums = Sums::of(file);
+    let before = missing.insert(file.path.clone(), sums);
+    if before.is_some_and(|before| before.digest != sums.digest) {
+        return Err(UpstreamError::Ambiguous(file.path.to_string()));
+    }
+    Ok(())
 }
 
 /// The sizes of the files below `pool/`, by path.

@@ -1,7 +1,7 @@
 //! Checks of an index beyond its SHA-256, on its bytes as they pass by: every other hash that
 //! Release lists for it (threats F7), and that it decompresses to what Release says.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use sha2::Digest as _;
@@ -14,6 +14,8 @@ use crate::format::hashes::{Hashes, OtherHashes};
 
 /// The largest uncompressed index, in bytes, where Release says nothing of it.
 const LARGEST: u64 = 4 << 30;
+/// Uncompressed bytes that are looked at at once: a decompressor works best with more than its window.
+const ROOM: usize = 256 << 10;
 /// Chunks between the one who fetches and the one who checks.
 const AHEAD: usize = 16;
 
@@ -25,8 +27,12 @@ pub(super) struct Inspected<'a> {
     pub(super) flat: bool,
 }
 
-/// Reads an index to its end, and checks it.
-pub(super) fn inspect(what: &Inspected<'_>, bytes: impl Read + Send) -> Result<(), UpstreamError> {
+/// Takes the text of an index, in pieces.
+pub(super) type Text<'a> = &'a mut dyn FnMut(&[u8]);
+
+/// Reads an index to its end, and checks it. Gives the text of one that lists packages to `text` meanwhile; whether
+/// that was done.
+pub(super) fn inspect(what: &Inspected<'_>, bytes: impl Read + Send, text: Text<'_>) -> Result<bool, UpstreamError> {
     let Inspected { suite, file, flat } = *what;
     let listed = &file.listed;
     let kinds = [listed.md5.is_some(), listed.sha1.is_some(), listed.sha512.is_some()];
@@ -36,9 +42,10 @@ pub(super) fn inspect(what: &Inspected<'_>, bytes: impl Read + Send) -> Result<(
     // bzip2 is not looked into: what it holds is in another form, too.
     let read = !file.path.as_str().ends_with(".bz2");
     let compared = file.uncompressed.is_some() && compression != Compression::Plain;
-    if read && (paths.is_some() || compared) {
+    let given = read && paths.is_some();
+    if given || read && compared {
         let limit = file.uncompressed.map_or(LARGEST, |expected| expected.size);
-        let found = decompressed(compression, &mut hashing, limit, paths.as_mut());
+        let found = decompressed(compression, &mut hashing, limit, (paths.as_mut(), text));
         let found = found.map_err(|source| UpstreamError::Format {
             url: format!("{suite} {}", file.path),
             source,
@@ -59,7 +66,7 @@ pub(super) fn inspect(what: &Inspected<'_>, bytes: impl Read + Send) -> Result<(
     rest.map_err(broken)?;
     paths.map_or(Ok(()), PathCheck::verdict)?;
     match wrong(&hashing.found(), file) {
-        None => Ok(()),
+        None => Ok(given),
         Some(hash) => Err(UpstreamError::OtherHash {
             suite: suite.clone(),
             path: file.path.clone(),
@@ -127,14 +134,25 @@ fn decompressed(
     compression: Compression,
     bytes: impl Read + Send,
     limit: u64,
-    paths: Option<&mut PathCheck<'_>>,
+    (paths, text): (Option<&mut PathCheck<'_>>, Text<'_>),
 ) -> Result<Digest, crate::format::FormatError> {
     let mut reader = compress::reader(compression, bytes, limit)?;
     let mut sink = Sink {
         hash: sha2::Sha256::new(),
         paths,
+        text,
     };
-    let size = io::copy(&mut reader, &mut sink).map_err(compress::read_error)?;
+    let (mut room, mut size) = (vec![0; ROOM], 0u64);
+    loop {
+        let count = match reader.read(&mut room) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(compress::read_error(error)),
+        };
+        sink.take(room.get(..count).unwrap_or_default());
+        size = size.saturating_add(count as u64);
+    }
     Ok(Digest {
         sha256: Sha256::from_bytes(sink.hash.finalize().into()),
         size,
@@ -145,19 +163,16 @@ fn decompressed(
 struct Sink<'a, 'p> {
     hash: sha2::Sha256,
     paths: Option<&'a mut PathCheck<'p>>,
+    text: Text<'a>,
 }
 
-impl Write for Sink<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Sink<'_, '_> {
+    fn take(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
-        match &mut self.paths {
-            Some(paths) => paths.write(bytes),
-            None => Ok(bytes.len()),
+        if let Some(paths) = &mut self.paths {
+            paths.take(bytes);
+            (self.text)(bytes);
         }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -293,7 +308,9 @@ mod tests {
             file,
             flat: false,
         };
-        inspect(&what, bytes).map_err(|error| error.code())
+        inspect(&what, bytes, &mut |_| {})
+            .map(drop)
+            .map_err(|error| error.code())
     }
 
     #[test]

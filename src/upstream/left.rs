@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read};
 use sha2::Digest as _;
 
 use super::UpstreamError;
-use super::same::{Bytes, Name, Names, having};
+use super::listed::{Bytes, Name, Names, having};
 use crate::domain::{ArchiveName, Digest, Sha256};
 use crate::store::{Key, Meta, Store, StoreError, hash_stream};
 

@@ -45,7 +45,7 @@ impl Fetch<'_> {
         if patches.is_empty() {
             return Ok(Vec::new());
         }
-        let absent = self.indexes(patches.iter().map(wanted).collect())?;
+        let absent = self.indexes(patches.iter().map(wanted).collect(), None)?;
         let there = |file: &&Planned| !absent.contains(&(state.suite.clone(), file.path.clone()));
         Ok(patches
             .iter()

@@ -3,13 +3,21 @@
 //! apt takes any path, `..` as well, and puts the archive's base before it. What lies outside of
 //! `pool/` would be a name of something else here.
 
-use std::io::{self, Write};
-
 use super::UpstreamError;
 use crate::domain::{FileName, PoolPath, RelPath, SnapshotName, SuiteName, escape};
 
 /// The most bytes of a line that is looked at. A path has 600.
 const LONGEST: usize = 1000;
+/// The fields that are looked into.
+const NAMES: [&[u8]; 7] = [
+    b"package",
+    b"filename",
+    b"directory",
+    b"files",
+    b"checksums-sha1",
+    b"checksums-sha256",
+    b"checksums-sha512",
+];
 
 /// Takes the text of a Packages or Sources file, and keeps the first path that is not in the pool.
 pub(super) struct PathCheck<'a> {
@@ -45,7 +53,7 @@ impl<'a> PathCheck<'a> {
 
     /// After the whole text.
     pub(super) fn verdict(mut self) -> Result<(), UpstreamError> {
-        self.end_of_line();
+        self.end_of_line(b"");
         match self.wrong {
             None => Ok(()),
             Some((package, path)) => Err(UpstreamError::OutsidePool {
@@ -57,14 +65,44 @@ impl<'a> PathCheck<'a> {
         }
     }
 
-    fn end_of_line(&mut self) {
+    /// The end of a line, of which `part` is what was not taken yet.
+    fn end_of_line(&mut self, part: &[u8]) {
+        if self.line.is_empty() && !self.skipping && part.len() <= LONGEST {
+            // Most lines are whole, and matter to nobody.
+            match part.first() {
+                Some(first) if self.matches_start(*first) => self.look_at(part),
+                Some(_) => {}
+                None => self.in_files = false,
+            }
+            return;
+        }
+        self.part_of_line(part);
         let line = std::mem::take(&mut self.line);
         if !std::mem::take(&mut self.skipping) {
-            self.look_at(&String::from_utf8_lossy(&line));
+            self.look_at(&line);
         }
     }
 
-    fn look_at(&mut self, line: &str) {
+    fn look_at(&mut self, line: &[u8]) {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        // With whatever may be a blank to somebody around it.
+        let (from, to) = (
+            name.iter().position(u8::is_ascii_graphic),
+            name.iter().rposition(u8::is_ascii_graphic),
+        );
+        let name = from
+            .zip(to)
+            .and_then(|(from, to)| name.get(from..=to))
+            .unwrap_or_default();
+        let known = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        if line.starts_with(b" ") || line.starts_with(b"\t") || NAMES.into_iter().any(known) {
+            self.look_into(&String::from_utf8_lossy(line));
+        } else {
+            self.in_files = false;
+        }
+    }
+
+    fn look_into(&mut self, line: &str) {
         if line.starts_with([' ', '\t']) {
             let name = line.split_ascii_whitespace().last();
             if let Some(name) = name.filter(|name| self.in_files && FileName::new(*name).is_err()) {
@@ -129,7 +167,7 @@ impl<'a> PathCheck<'a> {
         if self.line.len() > LONGEST {
             // A path that is too long is refused for the start of it.
             let line = std::mem::take(&mut self.line);
-            self.look_at(&String::from_utf8_lossy(&line));
+            self.look_at(&line);
             self.skipping = true;
         }
     }
@@ -141,23 +179,15 @@ impl<'a> PathCheck<'a> {
         }
         matters
     }
-}
 
-impl Write for PathCheck<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// Takes more of the text.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while let Some(at) = memchr::memchr(b'\n', rest) {
-            let (part, after) = rest.split_at(at);
-            self.part_of_line(part);
-            self.end_of_line();
+        while let Some((part, after)) = memchr::memchr(b'\n', rest).and_then(|at| rest.split_at_checked(at)) {
+            self.end_of_line(part);
             rest = after.get(1..).unwrap_or_default();
         }
         self.part_of_line(rest);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -169,7 +199,7 @@ mod tests {
         let (suite, index) = ("tin".parse().unwrap(), index.parse().unwrap());
         let mut check = PathCheck::of(&suite, &index, false)?;
         for part in text.as_bytes().chunks(at_once) {
-            check.write_all(part).unwrap();
+            check.take(part);
         }
         check.verdict().err().map(|error| error.to_string())
     }

@@ -1,166 +1,279 @@
 //! What new indexes list, judged as a whole before a snapshot names them: every stanza can be read, and a
-//! name has one file's bytes, for ever (threat F7). Each index is read once, as a stream, and of a name and of
-//! what it has some bytes of a hash are kept.
+//! name has one file's bytes, for ever (threat F7). A stanza of the newest snapshot that stays as it is was judged
+//! when it came: of the others, and of what they say, see `listed`.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::UpstreamError;
 use super::inspect::Checked;
 use super::left::Left;
-use crate::domain::{ArchiveName, Sha256, SuiteName};
-use crate::format::FormatError;
+use super::listed::{Bytes, Fresh, Known, Name, Naming, Of, Reader, Reading, indexes};
+use super::pull::{each_in_parallel, is_there};
+use crate::domain::SuiteName;
 use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::hashes::OtherHashes;
-use crate::format::packages::Entry;
-use crate::snapshot::{IndexFile, SuiteState, each_chunk, package_indexes};
-use crate::store::{Key, Store};
+use crate::format::packages::{Entry, PoolFile, listed_files};
+use crate::snapshot::{IndexFile, SuiteState};
+use crate::store::Key;
 
-/// A name, as the start of its SHA-256. Of two names with one such start, both would be refused.
-pub(super) type Name = [u8; 8];
-/// What it has, as the start of that SHA-256: of a length that nobody finds two files for.
-pub(super) type Bytes = [u8; 16];
-/// Names and what they have, sorted.
-pub(super) type Names = Vec<(Name, Bytes)>;
-
-/// What indexes list.
-#[derive(Debug, Default)]
-struct Listed {
-    names: Names,
-    /// The paths of files, and what is listed of each beside its SHA-256.
-    others: Names,
-}
+/// New indexes that are read at once.
+const AT_ONCE: usize = 2;
 
 /// The judge of an archive's indexes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Same<'a> {
-    pub(super) store: &'a dyn Store,
-    pub(super) archive: &'a ArchiveName,
+    reader: Reader<'a>,
+    parts: Parts<'a>,
+    /// What the newest snapshot lists; none when there is no snapshot.
+    known: OnceLock<Option<Known>>,
+    /// What was read already.
+    read: Mutex<Vec<(Of<'a>, Fresh)>>,
 }
 
-/// Takes each stanza of an index, or why it is none.
-type Take<'a> = &'a mut dyn FnMut(Of<'_>, Result<Stanza<'_>, FormatError>) -> Result<(), UpstreamError>;
+/// Indexes of the newest snapshot that stay and that go, and those that are new.
+#[derive(Debug, PartialEq, Eq)]
+struct Parts<'a> {
+    stay: Vec<Of<'a>>,
+    go: Vec<Of<'a>>,
+    fresh: Vec<Of<'a>>,
+}
 
-/// An index of a suite.
-type Of<'a> = (&'a SuiteName, &'a IndexFile);
+impl<'a> Parts<'a> {
+    fn of(before: &'a [SuiteState], states: &'a [SuiteState]) -> Self {
+        let (old, new) = (indexes(before), indexes(states));
+        let same = |a: &Of<'_>, b: &Of<'_>| a.suite == b.suite && a.index == b.index;
+        let stays = |index: &Of<'_>| new.iter().any(|other| same(index, other));
+        let (stay, go): (Vec<_>, Vec<_>) = old.into_iter().partition(stays);
+        let is_new = |index: &&Of<'_>| !stay.iter().any(|other| same(index, other));
+        let fresh = new.iter().filter(is_new).copied().collect();
+        Self { stay, go, fresh }
+    }
+}
 
-impl Same<'_> {
+impl<'a> Same<'a> {
+    /// A judge of what is `planned` to follow on `before`, the newest snapshot's suites.
+    pub(super) fn new(reader: Reader<'a>, before: &'a [SuiteState], planned: &'a [SuiteState]) -> Self {
+        Self {
+            reader,
+            parts: Parts::of(before, planned),
+            known: OnceLock::new(),
+            read: Mutex::default(),
+        }
+    }
+
+    /// Reads what the newest snapshot lists. Whoever waits for that goes on then, also after a failure.
+    pub(super) fn read_known(&self) {
+        let known = self.read_parts(&self.parts);
+        // What failed fails again where it is said.
+        let _ = self.known.set(known.unwrap_or_default());
+    }
+
+    fn read_parts(&self, parts: &Parts<'_>) -> Result<Option<Known>, UpstreamError> {
+        if parts.stay.is_empty() && parts.go.is_empty() {
+            return Ok(None);
+        }
+        Known::read(self.reader, &parts.stay, &parts.go).map(Some)
+    }
+
+    /// Reads an index as it passes by, when it is one that is judged; not before `read_known` is through.
+    pub(super) fn begin(&self, suite: &SuiteName, index: &IndexFile) -> Option<Reading<'_>> {
+        let of = self
+            .parts
+            .fresh
+            .iter()
+            .find(|of| of.suite == suite && of.index == index)?;
+        Some(Reading::new(*of, self.known.wait().as_ref()))
+    }
+
+    /// Takes what was read of an index that turned out to be what it should.
+    pub(super) fn end(&self, reading: Reading<'_>) {
+        // What is wrong with it is said when all have come.
+        if let Ok((of, fresh)) = reading.finish()
+            && let Some(of) = self.parts.fresh.iter().find(|known| **known == of)
+        {
+            self.read
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((*of, fresh));
+        }
+    }
+
     /// Judges the indexes of `states` that `before`, the newest snapshot's suites, do not have: the pool has room
     /// for one file of a name, and so have the caches of clients. What is in none of `states` any more is
-    /// remembered, so that it cannot come back as something else.
+    /// remembered, so that it cannot come back as something else. Gives the files that the snapshot does not list,
+    /// when they are few.
     ///
     /// # Errors
     /// `Stanza`, `Ambiguous`, `OtherBytes`; when an index is not in the store; `Left`, the store's failure.
-    pub(super) fn check(&self, before: &[SuiteState], states: &[SuiteState]) -> Result<(), UpstreamError> {
-        let (old, new) = (indexes(before), indexes(states));
-        let (stay, go): (Vec<Of<'_>>, Vec<Of<'_>>) = old.into_iter().partition(|index| new.contains(index));
-        let fresh: Vec<Of<'_>> = new.into_iter().filter(|index| !stay.contains(index)).collect();
-        let Listed { names, others } = self.listed(&fresh)?;
-        let twice = names.windows(2).find_map(|pair| match pair {
-            [(name, one), (other, two)] if name == other && one != two => Some(*name),
-            _ => None,
-        });
-        let hashed_twice = others.windows(2).find_map(|pair| match pair {
-            [(path, one), (other, two)] if path == other && one != two && one.first() == two.first() => Some(*path),
-            _ => None,
-        });
-        if let Some(name) = twice.or(hashed_twice) {
-            return Err(UpstreamError::Ambiguous(self.said(&fresh, name)?));
+    pub(super) fn check(
+        self,
+        before: &[SuiteState],
+        states: &[SuiteState],
+    ) -> Result<Option<Vec<PoolFile>>, UpstreamError> {
+        let parts = Parts::of(before, states);
+        let Self {
+            reader,
+            parts: planned,
+            known,
+            read,
+        } = self;
+        let mut ahead = read.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let known = match known.into_inner() {
+            Some(known) if planned.stay == parts.stay && planned.go == parts.go => known,
+            _ => {
+                ahead.clear();
+                let this = Same::new(reader, before, states);
+                this.read_parts(&parts)?
+            }
+        };
+        let missing: Vec<Of<'_>> = parts
+            .fresh
+            .iter()
+            .filter(|of| !ahead.iter().any(|(read, _)| read == *of))
+            .copied()
+            .collect();
+        let late = each_in_parallel(AT_ONCE, &missing, |of| Fresh::read(reader, of, known.as_ref()))?;
+        let ahead = ahead
+            .into_iter()
+            .filter(|(of, _)| parts.fresh.contains(of))
+            .map(|(_, fresh)| fresh);
+        let fresh = Fresh::of_all(ahead.chain(late));
+        let judge = Judge {
+            reader,
+            parts: &parts,
+            known: &known.unwrap_or_default(),
+            fresh: &fresh,
+        };
+        judge.judge()?;
+        Ok(fresh.added.filter(|_| !before.is_empty()))
+    }
+}
+
+/// The judgement of what was read.
+struct Judge<'a> {
+    reader: Reader<'a>,
+    parts: &'a Parts<'a>,
+    known: &'a Known,
+    fresh: &'a Fresh,
+}
+
+/// What was listed of a file beside its SHA-256, and whether that still stands so.
+type Other = (Name, Bytes, bool);
+
+impl Judge<'_> {
+    fn judge(&self) -> Result<(), UpstreamError> {
+        let Fresh {
+            names, others, kept, ..
+        } = self.fresh;
+        let had = self.others_before()?;
+        if let Some(name) = self.twice().or_else(|| self.hashed_twice(&had)) {
+            return Err(UpstreamError::Ambiguous(self.said(name)?));
         }
-        let (
-            Listed {
-                names: stay,
-                others: had,
-            },
-            go,
-        ) = (self.known(&stay), self.known(&go));
-        let (go, also_had) = (go.names, go.others);
-        let known = |name| having(&stay, name).chain(having(&go, name));
         let contradicts = |(name, bytes): &&(Name, Bytes)| {
-            let mut all = known(*name).peekable();
-            all.peek().is_some() && all.all(|known| known != *bytes)
+            let mut all = self.known.had(*name, kept).peekable();
+            all.peek().is_some() && all.all(|(known, _)| known != *bytes)
         };
         let left = Left {
-            store: self.store,
-            archive: self.archive,
+            store: self.reader.store,
+            archive: self.reader.archive,
         };
-        let known_before = |(name, bytes): &(Name, Bytes)| known(*name).any(|known| known == *bytes);
         let changed = match names.iter().find(contradicts) {
-            Some((name, _)) => known(*name).next().map(|had| (*name, had)),
-            None => left.contradicted(names.iter().filter(|named| !known_before(named)).copied().collect())?,
+            Some((name, _)) => self.known.had(*name, kept).next().map(|(had, _)| (*name, had)),
+            None => left.contradicted(
+                names
+                    .iter()
+                    .filter(|(name, bytes)| !self.known.has(*name, *bytes))
+                    .copied()
+                    .collect(),
+            )?,
         };
         if let Some((name, had)) = changed {
-            let (name, had) = (self.said(&fresh, name)?, hex::encode(had));
+            let (name, had) = (self.said(name)?, hex::encode(had));
             return Err(UpstreamError::OtherBytes { name, had });
         }
         let is_other = |(path, others): &&(Name, Bytes)| {
-            let mut had = having(&had, *path).chain(having(&also_had, *path)).peekable();
-            had.peek().is_some() && had.all(|had| had != *others)
+            let mut had = of_path(&had, *path).peekable();
+            had.peek().is_some() && had.all(|(had, _)| had != *others)
         };
         let changed: Vec<Name> = others.iter().filter(is_other).map(|(path, _)| *path).collect();
-        self.pool_holds(&fresh, &changed)?;
-        let there = |named: &(Name, Bytes)| names.binary_search(named).is_ok() || stay.binary_search(named).is_ok();
-        left.remember(go.into_iter().filter(|named| !there(named)))
+        self.pool_holds(&changed)?;
+        let there =
+            |named: &(Name, Bytes)| names.binary_search(named).is_ok() || self.known.stay.binary_search(named).is_ok();
+        left.remember(self.known.gone(kept, there).into_iter())
     }
 
-    /// What indexes list, every stanza of which must be as it should.
-    fn listed(&self, indexes: &[Of<'_>]) -> Result<Listed, UpstreamError> {
-        let mut listed = Listed::default();
-        self.each(indexes, &mut |(suite, index), stanza| {
-            let add = stanza.and_then(|stanza| {
-                let entry = Entry::from_stanza(&stanza)?;
-                let others = entry.other_hashes(&stanza)?;
-                listed.add(&named(suite, index, entry)?, &others);
-                Ok(())
-            });
-            add.map_err(|source| UpstreamError::Stanza {
-                suite: suite.clone(),
-                index: index.path.clone(),
-                source: Box::new(source),
-            })
-        })?;
-        Ok(listed.sorted())
+    /// A name that new indexes give two files' bytes.
+    fn twice(&self) -> Option<Name> {
+        let Fresh { names, kept, .. } = self.fresh;
+        let among_new = names.windows(2).find_map(|pair| match pair {
+            [(name, one), (other, two)] if name == other && one != two => Some(*name),
+            _ => None,
+        });
+        let beside_old =
+            |(name, bytes): &&(Name, Bytes)| self.known.had(*name, kept).any(|(had, kept)| kept && had != *bytes);
+        among_new.or_else(|| names.iter().find(beside_old).map(|(name, _)| *name))
     }
 
-    /// What a snapshot's indexes list, as far as they can be read. What is damaged here is `fsck`'s to say, and
-    /// no reason to fall behind.
-    fn known(&self, indexes: &[Of<'_>]) -> Listed {
-        let mut listed = Listed::default();
-        for of in indexes {
-            let read = self.each(&[*of], &mut |(suite, index), stanza| {
-                if let Ok((stanza, entry)) =
-                    stanza.and_then(|stanza| Ok((stanza.clone(), Entry::from_stanza(&stanza)?)))
-                {
-                    let others = entry.other_hashes(&stanza).unwrap_or_default();
-                    listed.add(&named(suite, index, entry).unwrap_or_default(), &others);
+    /// A path of which new indexes list one kind of hash in two ways.
+    fn hashed_twice(&self, had: &[Other]) -> Option<Name> {
+        let others = &self.fresh.others;
+        let differ = |one: &Bytes, two: &Bytes| one != two && one.first() == two.first();
+        let among_new = others.windows(2).find_map(|pair| match pair {
+            [(path, one), (other, two)] if path == other && differ(one, two) => Some(*path),
+            _ => None,
+        });
+        let beside_old =
+            |(path, one): &&(Name, Bytes)| of_path(had, *path).any(|(two, kept)| kept && differ(one, &two));
+        among_new.or_else(|| others.iter().find(beside_old).map(|(path, _)| *path))
+    }
+
+    /// What the newest snapshot lists beside the SHA-256 of the files of which the new stanzas list something, as
+    /// far as it can be read; sorted.
+    fn others_before(&self) -> Result<Vec<Other>, UpstreamError> {
+        let Fresh { others, kept, .. } = self.fresh;
+        let is_known = |path: &Name| self.known.had(*path, kept).next().is_some();
+        let paths: BTreeSet<Name> = others.iter().map(|(path, _)| *path).filter(is_known).collect();
+        let mut had = Vec::new();
+        if paths.is_empty() {
+            return Ok(had);
+        }
+        for of in self.parts.stay.iter().chain(&self.parts.go) {
+            let naming = Naming::of(of);
+            let read = self.reader.each(of, &mut |block| {
+                let is_kept = self.known.is_kept(of, block, kept);
+                for file in listed_files(block).flatten() {
+                    let name = naming.path(file.path.as_str());
+                    if file.others != OtherHashes::NONE && paths.contains(&name) {
+                        had.push((name, file.others.bytes(), is_kept));
+                    }
                 }
                 Ok(())
             });
             if let Err(error) = read {
-                tracing::warn!(archive = %self.archive, %error, "the newest snapshot cannot be compared with upstream");
+                tracing::warn!(archive = %self.reader.archive, %error, "the newest snapshot cannot be compared with upstream");
             }
         }
-        listed.sorted()
+        had.sort_unstable();
+        Ok(had)
     }
 
     /// A file whose SHA-256 stays and of which something else is listed now: what the pool has of it must be
     /// that, because it is not fetched again. Of what the pool lacks, the one who fetches it says.
-    fn pool_holds(&self, indexes: &[Of<'_>], changed: &[Name]) -> Result<(), UpstreamError> {
+    fn pool_holds(&self, changed: &[Name]) -> Result<(), UpstreamError> {
         if changed.is_empty() {
             return Ok(());
         }
-        self.each(indexes, &mut |(suite, index), stanza| {
-            let Ok(stanza) = stanza else { return Ok(()) };
-            let Ok(entry) = Entry::from_stanza(&stanza) else {
-                return Ok(());
-            };
-            let others = entry.other_hashes(&stanza).unwrap_or_default();
-            let named = named(suite, index, entry.clone()).unwrap_or_default();
-            let files = entry.pool_files().unwrap_or_default().into_iter().zip(others);
-            for (((path, digest), others), (name, _)) in files.zip(&named) {
-                let is_changed = changed.binary_search(&short(name)).is_ok();
-                let key = Key::pool(self.archive, &path);
-                if is_changed && super::pull::is_there(self.store, &key, &digest)? && !self.is(&key, others)? {
+        let store = self.reader.store;
+        self.each(&mut |naming, stanza| {
+            let listed = Entry::from_stanza(stanza).and_then(|entry| entry.listed_files(stanza));
+            for file in listed.unwrap_or_default() {
+                let key = Key::pool(self.reader.archive, &file.path);
+                let is_changed = changed.binary_search(&naming.path(file.path.as_str())).is_ok();
+                if is_changed && is_there(store, &key, &file.digest)? && !self.is(&key, file.others)? {
                     return Err(UpstreamError::PoolHash {
-                        name: path.to_string(),
-                        hashes: others.names(),
+                        name: file.path.to_string(),
+                        hashes: file.others.names(),
                     });
                 }
             }
@@ -170,132 +283,55 @@ impl Same<'_> {
 
     /// Whether an object has these hashes. One that cannot be read is `fsck`'s to say.
     fn is(&self, key: &Key, others: OtherHashes) -> Result<bool, UpstreamError> {
-        let mut bytes = Checked::new(self.store.open(key)?, others);
+        let mut bytes = Checked::new(self.reader.store.open(key)?, others);
         let read = std::io::copy(&mut bytes, &mut std::io::sink());
         Ok(read.is_ok() || !bytes.is_wrong())
     }
 
-    /// A name in words, from the indexes that have it.
-    fn said(&self, indexes: &[Of<'_>], wanted: Name) -> Result<String, UpstreamError> {
+    /// A name in words, from the new indexes that have it.
+    fn said(&self, wanted: Name) -> Result<String, UpstreamError> {
         let mut said = String::new();
-        self.each(indexes, &mut |(suite, index), stanza| {
-            let entry = stanza.and_then(|stanza| Entry::from_stanza(&stanza));
-            let named = entry.and_then(|entry| named(suite, index, entry)).unwrap_or_default();
-            let path = named.first().map(|(path, _)| path.words.clone()).unwrap_or_default();
-            if let Some((name, _)) = named.into_iter().find(|(name, _)| short(name) == wanted) {
-                said = match name.place.is_empty() {
-                    true => name.words,
-                    false => format!("{}, {path}", name.words),
-                };
+        self.each(&mut |naming, stanza| {
+            let Ok(entry) = Entry::from_stanza(stanza) else {
+                return Ok(());
+            };
+            let package = naming.package(&entry).filter(|(name, _)| *name == wanted);
+            let words = package.map(|_| match &entry {
+                Entry::Binary(binary) => format!("{} {} {}", binary.package, binary.version, binary.architecture),
+                Entry::Source(source) => format!("{} {} source", source.package, source.version),
+            });
+            let files = entry.pool_files().unwrap_or_default();
+            if let Some((path, _)) = files.iter().find(|(path, _)| naming.path(path.as_str()) == wanted) {
+                said = path.to_string();
+            } else if let Some(words) = words {
+                let path = files.first().map(|(path, _)| path.to_string()).unwrap_or_default();
+                said = format!("{words}, {path}");
             }
             Ok(())
         })?;
         Ok(said)
     }
 
-    fn each(&self, indexes: &[Of<'_>], take: Take<'_>) -> Result<(), UpstreamError> {
-        for (suite, index) in indexes {
-            let mut line = 1;
-            each_chunk(self.store, self.archive, suite, index, &mut |stanzas| {
-                for stanza in Stanzas::new(stanzas).from_line(line) {
-                    take((suite, index), stanza)?;
-                }
-                line += memchr::memchr_iter(b'\n', stanzas).count();
-                Ok::<(), UpstreamError>(())
+    /// Gives every stanza of the new indexes that can be read to `take`.
+    fn each(
+        &self,
+        take: &mut dyn FnMut(&Naming, &Stanza<'_>) -> Result<(), UpstreamError>,
+    ) -> Result<(), UpstreamError> {
+        for of in &self.parts.fresh {
+            let naming = Naming::of(of);
+            self.reader.each(of, &mut |block| {
+                Stanzas::new(block)
+                    .flatten()
+                    .try_for_each(|stanza| take(&naming, &stanza))
             })?;
         }
         Ok(())
     }
 }
 
-impl Listed {
-    /// Adds a stanza's names, of which the files come first.
-    fn add(&mut self, named: &[(Named, Sha256)], others: &[OtherHashes]) {
-        for (at, (name, bytes)) in named.iter().enumerate() {
-            let name = short(name);
-            self.names.push((name, first(bytes)));
-            let others = others.get(at).filter(|others| **others != OtherHashes::NONE);
-            self.others.extend(others.map(|others| (name, others.bytes())));
-        }
-    }
-
-    fn sorted(self) -> Self {
-        Self {
-            names: sorted(self.names),
-            others: sorted(self.others),
-        }
-    }
-}
-
-fn indexes(states: &[SuiteState]) -> Vec<Of<'_>> {
-    let of = |state| {
-        let SuiteState { suite, .. }: &SuiteState = state;
-        package_indexes(state).into_values().map(move |index| (suite, index))
-    };
-    states.iter().flat_map(of).collect()
-}
-
-/// What one file is the bytes of.
-struct Named {
-    /// Where it counts: paths everywhere, versions within the same kind of indexes of one suite.
-    place: String,
-    words: String,
-}
-
-/// The names that a stanza gives bytes: the paths of its files, and its package's name, version and
-/// architecture, wherever the file is.
-fn named(suite: &SuiteName, index: &IndexFile, entry: Entry) -> Result<Vec<(Named, Sha256)>, FormatError> {
-    let udebs = index.path.as_str().contains("debian-installer/");
-    let package = match &entry {
-        Entry::Binary(binary) => Some((
-            Named {
-                place: format!("{suite} {}", if udebs { "udeb" } else { "deb" }),
-                words: format!("{} {} {}", binary.package, binary.version, binary.architecture),
-            },
-            binary.digest.sha256,
-        )),
-        // Its .dsc names the others.
-        Entry::Source(source) => source
-            .files
-            .iter()
-            .find(|(name, _)| name.as_str().ends_with(".dsc"))
-            .map(|(_, digest)| {
-                let words = format!("{} {} source", source.package, source.version);
-                let place = format!("{suite} dsc");
-                (Named { place, words }, digest.sha256)
-            }),
-    };
-    let path = |(path, digest): (crate::domain::PoolPath, crate::domain::Digest)| {
-        let (place, words) = (String::new(), path.to_string());
-        (Named { place, words }, digest.sha256)
-    };
-    let files = entry.pool_files()?.into_iter().map(path);
-    Ok(files.chain(package).collect())
-}
-
-fn short(name: &Named) -> Name {
-    let hash = Sha256::of(format!("{}\n{}", name.place, name.words).as_bytes());
-    let mut start = Name::default();
-    start.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);
-    start
-}
-
-fn first(hash: &Sha256) -> Bytes {
-    let mut start = Bytes::default();
-    start.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);
-    start
-}
-
-fn sorted(mut names: Names) -> Names {
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// All that a name has.
-pub(super) fn having(names: &[(Name, Bytes)], name: Name) -> impl Iterator<Item = Bytes> {
-    let from = names.partition_point(|(known, _)| *known < name);
-    let rest = names.get(from..).unwrap_or_default().iter();
-    rest.take_while(move |(known, _)| *known == name)
-        .map(|(_, bytes)| *bytes)
+fn of_path(others: &[Other], path: Name) -> impl Iterator<Item = (Bytes, bool)> {
+    let from = others.partition_point(|(known, _, _)| *known < path);
+    let rest = others.get(from..).unwrap_or_default().iter();
+    rest.take_while(move |(known, _, _)| *known == path)
+        .map(|(_, bytes, kept)| (*bytes, *kept))
 }

@@ -9,7 +9,6 @@ mod policy;
 mod locked;
 mod properties;
 mod release;
-mod relocked;
 mod registry;
 mod rules;
 mod rules_packages;

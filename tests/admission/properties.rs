@@ -23,10 +23,6 @@ enum Kind {
     Nocheck,
     SameHost,
     Old,
-    /// In an environment that was locked before: the same, other bytes, and no success.
-    Before,
-    OtherBefore,
-    FailedBefore,
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -42,9 +38,6 @@ fn kinds() -> impl Strategy<Value = Kind> {
         1 => Just(Nocheck),
         1 => Just(SameHost),
         1 => Just(Old),
-        1 => Just(Before),
-        1 => Just(OtherBefore),
-        1 => Just(FailedBefore),
     ]
 }
 
@@ -67,21 +60,15 @@ fn scenario(records: &[(usize, Kind)], spoiled: u8) -> Scenario {
 }
 
 fn add(scenario: &mut Scenario, builder: usize, kind: Kind) {
-    scenario.rebuild(["b1", "b2", "b3"][builder % 3]);
-    if matches!(kind, Kind::Before | Kind::OtherBefore | Kind::FailedBefore) {
-        let nonce = scenario.evidence.nonces.last_mut().unwrap();
-        nonce.lock = sha("the environment before");
-        scenario.evidence.records.last_mut().unwrap().lock = nonce.lock;
-    }
-    let record = scenario.evidence.records.last_mut().unwrap();
+    let record = scenario.rebuild(["b1", "b2", "b3"][builder % 3]);
     match kind {
-        Kind::Good | Kind::Before => {}
-        Kind::OtherBytes | Kind::OtherBefore => {
+        Kind::Good => {}
+        Kind::OtherBytes => {
             record
                 .outputs
                 .insert(file("hello_2.10-3+custom1_amd64.deb"), sha("other"));
         }
-        Kind::Failed | Kind::FailedBefore => {
+        Kind::Failed => {
             record.outcome = Outcome::Ftbfs;
             record.outputs.clear();
         }

@@ -49,7 +49,7 @@ fn debian_is_mirrored_and_apt_takes_every_form_of_it() {
         allow_release_info_change: false,
     };
     let followed = follow(&what, mirror.store.as_ref(), now, &Progress::hidden()).unwrap();
-    let Followed::Changed(states) = followed else {
+    let Followed::Changed(states, _) = followed else {
         panic!("unchanged")
     };
     let record = mirror.publish(states, now);

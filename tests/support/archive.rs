@@ -361,7 +361,7 @@ impl Mirror {
     /// Follows, and makes and publishes the next snapshot.
     pub(crate) fn accept(&self, base_uri: &str, now: Timestamp) -> Record {
         match self.follow(base_uri, now).unwrap() {
-            Followed::Changed(suites) => self.publish(suites, now),
+            Followed::Changed(suites, _) => self.publish(suites, now),
             Followed::Unchanged => panic!("unchanged"),
         }
     }

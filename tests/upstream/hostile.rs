@@ -479,6 +479,44 @@ fn f7_two_files_of_one_name() {
 }
 
 #[test]
+fn f7_a_new_stanza_may_not_contradict_one_that_stays() {
+    let (one, two) = (
+        "pool/main/g/good/good_1_all.deb",
+        "pool/main/g/good/again/good_1_all.deb",
+    );
+    let listed = |path: &str, bytes: &[u8], md5: &str| {
+        stanza("good", path, bytes).replace("Package: good\n", &format!("Package: good\nMD5sum: {md5}\n"))
+    };
+    let (right, wrong) = ("755f85c2723bb39381c7379a604160d8", "0".repeat(32));
+    let victim = Victim::new();
+    let mut archive = newer();
+    archive.more = listed(one, b"good", right);
+    victim.publish(&archive);
+    victim.mirror.accept(&victim.upstream.url(), hours(2));
+    archive.date = hours(2);
+    let stays = archive.more.clone();
+    for added in [
+        listed(one, b"evil", right),
+        listed(two, b"evil", right),
+        listed(one, b"good", &wrong),
+    ] {
+        for more in [stays.clone() + &added, added.clone() + &stays] {
+            archive.more = more;
+            victim.publish(&archive);
+            victim.refused("E-UP-030", "two different digests");
+        }
+    }
+    // What is wrong with a stanza is said with its line, wherever it stands.
+    archive.more =
+        stays.clone() + &stanza("slag", "pool/main/s/slag/slag_1_all.deb", b"slag").replace("Size", "size\u{e4}");
+    victim.publish(&archive);
+    victim.refused("E-UP-033", "is not a field name (line 13)");
+    archive.more = listed(two, b"good", right) + &stays;
+    victim.publish(&archive);
+    victim.mirror.accept(&victim.upstream.url(), hours(2));
+}
+
+#[test]
 fn f7_what_left_comes_back_as_it_was() {
     let path = "pool/main/g/good/good_1_all.deb";
     let victim = Victim::new();

@@ -169,7 +169,9 @@ fn a_renamed_suite_needs_a_persons_word() {
     };
     let hidden = assay::host::Progress::hidden();
     let followed = assay::upstream::follow(&what, mirror.store.as_ref(), hours(2), &hidden).unwrap();
-    let Followed::Changed(states) = followed else { panic!() };
+    let Followed::Changed(states, _) = followed else {
+        panic!()
+    };
     assert!(states[0].fields.contains(&("Suite".to_owned(), "oldstable".to_owned())));
 }
 

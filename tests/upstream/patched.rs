@@ -123,7 +123,7 @@ fn a_filtered_mirror_follows_patches_of_upstreams_own_indexes() {
         let next = with_patches_from(programs(many(n)), &[step(&many(n - 1), &many(n))], true);
         following.upstream.set(next.files(&following.signer));
         let (mirror, url) = (&following.mirror, following.upstream.url());
-        let Followed::Changed(suites) = mirror.follow(&url, ago(hours)).unwrap() else {
+        let Followed::Changed(suites, _) = mirror.follow(&url, ago(hours)).unwrap() else {
             panic!("unchanged");
         };
         assert_eq!(

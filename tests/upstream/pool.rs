@@ -7,7 +7,7 @@ use assay::domain::{Coded as _, PoolPath};
 use assay::host::Progress;
 use assay::snapshot::{SuiteState, content_digest};
 use assay::store::Key;
-use assay::upstream::{Client, PullThrough, fill_pool, was_filled};
+use assay::upstream::{Client, Followed, PullThrough, fill_added, fill_pool, last_filled, was_filled};
 
 use super::hours;
 use crate::support::archive::{Archive, Mirror, key, noon};
@@ -78,6 +78,56 @@ fn a_pool_that_had_everything_is_looked_at_again_the_next_day() {
     // To look again counts from then on.
     assert_eq!(fill(), 0);
     assert!(store.head(&note).unwrap().unwrap().modified > seen);
+}
+
+#[test]
+fn of_an_upstream_that_lists_more_only_that_is_looked_for_within_a_day() {
+    let (signer, upstream) = (key("upstream"), Upstream::start());
+    let mirror = Mirror::of(&signer);
+    let first = Archive::new(hours(-1)).with(SECOND, b"alloy 2");
+    upstream.set(first.files(&signer));
+    mirror.accept(&upstream.url(), noon());
+    let (store, name, before) = (mirror.store.as_ref(), &mirror.name, mirror.latest().unwrap().suites);
+    let client = Client::new(&upstream.url(), Mirror::limits()).unwrap();
+    let hidden = Progress::hidden();
+    fill_pool(&client, store, name, &before, &hidden).unwrap();
+    let looked = store
+        .head(&Key::filled(name, &content_digest(&before)))
+        .unwrap()
+        .unwrap()
+        .modified;
+    assert_eq!(last_filled(store, name, &before, looked).unwrap(), Some(looked));
+
+    let third = "pool/main/a/alloy/alloy_3_amd64.deb";
+    let archive = Archive::new(hours(3)).with(SECOND, b"alloy 2").with(third, b"alloy 3");
+    upstream.set(archive.files(&signer));
+    let Followed::Changed(suites, added) = mirror.follow(&upstream.url(), hours(4)).unwrap() else {
+        panic!("unchanged")
+    };
+    let added = added.unwrap();
+    let paths: Vec<&str> = added.iter().map(|file| file.path.as_str()).collect();
+    assert!(paths.contains(&third) && !paths.contains(&SECOND), "{paths:?}");
+    // What was there is not looked for, and what comes is checked.
+    store.delete(&Key::pool(name, &path(SECOND))).unwrap();
+    upstream.requests();
+    upstream.trick("alloy_3_amd64.deb", Trick::Flipped);
+    let fill = || fill_added(&client, store, name, &suites, (added.clone(), looked), &hidden);
+    assert_eq!(fill().unwrap_err().code(), "E-UP-008");
+    assert_eq!(
+        last_filled(store, name, &suites, looked).unwrap(),
+        None,
+        "it has not all"
+    );
+    upstream.honest();
+    fill().unwrap();
+    assert!(!upstream.requests().contains(&SECOND.to_owned()));
+    assert_eq!(store.get(&Key::pool(name, &path(third)), 100).unwrap(), b"alloy 3");
+    // The day is counted from when all was looked for.
+    let last = |now| last_filled(store, name, &suites, now).unwrap();
+    assert_eq!(last(looked.plus(86_399)), Some(looked));
+    assert_eq!(last(looked.plus(86_400)), None);
+    assert!(was_filled(store, name, &suites, looked).unwrap());
+    assert_eq!(fill_pool(&client, store, name, &suites, &hidden).unwrap(), 1);
 }
 
 fn path(text: &str) -> PoolPath {

@@ -4,7 +4,6 @@ mod all;
 mod checkpoint;
 mod environments;
 mod forms;
-mod ledger;
 mod mirror;
 mod operator;
 mod partial;

@@ -9,7 +9,7 @@ mod paragraph;
 mod scan;
 
 pub use paragraph::{Paragraph, paragraph, paragraphs, paragraphs_with_comments};
-pub use scan::{Stanza, Stanzas};
+pub use scan::{Stanza, Stanzas, blocks};
 
 /// The most bytes that [`paragraphs`] reads.
 pub const LARGEST: usize = 16 << 20;
@@ -178,5 +178,21 @@ mod tests {
         );
         assert_eq!(first.field("Descriptio"), None);
         Ok(())
+    }
+
+    #[test]
+    fn blocks_are_what_stanzas_read() {
+        for text in [GOOD, "", "\n\n", "A: 1", "A: 1\n\n\nB: 2\n\n", "\nA: 1\n\nB: 2"] {
+            let found: Vec<_> = blocks(text.as_bytes()).collect();
+            for (lines, block) in &found {
+                let before: usize = text.lines().take(*lines).map(|line| line.len() + 1).sum();
+                assert!(text.as_bytes()[before..].starts_with(block), "{text:?}");
+            }
+            let read = Stanzas::new(text.as_bytes()).take_while(Result::is_ok).flatten();
+            assert!(
+                read.zip(found)
+                    .all(|(stanza, (lines, block))| stanza.bytes() == block && stanza.line() == lines + 1)
+            );
+        }
     }
 }

@@ -79,23 +79,19 @@ impl<'a> Stanzas<'a> {
 
     /// The next run of lines that are not empty, with its last newline.
     fn next_block(&mut self) -> Result<Option<&'a str>, FormatError> {
-        while let Some(rest) = self.rest.strip_prefix(b"\n") {
-            self.rest = rest;
-            self.line += 1;
-        }
-        if self.rest.is_empty() {
+        let (empty, block, rest) = cut(self.rest);
+        self.line += empty;
+        self.rest = rest;
+        if block.is_empty() {
             return Ok(None);
         }
-        let length = memmem::find(self.rest, b"\n\n").map_or(self.rest.len(), |at| at + 1);
-        if length > LARGEST_STANZA {
+        if block.len() > LARGEST_STANZA {
             return Err(FormatError::Limit {
                 what: self.what,
                 limit: LARGEST_STANZA as u64,
                 unit: "bytes in a stanza",
             });
         }
-        let (block, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, &[]));
-        self.rest = rest;
         let text = std::str::from_utf8(block).map_err(|error| {
             let lines = memchr::memchr_iter(b'\n', block.get(..error.valid_up_to()).unwrap_or_default()).count();
             self.bad(self.line + lines, "it is not UTF-8")
@@ -113,6 +109,30 @@ impl<'a> Stanzas<'a> {
     fn bad(&self, line: usize, why: impl ToString) -> FormatError {
         FormatError::malformed(self.what, format!("line {line}"), why)
     }
+}
+
+/// The empty lines at the start, the run of other lines that follows, with its last newline, and the rest.
+fn cut(mut bytes: &[u8]) -> (usize, &[u8], &[u8]) {
+    let mut empty = 0;
+    while let Some(rest) = bytes.strip_prefix(b"\n") {
+        bytes = rest;
+        empty += 1;
+    }
+    let length = memmem::find(bytes, b"\n\n").map_or(bytes.len(), |at| at + 1);
+    let (block, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+    (empty, block, rest)
+}
+
+/// What [`Stanzas`] reads one by one, as it stands and unchecked; each with the number of lines before it.
+pub fn blocks(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let (mut rest, mut lines) = (bytes, 0);
+    std::iter::from_fn(move || {
+        let (empty, block, after) = cut(rest);
+        let before = lines + empty;
+        lines = before + memchr::memchr_iter(b'\n', block).count();
+        rest = after;
+        (!block.is_empty()).then_some((before, block))
+    })
 }
 
 impl<'a> Iterator for Stanzas<'a> {
