@@ -33,6 +33,8 @@ pub struct Bar {
     next_line: Option<Arc<AtomicU64>>,
     /// Says that work of unknown length goes on.
     pulse: Option<Arc<Pulse>>,
+    /// Nobody sees it: of many small steps none need be counted.
+    unseen: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +120,7 @@ impl Progress {
         }
         bar.set_message(what.to_owned());
         Bar {
+            unseen: bar.is_hidden() && !self.lines,
             bar,
             unit,
             files: Arc::default(),
@@ -169,6 +172,9 @@ fn say(line: &str) {
 impl Bar {
     /// More is done.
     pub fn advance(&self, by: u64) {
+        if self.unseen {
+            return;
+        }
         self.bar.inc(by);
         if self.line_is_due() {
             say(&self.line());
@@ -177,7 +183,9 @@ impl Bar {
 
     /// There is more to do than was known.
     pub fn extend(&self, by: u64) {
-        self.bar.inc_length(by);
+        if !self.unseen {
+            self.bar.inc_length(by);
+        }
     }
 
     /// One more file is done.

@@ -154,8 +154,7 @@ pub fn sync(writer: &Writer<'_>, refs: &Named, now: Timestamp) -> Result<Synced,
             return Ok(None);
         }
         let change = Change { additions: &[], edits };
-        let states = next_states(writer.store, writer.archive, writer.config, chain.latest(), &change)?;
-        Ok(Some(states.into()))
+        next_states(writer.store, writer.archive, writer.config, chain.latest(), &change).map(Some)
     })?;
     let (store, archive) = (writer.store, writer.archive);
     let published = if changed {
@@ -184,8 +183,7 @@ pub fn make_declared(writer: &Writer<'_>, now: Timestamp) -> Result<bool, GateEr
             additions: &[],
             edits: Edits::new(),
         };
-        let states = next_states(writer.store, writer.archive, writer.config, chain.latest(), &change)?;
-        Ok(Some(states.into()))
+        next_states(writer.store, writer.archive, writer.config, chain.latest(), &change).map(Some)
     })?;
     Ok(made)
 }

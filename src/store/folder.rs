@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use crate::domain::Timestamp;
@@ -19,6 +19,9 @@ const TEMP_FOLDER: &str = ".tmp-writes";
 const TEMP_PREFIX: &str = ".tmp-";
 /// A file that nobody wrote to for so long belongs to a writer that is gone.
 const ABANDONED_SECONDS: i64 = 86_400;
+
+/// Bytes of a listing that come at once.
+const ENTRIES: usize = 16 << 10;
 
 /// Immutable objects.
 pub(super) const IMMUTABLE: u32 = 0o444;
@@ -379,16 +382,15 @@ pub(super) fn below(above: &str, name: &str) -> String {
 /// A folder, and the names of what is in it that may be ours.
 #[derive(Debug)]
 pub(super) struct Listed {
-    folder: Dir,
+    folder: OwnedFd,
     pub(super) files: Vec<String>,
     pub(super) folders: Vec<String>,
 }
 
 impl Listed {
     pub(super) fn read(folder: OwnedFd) -> io::Result<Self> {
-        let mut folder = Dir::new(folder)?;
         let (mut files, mut folders) = (Vec::new(), Vec::new());
-        for (name, kind) in entries(&mut folder)? {
+        for (name, kind) in entries(&folder)? {
             match kind {
                 _ if name.starts_with('.') => {}
                 FileType::Directory => folders.push(name),
@@ -401,17 +403,17 @@ impl Listed {
 
     /// A folder in it; none when it is not there any more.
     pub(super) fn enter(&self, name: &str) -> io::Result<Option<Self>> {
-        enter(self.folder.fd()?, name)?.map(Self::read).transpose()
+        enter(&self.folder, name)?.map(Self::read).transpose()
     }
 
     /// Looks at a file in it; none when it is not there any more.
     pub(super) fn look(&self, name: &str) -> io::Result<Option<Found>> {
-        look(self.folder.fd()?, name)
+        look(&self.folder, name)
     }
 
     /// Opens a file in it for reading; none when it is not there any more.
     pub(super) fn open(&self, name: &str) -> io::Result<Option<(File, Found)>> {
-        open(self.folder.fd()?, name)
+        open(&self.folder, name)
     }
 }
 
@@ -485,12 +487,15 @@ fn enter_or_make(folder: &OwnedFd, name: &str) -> io::Result<(OwnedFd, bool)> {
 }
 
 fn names(folder: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
-    entries(&mut Dir::read_from(folder)?)
+    // With a place of its own in the listing.
+    entries(&rustix::fs::openat(folder, ".", FOLDER, Mode::empty())?)
 }
 
-fn entries(folder: &mut Dir) -> io::Result<Vec<(String, FileType)>> {
-    let mut names = Vec::new();
-    while let Some(entry) = folder.read() {
+/// What is in a folder that was opened for this.
+fn entries(folder: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
+    let (mut names, mut room) = (Vec::new(), Vec::with_capacity(ENTRIES));
+    let mut listed = RawDir::new(folder, room.spare_capacity_mut());
+    while let Some(entry) = listed.next() {
         let entry = entry?;
         // A name that is not UTF-8 is no part of a key.
         let Ok(name) = entry.file_name().to_str() else { continue };
@@ -498,7 +503,7 @@ fn entries(folder: &mut Dir) -> io::Result<Vec<(String, FileType)>> {
             continue;
         }
         let kind = match entry.file_type() {
-            FileType::Unknown => match stat(folder.fd()?, name)? {
+            FileType::Unknown => match stat(folder, name)? {
                 Some(stat) => FileType::from_raw_mode(stat.st_mode),
                 None => continue,
             },

@@ -2,6 +2,9 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
 
 use super::{Problem, Report};
 use crate::domain::{Digest, Sha256};
@@ -24,6 +27,9 @@ impl From<Digest> for Must {
     }
 }
 
+/// Objects that one core compares at a time.
+const AT_ONCE: usize = 2048;
+
 /// What is known of objects that something names, by their names.
 #[derive(Debug, Default)]
 pub(super) struct Expected(HashMap<String, Object>);
@@ -33,7 +39,7 @@ struct Object {
     must: Must,
     /// A snapshot has it, so it has to be there.
     required: bool,
-    there: bool,
+    there: AtomicBool,
 }
 
 impl Expected {
@@ -45,7 +51,7 @@ impl Expected {
                 new.insert(Object {
                     must,
                     required,
-                    there: false,
+                    there: AtomicBool::new(false),
                 });
                 None
             }
@@ -63,7 +69,7 @@ impl Expected {
         self.0.entry(name).or_insert(Object {
             must,
             required: false,
-            there: false,
+            there: AtomicBool::new(false),
         });
     }
 
@@ -77,14 +83,17 @@ impl Expected {
     }
 
     /// What these bytes must be, when anything says so; notes that they are there.
-    fn meet(&mut self, name: &str) -> Option<Must> {
-        let object = self.0.get_mut(name)?;
-        object.there = true;
+    fn meet(&self, name: &str) -> Option<Must> {
+        let object = self.0.get(name)?;
+        object.there.store(true, Ordering::Relaxed);
         Some(object.must)
     }
 
     fn absent(&self) -> impl Iterator<Item = &String> {
-        let absent = self.0.iter().filter(|(_, object)| object.required && !object.there);
+        let absent = self
+            .0
+            .iter()
+            .filter(|(_, object)| object.required && !object.there.load(Ordering::Relaxed));
         absent.map(|(name, _)| name)
     }
 }
@@ -143,34 +152,31 @@ pub(super) fn survey(
 pub(super) fn compare<'a>(
     store: &dyn Store,
     surveyed: &'a [Surveyed],
-    expected: &mut Expected,
+    expected: &Expected,
     report: &mut Report,
 ) -> (Damaged, Vec<&'a str>) {
-    let mut unexpected = Vec::new();
     let mut damaged = Damaged::default();
     let mut groups: BTreeMap<(Sha256, String), Vec<&str>> = BTreeMap::new();
     let mut linked: HashSet<Identity<'_>> = HashSet::new();
-    for object in surveyed {
-        let name = object.meta.key.as_str();
-        let known = expected.meet(name);
-        if known.is_none() {
-            unexpected.push(name);
+    let parts = surveyed
+        .par_chunks(AT_ONCE)
+        .map(|objects| Part::of(store, objects, expected));
+    let parts: Vec<Part<'a>> = parts.collect();
+    let mut unexpected = Vec::with_capacity(parts.iter().map(|part| part.unexpected.len()).sum());
+    for part in parts {
+        unexpected.extend(part.unexpected);
+        report.objects += part.objects;
+        report.bytes = report.bytes.saturating_add(part.bytes);
+        for meta in part.shared {
+            if linked.insert(identity(meta)) {
+                report.objects += 1;
+                report.bytes = report.bytes.saturating_add(meta.size);
+            }
         }
-        let Some(must) = known.or_else(|| named_by_hash(name)) else {
-            continue;
-        };
-        let digest = object.digest.clone().unwrap_or_else(|| {
-            let stream = store.open(&object.meta.key);
-            let digest = stream.and_then(|stream| hash_stream(&object.meta.key, stream));
-            digest.map_err(|error| error.to_string())
-        });
-        if !object.shared || linked.insert(identity(&object.meta)) {
-            report.objects += 1;
-            report.bytes = report.bytes.saturating_add(object.meta.size);
+        for (name, sha256, why) in part.wrong {
+            damaged.0.insert(name.to_owned());
+            groups.entry((sha256, why)).or_default().push(name);
         }
-        let Err(why) = judge(must, &digest) else { continue };
-        damaged.0.insert(name.to_owned());
-        groups.entry((must.sha256, why)).or_default().push(name);
     }
     for ((_, why), mut names) in groups {
         // The shortest name is the one that clients fetch; the others are links to it.
@@ -186,6 +192,52 @@ pub(super) fn compare<'a>(
         damaged.0.insert(name.clone());
     }
     (damaged, unexpected)
+}
+
+/// What came of comparing some of the objects.
+#[derive(Default)]
+struct Part<'a> {
+    unexpected: Vec<&'a str>,
+    /// Objects with one name, and their bytes.
+    objects: u64,
+    bytes: u64,
+    /// Those that may have more names.
+    shared: Vec<&'a Meta>,
+    /// What is not as it must be: its name, and why.
+    wrong: Vec<(&'a str, Sha256, String)>,
+}
+
+impl<'a> Part<'a> {
+    fn of(store: &dyn Store, objects: &'a [Surveyed], expected: &Expected) -> Self {
+        let mut part = Self::default();
+        for object in objects {
+            let name = object.meta.key.as_str();
+            let known = expected.meet(name);
+            if known.is_none() {
+                part.unexpected.push(name);
+            }
+            let Some(must) = known.or_else(|| named_by_hash(name)) else {
+                continue;
+            };
+            let read = || {
+                let stream = store.open(&object.meta.key);
+                let digest = stream.and_then(|stream| hash_stream(&object.meta.key, stream));
+                digest.map_err(|error| error.to_string())
+            };
+            if object.shared {
+                part.shared.push(&object.meta);
+            } else {
+                part.objects += 1;
+                part.bytes = part.bytes.saturating_add(object.meta.size);
+            }
+            let judged = match &object.digest {
+                Some(digest) => judge(must, digest),
+                None => judge(must, &read()),
+            };
+            part.wrong.extend(judged.err().map(|why| (name, must.sha256, why)));
+        }
+        part
+    }
 }
 
 /// What an object is, whatever its names.
@@ -221,7 +273,7 @@ mod tests {
         }
         let surveyed = survey(&store, &[String::new()], &|_| false, &Progress::hidden())?;
         let mut report = Report::default();
-        let (damaged, unexpected) = compare(&store, &surveyed, &mut expected, &mut report);
+        let (damaged, unexpected) = compare(&store, &surveyed, &expected, &mut report);
         let found: Vec<_> = report.problems.iter().map(|p| (p.object.as_str(), p.code)).collect();
         let lost = [
             ("foundry/pool/bad", Problem::DAMAGED),

@@ -16,7 +16,6 @@ mod environments;
 mod evidence;
 mod hashing;
 mod import;
-mod ledger;
 mod objects;
 mod places;
 mod pool;

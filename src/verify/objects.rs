@@ -52,7 +52,7 @@ pub(super) fn check(
         let keys = surveyed.iter().map(|object| &object.meta.key);
         lost.extend(unrecorded(store, (anchor, history), keys, now, report)?);
     }
-    let (damaged, unexpected) = compare(store, &surveyed, &mut expected, report);
+    let (damaged, unexpected) = compare(store, &surveyed, &expected, report);
     let known = Known {
         places: &places,
         unreadable: &unreadable,
@@ -77,7 +77,7 @@ pub(super) fn check_indexes(
     }
     let wanted = |key: &Key| expected.names(key.as_str());
     let surveyed = survey(store, &[String::new()], &wanted, progress)?;
-    let (damaged, unexpected) = compare(store, &surveyed, &mut expected, report);
+    let (damaged, unexpected) = compare(store, &surveyed, &expected, report);
     check_strange(anchors, histories, &places, &unexpected, report);
     Ok(damaged)
 }
