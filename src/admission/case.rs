@@ -5,13 +5,12 @@
 //! and the policy are documents of their own, which the decision names by hash; whoever reads a case
 //! puts them back from there, and checks signatures again on the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{BuilderId, Fingerprint, Sha256, SuiteName, Timestamp};
 use crate::environment::Lock;
-use crate::format::intoto::{RuleResult, Statement, Summary};
 use crate::format::json;
 use crate::site::Policy;
 use crate::snapshot::Removed;
@@ -304,91 +303,4 @@ impl Revoked {
         }
         policy
     }
-}
-
-/// Where a decision that was made again differs from the one that is kept, each in one sentence.
-///
-/// A decision of another program may know other rules: only those that both know are compared, and
-/// how they are worded is not.
-#[must_use]
-pub fn differences(stored: &Statement<Summary>, again: &Decision) -> Vec<String> {
-    let kept = &stored.predicate;
-    let gate = Fingerprint::new(kept.verifier.id.as_str());
-    let program = kept
-        .verifier
-        .version
-        .get("assay")
-        .map(String::as_str)
-        .unwrap_or_default();
-    if gate.is_ok_and(|gate| again.summary(&gate, program) == *stored) {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    let verdict = |admitted: bool| if admitted { "admitted" } else { "refused" };
-    let (before, now) = (kept.admits(), again.admitted);
-    let new_rules: BTreeSet<&str> = again.rules.iter().map(|rule| rule.id.as_str()).collect();
-    let old_rules: BTreeSet<&str> = kept.assay_rules.iter().map(|rule| rule.id.as_str()).collect();
-    let same_rules = new_rules == old_rules;
-    if before != now {
-        found.push(format!("it was {}, and would be {}", verdict(before), verdict(now)));
-    }
-    for old in &kept.assay_rules {
-        let new = again.rules.iter().find(|rule| rule.id == old.id);
-        found.extend(new.and_then(|new| rule_difference(old, new, same_rules)));
-    }
-    let inputs: Vec<_> = again.inputs.iter().map(|(_, sha256)| Some(sha256.hex())).collect();
-    let named: Vec<_> = kept
-        .input_attestations
-        .iter()
-        .map(|input| input.digest.get("sha256").cloned())
-        .collect();
-    for (what, same) in [
-        ("inputs", named == inputs),
-        ("files", binding_files(kept) == again_files(again)),
-        (
-            "policy",
-            kept.policy.digest.get("sha256") == again.policy_sha256.map(|sha| sha.hex()).as_ref(),
-        ),
-        ("levels", kept.verified_levels == again.levels || before != now),
-        ("origin of an import", kept.assay_import == again.import),
-        (
-            "suites",
-            kept.assay_binding.suites == again.suites.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ),
-    ] {
-        if !same {
-            found.push(format!("it would name other {what}"));
-        }
-    }
-    if found.is_empty() && same_rules {
-        found.push("its text is another".to_owned());
-    }
-    found
-}
-
-fn rule_difference(old: &RuleResult, new: &RuleResult, worded: bool) -> Option<String> {
-    let said = |rule: &RuleResult| if rule.passed { "held" } else { "was broken" };
-    if old.passed != new.passed {
-        return Some(format!(
-            "rule {} {}, and would not be so: {}",
-            old.id,
-            said(old),
-            new.evidence
-        ));
-    }
-    (worded && old.evidence != new.evidence).then(|| {
-        format!(
-            "rule {} said `{}`, and would say `{}`",
-            old.id, old.evidence, new.evidence
-        )
-    })
-}
-
-fn binding_files(kept: &Summary) -> BTreeMap<String, String> {
-    kept.assay_binding.files.clone()
-}
-
-fn again_files(again: &Decision) -> BTreeMap<String, String> {
-    let file = |(path, sha256): (&crate::domain::PoolPath, &Sha256)| (path.as_str().to_owned(), sha256.hex());
-    again.files.iter().map(file).collect()
 }

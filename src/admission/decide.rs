@@ -14,7 +14,7 @@ use crate::site::Policy;
 
 use super::case::CASE;
 use super::context::{Common, Context};
-use super::rules::{AGAIN, RULES, Rule, Seen, Verdict, dependencies, dependency_levels};
+use super::rules::{AGAIN, RULE_SET, RULES, Rule, Seen, Verdict, dependencies, dependency_levels};
 use super::whole::file_set;
 use super::{Candidate, Evidence, Offered};
 
@@ -239,6 +239,7 @@ impl Decision {
                 verified_levels: self.levels.clone(),
                 dependency_levels: self.dependencies.clone(),
                 slsa_version: SLSA_VERSION.to_owned(),
+                assay_rule_set: Some(RULE_SET),
                 assay_rules: self.rules.clone(),
                 assay_binding: self.binding(),
                 assay_import: self.import.clone(),

@@ -108,6 +108,18 @@ impl LedgerKey {
             } => format!("suite/{package}/{suite}/{version}/{architecture}"),
         }
     }
+
+    /// The name that it is about: a package's, or a file's.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::Source { package, .. }
+            | Self::Upstream { package, .. }
+            | Self::Binary { package, .. }
+            | Self::Suite { package, .. } => package.as_str(),
+            Self::File { name } => name.as_str(),
+        }
+    }
 }
 
 impl fmt::Display for LedgerKey {

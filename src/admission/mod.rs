@@ -8,6 +8,7 @@ mod candidate;
 mod case;
 mod context;
 mod decide;
+mod differences;
 mod error;
 mod evidence;
 mod explain;
@@ -21,8 +22,9 @@ mod standing;
 mod whole;
 
 pub use candidate::{Candidate, Inspected, Moved, Offered, Output, OutputSet, Terms};
-pub use case::{CASE, Case, ImportCase, KeptCase, Matter, Revoked, differences};
+pub use case::{CASE, Case, ImportCase, KeptCase, Matter, Revoked};
 pub use decide::{ALLOWABLE, Decision, decide};
+pub use differences::{Compared, OtherRules, compare};
 pub use error::AdmissionError;
 pub use evidence::{
     Before, Evidence, Indexed, IndexedKind, IssuedNonce, KnownSnapshot, Lineage, Missed, Previous, RecordEvidence,
@@ -36,5 +38,5 @@ pub use import::{
 pub use ledger::{LedgerConflict, LedgerEntry, LedgerKey, LedgerView, claims};
 pub use proof::{Asked, INDEX, KEYRING, Proof, ProvenIndex, RELEASE, SIGNATURE, UpstreamFiles, is_built_of, prove};
 pub use quorum::strength;
-pub use rules::{IMPORT_RULES, RULES, Rule, Verdict};
+pub use rules::{IMPORT_RULES, ONE_PATH, RULE_SET, RULES, Rule, Verdict};
 pub use whole::{Whole, file_set};

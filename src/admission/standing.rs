@@ -120,7 +120,7 @@ fn contradiction(context: &Context<'_>, record: &RecordEvidence, set: &Set<'_>) 
 }
 
 /// Whether the same builder says later that the same build succeeded.
-fn built_later(context: &Context<'_>, failed: &RecordEvidence) -> bool {
+pub(super) fn built_later(context: &Context<'_>, failed: &RecordEvidence) -> bool {
     context.evidence.records.iter().any(|other| {
         other.outcome == Outcome::Built
             && other.builder == failed.builder

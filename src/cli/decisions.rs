@@ -8,19 +8,20 @@ use serde::Serialize;
 
 use super::context::{Context, custom_archive};
 use super::failure::{Failure, UsageError};
-use crate::admission::Revoked;
+use crate::admission::{OtherRules, Revoked};
 use crate::domain::{ArchiveName, BuilderId, Coded as _, Fingerprint, Kind, PackageName, Sha256, Timestamp};
 use crate::format::intoto::{ImportBinding, RuleResult, Summary};
 use crate::publish::{GateError, Kept, list_decisions, load_decision};
 use crate::site::Site;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::trust::Ed25519Public;
 
 /// List the gate's decisions, make them again, or say which of them fall with a key
 ///
 /// Every decision is signed and names all that it was made on: with `--again` it is made again from that, at
 /// its own instant and under its own policy, and must come out the same (exit 3 when one does not, 6 when one
-/// cannot be made again). `--revoked KEY` makes every decision that admitted something again as if the policy
+/// cannot be made again, since what it names is missing, or since rules that changed meanwhile judge it otherwise).
+/// All are listed, whatever is wrong with one. `--revoked KEY` makes every decision that admitted something again as if the policy
 /// had revoked that key, and lists those that would have been refused (exit 1 when there is one).
 #[derive(Debug, Args)]
 #[command(
@@ -67,6 +68,23 @@ struct Listed {
     /// How it came out again; absent when nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     again: Option<Vec<String>>,
+    /// What rules that changed since judge otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_rules: Option<OtherRules>,
+}
+
+/// A decision that nothing can be said of.
+#[derive(Serialize)]
+struct Unreadable {
+    decision: Sha256,
+    code: &'static str,
+    unreadable: String,
+}
+
+/// How a decision came out again.
+struct Again {
+    differences: Vec<String>,
+    other_rules: Option<OtherRules>,
 }
 
 struct Review<'a> {
@@ -91,19 +109,26 @@ pub(super) fn run(context: &Context, args: &DecisionsArgs) -> Result<ExitCode, F
         .as_deref()
         .map(|key| revoked(key, args.since.as_deref()))
         .transpose()?;
-    let mut found = Vec::new();
+    let (mut found, mut worst) = (Vec::new(), 0);
     for sha256 in list_decisions(review.store, &archive)? {
-        let summary = load_decision(review.store, &archive, &sha256, &review.gate)?.predicate;
-        if wanted(&args.which, &sha256, &summary)? {
-            found.push((summary.time_verified, sha256, summary));
+        match load_decision(review.store, &archive, &sha256, &review.gate) {
+            Ok(statement) if wanted(&args.which, &sha256, Some(&statement.predicate))? => {
+                let summary = statement.predicate;
+                found.push((summary.time_verified, sha256, summary));
+            }
+            Ok(_) => {}
+            // Whose it was cannot be said: it is told whoever was asked for, but for another decision.
+            Err(error) if wanted(&args.which, &sha256, None)? => {
+                worst = worse(worst, review.unreadable(&sha256, &error)?);
+            }
+            Err(_) => {}
         }
     }
-    if found.is_empty() && !args.which.is_empty() {
+    if found.is_empty() && worst == 0 && !args.which.is_empty() {
         let why = format!("the archive `{archive}` has no such decision");
         return Err(UsageError::NotFound(why).into());
     }
     found.sort_by_key(|one| (one.0, one.1));
-    let mut worst = 0;
     let mut known = false;
     for (_, sha256, summary) in found {
         let code = match &revoked {
@@ -111,7 +136,7 @@ pub(super) fn run(context: &Context, args: &DecisionsArgs) -> Result<ExitCode, F
             None => Some(review.listed(&sha256, &summary, args.again)?),
         };
         known |= code.is_some();
-        worst = worst.max(code.unwrap_or_default());
+        worst = worse(worst, code.unwrap_or_default());
     }
     if let Some(revoked) = revoked.filter(|_| !known) {
         is_known(&site, &archive, &revoked)?;
@@ -155,12 +180,16 @@ fn is_known(site: &Site, archive: &ArchiveName, revoked: &Revoked) -> Result<(),
     Err(UsageError::Argument(why).into())
 }
 
-fn wanted(which: &[String], sha256: &Sha256, summary: &Summary) -> Result<bool, Failure> {
+/// Whether somebody asked for a decision; of one that cannot be read, any source may be.
+fn wanted(which: &[String], sha256: &Sha256, summary: Option<&Summary>) -> Result<bool, Failure> {
     let mut found = which.is_empty();
     for one in which {
         found |= match one.parse::<Sha256>() {
             Ok(named) => named == *sha256,
-            Err(_) => PackageName::new(one.as_str())?.as_str() == summary.assay_binding.source,
+            Err(_) => {
+                let source = PackageName::new(one.as_str())?;
+                summary.is_none_or(|summary| source.as_str() == summary.assay_binding.source)
+            }
         };
     }
     Ok(found)
@@ -175,21 +204,29 @@ impl Review<'_> {
     }
 
     /// Where a decision comes out otherwise.
-    fn again(&self, sha256: &Sha256, code: &mut u8) -> Result<Vec<String>, Failure> {
+    fn again(&self, sha256: &Sha256, code: &mut u8) -> Result<Again, Failure> {
         let kept = match Kept::load(self.store, self.archive, sha256, &self.gate) {
             Ok(kept) => kept,
-            Err(error @ GateError::NotRepeatable { .. }) => {
-                *code = error.kind().exit_code();
-                return Ok(vec![error.to_string()]);
+            Err(error) => {
+                *code = lost(&error);
+                return Ok(Again {
+                    differences: vec![format!("{error} ({})", error.code())],
+                    other_rules: None,
+                });
             }
-            Err(error) => return Err(error.into()),
         };
-        let mut found = kept.differences();
-        found.extend(kept.misread(self.store, self.archive)?);
-        if !found.is_empty() {
+        let compared = kept.compared();
+        let mut differences = compared.differences;
+        differences.extend(kept.misread(self.store, self.archive)?);
+        if !differences.is_empty() {
             *code = Kind::Verification.exit_code();
+        } else if compared.other_rules.is_some() {
+            *code = Kind::Unknown.exit_code();
         }
-        Ok(found)
+        Ok(Again {
+            differences,
+            other_rules: compared.other_rules,
+        })
     }
 
     /// Prints a decision that admitted something and would not have without a key; none when its
@@ -200,11 +237,10 @@ impl Review<'_> {
         }
         let kept = match Kept::load(self.store, self.archive, sha256, &self.gate) {
             Ok(kept) => kept,
-            Err(error @ GateError::NotRepeatable { .. }) => {
-                self.context.output.note(&error.to_string());
-                return Ok(Some(error.kind().exit_code()));
+            Err(error) => {
+                self.context.output.note(&format!("{error} ({})", error.code()));
+                return Ok(Some(lost(&error)));
             }
-            Err(error) => return Err(error.into()),
         };
         if !revoked.is_in(&kept.policy) {
             return Ok(None);
@@ -214,11 +250,28 @@ impl Review<'_> {
             return Ok(Some(0));
         }
         let broken = decision.broken().map(|rule| format!("{}: {}", rule.id, rule.evidence));
-        self.show(sha256, summary, Some(broken.collect()))?;
+        let again = Again {
+            differences: broken.collect(),
+            other_rules: None,
+        };
+        self.show(sha256, summary, Some(again))?;
         Ok(Some(Kind::Refused.exit_code()))
     }
 
-    fn show(&self, sha256: &Sha256, summary: &Summary, again: Option<Vec<String>>) -> Result<(), Failure> {
+    /// Prints that nothing can be said of a decision.
+    fn unreadable(&self, sha256: &Sha256, error: &GateError) -> Result<u8, Failure> {
+        let unreadable = Unreadable {
+            decision: *sha256,
+            code: error.code(),
+            unreadable: error.to_string(),
+        };
+        let text = format!("{sha256} cannot be read: {error} ({})", error.code());
+        self.context.output.record(&unreadable, &text)?;
+        Ok(lost(error))
+    }
+
+    fn show(&self, sha256: &Sha256, summary: &Summary, again: Option<Again>) -> Result<(), Failure> {
+        let (again, other_rules) = again.map_or((None, None), |again| (Some(again.differences), again.other_rules));
         let binding = &summary.assay_binding;
         let broken = summary.assay_rules.iter().filter(|rule| !rule.passed);
         let listed = Listed {
@@ -235,6 +288,7 @@ impl Review<'_> {
             exceptions: summary.exceptions().map(str::to_owned),
             refused_by: broken.cloned().collect(),
             again,
+            other_rules,
         };
         let verdict = if listed.admitted { "admitted" } else { "refused" };
         let mut text = format!(
@@ -261,10 +315,30 @@ impl Review<'_> {
         }
         text.extend(listed.exceptions.iter().map(|said| format!("\n  {said}")));
         match &listed.again {
-            Some(found) if found.is_empty() => text.push_str("\n  made again: the same"),
+            Some(found) if found.is_empty() && listed.other_rules.is_none() => {
+                text.push_str("\n  made again: the same")
+            }
             Some(found) => text.extend(found.iter().map(|why| format!("\n  now: {why}"))),
             None => {}
         }
+        text.extend(listed.other_rules.iter().map(|other| format!("\n  {other}")));
         self.context.output.record(&listed, &text)
+    }
+}
+
+/// Of two exit codes the one that says more: a refutation more than that something cannot be said.
+fn worse(one: u8, other: u8) -> u8 {
+    let refuted = Kind::Verification.exit_code();
+    if [one, other].contains(&refuted) {
+        return refuted;
+    }
+    one.max(other)
+}
+
+/// The exit code of a decision whose evidence cannot be read: what is missing refutes nothing.
+fn lost(error: &GateError) -> u8 {
+    match error {
+        GateError::Store(StoreError::Missing(_)) => Kind::Unknown.exit_code(),
+        other => other.kind().exit_code(),
     }
 }

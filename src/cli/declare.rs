@@ -11,6 +11,7 @@ use crate::domain::{Fingerprint, GitRef};
 use crate::host::files;
 use crate::publish::load_lineage;
 use crate::site::Policy;
+use crate::snapshot::Chain;
 use crate::source::{self, Base, Declaration, DeclaredSigner, OrigMethod, Request, WantedOrig};
 
 pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Failure> {
@@ -114,7 +115,14 @@ fn follow(
     declaration: &Declaration,
     request: &mut Request,
 ) -> Result<(), Failure> {
-    let lineage = load_lineage(work.store.as_ref(), &work.archive, &declaration.source, None)?;
+    let chain = Chain::load(work.store.as_ref(), &work.archive)?;
+    let lineage = load_lineage(
+        work.store.as_ref(),
+        &work.archive,
+        &declaration.source,
+        None,
+        chain.latest(),
+    )?;
     if let Some(previous) = lineage.newest {
         if let Some(same) = unchanged(work, args, declaration, &previous) {
             *request = Request::of(&same);

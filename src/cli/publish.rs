@@ -37,6 +37,12 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
         let key = signers()?;
         // A mirror is renewed when it follows upstream; a custom archive has nothing to follow.
         if let ArchiveConfig::Custom(custom) = site.archive(&archive)? {
+            let back = publish::put_back(store.as_ref(), &archive, chain.latest())?;
+            if back > 0 {
+                let text =
+                    format!("{archive}: put back {back} entries of its ledger, as the newest snapshot remembers them");
+                context.output.note(&text);
+            }
             let url = site.config().public_url.as_str();
             keep_fresh(context, store.as_ref(), &chain, custom.valid_days, &key, url)?;
         }

@@ -181,6 +181,9 @@ pub struct Summary {
     pub dependency_levels: Option<BTreeMap<String, u64>>,
     /// The version of SLSA.
     pub slsa_version: String,
+    /// The version of the rules that it was decided under; absent: the first.
+    #[serde(rename = "assay_rule_set", default, skip_serializing_if = "Option::is_none")]
+    pub assay_rule_set: Option<u32>,
     /// Each rule and how it came out.
     #[serde(rename = "assay_rules")]
     pub assay_rules: Vec<RuleResult>,

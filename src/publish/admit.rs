@@ -1,7 +1,7 @@
 //! From a decision to the next snapshot.
 //!
-//! In the order: claims in the ledger, pool files by hash, documents, indexes by hash, and then the
-//! record, which is the commit. A crash before it leaves objects that nobody names, and claims that
+//! In the order: claims in the ledger, pool files by hash, documents (also the book, which remembers the claims),
+//! indexes by hash, and then the record, which is the commit. A crash before it leaves objects that nobody names, and claims that
 //! only the same bytes can use; doing it again finishes. A refusal is signed and kept, and changes
 //! nothing else.
 
@@ -18,7 +18,7 @@ use crate::store::{Key, Store, StoreError};
 use crate::trust::{Ed25519Key, sign_envelope, unframed_text};
 
 use super::evidence::{add_document, create_or_same, read_document};
-use super::next::{Edits, Writer, are_edited, next_snapshot};
+use super::next::{Edits, Next, Writer, are_edited, next_snapshot};
 use super::propose::removed;
 use super::stage::{Addition, Change, next_states, read_decisions};
 use super::{GateError, Published, ReleaseSigner, ledger, lineage, load_vouched, publish};
@@ -166,7 +166,7 @@ pub(super) fn admit_together(
     for ((asked, decision), kept) in questions.iter().zip(&mut decided).zip(&mut kept) {
         let there = is_in(gate, decision, chain.latest())?;
         // The same packages may be declared anew, to say who signs next.
-        if there && is_in_lineage(gate, asked.matter)? {
+        if there && is_in_lineage(gate, asked.matter, chain.latest())? {
             stanzas.push(None);
             continue;
         }
@@ -176,7 +176,7 @@ pub(super) fn admit_together(
         *decision = decision.clone().resting_on(keep_inputs(gate, asked)?);
         // Before any claim: who loses here has changed nothing.
         if let Matter::Rebuilt(candidate, evidence) = asked.matter {
-            lineage::append_lineage(gate.store, gate.archive, candidate, evidence)?;
+            lineage::append_lineage(gate.store, gate.archive, candidate, evidence, chain.latest())?;
         }
         if !there {
             ledger::append_ledger(gate.store, gate.archive, &claims(asked.matter.whole()))?;
@@ -220,9 +220,9 @@ fn not_before(now: Timestamp, latest: Option<&Record>) -> Timestamp {
 }
 
 /// Whether who may sign the next is said already. What is imported says nothing of it.
-fn is_in_lineage(gate: &Gate<'_>, matter: Matter<'_>) -> Result<bool, GateError> {
+fn is_in_lineage(gate: &Gate<'_>, matter: Matter<'_>, latest: Option<&Record>) -> Result<bool, GateError> {
     match matter {
-        Matter::Rebuilt(candidate, _) => lineage::is_in_lineage(gate.store, gate.archive, candidate),
+        Matter::Rebuilt(candidate, _) => lineage::is_in_lineage(gate.store, gate.archive, candidate, latest),
         Matter::Imported(..) => Ok(true),
     }
 }
@@ -420,7 +420,7 @@ fn make_snapshot(
             return Ok(None);
         }
         for asked in questions {
-            let ledger = ledger::load_ledger(gate.store, gate.archive, asked.matter.whole())?;
+            let ledger = ledger::load_ledger(gate.store, gate.archive, asked.matter.whole(), chain.latest())?;
             let decision = asked
                 .matter
                 .decide_after(asked.policy, ledger, removed(chain.latest()), now);
@@ -429,7 +429,14 @@ fn make_snapshot(
                 return Err(GateError::Overtaken { rule, why });
             }
         }
-        next_states(gate.store, gate.archive, gate.config, chain.latest(), &change).map(Some)
+        let states = next_states(gate.store, gate.archive, gate.config, chain.latest(), &change)?;
+        let claims = questions.iter().flat_map(|asked| claims(asked.matter.whole()));
+        let rebuilt = questions.iter().filter_map(|asked| match asked.matter {
+            Matter::Rebuilt(candidate, _) => Some(candidate.declaration.source.clone()),
+            Matter::Imported(..) => None,
+        });
+        let ledger = ledger::remember(gate.store, gate.archive, chain.latest(), claims, &rebuilt.collect())?;
+        Ok(Some(Next::from(states).remembering(ledger)))
     })
 }
 

@@ -65,6 +65,16 @@ pub enum GateError {
         /// The claim that came too late.
         entry: Box<LedgerEntry>,
     },
+    /// What the archive must never forget is not what its newest record says.
+    #[error("{what} is kept as {held}, and the newest snapshot remembers {said}")]
+    Forgotten {
+        /// Which claim or entry.
+        what: String,
+        /// What the store has.
+        held: Box<Sha256>,
+        /// What the record remembers.
+        said: Box<Sha256>,
+    },
     /// Somebody else admitted something meanwhile that this may not follow.
     #[error("something else was admitted while this was decided ({rule}: {why})")]
     Overtaken {
@@ -161,6 +171,14 @@ impl GateError {
         let key = key.to_string();
         move |source| Self::Document { key, source }
     }
+
+    pub(super) fn forgotten(what: &impl ToString, held: &Sha256, said: &Sha256) -> Self {
+        Self::Forgotten {
+            what: what.to_string(),
+            held: Box::new(*held),
+            said: Box::new(*said),
+        }
+    }
 }
 
 impl Coded for GateError {
@@ -184,6 +202,7 @@ impl Coded for GateError {
             Self::Released(_) => "E-GATE-111",
             Self::Selection { .. } => "E-GATE-112",
             Self::NotImportable { .. } => "E-GATE-113",
+            Self::Forgotten { .. } => "E-GATE-114",
             Self::Answer { .. } => "E-GATE-121",
             Self::Link { .. } => "E-GATE-122",
             Self::Rebuild(error) => error.code(),
@@ -197,9 +216,11 @@ impl Coded for GateError {
             Self::Publish(error) => error.kind(),
             Self::Index(error) => error.kind(),
             Self::Admission(error) => error.kind(),
-            Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
-                Kind::Verification
-            }
+            Self::Document { .. }
+            | Self::Swapped { .. }
+            | Self::Pool { .. }
+            | Self::Unsigned { .. }
+            | Self::Forgotten { .. } => Kind::Verification,
             Self::NoSuite { .. } | Self::NotThere { .. } | Self::Selection { .. } | Self::NotImportable { .. } => {
                 Kind::Usage
             }
@@ -220,9 +241,18 @@ impl Coded for GateError {
             Self::Rebuild(error) => error.hint(),
             Self::Host(error) => error.hint(),
             Self::NotRepeatable { .. } | Self::NotImportable { .. } | Self::Answer { .. } | Self::Link { .. } => None,
-            Self::Document { .. } | Self::Swapped { .. } | Self::Pool { .. } | Self::Unsigned { .. } => {
+            Self::Document { .. } | Self::Swapped { .. } | Self::Unsigned { .. } => {
                 Some("`assay verify` names all that is damaged".to_owned())
             }
+            Self::Pool { key, .. } => Some(format!(
+                "it is damaged, or somebody put it there: move `{key}` out of the store and run this again, which puts there what was \
+                 admitted"
+            )),
+            Self::Forgotten { .. } => Some(
+                "somebody who may write to the store changed it: `assay verify` names all that is not as it was; take those files away, \
+                 and `assay publish` puts back what the snapshot remembers"
+                    .to_owned(),
+            ),
             Self::Claimed { .. } | Self::Overtaken { .. } => {
                 Some("`assay admit --explain` shows who holds it".to_owned())
             }

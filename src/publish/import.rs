@@ -376,7 +376,7 @@ impl Importer<'_> {
             elsewhere: BTreeMap::new(),
             admitted: BTreeMap::new(),
             indexed: newest_rows(self.store, places, import)?,
-            ledger: ledger::load_ledger(self.store, self.archive, import)?,
+            ledger: ledger::load_ledger(self.store, self.archive, import, chain.latest())?,
             removed: removed(chain.latest()),
             before: load_before(self.store, import)?,
         })

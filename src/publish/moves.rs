@@ -279,7 +279,7 @@ fn question(
                 evidence.rounds = load_rounds(store, archive, &declaration)?;
                 evidence.nonces = load_nonces(store, archive, &declaration)?;
             }
-            evidence.ledger = ledger::load_ledger(store, archive, &*candidate)?;
+            evidence.ledger = ledger::load_ledger(store, archive, &*candidate, latest)?;
             evidence.removed = removed(latest);
             evidence.admitted.extend(here);
         }
@@ -290,7 +290,7 @@ fn question(
             import.policy = target.policy_name.clone();
             import.policy_sha256 = policy_sha256.unwrap_or(import.policy_sha256);
             import.terms = terms;
-            evidence.ledger = ledger::load_ledger(store, archive, &*import)?;
+            evidence.ledger = ledger::load_ledger(store, archive, &*import, latest)?;
             evidence.removed = removed(latest);
             evidence.admitted.extend(here);
         }
@@ -433,7 +433,8 @@ fn edit_suite(
         if super::next::are_edited(writer.store, writer.archive, &change.edits, chain.latest())? {
             return Ok(None);
         }
-        next_states(writer.store, writer.archive, writer.config, chain.latest(), &change).map(Some)
+        let states = next_states(writer.store, writer.archive, writer.config, chain.latest(), &change)?;
+        Ok(Some(states.into()))
     })?;
     Ok(publish(writer.store, writer.archive, writer.signer, writer.public_url)?)
 }

@@ -6,7 +6,7 @@ use rand::RngCore as _;
 
 use super::stage::{Edit, Gone, held_sources};
 use super::{GateError, ReleaseSigner, commit, load_vouched};
-use crate::domain::{ArchiveName, SuiteName, Timestamp};
+use crate::domain::{ArchiveName, Sha256, SuiteName, Timestamp};
 use crate::site::CustomArchive;
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
@@ -34,20 +34,44 @@ pub struct Writer<'a> {
     pub program: &'a str,
 }
 
-/// Commits the record whose suites `states` gives for the chain as it is; none when nothing is to be done.
+/// What the next record has.
+pub(super) struct Next {
+    /// Its suites.
+    states: Vec<SuiteState>,
+    /// What the ledger holds by it; absent: what the record before says.
+    ledger: Option<Sha256>,
+}
+
+impl From<Vec<SuiteState>> for Next {
+    fn from(states: Vec<SuiteState>) -> Self {
+        Self { states, ledger: None }
+    }
+}
+
+impl Next {
+    /// The same, with what the ledger holds by it.
+    pub(super) fn remembering(self, ledger: Sha256) -> Self {
+        Self {
+            ledger: Some(ledger),
+            ..self
+        }
+    }
+}
+
+/// Commits the record that `next` gives for the chain as it is; none when nothing is to be done.
 ///
 /// # Errors
-/// What `states` gives; `Busy` when other writers were faster too often; the store's failure.
+/// What `next` gives; `Busy` when other writers were faster too often; the store's failure.
 pub(super) fn next_snapshot(
     writer: &Writer<'_>,
     reason: &str,
     now: Timestamp,
-    mut states: impl FnMut(&Chain) -> Result<Option<Vec<SuiteState>>, GateError>,
+    mut next: impl FnMut(&Chain) -> Result<Option<Next>, GateError>,
 ) -> Result<(), GateError> {
     let keyring = writer.signer.keyring()?;
     for _ in 0..ATTEMPTS {
         let chain = load_vouched(writer.store, writer.archive, &keyring)?;
-        let Some(states) = states(&chain)? else {
+        let Some(next) = next(&chain)? else {
             return Ok(());
         };
         let mut chance = [0_u8; 16];
@@ -59,7 +83,8 @@ pub(super) fn next_snapshot(
             nonce: &hex::encode(chance),
             now,
         };
-        let mut record = chain.next(writer.store, states, made)?;
+        let mut record = chain.next(writer.store, next.states, made)?;
+        record.ledger = next.ledger.or(record.ledger);
         record.signed_by = writer.signer.signed_by().to_vec();
         if commit(writer.store, &record, writer.signer)? == Committed::Yes {
             return Ok(());

@@ -135,6 +135,7 @@ pub fn gather(
             &candidate.archive,
             &candidate.declaration.source,
             declaration,
+            chain.latest(),
         )?),
         records: records.records.clone(),
         nonces,
@@ -144,7 +145,7 @@ pub fn gather(
         levels: load_levels(store, locks.values(), &known.admitted)?,
         previous: load_previous(store, chain.latest(), candidate)?,
         admitted: known.admitted,
-        ledger: ledger::load_ledger(store, &candidate.archive, candidate)?,
+        ledger: ledger::load_ledger(store, &candidate.archive, candidate, chain.latest())?,
         removed: removed(chain.latest()),
         before: load_before(store, candidate)?,
         rounds: match declaration {

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::admission::{CASE, Case, DebFacts, Decision, Inspected, KeptCase, RecordEvidence, differences, identity};
+use crate::admission::{
+    CASE, Case, Compared, DebFacts, Decision, Inspected, KeptCase, RecordEvidence, compare, identity,
+};
 use crate::domain::{ArchiveName, PoolPath, Sha256, Timestamp};
 use crate::environment::Lock;
 use crate::format::deb::{DebLimits, read_deb};
@@ -44,15 +46,23 @@ pub struct Kept {
 /// # Errors
 /// When a record or index is damaged; the store's failure.
 pub fn list_decisions(store: &dyn Store, archive: &ArchiveName) -> Result<BTreeSet<Sha256>, GateError> {
-    let listed = store.list(&format!("state/{archive}/decisions"))?;
-    let named = listed.iter().filter_map(|meta| meta.key.as_str().rsplit('/').next());
-    let mut found: BTreeSet<Sha256> = named.filter_map(|name| name.parse().ok()).collect();
+    let mut found = noted_decisions(store, archive)?;
     if let Some(record) = Chain::load(store, archive)?.latest() {
         for state in &record.suites {
             found.extend(read_decisions(store, archive, state)?.into_values().map(|(_, by)| by));
         }
     }
     Ok(found)
+}
+
+/// Every decision that was listed when it was made, refusals too.
+///
+/// # Errors
+/// The store's failure.
+pub fn noted_decisions(store: &dyn Store, archive: &ArchiveName) -> Result<BTreeSet<Sha256>, GateError> {
+    let listed = store.list(&format!("state/{archive}/decisions"))?;
+    let named = listed.iter().filter_map(|meta| meta.key.as_str().rsplit('/').next());
+    Ok(named.filter_map(|name| name.parse().ok()).collect())
 }
 
 /// What the gate signed under this name.
@@ -158,10 +168,16 @@ impl Kept {
             .resting_on(self.case_sha256)
     }
 
-    /// Where the decision that is made again differs from the one that is kept; nowhere, as a rule.
+    /// The decision that is made again, beside the one that is kept.
+    #[must_use]
+    pub fn compared(&self) -> Compared {
+        compare(&self.statement, &self.again())
+    }
+
+    /// Where the two differ although the rules are the same; nowhere, as a rule.
     #[must_use]
     pub fn differences(&self) -> Vec<String> {
-        differences(&self.statement, &self.again())
+        self.compared().differences
     }
 
     /// The packages that it was made on: path, SHA-256, and the digest of what was seen inside.

@@ -154,7 +154,8 @@ pub fn sync(writer: &Writer<'_>, refs: &Named, now: Timestamp) -> Result<Synced,
             return Ok(None);
         }
         let change = Change { additions: &[], edits };
-        next_states(writer.store, writer.archive, writer.config, chain.latest(), &change).map(Some)
+        let states = next_states(writer.store, writer.archive, writer.config, chain.latest(), &change)?;
+        Ok(Some(states.into()))
     })?;
     let (store, archive) = (writer.store, writer.archive);
     let published = if changed {
@@ -183,7 +184,8 @@ pub fn make_declared(writer: &Writer<'_>, now: Timestamp) -> Result<bool, GateEr
             additions: &[],
             edits: Edits::new(),
         };
-        next_states(writer.store, writer.archive, writer.config, chain.latest(), &change).map(Some)
+        let states = next_states(writer.store, writer.archive, writer.config, chain.latest(), &change)?;
+        Ok(Some(states.into()))
     })?;
     Ok(made)
 }

@@ -298,6 +298,7 @@ impl Chain {
             valid_days: made.valid_days,
             signed_by: Vec::new(),
             suites,
+            ledger: latest.and_then(|record| record.ledger),
         };
         check_suites(&record.suites)?;
         Ok(record)

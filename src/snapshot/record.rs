@@ -39,6 +39,10 @@ pub struct Record {
     pub signed_by: Vec<SignedByKey>,
     /// The suites, sorted by name.
     pub suites: Vec<SuiteState>,
+    /// SHA-256 of the document that says what a custom archive's ledger holds for ever; absent in mirrors, and before
+    /// anything was admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Sha256>,
 }
 
 impl Entry for Record {

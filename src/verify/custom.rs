@@ -9,13 +9,14 @@ use super::environments::Environments;
 use super::evidence::{Decided, decision};
 use super::hashing::Damaged;
 use super::import::Carried;
+use super::ledger::Memory;
 use super::objects::intact;
 use super::pool::{package_indexes, stem};
 use super::returns::Returns;
 use super::selected::differing_forms;
 use super::translations::{is_translated, translation_problems};
 use super::{Anchor, Anchors, Problem, Report};
-use crate::admission::{DebFacts, identity};
+use crate::admission::{DebFacts, OtherRules, identity};
 use crate::domain::{PackageName, PoolPath, Sha256, SuiteName, Timestamp};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
@@ -58,6 +59,8 @@ struct Check<'a> {
     descriptions: Descriptions,
     /// What left suites.
     returns: Returns<'a>,
+    /// What the gate must never forget.
+    memory: Memory,
     /// What the builds behind what is listed were made in.
     environments: &'a mut Environments,
     /// Packages of ours in those.
@@ -84,6 +87,7 @@ pub(super) fn check(
         lists: BTreeMap::new(),
         descriptions: Descriptions::new(),
         returns: Returns::new(store),
+        memory: Memory::default(),
         environments,
         dependencies: Dependencies::new(store, anchors, now),
     };
@@ -97,6 +101,7 @@ pub(super) fn check(
         }
     }
     report.packages += check.derived.len() as u64;
+    check.memory.check(store, anchors, (anchor, history), (damaged, report));
 }
 
 impl Check<'_> {
@@ -221,7 +226,11 @@ impl Check<'_> {
     fn decided(&mut self, sha256: &Sha256, report: &mut Report) -> Option<&(Decided, Carried)> {
         if !self.decided.contains_key(sha256) {
             let decided = match self.check(sha256) {
-                Ok(decided) => {
+                Ok((decided, carried, kept, other_rules)) => {
+                    self.memory.listed(&kept);
+                    let other = |why| Problem::new(Problem::OTHER_RULES, &decided.key, why);
+                    report.not_rechecked.extend(other_rules.map(other));
+                    let decided = (decided, carried);
                     self.built_in(&decided, report);
                     Some(decided)
                 }
@@ -262,23 +271,24 @@ impl Check<'_> {
         }
     }
 
-    fn check(&self, sha256: &Sha256) -> Result<(Decided, Carried), Problem> {
+    fn check(&self, sha256: &Sha256) -> Result<(Decided, Carried, Box<Kept>, Option<OtherRules>), Problem> {
         let decided = decision(self.store, self.anchors, self.anchor, sha256)?;
         decided.locks(self.store, self.anchor)?;
-        let kept = self.again(sha256)?;
+        let (kept, other_rules) = self.again(sha256)?;
         // What it counts must all be there: whoever withholds evidence is told from one who has none.
         decided.documents(self.store, self.anchor, &kept)?;
         let carried = decided.carried(self.store, (self.anchors, self.anchor), self.now)?;
-        Ok((decided, carried))
+        Ok((decided, carried, kept, other_rules))
     }
 
     /// The decision follows from what it names: made again it is the same, and the packages hold what the
     /// gate saw in them.
-    fn again(&self, sha256: &Sha256) -> Result<Box<Kept>, Problem> {
+    fn again(&self, sha256: &Sha256) -> Result<(Box<Kept>, Option<OtherRules>), Problem> {
         let key = Key::provenance(&self.anchor.name, sha256);
         let kept = Kept::load(self.store, &self.anchor.name, sha256, &self.anchors.gate);
         let kept = Box::new(kept.map_err(|error| unreadable(&key, &error))?);
-        if let Some(first) = kept.differences().into_iter().next() {
+        let compared = kept.compared();
+        if let Some(first) = compared.differences.into_iter().next() {
             return Err(Problem::new(Problem::DECISION, &key, format!("made again: {first}")));
         }
         let other = |(_, package, seen): &(&str, Sha256, Option<Sha256>)| {
@@ -290,7 +300,7 @@ impl Check<'_> {
                 let why = format!("`{name}` holds something else than the gate saw in it");
                 Err(Problem::new(Problem::EVIDENCE, &key, why))
             }
-            None => Ok(kept),
+            None => Ok((kept, compared.other_rules)),
         }
     }
 
@@ -393,7 +403,7 @@ fn with_all(packages: &mut BTreeMap<String, Vec<Sha256>>) {
 }
 
 /// Why a decision cannot be made again, under the name of what is to blame.
-fn unreadable(decision: &Key, error: &GateError) -> Problem {
+pub(super) fn unreadable(decision: &Key, error: &GateError) -> Problem {
     match error {
         GateError::Store(StoreError::Missing(key)) => Problem::new(Problem::MISSING, key, error),
         GateError::Swapped { key, .. } => Problem::new(Problem::DAMAGED, key, error),

@@ -16,6 +16,7 @@ mod environments;
 mod evidence;
 mod hashing;
 mod import;
+mod ledger;
 mod objects;
 mod places;
 mod pool;

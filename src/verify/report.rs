@@ -54,6 +54,12 @@ impl Problem {
     /// No finding: what could not be rechecked, since what it takes is in another store.
     pub(crate) const NOT_RECHECKED: &'static str = "V-NOT-RECHECKED";
 
+    /// No finding: a decision that was made under other rules, which today's judge otherwise.
+    pub(crate) const OTHER_RULES: &'static str = "V-OTHER-RULES";
+
+    /// What the gate must never forget, and its ledger, lineages or newest record have not.
+    pub(crate) const LEDGER: &'static str = "V-LEDGER";
+
     /// What a checkpoint knows and the store has no more.
     pub(crate) const CHECKPOINT: &'static str = "V-CHECKPOINT";
 
@@ -104,7 +110,8 @@ pub struct Report {
     pub packages: u64,
     /// Build environments, of packages that are listed, that were rechecked.
     pub environments: u64,
-    /// Those that could not be, since the snapshots are not in this store, and why.
+    /// Those that could not be, since the snapshots are not in this store, and why; and decisions that rules of today
+    /// judge otherwise than those that they were made under.
     pub not_rechecked: Vec<Problem>,
     /// Archives of which nothing is published yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -125,7 +132,7 @@ impl Report {
             .partition(|problem| problem.code == Problem::NOT_RECHECKED);
         let unknown: BTreeSet<&str> = open.iter().map(|problem| problem.object.as_str()).collect();
         self.environments = all.saturating_sub(unknown.len()) as u64;
-        self.not_rechecked = open;
+        self.not_rechecked.extend(open);
         self.problems.extend(problems);
     }
 

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use assay::admission::Revoked;
+use assay::admission::{Compared, RULE_SET, Revoked};
 use assay::domain::{BuilderId, Fingerprint, Kind, Sha256, Timestamp};
 use assay::format::dsse::{Envelope, IN_TOTO};
 use assay::format::intoto::{Statement, Summary, VerificationResult};
 use assay::format::json;
-use assay::publish::{GateError, Kept, add_document, list_decisions, read_document};
+use assay::publish::{GateError, Kept, add_document, issue_nonce, list_decisions, read_document};
 use assay::store::{Key, Store as _};
 use assay::trust::sign_envelope;
 
@@ -174,4 +174,62 @@ fn rule_r5_a_revoked_key_takes_down_what_it_carried_and_nothing_else() {
         (true, vec![]),
         "what it signed before stays"
     );
+}
+
+/// Rules change. What one judges otherwise that changed since is told, and does not make the decision false.
+#[test]
+fn a_decision_of_other_rules_is_not_called_false() {
+    let site = Site::new();
+    let built = site.build("1.0", "first");
+    let declaration = assay::admission::identity(&built.scenario.candidate.declaration).unwrap();
+    // Rule R4 waits for this nonce; the first rules did not, since it is of an environment that is no more asked for.
+    let (builder, lock) = ("b3".parse().unwrap(), super::scenario::sha("the environment before"));
+    let asked = issue_nonce(
+        &site.store,
+        &site.archive,
+        declaration,
+        lock,
+        &builder,
+        built.scenario.now,
+        600,
+    );
+    asked.unwrap();
+    let refused = site.admit(&built).unwrap();
+    let broken: Vec<&str> = refused.decision.broken().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(broken, ["R4"]);
+    let refused = refused.decision_sha256.unwrap();
+    assert_eq!(load(&site, &refused).unwrap().compared(), Compared::default());
+    let made_under = |rules: Option<u32>, rule: &str| {
+        let sha256 = forged(&site, &refused, |statement| {
+            let summary = &mut statement.predicate;
+            summary.assay_rule_set = rules;
+            summary.verification_result = VerificationResult::Passed;
+            summary.verified_levels.push("SLSA_BUILD_REPRODUCED".into());
+            for one in &mut summary.assay_rules {
+                one.passed = if one.id == "R4" {
+                    true
+                } else {
+                    one.passed && one.id != rule
+                };
+            }
+        });
+        load(&site, &sha256).unwrap().compared()
+    };
+    for (rules, number) in [(None, 1), (Some(1), 1), (Some(RULE_SET + 1), RULE_SET + 1)] {
+        let compared = made_under(rules, "");
+        assert_eq!(compared.differences, Vec::<String>::new(), "{rules:?}");
+        let said = compared.other_rules.unwrap().to_string();
+        let begin =
+            format!("decided under rules {number}, this build has {RULE_SET}: differs in rules R4 (`b3` has not");
+        assert!(said.starts_with(&begin), "{said}");
+    }
+    // Of the same rules it is false; and so is what no change of rules explains.
+    let same = made_under(Some(RULE_SET), "");
+    assert!(
+        same.other_rules.is_none() && same.differences[0].contains("would be refused"),
+        "{same:?}"
+    );
+    let other = made_under(None, "V1");
+    assert_eq!(other.differences.len(), 1, "{other:?}");
+    assert!(other.differences[0].contains("rule V1 was broken"), "{other:?}");
 }

@@ -340,3 +340,25 @@ fn records_weigh_what_their_signatures_say_and_none_gets_lost() {
         "a record that is listed and gone could have been a dissent"
     );
 }
+
+/// A file that stands where an admitted one goes is never taken for it, and the next step is one that helps.
+#[test]
+fn a_planted_pool_file_is_named_with_what_to_do() {
+    let site = Site::new();
+    let built = site.build("1.0", "first");
+    let path = site
+        .folder
+        .path()
+        .join("store/custom/pool/main/h/hello/hello_1.0_amd64.deb");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, deb("1.0", "planted")).unwrap();
+    let error = site.admit(&built).unwrap_err();
+    assert_eq!(error.code(), "E-GATE-103");
+    let next = error.hint().unwrap();
+    assert!(
+        next.contains("move `custom/pool/main/h/hello/hello_1.0_amd64.deb` out of the store"),
+        "{next}"
+    );
+    fs::remove_file(&path).unwrap();
+    assert!(site.admit(&built).unwrap().published.is_some());
+}

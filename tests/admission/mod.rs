@@ -9,6 +9,7 @@ mod policy;
 mod locked;
 mod properties;
 mod release;
+mod relocked;
 mod registry;
 mod rules;
 mod rules_packages;

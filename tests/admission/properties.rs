@@ -23,6 +23,10 @@ enum Kind {
     Nocheck,
     SameHost,
     Old,
+    /// In an environment that was locked before: the same, other bytes, and no success.
+    Before,
+    OtherBefore,
+    FailedBefore,
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -38,6 +42,9 @@ fn kinds() -> impl Strategy<Value = Kind> {
         1 => Just(Nocheck),
         1 => Just(SameHost),
         1 => Just(Old),
+        1 => Just(Before),
+        1 => Just(OtherBefore),
+        1 => Just(FailedBefore),
     ]
 }
 
@@ -60,15 +67,21 @@ fn scenario(records: &[(usize, Kind)], spoiled: u8) -> Scenario {
 }
 
 fn add(scenario: &mut Scenario, builder: usize, kind: Kind) {
-    let record = scenario.rebuild(["b1", "b2", "b3"][builder % 3]);
+    scenario.rebuild(["b1", "b2", "b3"][builder % 3]);
+    if matches!(kind, Kind::Before | Kind::OtherBefore | Kind::FailedBefore) {
+        let nonce = scenario.evidence.nonces.last_mut().unwrap();
+        nonce.lock = sha("the environment before");
+        scenario.evidence.records.last_mut().unwrap().lock = nonce.lock;
+    }
+    let record = scenario.evidence.records.last_mut().unwrap();
     match kind {
-        Kind::Good => {}
-        Kind::OtherBytes => {
+        Kind::Good | Kind::Before => {}
+        Kind::OtherBytes | Kind::OtherBefore => {
             record
                 .outputs
                 .insert(file("hello_2.10-3+custom1_amd64.deb"), sha("other"));
         }
-        Kind::Failed => {
+        Kind::Failed | Kind::FailedBefore => {
             record.outcome = Outcome::Ftbfs;
             record.outputs.clear();
         }

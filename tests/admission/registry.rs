@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use assay::admission::{Inspected, LedgerEntry, LedgerKey, LedgerView, RULES, SourceFailure, explain, explain_json};
+use assay::admission::{
+    IMPORT_RULES, Inspected, LedgerEntry, LedgerKey, LedgerView, RULE_SET, RULES, SourceFailure, explain, explain_json,
+};
 use assay::domain::{GitOid, SnapshotId, SuiteName};
 use assay::format::intoto::Outcome;
 use assay::snapshot::Removed;
@@ -257,4 +259,16 @@ fn every_rule_is_broken_by_something_and_says_so_by_its_id() {
             one.rule
         );
     }
+}
+
+/// Who changes what is judged raises `RULE_SET` and says which rules differ (`CHANGED`): decisions that were made before are
+/// else called false. The table is pinned; a rule that only got another body is for its author to remember.
+#[test]
+fn the_rules_have_the_version_that_they_were_last_given() {
+    let text: String = RULES
+        .iter()
+        .chain(IMPORT_RULES)
+        .map(|rule| format!("{} {} {}\n", rule.id, rule.excusable, rule.demands))
+        .collect();
+    assert_eq!((RULE_SET, sha(&text).short().as_str()), (2, "bbb3d9cd2e3d"));
 }

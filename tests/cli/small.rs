@@ -243,6 +243,11 @@ fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
     assert!(admit().contains("tiny_1.0_amd64.changes waits: "));
     small.prints(&["rebuild", "tiny", "--builder", "alice/laptop"]);
     assert!(admit().contains(" waits: "), "one operator is not enough");
+    assert_eq!(
+        small.made.run(&["admit", "tiny"]).status.code(),
+        Some(1),
+        "refused, and kept"
+    );
     assert!(changes.exists());
     small.prints(&["rebuild", "tiny", "--builder", "bob/laptop"]);
     let admitted = admit();
@@ -259,4 +264,45 @@ fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
     let apt = small.made.apt("custom", "stable");
     apt.update();
     assert_eq!(apt.versions("tiny"), ["1.0"]);
+    what_the_gate_keeps_is_missed(&small);
+}
+
+/// The ledger is asked for by `verify`, and put back by `publish`; and `decisions` lists all, whatever is missing.
+fn what_the_gate_keeps_is_missed(small: &Small) {
+    // The mirror of this fixture is signed by nobody: only what is said of the ledger counts.
+    let lost = || text(&small.made.run(&["verify"]).stdout).contains("V-LEDGER state/custom/ledger/");
+    assert!(!lost());
+    fs::remove_dir_all(small.path("store/state/custom/ledger")).unwrap();
+    assert!(lost());
+    let back = small.made.run(&["publish", "custom"]);
+    assert!(
+        back.status.success() && said(&back).contains("put back"),
+        "{}",
+        said(&back)
+    );
+    assert!(!lost());
+
+    let again = small.prints(&["decisions", "--again"]);
+    assert_eq!(again.matches("made again: the same").count(), 2, "{again}");
+    let evidence = files(&small.path("store/state/custom/evidence"));
+    for record in &evidence {
+        let name = record.file_name().unwrap();
+        fs::remove_file(small.path("store/custom/provenance/sha256").join(name)).unwrap();
+    }
+    let again = small.made.run(&["decisions", "--again"]);
+    let listed = text(&again.stdout);
+    assert_eq!(again.status.code(), Some(6), "{listed}");
+    // The refusal rests on no record: results were sealed then.
+    let said = ["  made again: the same", "  now: "].map(|what| listed.matches(what).count());
+    assert_eq!(said, [1, 1], "{listed}");
+    let admitted = listed.lines().find(|line| line.contains(" admitted for ")).unwrap();
+    let admitted = admitted.rsplit(' ').next().unwrap();
+    fs::remove_file(small.path("store/custom/provenance/sha256").join(admitted)).unwrap();
+    let listed = small.made.run(&["decisions"]);
+    assert_eq!(listed.status.code(), Some(6), "{}", said(&listed));
+    let listed = text(&listed.stdout);
+    assert!(
+        listed.contains(&format!("{admitted} cannot be read: ")) && listed.contains(" refused for "),
+        "{listed}"
+    );
 }

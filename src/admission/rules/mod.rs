@@ -12,9 +12,26 @@ mod record;
 mod source;
 mod version;
 
+use std::collections::BTreeSet;
+
 use super::context::{Common, Context};
 use super::import::ImportContext;
 pub(super) use environment::{dependencies, dependency_levels};
+pub use record::ONE_PATH;
+
+/// The version of the rules, which every decision names. It goes up with each change in what is judged.
+pub const RULE_SET: u32 = 2;
+/// The rules that a version judges otherwise than the one before, or has anew. What only became more or less in words is none.
+const CHANGED: &[(u32, &[&str])] = &[
+    // What was asked and built in environments that were locked before.
+    (2, &["R4", "A5"]),
+];
+
+/// The rules that are judged otherwise than in a version; none when that is newer than this program.
+pub(super) fn changed_since(version: u32) -> Option<BTreeSet<&'static str>> {
+    let newer = CHANGED.iter().filter(|(changed, _)| *changed > version);
+    (version <= RULE_SET).then(|| newer.flat_map(|(_, rules)| rules.iter().copied()).collect())
+}
 
 /// One rule.
 #[derive(Debug)]

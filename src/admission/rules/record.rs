@@ -11,8 +11,11 @@ use crate::site::{Dissent, Varied};
 
 use super::super::context::{Context, Judged, Set};
 use super::super::evidence::{IssuedNonce, RecordEvidence};
-use super::super::standing::{self, Standing, is_blind, is_spoken};
+use super::super::standing::{self, Standing, built_later, is_blind, is_spoken};
 use super::Verdict;
+
+/// What rule E5 says of builds whose path nothing varied.
+pub const ONE_PATH: &str = "all were built at one path";
 
 /// Quorum over operators and groups.
 pub(super) fn r1(context: &Context<'_>) -> Verdict {
@@ -92,16 +95,18 @@ pub(super) fn r4(context: &Context<'_>) -> Verdict {
     if let Some(waiting) = open.iter().find(|nonce| nonce.answer_by >= context.now) {
         let (builder, until) = (&waiting.builder, waiting.answer_by);
         let short: String = escape(&waiting.nonce).chars().take(12).collect();
+        let place = place(context, &waiting.lock);
         return Verdict::broken(format!(
-            "`{builder}` has not answered the nonce {short} yet; it has time until {until}"
+            "`{builder}` has not answered the nonce {short} yet{place}; it has time until {until}"
         ));
     }
-    let timed_out: BTreeSet<&str> = open.iter().map(|nonce| nonce.builder.as_str()).collect();
+    let named = |nonce: &&IssuedNonce| format!("{}{}", nonce.builder, place(context, &nonce.lock));
+    let timed_out: BTreeSet<String> = open.iter().map(named).collect();
     let answers = nonces.len().saturating_sub(open.len());
     if timed_out.is_empty() {
         return Verdict::held(format!("{answers} nonces were issued, and all are answered"));
     }
-    let late: Vec<&str> = timed_out.into_iter().collect();
+    let late: Vec<String> = timed_out.into_iter().collect();
     Verdict::held(format!(
         "{answers} of {} nonces are answered; timed out: {}",
         nonces.len(),
@@ -109,12 +114,19 @@ pub(super) fn r4(context: &Context<'_>) -> Verdict {
     ))
 }
 
-/// The nonces that were issued for this candidate, each once.
+/// The nonces that were issued for this declaration, each once: also in environments that were locked before. Else who
+/// was asked, and saw it failing, need not answer once it is locked again.
 fn asked<'a>(context: &Context<'a>) -> BTreeSet<&'a IssuedNonce> {
-    let ours = |nonce: &&IssuedNonce| {
-        Some(nonce.declaration) == context.declaration && context.sets.iter().any(|set| set.set.lock == nonce.lock)
-    };
+    let ours = |nonce: &&IssuedNonce| Some(nonce.declaration) == context.declaration;
     context.evidence.nonces.iter().filter(ours).collect()
+}
+
+/// Where something was asked or built, when that is no more the candidate's environment.
+fn place(context: &Context<'_>, lock: &Sha256) -> String {
+    if context.sets.iter().any(|set| set.set.lock == *lock) {
+        return String::new();
+    }
+    format!(" in the environment {}, which was locked before", lock.short())
 }
 
 /// Whether a record that the asked builder signed answers this nonce.
@@ -226,7 +238,7 @@ pub(super) fn e5(context: &Context<'_>) -> Verdict {
     let varied = "the rebuilds differed in time, parallelism, and what else the policy varies";
     // A package that holds its build path passes as reproducible here: whoever builds elsewhere must know.
     match Vec::from_iter(all_paths).as_slice() {
-        [one] => Verdict::held(format!("{varied}; all were built at one path, {}", escape(one))),
+        [one] => Verdict::held(format!("{varied}; {ONE_PATH}, {}", escape(one))),
         paths => Verdict::held(format!("{varied}; they were built at {} paths", paths.len())),
     }
 }
@@ -249,39 +261,45 @@ pub(super) fn a5(context: &Context<'_>) -> Verdict {
     Verdict::held("no valid record contradicts another")
 }
 
-/// Rebuilds in an environment that is no more the candidate's and gave different bytes there: another environment
-/// does not make one of them honest, or the source reproducible.
+/// Rebuilds in an environment that is no more the candidate's and came out differently there: another environment
+/// does not make one of them honest, or the source reproducible. Where all failed alike, nobody contradicts: that is
+/// what an environment is locked again for.
 fn dissent_elsewhere(context: &Context<'_>) -> Option<String> {
-    let ours = |record: &RecordEvidence| context.set_of(record).is_some();
-    let mut first: BTreeMap<Sha256, &RecordEvidence> = BTreeMap::new();
-    for judged in &context.records {
-        let record = judged.record;
-        if ours(record) || record.outcome != Outcome::Built || !is_spoken(context, record) {
-            continue;
-        }
-        let other = first.entry(record.lock).or_insert(record);
-        if other.outputs != record.outputs {
-            let lock = record.lock.short();
-            return Some(format!(
-                "in the environment {lock}, which was locked before, {} contradicts {}",
-                name(record),
-                name(other)
-            ));
+    let mut said: BTreeMap<Sha256, Vec<&RecordEvidence>> = BTreeMap::new();
+    for record in context.records.iter().map(|judged| judged.record) {
+        let failed = record.outcome == Outcome::Ftbfs && !built_later(context, record);
+        let speaks = record.outcome == Outcome::Built || failed;
+        if speaks && context.set_of(record).is_none() && is_spoken(context, record) {
+            said.entry(record.lock).or_default().push(record);
         }
     }
-    None
+    said.values().find_map(|records| {
+        let first = records.first()?;
+        let other = records
+            .iter()
+            .find(|other| (other.outcome, &other.outputs) != (first.outcome, &first.outputs))?;
+        let place = place(context, &first.lock);
+        Some(format!("{} contradicts {}{place}", name(other), name(first)))
+    })
 }
 
-/// Who was asked and did not say what the build gives.
+/// Who was asked and did not say what the build gives, in whatever environment.
 fn silence(context: &Context<'_>) -> Option<String> {
-    let late = |judged: &&Judged<'_>| matches!(judged.standing, Standing::Void("A6", _));
+    let late = |judged: &&Judged<'_>| {
+        let record = judged.record;
+        let before = context.set_of(record).is_none() && is_spoken(context, record);
+        matches!(judged.standing, Standing::Void("A6", _)) || (before && record.outcome.limit().is_some())
+    };
     if let Some(judged) = context.records.iter().find(late) {
-        return Some(format!("{} ran out of time", name(judged.record)));
+        let place = place(context, &judged.record.lock);
+        return Some(format!("{} ran out of time{place}", name(judged.record)));
     }
     let open = asked(context).into_iter().find(|nonce| !answered(context, nonce))?;
     Some(format!(
-        "`{}` did not answer what it was asked at {}",
-        open.builder, open.issued_at
+        "`{}` did not answer what it was asked at {}{}",
+        open.builder,
+        open.issued_at,
+        place(context, &open.lock)
     ))
 }
 

@@ -1,0 +1,235 @@
+//! What the gate must never forget: each decision that admitted something has its claims in the ledger, and its
+//! declaration in the lineage of its source; and the newest record remembers all of it (`publish::Book`).
+//!
+//! The ledger refuses what comes again with other bytes. Whoever shortens it lets that in later, and nothing that is
+//! listed now would show it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::custom::unreadable;
+use super::editions::History;
+use super::hashing::Damaged;
+use super::{Anchor, Anchors, Problem, Report};
+use crate::admission::{KeptCase, LedgerEntry, LedgerKey, claims, identity};
+use crate::domain::{PackageName, Sha256};
+use crate::publish::{
+    Book, GateError, Kept, Page, ledger_key, lineage_folder, load_admitted, load_claim, load_decision, noted_decisions,
+};
+use crate::snapshot::Entry as _;
+use crate::store::{Key, Store};
+
+/// What must be remembered, and because of what.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    claims: BTreeMap<LedgerKey, (Sha256, Why)>,
+    lineages: BTreeMap<PackageName, BTreeMap<Sha256, Why>>,
+    known: BTreeSet<Sha256>,
+}
+
+/// Why something must be remembered.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Why {
+    /// A snapshot lists what this decision admitted; of which source and version.
+    Listed(Sha256, String),
+    /// The gate admitted it, and no snapshot that can be read lists it.
+    Decided(Sha256, String),
+    /// The newest record says so.
+    Remembered(String),
+}
+
+/// What is not there as it should be.
+struct Lost {
+    object: String,
+    how: String,
+}
+
+impl Memory {
+    /// What a decision that admitted something claims.
+    pub(super) fn listed(&mut self, kept: &Kept) {
+        let whole = kept.case.matter().whole();
+        self.add(
+            kept,
+            &Why::Listed(kept.sha256, format!("{} {}", whole.source, whole.version)),
+        );
+    }
+
+    fn add(&mut self, kept: &Kept, why: &Why) {
+        // Where nobody looked at the lineage, nothing was added to it.
+        if let KeptCase::Rebuilt(case) = &kept.case
+            && case.evidence.lineage.is_some()
+            && let Some(declaration) = identity(&case.candidate.declaration)
+        {
+            let source = case.candidate.declaration.source.clone();
+            let lineage = self.lineages.entry(source).or_default();
+            lineage.entry(declaration).or_insert_with(|| why.clone());
+        }
+        for claim in claims(kept.case.matter().whole()) {
+            self.claim(claim, why);
+        }
+        self.known.insert(kept.sha256);
+    }
+
+    /// Of several decisions that claim the same, the first says why.
+    fn claim(&mut self, claim: LedgerEntry, why: &Why) {
+        let said = || (claim.sha256, why.clone());
+        self.claims.entry(claim.key).or_insert_with(said);
+    }
+
+    /// Asks the newest record, the ledger and the lineages for all of it.
+    pub(super) fn check(
+        mut self,
+        store: &dyn Store,
+        anchors: &Anchors,
+        (anchor, history): (&Anchor, &History),
+        (damaged, report): (&Damaged, &mut Report),
+    ) {
+        let mut unread = Vec::new();
+        let Some(newest) = history.chain.latest() else { return };
+        let read = Book::of(store, &anchor.name, Some(newest)).and_then(|book| Ok((book.is_kept(), book.whole()?)));
+        match read {
+            Err(error) => unread.push(unreadable(&newest.key(), &error)),
+            Ok((is_kept, book)) => {
+                // Of an archive that is older than its book, no record has one.
+                let mut before = history.chain.records(store).flatten();
+                if is_kept || before.any(|record| record.ledger.is_some()) {
+                    self.is_remembered(&newest.key(), &book, report);
+                }
+                self.remember(book);
+            }
+        }
+        if let Err(error) = self.decided(store, anchors, anchor, &mut unread) {
+            report.problem(Problem::LEDGER, &anchor.name, error);
+        }
+        report
+            .problems
+            .extend(unread.into_iter().filter(|problem| !damaged.names(&problem.object)));
+        for (why, lost) in self.lost(store, anchor) {
+            report.problems.extend(told(anchor, &why, &lost));
+        }
+    }
+
+    /// What snapshots list is in the newest record's book.
+    fn is_remembered(&self, record: &Key, book: &Page, report: &mut Report) {
+        let mut forgotten: BTreeMap<&Why, Vec<String>> = BTreeMap::new();
+        for (key, (sha256, why)) in &self.claims {
+            if book.claims.get(key).is_none_or(|said| said.sha256 != *sha256) {
+                forgotten.entry(why).or_default().push(key.to_string());
+            }
+        }
+        for (source, declared) in &self.lineages {
+            let said = book.lineages.get(source).map_or(&[][..], Vec::as_slice);
+            for (declaration, why) in declared.iter().filter(|(declaration, _)| !said.contains(declaration)) {
+                let what = format!("the declaration {declaration} of {source}");
+                forgotten.entry(why).or_default().push(what);
+            }
+        }
+        for (why, what) in forgotten {
+            let first = what.first().map(String::as_str).unwrap_or_default();
+            let why = format!("it forgets {first}{}, {why}", more(what.len()));
+            report.problem(Problem::LEDGER, record, why);
+        }
+    }
+
+    fn remember(&mut self, book: Page) {
+        for claim in book.claims.into_values() {
+            let why = Why::Remembered(format!("{} {}", claim.source, claim.version));
+            self.claim(claim, &why);
+        }
+        for (source, lineage) in book.lineages {
+            let known = self.lineages.entry(source.clone()).or_default();
+            for declaration in lineage {
+                let why = || Why::Remembered(source.to_string());
+                known.entry(declaration).or_insert_with(why);
+            }
+        }
+    }
+
+    /// What was admitted and is listed no more. What the gate did not sign, or refused, claims nothing.
+    fn decided(
+        &mut self,
+        store: &dyn Store,
+        anchors: &Anchors,
+        anchor: &Anchor,
+        unread: &mut Vec<Problem>,
+    ) -> Result<(), GateError> {
+        for sha256 in noted_decisions(store, &anchor.name)? {
+            let admits = || {
+                let signed = load_decision(store, &anchor.name, &sha256, &anchors.gate);
+                signed.is_ok_and(|statement| statement.predicate.admits())
+            };
+            if self.known.contains(&sha256) || !admits() {
+                continue;
+            }
+            match Kept::load(store, &anchor.name, &sha256, &anchors.gate) {
+                Ok(kept) => {
+                    let whole = kept.case.matter().whole();
+                    let what = format!("{} {}", whole.source, whole.version);
+                    self.add(&kept, &Why::Decided(sha256, what));
+                }
+                Err(error) => unread.push(unreadable(&Key::provenance(&anchor.name, &sha256), &error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What ledger and lineages have no more, or otherwise.
+    fn lost(&self, store: &dyn Store, anchor: &Anchor) -> BTreeMap<Why, Vec<Lost>> {
+        let archive = &anchor.name;
+        let mut lost: BTreeMap<Why, Vec<Lost>> = BTreeMap::new();
+        for (key, (sha256, why)) in &self.claims {
+            let how = match load_claim(store, archive, key) {
+                Ok(Some(held)) if held.sha256 == *sha256 => continue,
+                Ok(Some(held)) => format!("says {}, and not {}", held.sha256.short(), sha256.short()),
+                Ok(None) => "is gone".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let object = ledger_key(archive, key).map_or_else(|_| archive.to_string(), |key| key.to_string());
+            lost.entry(why.clone()).or_default().push(Lost { object, how });
+        }
+        for (source, declared) in &self.lineages {
+            let (admitted, how) = match load_admitted(store, archive, source, None) {
+                Ok(admitted) => (admitted, "is gone".to_owned()),
+                Err(error) => (Vec::new(), error.to_string()),
+            };
+            for (declaration, why) in declared {
+                if !admitted.contains(declaration) {
+                    let object = lineage_folder(archive, source);
+                    let how = format!("the entry of the declaration {declaration} {how}");
+                    lost.entry(why.clone()).or_default().push(Lost { object, how });
+                }
+            }
+        }
+        lost
+    }
+}
+
+/// One problem for all that a decision's claims have lost: a ledger that is gone has thousands.
+fn told(anchor: &Anchor, why: &Why, lost: &[Lost]) -> Option<Problem> {
+    let first = lost.first()?;
+    let archive = &anchor.name;
+    let how = &first.how;
+    let why = format!(
+        "it {how}{}, {why}: the gate could take it again with other bytes; next: `assay publish {archive}` puts back what the newest \
+         snapshot remembers, and a copy of the store has the rest",
+        more(lost.len())
+    );
+    Some(Problem::new(Problem::LEDGER, &first.object, why))
+}
+
+fn more(count: usize) -> String {
+    match count.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listed(decision, what) | Self::Decided(decision, what) => {
+                write!(f, "which the decision {decision} on {what} claimed for ever")
+            }
+            Self::Remembered(what) => write!(f, "which the newest snapshot remembers of {what}"),
+        }
+    }
+}
