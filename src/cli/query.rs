@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::context::Context;
 use super::failure::{Failure, UsageError};
@@ -79,9 +80,16 @@ pub(super) struct BuiltWithArgs {
 }
 
 /// List what is admitted and not reproduced, by exception, and what is declared and not admitted
+///
+/// What was reproduced by builds that did not differ as the policy varies them is listed, too. Where no policy varies
+/// the build path, all builds of a package are made at one: how many packages have nothing else against them is said,
+/// and `--one-path` lists them.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  assay unreproduced\n  assay unreproduced --json")]
+#[command(after_help = "Example:\n  assay unreproduced\n  assay unreproduced --one-path --json")]
 pub(super) struct UnreproducedArgs {
+    /// Also what is reproduced at one build path only
+    #[arg(long)]
+    one_path: bool,
     #[command(flatten)]
     from: From,
 }
@@ -110,25 +118,25 @@ pub(super) struct StaleArgs {
 
 pub(super) fn source_of(context: &Context, args: &SourceOfArgs) -> Result<ExitCode, Failure> {
     let subject = subject(&args.what)?;
-    let answers = ask(context, &args.from, |index, _| query::source_of(index, &subject))?;
-    if answers.is_empty() {
+    let said = ask(context, &args.from, |index, _| query::source_of(index, &subject))?;
+    if said.answers.is_empty() {
         return nothing(format!("no newest snapshot of this site lists `{}`", args.what));
     }
-    show(context, &answers, true)
+    show(context, &said, true)
 }
 
 pub(super) fn outputs_of(context: &Context, args: &OutputsOfArgs) -> Result<ExitCode, Failure> {
-    let answers = ask(context, &args.from, |index, _| query::outputs_of(index, &args.commit))?;
-    if answers.is_empty() {
+    let said = ask(context, &args.from, |index, _| query::outputs_of(index, &args.commit))?;
+    if said.answers.is_empty() {
         return nothing(format!("nothing is known that was built from `{}`", args.commit));
     }
-    show(context, &answers, true)
+    show(context, &said, true)
 }
 
 pub(super) fn by_signer(context: &Context, args: &BySignerArgs) -> Result<ExitCode, Failure> {
     let asked = &args.fingerprint;
     let mut known = false;
-    let answers = ask(context, &args.from, |index, _| {
+    let said = ask(context, &args.from, |index, _| {
         let answers = query::by_signer(index, asked)?;
         known = answers.is_some();
         Ok(answers.unwrap_or_default())
@@ -138,7 +146,7 @@ pub(super) fn by_signer(context: &Context, args: &BySignerArgs) -> Result<ExitCo
             "no policy and no decision names a key or builder `{asked}`: give a fingerprint as `assay key list` prints it, or a builder's id"
         ));
     }
-    show(context, &answers, false)
+    show(context, &said, false)
 }
 
 pub(super) fn built_with(context: &Context, args: &BuiltWithArgs) -> Result<ExitCode, Failure> {
@@ -150,7 +158,20 @@ pub(super) fn built_with(context: &Context, args: &BuiltWithArgs) -> Result<Exit
 }
 
 pub(super) fn unreproduced(context: &Context, args: &UnreproducedArgs) -> Result<ExitCode, Failure> {
-    show(context, &ask(context, &args.from, query::unreproduced)?, false)
+    let mut at_one_path = 0;
+    let said = ask(context, &args.from, |index, site| {
+        let found = query::unreproduced(index, site, args.one_path)?;
+        at_one_path = found.at_one_path;
+        Ok(found.answers)
+    })?;
+    if at_one_path > 0 {
+        let text = format!(
+            "{at_one_path} more are reproduced, but at one build path only, where what a package takes from its path does not show: \
+             `--one-path` lists them, and `vary = [\"path\"]` in a policy demands more"
+        );
+        context.output.aside(&OnePath { at_one_path }, &text)?;
+    }
+    show(context, &said, false)
 }
 
 pub(super) fn dissent(context: &Context, args: &DissentArgs) -> Result<ExitCode, Failure> {
@@ -169,12 +190,25 @@ pub(super) fn stale(context: &Context, args: &StaleArgs) -> Result<ExitCode, Fai
     )
 }
 
+/// How many packages have nothing against them but that all of their builds were at one path: on standard error.
+#[derive(Serialize)]
+struct OnePath {
+    at_one_path: usize,
+}
+
+/// What was asked for.
+struct Said {
+    answers: Vec<Answer>,
+    /// Whether the store has no more what some of it was learned from.
+    lost: bool,
+}
+
 /// Loads the index and asks it.
 fn ask(
     context: &Context,
     from: &From,
     question: impl FnOnce(&mut Index<'_>, &Site) -> Result<Vec<Answer>, QueryError>,
-) -> Result<Vec<Answer>, Failure> {
+) -> Result<Said, Failure> {
     let site = context.site()?;
     let store = match &from.store {
         Some(folder) => crate::store::open_store_to_read(folder, &context.environment.current_folder()?)?,
@@ -193,7 +227,15 @@ fn ask(
     index.keep();
     let answers = question(&mut index, &site)?;
     index.keep();
-    Ok(answers)
+    let lost = index.lost()?;
+    for problem in &lost {
+        let text = format!("{} {}: {}", problem.code, problem.object, problem.why);
+        context.output.aside(problem, &text)?;
+    }
+    Ok(Said {
+        answers,
+        lost: !lost.is_empty(),
+    })
 }
 
 fn nothing(why: String) -> Result<ExitCode, Failure> {
@@ -201,10 +243,11 @@ fn nothing(why: String) -> Result<ExitCode, Failure> {
 }
 
 /// Prints answers. What many of them have in common is said with `-v` only, unless `whole`.
-fn show(context: &Context, answers: &[Answer], whole: bool) -> Result<ExitCode, Failure> {
+fn show(context: &Context, said: &Said, whole: bool) -> Result<ExitCode, Failure> {
     let whole = whole || context.verbose;
-    context.output.records(answers, |answer| text(answer, whole))?;
-    let worst = answers.iter().map(|answer| answer.proof).max();
+    context.output.records(&said.answers, |answer| text(answer, whole))?;
+    let least = if said.lost { Proof::Unknown } else { Proof::Proven };
+    let worst = said.answers.iter().map(|answer| answer.proof).chain([least]).max();
     Ok(exit_code(worst.unwrap_or(Proof::Proven)))
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::context::{Context, named_or_all};
 use super::failure::{Failure, UsageError};
@@ -54,6 +55,13 @@ pub(super) struct VerifyArgs {
     sign: Vec<Fingerprint>,
 }
 
+/// That nobody's signature on a checkpoint was checked: on standard error.
+#[derive(Serialize)]
+struct Unchecked {
+    checkpoint: String,
+    signatures_not_checked: usize,
+}
+
 /// Whose signature proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Against {
@@ -90,7 +98,9 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     }
     problems(context, &report.problems)?;
     problems(context, &report.not_rechecked)?;
-    let environments: BTreeSet<&str> = report.not_rechecked.iter().map(|open| open.object.as_str()).collect();
+    let open = report.not_rechecked.iter();
+    let open = open.filter(|open| open.code == Problem::NOT_RECHECKED);
+    let environments: BTreeSet<&str> = open.map(|open| open.object.as_str()).collect();
     for archive in &report.empty {
         context.output.note(&format!("`{archive}`: nothing published yet"));
     }
@@ -149,10 +159,27 @@ fn checkpoint(
         // Who signs it has nobody's word for it but the store's.
         (witnesses, threshold) = (Vec::new(), 0);
     }
-    let checkpoint = Checkpoint::parse(&files::read(&path, LARGEST_CHECKPOINT)?, &witnesses, threshold)?;
+    let bytes = files::read(&path, LARGEST_CHECKPOINT)?;
+    let checkpoint = Checkpoint::parse(&bytes, &witnesses, threshold)?;
     context
         .output
         .note(&format!("held against {} of {}", path.display(), checkpoint.at));
+    let signatures = Checkpoint::signatures(&bytes);
+    if threshold == 0 && signatures > 0 {
+        let unchecked = Unchecked {
+            checkpoint: path.display().to_string(),
+            signatures_not_checked: signatures,
+        };
+        let why = match args.sign.is_empty() {
+            true => "assay.toml has no [witnesses]",
+            false => "who signs it takes nobody's word",
+        };
+        let text = format!(
+            "nobody's signature on {} was checked ({signatures} are on it), since {why}: it is as good as the place where it was kept",
+            path.display()
+        );
+        context.output.aside(&unchecked, &text)?;
+    }
     let broken = checkpoint.broken(store, anchors);
     Ok(Some((checkpoint, broken)))
 }

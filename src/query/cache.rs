@@ -14,7 +14,7 @@ use crate::host::files;
 use crate::trust::Ed25519Public;
 use crate::verify::Anchors;
 
-const MAGIC: &[u8] = b"assay facts 3\n";
+const MAGIC: &[u8] = b"assay facts 4\n";
 /// The largest segment that is read, in bytes.
 const LARGEST: u64 = 2 << 30;
 /// So many segments are kept beside one another. Of more, the small ones are let go: what was in them is read from the

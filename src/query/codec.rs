@@ -79,7 +79,7 @@ pub(super) fn write(batch: &Batch) -> Vec<u8> {
 }
 
 fn facts_out(out: &mut Writer, facts: &Facts, record: impl Fn(&Sha256) -> u64, lock: impl Fn(&Sha256) -> u64) {
-    out.number(u64::from(facts.admitted));
+    out.number(u64::from(facts.admitted) + 2 * u64::from(facts.at_one_path));
     out.time(facts.decided_at);
     for text in [&facts.policy, facts.source.as_str(), facts.version.as_str()] {
         out.text(text);

@@ -16,6 +16,8 @@ use crate::source::Declaration;
 
 /// The level that two operators' equal rebuilds earn.
 const REPRODUCED: &str = "SLSA_BUILD_REPRODUCED";
+/// The level of an exception to what builds must differ in.
+const ALIKE: &str = "ASSAY_RELAXED_E5";
 
 /// The largest declaration that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -57,32 +59,69 @@ pub(super) fn of_site(index: &mut Index<'_>, site: &Site) -> Result<Vec<(usize, 
     Ok(all)
 }
 
-/// What is admitted without `SLSA_BUILD_REPRODUCED`, by exception; and what is declared and not admitted.
+/// What `unreproduced` found.
+#[derive(Debug, Default)]
+pub struct Unreproduced {
+    /// What is asked for.
+    pub answers: Vec<Answer>,
+    /// How many more are reproduced, but at one build path only; none when these are among the answers.
+    pub at_one_path: usize,
+}
+
+/// What is admitted without `SLSA_BUILD_REPRODUCED`, or with it although its builds did not differ as they should, by
+/// exception; and what is declared and not admitted. With `one_path` also what was reproduced at one build path only.
 ///
 /// # Errors
 /// When a declaration of the site cannot be read; the store's failure.
-pub fn unreproduced(index: &mut Index<'_>, site: &Site) -> Result<Vec<Answer>, QueryError> {
-    let shared: &Index<'_> = index;
+pub fn unreproduced(index: &mut Index<'_>, site: &Site, one_path: bool) -> Result<Unreproduced, QueryError> {
+    let mut found = Unreproduced {
+        answers: by_exception(index, one_path),
+        at_one_path: 0,
+    };
+    if !one_path {
+        let scope = index.scope().par_iter();
+        found.at_one_path = scope
+            .filter(|id| index.decision(id).is_some_and(only_at_one_path))
+            .count();
+    }
+    found.answers.extend(not_admitted(index, site)?);
+    Ok(found)
+}
+
+/// Whether nothing else speaks against a decision than that its builds were all made at one path.
+fn only_at_one_path(decision: Decision<'_>) -> bool {
+    let mut levels = decision.levels.iter();
+    decision.admitted && decision.at_one_path && levels.any(|level| level == REPRODUCED)
+}
+
+fn by_exception(index: &Index<'_>, one_path: bool) -> Vec<Answer> {
+    let shared = index;
     let admitted = shared.scope().par_iter().filter_map(|id| {
         let Some(decision) = shared.decision(id) else {
             return Some(Answer::of_decision(shared, id, "its decision is not known".to_owned()));
         };
-        let lacks = !decision.levels.iter().any(|level| level == REPRODUCED);
-        if !decision.admitted || !(lacks || shared.doubt(id).is_some()) {
+        let has = |wanted: &str| decision.levels.iter().any(|level| level == wanted);
+        let (lacks, alike) = (!has(REPRODUCED), has(ALIKE));
+        let (doubted, at_one_path) = (shared.doubt(id).is_some(), one_path && only_at_one_path(decision));
+        if !decision.admitted || !(lacks || alike || doubted || at_one_path) {
             return None;
         }
         let remarks = remarks(decision);
         let why = match (lacks, remarks.is_empty()) {
-            (false, _) => "admitted as reproduced, which does not hold today".to_owned(),
+            (false, _) if doubted => "admitted as reproduced, which does not hold today".to_owned(),
+            (false, _) if alike => {
+                format!("reproduced, but by builds that were too much alike, by exception: {remarks}")
+            }
+            (false, _) => {
+                "reproduced, but at one build path only: what it took from its path would not show".to_owned()
+            }
             (true, _) if decision.imported().is_some() => imported(decision, &remarks),
             (true, true) => format!("admitted without {REPRODUCED}"),
             (true, false) => format!("admitted without {REPRODUCED}, by exception: {remarks}"),
         };
         Some(Answer::of_decision(shared, id, why))
     });
-    let mut answers: Vec<Answer> = admitted.collect();
-    answers.extend(not_admitted(index, site)?);
-    Ok(answers)
+    admitted.collect()
 }
 
 fn imported(decision: Decision<'_>, remarks: &str) -> String {

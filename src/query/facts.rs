@@ -26,6 +26,8 @@ pub struct DecisionId {
 pub(super) struct Facts {
     /// Whether it admits.
     pub admitted: bool,
+    /// Whether all of its builds were made at one path, as rule E5 says.
+    pub at_one_path: bool,
     /// When it was made.
     pub decided_at: Timestamp,
     /// The policy's name.

@@ -458,6 +458,14 @@ impl<'a> Index<'a> {
         agreeing.collect()
     }
 
+    /// What the store has no more of what the cache was made from; nothing without a cache, which reads all.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub fn lost(&self) -> Result<Vec<Problem>, QueryError> {
+        Ok(super::lost::lost(self)?)
+    }
+
     /// Reads the decisions of a small answer again, whatever the cache says of them: the documents decide.
     pub(super) fn recheck(&mut self, ids: &[DecisionId]) {
         if ids.len() > RECHECKED {

@@ -6,9 +6,10 @@ use std::sync::{PoisonError, RwLock};
 use rayon::prelude::*;
 
 use super::facts::{Batch, DecisionId, Declared, Facts, Imported, LockFacts, LockedAt, LockedFacts, RecordFacts};
+use crate::admission::ONE_PATH;
 use crate::domain::{ArchiveName, PackageName, Sha256, Version};
 use crate::environment::{Lock, LockOf, LockedPackage, LockedText};
-use crate::format::intoto::{ImportBinding, VerificationResult};
+use crate::format::intoto::{ImportBinding, RuleResult, VerificationResult};
 use crate::format::json;
 use crate::host::Bar;
 use crate::source::Declaration;
@@ -119,8 +120,10 @@ pub(super) fn decision<'a>(sources: Sources<'a>, id: &DecisionId) -> Result<(&'a
         Some(sha256) => declared(store, archive, sha256, admitted, (&source, &version))?,
         None => None,
     };
+    let at_one_path = |rule: &RuleResult| rule.id == "E5" && rule.passed && rule.evidence.contains(ONE_PATH);
     let facts = Facts {
         admitted,
+        at_one_path: summary.assay_rules.iter().any(at_one_path),
         decided_at: summary.time_verified,
         policy: summary.policy.name.clone().unwrap_or_default(),
         files: pool_files(&summary).map_err(wrong)?,

@@ -89,6 +89,13 @@ impl Segment {
         Decision::read(&mut self.row(2, DECISION, ours.next()?.0)?)
     }
 
+    /// Whether it has a decision of an archive.
+    pub(super) fn knows(&self, archive: &str) -> bool {
+        let rows = self.part(2).chunks_exact(DECISION);
+        rows.filter_map(|row| word(row, 32))
+            .any(|name| self.text(name) == Some(archive))
+    }
+
     pub(super) fn record(&self, sha256: &Sha256) -> Option<Record<'_>> {
         self.record_at(find(self.part(3), NAMED, sha256)?)
     }
@@ -325,6 +332,8 @@ impl<'a> Reference<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decision<'a> {
     pub(super) admitted: bool,
+    /// Whether all of its builds were made at one path.
+    pub(super) at_one_path: bool,
     pub(super) decided_at: Timestamp,
     pub(super) policy: &'a str,
     pub(super) source: &'a str,
@@ -342,8 +351,10 @@ pub(super) struct Decision<'a> {
 
 impl<'a> Item<'a> for Decision<'a> {
     fn read(from: &mut Reader<'a>) -> Option<Self> {
+        let flags = from.number()?;
         Some(Self {
-            admitted: from.number()? == 1,
+            admitted: flags & 1 == 1,
+            at_one_path: flags & 2 == 2,
             decided_at: from.time()?,
             policy: from.text()?,
             source: from.text()?,

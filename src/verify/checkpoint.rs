@@ -159,7 +159,14 @@ impl Checkpoint {
         }
     }
 
-    /// Reads a file, which as many of the witnesses must have signed as `threshold` says; none: it is one's own.
+    /// How many signatures a file has, whoever made them; none: it is a bare checkpoint.
+    #[must_use]
+    pub fn signatures(bytes: &[u8]) -> usize {
+        Envelope::parse(bytes).map_or(0, |envelope| envelope.signatures.len())
+    }
+
+    /// Reads a file, which as many of the witnesses must have signed as `threshold` says. When that is 0 nobody's
+    /// signature is looked at: the file is as good as the place where it was kept.
     ///
     /// # Errors
     /// `Checkpoint` when it is malformed, or signed by too few.

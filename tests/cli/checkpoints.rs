@@ -25,6 +25,34 @@ fn a_store_that_is_rolled_back_is_told_by_the_sites_own_checkpoint() {
     assert!(text.contains("\"records\":2"), "{text}");
     site.run(now, &["verify"]);
 
+    // A signature that nobody looked at is said to be none.
+    let signed = site.site().join("signed.checkpoint");
+    site.run(
+        now,
+        &[
+            "verify",
+            "--write-checkpoint",
+            "signed.checkpoint",
+            "--sign",
+            witness.trim(),
+        ],
+    );
+    let envelope = fs::read_to_string(&signed).unwrap();
+    let at = envelope.find("\"sig\":\"").unwrap() + 7;
+    fs::write(
+        &signed,
+        format!("{}{}{}", &envelope[..at], "A".repeat(86), &envelope[at + 86..]),
+    )
+    .unwrap();
+    let unchecked = site.output(now, &["verify", "--checkpoint", "signed.checkpoint"]);
+    let said = String::from_utf8_lossy(&unchecked.stderr);
+    assert!(
+        unchecked.status.success()
+            && said.contains("nobody's signature on signed.checkpoint was checked (1 are on it)"),
+        "{said}"
+    );
+    assert!(said.contains("assay.toml has no [witnesses]"), "{said}");
+
     // A store with fewer snapshots, each of them good.
     let output = site.output(now, &["verify", "old"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -53,7 +53,7 @@ pub(crate) const RARE: &str = "rare-compiler";
 pub(crate) struct Maker {
     pub(crate) root: PathBuf,
     site: Site,
-    store: LocalStore,
+    pub(crate) store: LocalStore,
     archive: ArchiveName,
     gate: Ed25519Key,
     builders: [(BuilderId, Ed25519Key); 2],

@@ -7,8 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use assay::admission::{Decision, ONE_PATH};
 use assay::domain::Sha256;
 use assay::format::intoto::Outcome;
+use assay::snapshot::Chain;
 use serde_json::Value;
 
 use crate::cli::{assay, text};
@@ -190,11 +192,11 @@ fn only_new_documents_are_read_and_the_cache_is_never_more_than_a_cache() {
     let cache = cache.into_iter().next().unwrap();
     let written = fs::read(&cache).unwrap();
 
-    // What was verified once is not read again; `--fresh` reads it all and misses the record.
+    // What was verified once is not read again, but missed; `--fresh` reads it all, and does not believe it.
     let missing = made.document(&made.all[0].records[0]);
     let kept = fs::read(&missing).unwrap();
     fs::remove_file(&missing).unwrap();
-    assert_eq!(made.ask(&["built-with", RARE]), (first.clone(), 0));
+    assert_eq!(made.ask(&["built-with", RARE]), (first.clone(), 6));
     let (fresh, code) = made.ask(&["built-with", RARE, "--fresh"]);
     assert_eq!(
         (fresh.len(), code),
@@ -229,6 +231,89 @@ fn only_new_documents_are_read_and_the_cache_is_never_more_than_a_cache() {
     let (answer, code) = made.ask(&["source-of", "src00003"]);
     assert_eq!((answer.len(), code), (1, 6));
     assert_eq!(answer[0]["proof"], "unknown");
+}
+
+/// What the store has no more is said by whoever answers from the cache, also when nothing is the answer.
+#[test]
+fn a_warm_cache_says_that_the_store_lost_what_it_was_made_from() {
+    let made = Made::new();
+    let (first, code) = made.ask(&["built-with", RARE]);
+    assert_eq!(code, 0);
+    let records = made.all.iter().flat_map(|one| &one.records);
+    for record in records {
+        let _ = fs::remove_file(made.document(record));
+    }
+    for (question, answers) in [(RARE, first.len()), ("rare-compiler=5.6.2", 0)] {
+        let output = made.run(&["built-with", question]);
+        let said = text(&output.stderr);
+        assert_eq!(
+            (text(&output.stdout).lines().count(), output.status.code()),
+            (answers, Some(6)),
+            "{said}"
+        );
+        assert!(
+            said.contains("V-MISSING custom/provenance/sha256/") && said.contains("12 of 12 decisions"),
+            "{said}"
+        );
+    }
+    // The snapshots themselves: there is nothing to answer, which is not the same as nothing to say.
+    for n in 1..=Chain::load(&made.maker.store, &"custom".parse().unwrap())
+        .unwrap()
+        .len()
+    {
+        fs::remove_file(made.site().join(format!("store/state/custom/{n}.json"))).unwrap();
+    }
+    let output = made.run(&["unreproduced"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(
+        said.contains("V-RECORD state/custom: the archive has no snapshot, and had some"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_reproduced_at_one_path_only_is_told_apart() {
+    let made = Made::new();
+    let lock = made.maker.lock(PLAN, 53, None);
+    let e5 = |decision: &mut Decision, evidence: &str| {
+        let rule = decision.rules.iter_mut().find(|rule| rule.id == "E5").unwrap();
+        rule.evidence = evidence.to_owned();
+    };
+    let mut all = made.all.clone();
+    all.push(made.maker.source(53, &lock, |decision| {
+        decision.levels.push("ASSAY_RELAXED_E5".to_owned());
+        e5(
+            decision,
+            "all rebuilds for amd64 had the same build path; excepted by Olga",
+        );
+    }));
+    all.push(made.maker.source(54, &lock, |decision| {
+        e5(decision, &format!("the rebuilds differed; {ONE_PATH}, /build/x"));
+    }));
+    made.maker.publish(&all);
+    let output = made.run(&["unreproduced"]);
+    let listed = text(&output.stdout);
+    assert!(output.status.success() && listed.lines().count() == 1, "{listed}");
+    assert!(
+        listed.contains("src00053")
+            && listed.contains("by exception: E5: all rebuilds for amd64 had the same build path"),
+        "{listed}"
+    );
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("1 more are reproduced, but at one build path only"),
+        "{said}"
+    );
+    let (answer, code) = made.ask(&["unreproduced", "--one-path"]);
+    assert_eq!((sources(&answer), code), (vec!["src00053", "src00054"], 0));
+    assert!(
+        answer[1]["why"]
+            .as_str()
+            .unwrap()
+            .starts_with("reproduced, but at one build path only"),
+        "{answer:?}"
+    );
 }
 
 /// Every question, each with some answer.
