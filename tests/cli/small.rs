@@ -293,8 +293,8 @@ fn what_the_gate_keeps_is_missed(small: &Small) {
     let listed = text(&again.stdout);
     assert_eq!(again.status.code(), Some(6), "{listed}");
     // The refusal rests on no record: results were sealed then.
-    let said = ["  made again: the same", "  now: "].map(|what| listed.matches(what).count());
-    assert_eq!(said, [1, 1], "{listed}");
+    let came_out = ["  made again: the same", "  now: "].map(|what| listed.matches(what).count());
+    assert_eq!(came_out, [1, 1], "{listed}");
     let admitted = listed.lines().find(|line| line.contains(" admitted for ")).unwrap();
     let admitted = admitted.rsplit(' ').next().unwrap();
     fs::remove_file(small.path("store/custom/provenance/sha256").join(admitted)).unwrap();
