@@ -213,6 +213,7 @@ pub(super) fn made<'a>(context: &Context, valid_days: Option<u32>, reason: &'a s
         by: concat!("assay ", env!("CARGO_PKG_VERSION")),
         nonce,
         now: context.now(),
+        clock: context.clock,
     }
 }
 
@@ -229,7 +230,7 @@ fn make(
     let nonce = nonce();
     let mut record = chain.next(store, suites, made(context, Some(valid_days), reason, &nonce))?;
     record.signed_by = key.signed_by().to_vec();
-    if publish::commit(store, &record, key)? == Committed::Conflict {
+    if publish::commit_in_time(store, &record, context.clock, key)? == Committed::Conflict {
         return Err(UsageError::Conflict(chain.archive().to_string()).into());
     }
     Ok(record)

@@ -25,6 +25,7 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
                 public_url: site.config().public_url.as_str(),
                 signer: &key,
                 program: PROGRAM,
+                clock: context.clock,
             };
             // So that clients can name a suite before anything is admitted to it, and what the site says is so.
             publish::make_declared(&writer, context.now())?;

@@ -32,6 +32,7 @@ pub(super) struct Work {
     pub(super) archive: ArchiveName,
     pub(super) custom: CustomArchive,
     pub(super) now: Timestamp,
+    pub(super) clock: Clock,
 }
 
 /// A declaration with what it is judged by.
@@ -58,6 +59,7 @@ impl Work {
             archive,
             custom,
             now: context.now(),
+            clock: context.clock,
         };
         work.sweep(context);
         Ok(work)
@@ -214,6 +216,7 @@ impl Work {
             public_url: self.site.config().public_url.as_str(),
             signer,
             program: PROGRAM,
+            clock: self.clock,
         }
     }
 
@@ -227,6 +230,7 @@ impl Work {
             key,
             signer,
             program: PROGRAM,
+            clock: self.clock,
         }
     }
 

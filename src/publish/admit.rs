@@ -11,6 +11,7 @@ use crate::admission::{Candidate, Decision, Evidence, Matter, Whole, claims, fil
 use crate::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, Timestamp};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::{deb822, dsse, json};
+use crate::host::Clock;
 use crate::index::{binary_stanza, source_stanza};
 use crate::site::{CustomArchive, Policy};
 use crate::snapshot::Record;
@@ -47,6 +48,8 @@ pub struct Gate<'a> {
     pub signer: &'a dyn ReleaseSigner,
     /// This program and its version.
     pub program: &'a str,
+    /// The machine's clock.
+    pub clock: Clock,
 }
 
 impl<'a> Gate<'a> {
@@ -60,6 +63,7 @@ impl<'a> Gate<'a> {
             public_url: self.public_url,
             signer: self.signer,
             program: self.program,
+            clock: self.clock,
         }
     }
 }

@@ -103,6 +103,16 @@ pub enum PublishError {
         /// What is wrong with it.
         why: String,
     },
+    /// What is to be made would have to be dated in the future.
+    #[error("{what} would be dated {dated}, after what was made before it, and this machine's clock says {now}")]
+    Ahead {
+        /// Which entry.
+        what: String,
+        /// Its date.
+        dated: Timestamp,
+        /// The clock's.
+        now: Timestamp,
+    },
     /// The signer failed.
     #[error("cannot sign: {0}")]
     Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -127,6 +137,7 @@ impl Coded for PublishError {
             Self::KeyEnded { .. } => "E-PUBLISH-011",
             Self::Outside { .. } => "E-PUBLISH-012",
             Self::SignedWrongly { .. } => "E-PUBLISH-013",
+            Self::Ahead { .. } => "E-PUBLISH-020",
         }
     }
     fn kind(&self) -> Kind {
@@ -142,7 +153,7 @@ impl Coded for PublishError {
             | Self::TooLarge { .. }
             | Self::Unreadable { .. }
             | Self::SignedWrongly { .. } => Kind::Verification,
-            Self::Signing(_) | Self::Outside { .. } => Kind::Environment,
+            Self::Signing(_) | Self::Outside { .. } | Self::Ahead { .. } => Kind::Environment,
         }
     }
     fn hint(&self) -> Option<String> {
@@ -172,6 +183,11 @@ impl Coded for PublishError {
             Self::Nothing(_) => Some("`assay mirror` makes the first snapshot of a mirror, `assay admit` that of a custom archive".to_owned()),
             Self::TooLarge { .. } => Some(
                 "follow fewer components, architectures, languages or `indexes`: each file that Release lists takes a line".to_owned(),
+            ),
+            Self::Ahead { .. } => Some(
+                "nothing was made: clients refuse what is from the future. Set this machine's clock right; when it was ahead at an \
+                 earlier run, wait until then, or go on under another name of the archive"
+                    .to_owned(),
             ),
             Self::Signing(_) => Some(
                 "the secret key of `signing-key` must be in the site's `keys/`, and this machine's clock be right: `assay key list`".to_owned(),

@@ -87,4 +87,4 @@ pub use stage::{
 pub use sync::{Named, SuiteChange, SyncStep, Synced, expires, make_declared, plan_sync, sync};
 pub use unrecorded::{Recorded, Unrecorded, unrecorded};
 pub use upload::{Incoming, Offer, Upload, UploadError};
-pub use vouch::{check_named, check_vouched, commit, load_vouched};
+pub use vouch::{check_named, check_vouched, commit, commit_in_time, load_vouched};

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use rand::RngCore as _;
 
 use super::stage::{Edit, Gone, held_sources};
-use super::{GateError, ReleaseSigner, commit, load_vouched};
+use super::{GateError, ReleaseSigner, commit_in_time, load_vouched};
 use crate::domain::{ArchiveName, Sha256, SuiteName, Timestamp};
+use crate::host::Clock;
 use crate::site::CustomArchive;
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
@@ -32,6 +33,8 @@ pub struct Writer<'a> {
     pub signer: &'a dyn ReleaseSigner,
     /// This program and its version.
     pub program: &'a str,
+    /// The machine's clock.
+    pub clock: Clock,
 }
 
 /// What the next record has.
@@ -82,11 +85,12 @@ pub(super) fn next_snapshot(
             by: writer.program,
             nonce: &hex::encode(chance),
             now,
+            clock: writer.clock,
         };
         let mut record = chain.next(writer.store, next.states, made)?;
         record.ledger = next.ledger.or(record.ledger);
         record.signed_by = writer.signer.signed_by().to_vec();
-        if commit(writer.store, &record, writer.signer)? == Committed::Yes {
+        if commit_in_time(writer.store, &record, writer.clock, writer.signer)? == Committed::Yes {
             return Ok(());
         }
     }

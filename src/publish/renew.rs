@@ -2,7 +2,7 @@
 //! a crash in between, making it again finishes.
 
 use super::project::{publish_record, publish_tag};
-use super::{PublishError, Published, ReleaseSigner, check_vouched, commit};
+use super::{PublishError, Published, ReleaseSigner, check_vouched, commit, commit_in_time};
 use crate::domain::TagName;
 use crate::snapshot::{
     Chain, Committed, Edition, EditionName, Entry as _, Made, Marks, Record, Renewal, SnapshotError, SuiteState,
@@ -16,7 +16,7 @@ const ATTEMPTS: u32 = 20;
 /// Renews a snapshot: a new Date and Valid-Until, `made.valid_days` from now, over the same indexes.
 ///
 /// # Errors
-/// `Shorter` when it would run out earlier than now, unless `shorten`; `NotVouched`; as `publish`.
+/// `Shorter` when it would run out earlier than now, unless `shorten`; `NotVouched`; `Ahead`; as `publish`.
 pub fn renew(
     store: &dyn Store,
     chain: &Chain,
@@ -43,7 +43,7 @@ pub fn renew(
                 until,
             });
         }
-        if commit(store, &renewal, signer)? == Committed::Yes {
+        if commit_in_time(store, &renewal, made.clock, signer)? == Committed::Yes {
             return publish_record(store, chain, record, signer, public_url);
         }
     }

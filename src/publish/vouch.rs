@@ -8,6 +8,7 @@
 
 use super::{PublishError, ReleaseSigner};
 use crate::domain::{ArchiveName, Sha256, SnapshotName};
+use crate::host::Clock;
 use crate::snapshot::{Chain, Committed, Entry, Renewal, TagRecord, commit as create};
 use crate::store::{Key, Store, StoreError};
 use crate::trust::{Keyring, Requirement, latest_date, verify_detached};
@@ -23,6 +24,26 @@ pub fn commit(store: &dyn Store, entry: &impl Entry, signer: &dyn ReleaseSigner)
     let signature = signer.detach(&statement(entry, &sha256), entry.made_at())?;
     store.replace(&Key::signature(entry.archive(), &sha256), &signature)?;
     Ok(create(store, entry)?)
+}
+
+/// The same, no earlier than the entry is dated: ids and Dates rise by a second at least, so those of several
+/// snapshots within a second lie ahead. apt takes no Date that is 10 s ahead, and sqv no signature that is at all.
+///
+/// # Errors
+/// `Ahead` when that would take long, since a clock was wrong; as `commit`.
+pub fn commit_in_time(
+    store: &dyn Store,
+    entry: &impl Entry,
+    clock: Clock,
+    signer: &dyn ReleaseSigner,
+) -> Result<Committed, PublishError> {
+    let dated = entry.dated();
+    clock.reach(dated).map_err(|now| PublishError::Ahead {
+        what: entry.title(),
+        dated,
+        now,
+    })?;
+    commit(store, entry, signer)
 }
 
 /// The chain of an archive, whose newest record and its renewal the archive's key vouches for.

@@ -7,7 +7,8 @@ use super::check::check_suites;
 use super::entry::{self, Entry};
 use super::{Edition, EditionName, Marks, Record, Renewal, SnapshotError, SuiteState, TagRecord};
 use crate::domain::{ArchiveName, Serial, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
-use crate::store::{Key, Store};
+use crate::host::Clock;
+use crate::store::{Key, Store, StoreError};
 
 /// The format of records that this program writes and reads.
 const FORMAT: u32 = 1;
@@ -318,6 +319,8 @@ pub struct Made<'a> {
     pub nonce: &'a str,
     /// When.
     pub now: Timestamp,
+    /// What `now` was read from: what has to be dated later than that waits for it.
+    pub clock: Clock,
 }
 
 /// See [`Chain::records`].

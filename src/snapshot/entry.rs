@@ -26,6 +26,11 @@ pub trait Entry: Serialize + DeserializeOwned {
     /// When it was made.
     fn made_at(&self) -> Timestamp;
 
+    /// The latest instant that anything signed for it is of.
+    fn dated(&self) -> Timestamp {
+        self.made_at()
+    }
+
     /// The file's bytes.
     ///
     /// # Errors

@@ -61,6 +61,11 @@ impl Entry for Record {
     fn made_at(&self) -> Timestamp {
         self.id.timestamp()
     }
+
+    fn dated(&self) -> Timestamp {
+        let dates = self.suites.iter().map(|state| state.date);
+        dates.fold(self.made_at(), Timestamp::max)
+    }
 }
 
 /// One suite of a snapshot.

@@ -13,6 +13,7 @@ use assay::format::intoto::{
     Statement, Subject, sha256_set,
 };
 use assay::format::json;
+use assay::host::Clock;
 use assay::publish::{
     Admission, Gate, GateError, Proposal, Records, add_document, add_record, admit, gather, hold, issue_nonce, propose,
 };
@@ -109,6 +110,7 @@ impl Site {
             key: &self.gate_key,
             signer: &self.archive_key,
             program: "assay test",
+            clock: Clock::Fixed(self.now),
         }
     }
 

@@ -96,10 +96,15 @@ impl Made {
             .unwrap()
     }
 
+    /// The file with the public key of an archive.
+    pub(super) fn certificate(&self, archive: &str) -> PathBuf {
+        let fingerprint = self.signing_key(&self.load(), archive).clone();
+        self.path(&format!("policies/keys/{fingerprint}.asc"))
+    }
+
     /// This machine's apt, following an archive at its head in the store's folder.
     pub(super) fn apt(&self, archive: &str, suite: &str) -> Apt {
-        let fingerprint = self.signing_key(&self.load(), archive).clone();
-        let certificate = self.path(&format!("policies/keys/{fingerprint}.asc"));
+        let certificate = self.certificate(archive);
         let uri = format!("file:{}", self.path("store").join(archive).display());
         Apt::new(&source(&uri, suite, &certificate))
     }

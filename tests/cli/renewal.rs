@@ -5,9 +5,11 @@ use std::fs;
 use assay::domain::Timestamp;
 
 use super::made::Made;
+use crate::support::apt::{Apt, source};
 use crate::support::archive::Archive;
 use crate::support::http::Upstream;
 use crate::support::repository::now;
+use crate::support::web::Web;
 
 const DAY: i64 = 86_400;
 
@@ -64,11 +66,9 @@ fn is_renewed_after_half_its_days(made: &Made, start: Timestamp, verb: &str, arc
     made.apt(archive, suite).update();
 }
 
-#[test]
-fn a_mirror_whose_upstream_is_silent_does_not_expire() {
-    let start = now().plus(-6 * DAY);
+/// A site whose mirror `debian` follows this upstream, made at an instant.
+fn mirroring(upstream: &Upstream, start: Timestamp) -> Made {
     let signer = assay::trust::ArchiveKey::generate("Upstream <u@example.org>", start.plus(-400 * DAY)).unwrap();
-    let upstream = Upstream::start();
     upstream.set(Archive::new(start.plus(-3600)).files(&signer));
     let made = Made::at(start);
     fs::write(made.path("upstream.asc"), signer.certificate_armored().unwrap()).unwrap();
@@ -83,7 +83,47 @@ fn a_mirror_whose_upstream_is_silent_does_not_expire() {
                 &format!("uri = \"{}\"", upstream.url()),
             )
     });
+    made
+}
+
+#[test]
+fn a_mirror_whose_upstream_is_silent_does_not_expire() {
+    let start = now().plus(-6 * DAY);
+    let upstream = Upstream::start();
+    let made = mirroring(&upstream, start);
     is_renewed_after_half_its_days(&made, start, "mirror", "debian", "tin");
+}
+
+/// Dates rise by a second at least, and apt 3's sqv takes no signature of a second that is still to come.
+#[test]
+fn what_is_made_several_times_within_a_second_is_never_of_the_future() {
+    let upstream = Upstream::start();
+    let made = mirroring(&upstream, now().plus(-DAY));
+    let succeeds = |args: &[&str]| {
+        let output = made.run(args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+    };
+    succeeds(&["mirror", "debian"]);
+    succeeds(&[&["snapshot", "renew"][..], &["debian@latest"; 4]].concat());
+    let renewed = head(&made, "debian", "tin");
+    assert!(renewed.date <= now(), "{renewed:?}");
+    made.apt("debian", "tin").update();
+    let web = Web::serve(&made.path("store/debian"));
+    let next = Apt::next("");
+    // That is all of this machine that it sees.
+    let certificate = next.folder().join("ours.asc");
+    fs::copy(made.certificate("debian"), &certificate).unwrap();
+    next.set_sources(&source(&web.url, "tin", &certificate));
+    next.update();
+
+    // A clock that was far ahead, once: nothing that clients refuse is made after it, and it is said why.
+    made.run_at(now().plus(DAY), &["snapshot", "renew", "debian@latest"]);
+    let ahead = head(&made, "debian", "tin");
+    let refused = made.run(&["snapshot", "renew", "debian@latest"]);
+    let said = super::text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(5), "{said}");
+    assert!(said.contains("E-PUBLISH-020") && said.contains("clock"), "{said}");
+    assert_eq!(head(&made, "debian", "tin").date, ahead.date);
 }
 
 #[test]

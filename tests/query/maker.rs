@@ -475,6 +475,7 @@ impl Maker {
             by: "the tests",
             nonce: "0",
             now: self.at,
+            clock: assay::host::Clock::Fixed(self.at),
         };
         let record = chain.next(&self.store, vec![state], made).unwrap();
         let key = self.site.archive_key(&config.signing_key).unwrap();

@@ -195,6 +195,7 @@ pub(crate) fn made(nonce: &str, now: Timestamp) -> Made<'_> {
         by: "the tests",
         nonce,
         now,
+        clock: Clock::Fixed(now),
     }
 }
 
