@@ -480,12 +480,15 @@ pub(super) struct AdmitArgs {
 /// The suites that repos/ARCHIVE.toml names for a custom archive, and it has not yet, are made: empty and signed. A custom archive whose Valid-Until is more than half over gets a new snapshot of the same content.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  assay publish\n  assay publish custom   # also makes the suites that repos/custom.toml names anew"
+    after_help = "Example:\n  assay publish\n  assay publish --all debian   # what `verify` or `fsck` missed below dists/ comes back\n  assay publish custom   # also makes the suites that repos/custom.toml names anew"
 )]
 pub(super) struct PublishArgs {
     /// The archives [default: all]
     #[arg(value_name = "ARCHIVE")]
     pub(super) archives: Vec<ArchiveName>,
+    /// Also every snapshot and tag that is kept: files that are lost below dists/ come back when their bytes are under another name
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 /// Print APT sources for exactly one state

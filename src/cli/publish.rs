@@ -47,7 +47,13 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
             let url = site.config().public_url.as_str();
             keep_fresh(context, store.as_ref(), &chain, custom.valid_days, &key, url)?;
         }
-        let published = publish::publish(store.as_ref(), &archive, &key, site.config().public_url.as_str())?;
+        let url = site.config().public_url.as_str();
+        let again = match args.all {
+            true => publish::publish_all(store.as_ref(), &archive, &key, url)?,
+            false => 0,
+        };
+        let mut published = publish::publish(store.as_ref(), &archive, &key, url)?;
+        published.written += again;
         let value = serde_json::json!({
             "archive": archive, "serial": published.name.as_str(), "id": published.id, "written": published.written,
         });

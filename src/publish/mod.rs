@@ -73,7 +73,7 @@ pub use moves::{
 pub use next::Writer;
 pub use partial::{Missing, Part, Selection, select_packages};
 pub use plan::{How, Release, Step, plan};
-pub use project::{Published, PublishedSuite, finish, is_published, publish, publish_record, publish_tag};
+pub use project::{Published, PublishedSuite, finish, is_published, publish, publish_all, publish_record, publish_tag};
 pub use propose::{Proposal, gather, inspect, propose};
 pub use renew::{Tagging, is_new_tag, renew, tag};
 pub use repeat::{Kept, list_decisions, load_decision, noted_decisions};

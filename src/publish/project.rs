@@ -101,6 +101,35 @@ pub fn publish(
     }
 }
 
+/// Publishes every snapshot and tag of an archive again that was not let go, and the newest as `publish` does:
+/// names that were lost come back as long as the bytes are there. Gives how many objects were written.
+///
+/// # Errors
+/// As `publish`; what is wrong with any record.
+pub fn publish_all(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    signer: &dyn ReleaseSigner,
+    public_url: &str,
+) -> Result<u64, PublishError> {
+    let mut written = 0;
+    let marks = Marks::load(store, archive)?;
+    let there = |name: EditionName| marks.gone(&name).is_none();
+    let chain = load_vouched(store, archive, &signer.keyring()?)?;
+    for record in chain.records(store) {
+        let record = record?;
+        if record.n != chain.len() && there(EditionName::Serial(record.serial.clone())) {
+            written += publish_record(store, &chain, &record, signer, public_url)?.written;
+        }
+    }
+    for tag in TagRecord::all(store, archive)? {
+        if there(EditionName::Tag(tag.tag.clone())) {
+            written += publish_tag(store, archive, &tag.tag, signer, public_url)?.written;
+        }
+    }
+    Ok(written + publish(store, archive, signer, public_url)?.written)
+}
+
 /// Publishes one snapshot as its newest renewal has it; as the head too when it is the chain's latest.
 ///
 /// # Errors
@@ -217,13 +246,36 @@ fn project(
         });
         releases.push(release);
     }
+    let steps = plan(edition, &releases, newest, known);
+    let mut found_again = 0;
+    let written = loop {
+        match execute(store, &steps) {
+            Err(PublishError::Missing(lost)) if find_again(store, &steps, &lost)? => found_again += 1,
+            done => break done?,
+        }
+    };
     Ok(Published {
         archive: edition.archive.clone(),
         id: edition.id.clone(),
         name: edition.name.clone(),
         suites,
-        written: execute(store, &plan(edition, &releases, newest, known))?,
+        written: written + found_again,
     })
+}
+
+/// Gives an object back the name by its hash that it lost, when it has its bytes under another one. Each time
+/// one object less is lost.
+fn find_again(store: &dyn Store, steps: &[Step], lost: &Key) -> Result<bool, StoreError> {
+    for step in steps {
+        if let Step::Link { from, to, digest } = step
+            && from == lost
+            && found(store, to, digest.size)? == Some(*digest)
+        {
+            store.link(to, from)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn signed_release(

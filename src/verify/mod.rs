@@ -115,8 +115,8 @@ pub fn verify(
 
 /// Checks of a store's mirrors only what upstream's own keys prove, offline: every index of a snapshot
 /// is upstream's, every stanza of a partial one stands in an index that upstream signed, and clients find no
-/// signed file that is of none of these. Neither
-/// our keys nor pool files are looked at. What custom archives imported is proven by upstream's own files, too,
+/// signed file that is of none of these. Our keys prove nothing here: they are asked only whether clients would take
+/// what is published. Pool files are not looked at. What custom archives imported is proven by upstream's own files, too,
 /// which they keep.
 ///
 /// # Errors
@@ -134,7 +134,7 @@ pub fn verify_against_upstream(
     places::nothing_yet(&histories, &mut report);
     for (anchor, history) in &histories {
         upstream::check(store, anchor, history, &damaged, &mut report);
-        upstream::check_published(store, history, &mut report);
+        upstream::check_published(store, anchor, history, &mut report);
         upstream::check_dropped(store, anchor, history, &damaged, &mut report);
     }
     places::advise(store, &histories, &mut report);
@@ -171,6 +171,7 @@ pub fn fsck(store: &dyn Store, anchors: &Anchors, now: Timestamp, progress: &Pro
         Problem::SIGNATURE,
     ];
     report.problems.retain(|problem| kinds.contains(&problem.code));
+    places::advise(store, &histories, &mut report);
     report.sort();
     Ok(report)
 }

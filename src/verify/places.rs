@@ -66,14 +66,21 @@ pub(super) fn advise(store: &dyn Store, histories: &[(&Anchor, History)], report
         let Some(newest) = history.chain.latest_edition() else {
             continue;
         };
-        if publish::is_published(store, &newest).unwrap_or(true) {
-            continue;
-        }
-        let top = format!("{}/dists/", anchor.name);
-        let codes = [Problem::DAMAGED, Problem::MISSING, Problem::RELEASE];
+        let name = &anchor.name;
+        let interrupted = !publish::is_published(store, &newest).unwrap_or(true);
+        let (codes, step) = match interrupted {
+            true => (
+                &[Problem::DAMAGED, Problem::MISSING, Problem::RELEASE][..],
+                format!("; run `assay publish {name}` to finish an interrupted run"),
+            ),
+            false => (
+                &[Problem::MISSING][..],
+                format!("; `assay publish --all {name}` puts it back when it is under another name yet"),
+            ),
+        };
+        let top = format!("{name}/dists/");
         let ours = |problem: &&mut Problem| codes.contains(&problem.code) && problem.object.starts_with(&top);
         for problem in report.problems.iter_mut().filter(ours) {
-            let step = format!("; run `assay publish {}` to finish an interrupted run", anchor.name);
             problem.why.push_str(&step);
         }
     }

@@ -7,7 +7,7 @@ use super::editions::{History, all, editions, is_newest};
 use super::hashing::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
-use crate::domain::{Fingerprint, RelPath, SuiteName, Timestamp, escape};
+use crate::domain::{Fingerprint, RelPath, Sha256, SuiteName, Timestamp, escape};
 use crate::index::release::{Terms, release_text};
 use crate::publish;
 use crate::snapshot::{Edition, SuiteState};
@@ -32,6 +32,15 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The name that a signed file has beside its own, by which clients can pin it.
+    fn by_hash(&self, file: &str, bytes: &[u8]) -> Option<Key> {
+        let (path, sha256) = (RelPath::new(file).ok()?, Sha256::of(bytes));
+        Some(match self.name {
+            Some(name) => Key::by_hash_named(&self.archive.name, &self.state.suite, name, &path, &sha256),
+            None => Key::by_hash(&self.archive.name, &self.state.suite, &path, &sha256),
+        })
+    }
+
     fn key(&self, file: &str) -> Option<Key> {
         let path = RelPath::new(file).ok()?;
         Some(match self.name {
@@ -157,9 +166,12 @@ fn check_place(
     let inrelease = place.key("InRelease").ok_or_else(|| bad_suite(place))?;
     let plain = place.key("Release").ok_or_else(|| bad_suite(place))?;
     let release = get(store, &plain);
+    let mut pinned = Ok(());
     let text = match history.readable(store, edition, &inrelease) {
         "InRelease" => {
-            let verified = signed_text(store, anchor, &inrelease, now)?;
+            let bytes = get(store, &inrelease)?;
+            pinned = check_pinned(store, place, &bytes);
+            let verified = signed(anchor, &inrelease, &bytes, now)?;
             place
                 .by_all(&verified)
                 .map_err(|why| Problem::new(Problem::SIGNATURE, &inrelease, why))?;
@@ -187,13 +199,11 @@ fn check_place(
         ));
     }
     let detached = place.key("Release.gpg").ok_or_else(|| bad_suite(place))?;
-    let signature = get(store, &detached)?;
-    let verify = |old| verify_release_gpg(&release, &signature, &by_any(anchor, now), old);
-    let verified = by_present_or_former(anchor, verify);
-    verified
-        .map_err(|error| error.to_string())
-        .and_then(|verified| place.by_all(&verified))
+    let verified = signed_beside(anchor, (&detached, &get(store, &detached)?), &release, now)?;
+    place
+        .by_all(&verified)
         .map_err(|why| Problem::new(Problem::SIGNATURE, &detached, why))?;
+    pinned?;
 
     if place.state.date > now.plus(SKEW) {
         let why = "its Date lies in the future";
@@ -208,17 +218,45 @@ fn check_place(
     Ok(())
 }
 
+/// The InRelease must be there by its hash, too: whoever pins it asks for it so.
+fn check_pinned(store: &dyn Store, place: &Place<'_>, inrelease: &[u8]) -> Result<(), Problem> {
+    let key = place.by_hash("InRelease", inrelease).ok_or_else(|| bad_suite(place))?;
+    match store.head(&key) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            let why = "it is the InRelease beside it by its hash, which clients pin, and is not in the store";
+            Err(Problem::new(Problem::MISSING, key, why))
+        }
+        Err(error) => Err(Problem::new(Problem::MISSING, key, error)),
+    }
+}
+
 fn bad_suite(place: &Place<'_>) -> Problem {
     Problem::new(Problem::RECORD, &place.state.suite, "its name makes no object name")
 }
 
 /// A Release file that the archive's key signed.
 pub(super) fn signed_text(store: &dyn Store, anchor: &Anchor, key: &Key, now: Timestamp) -> Result<Verified, Problem> {
-    let bytes = get(store, key)?;
+    signed(anchor, key, &get(store, key)?, now)
+}
+
+/// What a key of the archive's signed as an InRelease.
+pub(super) fn signed(anchor: &Anchor, key: &Key, bytes: &[u8], now: Timestamp) -> Result<Verified, Problem> {
     let verify = |old| match old {
-        false => verify_inrelease(&bytes, &by_any(anchor, now)),
-        true => verify_old_inrelease(&bytes, &by_any(anchor, now)),
+        false => verify_inrelease(bytes, &by_any(anchor, now)),
+        true => verify_old_inrelease(bytes, &by_any(anchor, now)),
     };
+    by_present_or_former(anchor, verify).map_err(|error| Problem::new(Problem::SIGNATURE, key, error))
+}
+
+/// The same of a Release, by the Release.gpg beside it.
+pub(super) fn signed_beside(
+    anchor: &Anchor,
+    (key, signature): (&Key, &[u8]),
+    release: &[u8],
+    now: Timestamp,
+) -> Result<Verified, Problem> {
+    let verify = |old| verify_release_gpg(release, signature, &by_any(anchor, now), old);
     by_present_or_former(anchor, verify).map_err(|error| Problem::new(Problem::SIGNATURE, key, error))
 }
 

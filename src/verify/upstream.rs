@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::editions::{History, editions, entry_key, is_newest};
 use super::hashing::Damaged;
-use super::releases::{dropped, get};
+use super::releases::{dropped, get, signed, signed_beside};
 use super::selected::{is_selected, selected_problems};
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::RelPath;
@@ -23,9 +23,9 @@ pub(super) fn check(store: &dyn Store, anchor: &Anchor, history: &History, damag
     }
 }
 
-/// What clients read lists nothing but what the records have, and upstream's keys so prove. Our own
-/// signature is not asked for: it is the site's word.
-pub(super) fn check_published(store: &dyn Store, history: &History, report: &mut Report) {
+/// What clients read lists nothing but what the records have, and upstream's keys so prove. That our own key signed
+/// it proves nothing; but without it no client takes the file.
+pub(super) fn check_published(store: &dyn Store, anchor: &Anchor, history: &History, report: &mut Report) {
     for edition in editions(store, history) {
         let newest = is_newest(history, &edition);
         for state in &edition.suites {
@@ -35,7 +35,7 @@ pub(super) fn check_published(store: &dyn Store, history: &History, report: &mut
             {
                 report
                     .problems
-                    .extend(published(store, history, (&edition, state), name).err());
+                    .extend(published(store, (anchor, history), (&edition, state), name).err());
             }
         }
     }
@@ -60,7 +60,7 @@ pub(super) fn check_dropped(
         }
         report
             .problems
-            .extend(published(store, history, (&edition, &state), None).err());
+            .extend(published(store, (anchor, history), (&edition, &state), None).err());
         let mut of_suite = Report::default();
         let suites = vec![state];
         check_edition(store, anchor, &Edition { suites, ..edition }, damaged, &mut of_suite);
@@ -70,7 +70,7 @@ pub(super) fn check_dropped(
 
 fn published(
     store: &dyn Store,
-    history: &History,
+    (anchor, history): (&Anchor, &History),
     (edition, state): (&Edition, &SuiteState),
     name: Option<&str>,
 ) -> Result<(), Problem> {
@@ -87,7 +87,7 @@ fn published(
     let bytes = get(store, &key)?;
     let text = match file {
         "InRelease" => unverified_text(&bytes).map_err(|error| bad(&error))?,
-        _ => bytes,
+        _ => bytes.clone(),
     };
     let release = Release::parse(&text).map_err(|error| bad(&error))?;
     let has = |path: &RelPath, digest| {
@@ -110,7 +110,11 @@ fn published(
         let why = "it is not the text that InRelease signs";
         return Err(Problem::new(Problem::RELEASE, place("Release")?, why));
     }
-    get(store, &signature).map(|_| ())
+    let (found, now) = (get(store, &signature)?, release.date().map_err(|error| bad(&error))?);
+    if file == "InRelease" {
+        signed(anchor, &key, &bytes, now)?;
+    }
+    signed_beside(anchor, (&signature, &found), &plain, now).map(drop)
 }
 
 /// Every suite of an edition of a mirror.

@@ -16,14 +16,14 @@ use crate::support::archive::{Archive, Mirror, key};
 use crate::support::http::Upstream;
 
 /// A site that mirrors an upstream of four metals.
-struct Metals {
+pub(super) struct Metals {
     folder: tempfile::TempDir,
-    upstream: Upstream,
-    signer: ArchiveKey,
+    pub(super) upstream: Upstream,
+    pub(super) signer: ArchiveKey,
 }
 
 impl Metals {
-    fn new(settings: &str) -> Self {
+    pub(super) fn new(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         assay(folder.path(), &["init", "site"]);
         let metals = Self {
@@ -56,23 +56,23 @@ impl Metals {
         metals
     }
 
-    fn site(&self) -> PathBuf {
+    pub(super) fn site(&self) -> PathBuf {
         self.folder.path().join("site")
     }
 
     /// What the mirror's file says beside its upstream.
-    fn set(&self, settings: &str) {
+    pub(super) fn set(&self, settings: &str) {
         let repos = self.site().join("repos");
         let base = fs::read_to_string(repos.join("foundry.base")).unwrap();
         fs::write(repos.join("foundry.toml"), base + settings).unwrap();
     }
 
     /// Upstream has this version of alloy now.
-    fn offer(&self, version: &str, seconds: i64) {
+    pub(super) fn offer(&self, version: &str, seconds: i64) {
         self.upstream.set(self.archive(version, seconds).files(&self.signer));
     }
 
-    fn archive(&self, version: &str, seconds: i64) -> Archive {
+    pub(super) fn archive(&self, version: &str, seconds: i64) -> Archive {
         let deb = |name: &str, version: &str| format!("pool/main/{}/{name}/{name}_{version}_amd64.deb", &name[..1]);
         let alloy = deb("alloy", version);
         let mut archive = Archive::new(Clock::System.now().plus(seconds))
@@ -90,25 +90,25 @@ impl Metals {
         archive
     }
 
-    fn mirror(&self) -> String {
+    pub(super) fn mirror(&self) -> String {
         let done = assay(&self.site(), &["mirror"]);
         assert!(done.status.success(), "{}", text(&done.stderr));
         text(&done.stdout).split_whitespace().last().unwrap().to_owned()
     }
 
-    fn verify(&self) {
+    pub(super) fn verify(&self) {
         let done = assay(&self.site(), &["verify"]);
         assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
     }
 
     /// The names of pool files, without versions.
-    fn pool(&self) -> BTreeSet<String> {
+    pub(super) fn pool(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         collect(&self.site().join("store/foundry/pool"), &mut found);
         found
     }
 
-    fn packages(&self) -> BTreeSet<String> {
+    pub(super) fn packages(&self) -> BTreeSet<String> {
         let apt = Apt::new(&source(
             &format!("file:{}", self.site().join("store/foundry").display()),
             "tin",

@@ -6,6 +6,7 @@ mod ephemeral;
 mod keys;
 mod killed;
 mod lock;
+mod lost;
 mod examples;
 mod imports;
 mod made;

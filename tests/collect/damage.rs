@@ -58,19 +58,12 @@ fn a_flip_a_cut_a_swap_and_a_loss_are_each_named() {
             }
             let said = site.output(at, &["fsck", "foundry"]);
             let text = String::from_utf8(said.stdout).unwrap();
-            // InRelease files by hash are there for who pins them.
-            let optional =
-                other.is_none() && is_inrelease(&bytes) && name.contains("by-hash") && !name.contains("upstream");
             let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("V-")).collect();
-            if optional {
-                assert!(lines.is_empty(), "{name}: {text}");
-            } else {
-                assert_eq!(said.status.code(), Some(3), "{name}: {text}");
-                assert!(
-                    lines.iter().all(|line| line.contains(name)) && lines.len() == 1,
-                    "{name}: {text}"
-                );
-            }
+            assert_eq!(said.status.code(), Some(3), "{name}: {text}");
+            assert!(
+                lines.iter().all(|line| line.contains(name)) && lines.len() == 1,
+                "{name}: {text}"
+            );
             if other.is_some() {
                 fs::remove_file(path).unwrap();
             }
@@ -78,10 +71,6 @@ fn a_flip_a_cut_a_swap_and_a_loss_are_each_named() {
         }
     }
     assert!(site.run(at, &["fsck"]).starts_with("whole: "));
-}
-
-fn is_inrelease(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----")
 }
 
 /// A full pool that lost a file, had one cut and one flipped: each is named, and upstream heals it.
