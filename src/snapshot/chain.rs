@@ -36,10 +36,7 @@ impl Chain {
     /// When the record is not in canonical form, does not continue the one before it, or is missing
     /// while a later one is there; the store's failure.
     pub fn load(store: &dyn Store, archive: &ArchiveName) -> Result<Self, SnapshotError> {
-        let mut chain = Self {
-            archive: archive.clone(),
-            head: None,
-        };
+        let mut chain = Self::empty(archive);
         let newest = entry::newest(store, |n| Key::record(archive, n))?;
         if newest == 0 {
             return Ok(chain);
@@ -58,6 +55,38 @@ impl Chain {
             renewal,
         });
         Ok(chain)
+    }
+
+    /// That of an archive without records.
+    #[must_use]
+    pub fn empty(archive: &ArchiveName) -> Self {
+        Self {
+            archive: archive.clone(),
+            head: None,
+        }
+    }
+
+    /// A chain that does not load, with what stands under the highest number as its head when that can be read by itself;
+    /// and the numbers of all records that there are. Only to look at it: nobody may go on from there.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub fn broken(store: &dyn Store, archive: &ArchiveName) -> Result<(Self, Vec<u64>), StoreError> {
+        let (folder, mut numbers) = (format!("state/{archive}"), Vec::new());
+        store.visit(&folder, &mut |meta| {
+            let name = meta.key.as_str().strip_prefix(&folder);
+            let number = name.and_then(|name| name.strip_prefix('/')?.strip_suffix(".json")?.parse().ok());
+            numbers.extend(number.filter(|n| meta.key == Key::record(archive, *n)));
+        })?;
+        numbers.sort_unstable();
+        let head = numbers.last().and_then(|n| load(store, archive, *n).ok());
+        let head = head.map(|(record, sha256)| Head {
+            renewal: Renewal::newest(store, &record).ok().flatten(),
+            record,
+            sha256,
+        });
+        let archive = archive.clone();
+        Ok((Self { archive, head }, numbers))
     }
 
     /// Whose records these are.

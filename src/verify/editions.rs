@@ -10,6 +10,7 @@ use crate::snapshot::{
     content_digest,
 };
 use crate::store::{Key, Store, StoreError};
+use crate::trust::Keyring;
 
 /// All that an archive ever had, and which of it is gone.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct History {
     leaving: BTreeSet<EditionName>,
     /// What was removed on purpose, as any record says.
     removed: Tombstones,
+    /// Of a chain that is broken: the numbers of the records that are judged all the same, each on its own.
+    alone: Option<Vec<u64>>,
 }
 
 /// What was removed on purpose from each suite, and the first record that says so. Records stay for ever: whoever
@@ -42,12 +45,13 @@ fn bury(tombstones: &mut Tombstones, record: &Record) {
 impl History {
     /// A mark alone takes nothing from what is judged, whoever signed it: what clients can still read is
     /// judged, and so is the newest, which `dists/<suite>/` shows and which is never let go.
-    fn new(store: &dyn Store, chain: Chain, marks: &Marks) -> Result<Self, SnapshotError> {
+    fn new(store: &dyn Store, chain: Chain, alone: Option<Vec<u64>>, marks: &Marks) -> Result<Self, SnapshotError> {
         let mut history = Self {
             chain,
             gone: BTreeSet::new(),
             leaving: BTreeSet::new(),
             removed: Tombstones::new(),
+            alone,
         };
         let (mut gone, mut leaving) = (BTreeSet::new(), BTreeSet::new());
         for edition in named(store, &history).filter(|edition| marks.gone(&edition.name).is_some()) {
@@ -63,8 +67,17 @@ impl History {
         Ok(history)
     }
 
-    /// Whether the archive's key vouches for the newest record, and so for all.
+    /// Whether its chain is broken: there may be more than is known.
+    pub(super) fn is_broken(&self) -> bool {
+        self.alone.is_some()
+    }
+
+    /// Whether the archive's key vouches for the newest record, and so for all; of a broken chain it does for
+    /// each that is judged.
     pub(super) fn is_vouched(&self, store: &dyn Store, anchor: &Anchor) -> bool {
+        if self.is_broken() {
+            return true;
+        }
         let newest = self.chain.latest();
         newest.is_none_or(|newest| vouches(store, newest, anchor, true).is_ok())
     }
@@ -105,7 +118,8 @@ fn is_served(store: &dyn Store, edition: &Edition, suite: &SuiteName) -> Result<
     Ok(there("InRelease")? || (there("Release")? && there("Release.gpg")?))
 }
 
-/// The histories of all archives; one that is broken is reported and left out.
+/// The histories of all archives. Of one that is broken, which is reported, there are the records and tags that
+/// the archive's key vouches for on their own; it is left out when its marks cannot be read.
 pub(super) fn histories<'a>(
     store: &dyn Store,
     anchors: &'a Anchors,
@@ -114,10 +128,16 @@ pub(super) fn histories<'a>(
     let mut histories = Vec::new();
     for anchor in &anchors.archives {
         let read = Chain::load(store, &anchor.name).and_then(|chain| {
-            report.snapshots += chain.len();
             let removed = vouched(store, anchor, &chain, report)?;
+            report.snapshots += chain.len();
             let marks = marks(store, anchor, report)?;
-            let history = History::new(store, chain, &marks)?;
+            let history = History::new(store, chain, None, &marks)?;
+            Ok(History { removed, ..history })
+        });
+        let read = read.or_else(|error| {
+            report.problem(Problem::RECORD, entry_of(&error, &anchor.name), error);
+            let history = alone(store, anchor, Some(&anchor.keyring), report)?;
+            let removed = buried(store, &history);
             Ok(History { removed, ..history })
         });
         match read {
@@ -126,6 +146,53 @@ pub(super) fn histories<'a>(
         }
     }
     histories
+}
+
+/// What there is of a broken chain: the records that can be read, and that `keyring`, where one is given, vouches for.
+/// The highest number counts as the newest when it is one of these; else nobody knows what that was.
+fn alone(
+    store: &dyn Store,
+    anchor: &Anchor,
+    keyring: Option<&Keyring>,
+    report: &mut Report,
+) -> Result<History, SnapshotError> {
+    let (chain, mut numbers) = Chain::broken(store, &anchor.name)?;
+    let newest = numbers.last().copied();
+    numbers.retain(|n| {
+        let checked = chain.record(store, *n).map_err(PublishError::from).and_then(|record| {
+            keyring.map_or(Ok(()), |keyring| check_vouched(store, &record, keyring))?;
+            Ok(record)
+        });
+        if let Err(error) = &checked {
+            report.problem(Problem::RECORD, Key::record(&anchor.name, *n), error);
+        }
+        checked.is_ok()
+    });
+    let marks = match keyring {
+        Some(_) => marks(store, anchor, report)?,
+        None => Marks::load(store, &anchor.name)?,
+    };
+    let is_head = newest.is_some() && newest == numbers.last().copied();
+    let chain = if is_head { chain } else { Chain::empty(&anchor.name) };
+    report.snapshots += numbers.len() as u64;
+    for tag in TagRecord::all(store, &anchor.name)? {
+        report.tags += 1;
+        if let Some(keyring) = keyring {
+            signed(check_vouched(store, &tag, keyring), &tag, report);
+        }
+    }
+    History::new(store, chain, Some(numbers), &marks)
+}
+
+/// What was removed on purpose, as the records of a broken chain say.
+fn buried(store: &dyn Store, history: &History) -> Tombstones {
+    let mut removed = Tombstones::new();
+    for n in history.alone.iter().flatten() {
+        if let Ok(record) = history.chain.record(store, *n) {
+            bury(&mut removed, &record);
+        }
+    }
+    removed
 }
 
 /// What was said about editions. Marks that the archive's key does not vouch for say nothing: whoever
@@ -156,12 +223,16 @@ pub(super) fn unvouched<'a>(
         let read = Chain::load(store, &anchor.name).and_then(|chain| {
             for record in chain.records(store) {
                 record?;
-                report.snapshots += 1;
             }
+            report.snapshots += chain.len();
             report.tags += TagRecord::all(store, &anchor.name)?.len() as u64;
             // Nobody vouches for these either: they only excuse what is not there.
             let marks = Marks::load(store, &anchor.name)?;
-            History::new(store, chain, &marks)
+            History::new(store, chain, None, &marks)
+        });
+        let read = read.or_else(|error| {
+            report.problem(Problem::RECORD, entry_of(&error, &anchor.name), error);
+            alone(store, anchor, None, report)
         });
         match read {
             Ok(history) => histories.push((anchor, history)),
@@ -257,7 +328,10 @@ pub(super) fn all<'a>(store: &'a dyn Store, history: &'a History) -> impl Iterat
 
 /// Every edition that an archive ever had.
 fn named<'a>(store: &'a dyn Store, history: &'a History) -> impl Iterator<Item = Edition> + 'a {
-    let records = history.chain.records(store).map_while(Result::ok).map(|record| {
+    let whole = history.chain.records(store).take_while(|_| !history.is_broken());
+    let alone = history.alone.iter().flatten();
+    let alone = alone.filter_map(|n| history.chain.record(store, *n).ok());
+    let records = whole.map_while(Result::ok).chain(alone).map(|record| {
         let renewal = Renewal::newest(store, &record).ok().flatten();
         Edition::of_record(&record, renewal.as_ref())
     });

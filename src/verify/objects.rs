@@ -44,11 +44,14 @@ pub(super) fn check(
         unreadable.extend(pool::expect(store, &others, &pools, &mut expected, report));
     }
     // An archive without a whole chain of records names nothing that could be relied on.
-    let whole = |anchor: &&Anchor| histories.iter().any(|(known, _)| known.name == anchor.name);
+    let whole = |anchor: &&Anchor| {
+        let is_whole = |(known, history): &(&Anchor, History)| known.name == anchor.name && !history.is_broken();
+        histories.iter().any(is_whole)
+    };
     let broken = anchors.archives.iter().filter(|anchor| !whole(anchor));
     unreadable.extend(broken.map(|anchor| anchor.name.as_str()));
     let mut lost: Vec<Unrecorded> = Vec::new();
-    for (anchor, history) in histories {
+    for (anchor, history) in histories.iter().filter(|(_, history)| !history.is_broken()) {
         let keys = surveyed.iter().map(|object| &object.meta.key);
         lost.extend(unrecorded(store, (anchor, history), keys, now, report)?);
     }

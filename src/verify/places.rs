@@ -24,7 +24,9 @@ pub(super) fn check_strange(
 ) {
     // Of an archive with a broken history nothing is known, which was said.
     let judged = |top: &str| {
-        let mirror = histories.iter().any(|(anchor, _)| anchor.name.as_str() == top);
+        let mirror = histories.iter();
+        let mut mirror = mirror.filter(|(_, history)| !history.is_broken());
+        let mirror = mirror.any(|(anchor, _)| anchor.name.as_str() == top);
         mirror || anchors.archives.iter().all(|anchor| anchor.name.as_str() != top)
     };
     let strange = |name: &str| {
@@ -59,8 +61,8 @@ fn signed_folder(name: &str) -> Option<&str> {
     name.strip_suffix(file).filter(|folder| !folder.ends_with("/upstream/"))
 }
 
-/// Adds the next step to what is damaged or missing below `dists/` where a run ended between its record and what
-/// clients read.
+/// Adds the next step to what is damaged or missing below `dists/`: where a run ended between its record and what
+/// clients read, and where publishing again brings back what was lost.
 pub(super) fn advise(store: &dyn Store, histories: &[(&Anchor, History)], report: &mut Report) {
     for (anchor, history) in histories {
         let Some(newest) = history.chain.latest_edition() else {

@@ -1,7 +1,7 @@
 //! Release files: signed by the archive's key, saying what the record says, not expired; and for
 //! mirrors, every index covered by upstream's own signature.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::editions::{History, all, editions, is_newest};
 use super::hashing::Damaged;
@@ -110,6 +110,10 @@ pub(super) fn check(
             check_edition(store, anchor, &edition, damaged, report);
         }
     }
+    if history.is_broken() && history.chain.is_empty() {
+        head_alone(store, anchor, history, now, report);
+        return;
+    }
     for (suite, (edition, state)) in dropped(store, history) {
         let place = Place {
             archive: anchor,
@@ -133,6 +137,20 @@ pub(super) fn check(
             report.problems.push(problem);
         }
         report.releases += 1;
+    }
+}
+
+/// What clients read at the head, when nobody knows what the newest snapshot was: our key signed it, at least.
+fn head_alone(store: &dyn Store, anchor: &Anchor, history: &History, now: Timestamp, report: &mut Report) {
+    let states = editions(store, history).flat_map(|edition| edition.suites);
+    let suites: BTreeSet<SuiteName> = states.map(|state| state.suite).collect();
+    for suite in suites {
+        let Ok(path) = RelPath::new("InRelease") else { return };
+        let key = Key::dists(&anchor.name, &suite, &path);
+        if matches!(store.head(&key), Ok(Some(_))) {
+            report.problems.extend(signed_text(store, anchor, &key, now).err());
+            report.releases += 1;
+        }
     }
 }
 

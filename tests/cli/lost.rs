@@ -83,3 +83,71 @@ fn a_signature_of_another_release_is_none_of_this_one() {
     fs::write(&signature, own).unwrap();
     assert!(check().status.success());
 }
+
+/// One record that is gone takes nothing else out of sight: each record speaks for its own tree.
+#[test]
+fn a_broken_chain_hides_nothing_else_that_is_wrong() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    metals.mirror();
+    for (version, seconds) in [("2", -120), ("3", -60)] {
+        metals.offer(version, seconds);
+        metals.mirror();
+    }
+    metals.verify();
+    let store = metals.site().join("store");
+    let listed = text(&assay(&metals.site(), &["snapshot", "list"]).stdout);
+    let first = listed.split(' ').nth(1).unwrap().to_owned();
+    let spoil = |name: &str| {
+        let path = store.join(name);
+        let whole = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, [&whole[..whole.len() / 2], b"-"].concat()).unwrap();
+        (path, whole)
+    };
+    let says = |args: &[&str], lines: &[&str]| {
+        let done = assay(&metals.site(), args);
+        let said = text(&done.stdout);
+        assert_eq!(done.status.code(), Some(3), "{said}");
+        for line in lines {
+            assert!(said.contains(line), "{args:?} does not say {line}: {said}");
+        }
+        assert!(!said.contains("V-UNNAMED"), "what is not known is not judged: {said}");
+        said
+    };
+    let index = format!("foundry/dists/tin/{first}/main/i18n/Translation-en.xz");
+    let signed = format!("foundry/dists/tin/{first}/Release.gpg");
+    let release = format!("V-SIGNATURE {signed}");
+    let damaged = format!("V-DAMAGED {index}");
+    let against = ["verify", "--against", "upstream"];
+    // In the middle: what is newest is known, and clients read something else.
+    let (middle, record) = spoil("state/foundry/2.json");
+    fs::remove_file(&middle).unwrap();
+    let quiet = says(&["verify"], &["V-RECORD state/foundry/2.json"]);
+    assert!(
+        quiet.lines().filter(|line| line.starts_with("V-")).count() == 1,
+        "{quiet}"
+    );
+    let spoiled = [spoil(&index), spoil(&signed), spoil("foundry/dists/tin/InRelease")];
+    let head = "V-SIGNATURE foundry/dists/tin/InRelease";
+    says(
+        &["verify"],
+        &["V-RECORD state/foundry/2.json", &damaged, &release, head],
+    );
+    says(&["fsck"], &["V-RECORD state/foundry/2.json", &damaged, &release, head]);
+    let head = "foundry/dists/tin/InRelease";
+    says(&against, &["V-RECORD state/foundry/2.json", &damaged, &release, head]);
+    fs::write(&middle, record).unwrap();
+    // The newest: what it was is not known, and what can be read is judged.
+    let (newest, record) = spoil("state/foundry/3.json");
+    let head = "V-SIGNATURE foundry/dists/tin/InRelease";
+    says(
+        &["verify"],
+        &["V-RECORD state/foundry/3.json", &damaged, &release, head],
+    );
+    says(&against, &["V-RECORD state/foundry/3.json", &damaged, &release]);
+    for (path, whole) in spoiled.into_iter().chain([(newest, record)]) {
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, whole).unwrap();
+    }
+    metals.verify();
+}
