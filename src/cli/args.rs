@@ -101,7 +101,9 @@ pub(super) struct InitArgs {
 ///
 /// Prints one line for each archive: `debian 2026112201 20261122T072000Z new`, or `… unchanged`. All are
 /// followed at once; what fails with one is named and stops no other, and the exit code is that of the
-/// worst.
+/// worst; `assay status` shows it until a run succeeds. What is followed is written in `repos/ARCHIVE.toml`: of
+/// `[select]`, each package that any of `packages`, `sections` and `priorities` names: their union. `languages` that no
+/// suite has are said.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay mirror debian\n  assay mirror --json")]
 pub(super) struct MirrorArgs {

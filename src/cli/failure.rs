@@ -18,6 +18,11 @@ impl Failure {
         self.0.kind().exit_code()
     }
 
+    /// What went wrong.
+    pub(super) fn error(&self) -> &dyn Coded {
+        self.0.as_ref()
+    }
+
     /// The stable code.
     pub(super) fn code(&self) -> &'static str {
         self.0.code()
@@ -190,6 +195,10 @@ impl Coded for UsageError {
             Self::NotFound(_) => Some(
                 "`assay status` lists the archives and their newest snapshots, `assay snapshot list` all snapshots, \
                  `assay suite list` the suites and what each has"
+                    .into(),
+            ),
+            Self::Argument(_) => Some(
+                "with `--help` the same command says what it takes, with an example; `assay status` lists the site's archives"
                     .into(),
             ),
             Self::Unlocked(name) => Some(format!("lock it: `assay env lock {name}`")),

@@ -15,7 +15,7 @@ use crate::publish::{self, ReleaseSigner as _, Signers};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
-use crate::upstream::{self, Client, Connections, Follow, Followed};
+use crate::upstream::{self, Client, Connections, Follow, Followed, Refused, UpstreamError};
 
 #[derive(Serialize)]
 struct Mirrored<'a> {
@@ -96,7 +96,13 @@ impl Run<'_> {
 
     fn archive(&self, archive: &ArchiveName) -> Result<(), Failure> {
         let _working = self.context.writing(self.store, archive, "mirror")?;
-        let (record, state) = self.mirror(archive)?;
+        // A file that upstream's own index names and that is gone: it may have moved on since the index was read.
+        let done = match self.mirror(archive) {
+            Err(failure) if failure.code() == UpstreamError::NOT_IN_POOL => self.mirror(archive),
+            done => done,
+        };
+        self.keep_in_mind(archive, done.as_ref().err());
+        let (record, state) = done?;
         let shown = Mirrored {
             archive,
             serial: record.serial.to_string(),
@@ -107,6 +113,20 @@ impl Run<'_> {
         self.context
             .progress
             .around(|| self.context.output.record(&shown, &text))
+    }
+
+    /// How it ended, for `assay status`. Another writer that was faster says himself how it ended.
+    fn keep_in_mind(&self, archive: &ArchiveName, failure: Option<&Failure>) {
+        let store = self.store.as_ref();
+        let kept = match failure.map(Failure::error) {
+            None => Refused::forget(store, archive),
+            Some(error) if error.kind() == Kind::Conflict => Ok(()),
+            Some(error) => Refused::by(error, self.context.now()).keep(store, archive),
+        };
+        if let Err(error) = kept {
+            let note = format!("{archive}: `assay status` will not know how this run ended: {error}");
+            self.context.progress.around(|| self.context.output.note(&note));
+        }
     }
 
     fn mirror(&self, archive: &ArchiveName) -> Result<(Record, &'static str), Failure> {

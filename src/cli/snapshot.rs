@@ -81,13 +81,39 @@ pub(super) fn run(context: &Context, args: &SnapshotArgs) -> Result<ExitCode, Fa
                 list(context, &site, store, &archive, *all)?;
             }
         }
-        SnapshotVerb::Diff(args) => diff::run(context, store, args)?,
-        SnapshotVerb::Keep { references, until } => keep::keep(context, &site, store, references, *until)?,
-        SnapshotVerb::Drop { references } => keep::drop(context, &site, store, references)?,
+        SnapshotVerb::Diff(args) => {
+            known(&site, store, std::iter::once(&args.old).chain(&args.new))?;
+            diff::run(context, store, args)?;
+        }
+        SnapshotVerb::Keep { references, until } => {
+            known(&site, store, references)?;
+            keep::keep(context, &site, store, references, *until)?;
+        }
+        SnapshotVerb::Drop { references } => {
+            known(&site, store, references)?;
+            keep::drop(context, &site, store, references)?;
+        }
         SnapshotVerb::Renew(args) => return super::renew::run(context, args),
-        SnapshotVerb::Show { reference, pool } => show(context, &site, store, reference, *pool)?,
+        SnapshotVerb::Show { reference, pool } => {
+            known(&site, store, [reference])?;
+            show(context, &site, store, reference, *pool)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Names an archive that there is not. One that the site gave up may have its snapshots yet.
+pub(super) fn known<'a>(
+    site: &Site,
+    store: &dyn Store,
+    references: impl IntoIterator<Item = &'a SnapshotRef>,
+) -> Result<(), Failure> {
+    for SnapshotRef { archive, .. } in references {
+        if !site.archives().contains_key(archive) && Chain::load(store, archive)?.is_empty() {
+            site.archive(archive)?;
+        }
+    }
+    Ok(())
 }
 
 fn list(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName, all: bool) -> Result<(), Failure> {

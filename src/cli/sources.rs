@@ -39,6 +39,7 @@ pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Fai
         (None, Some(file)) => super::lock::references(&site, store.as_ref(), file)?,
         (None, None) => references(context, &site, store.as_ref(), &args.snapshots)?,
     };
+    super::snapshot::known(&site, store.as_ref(), &references)?;
     for reference in references {
         let chain = Chain::load(store.as_ref(), &reference.archive)?;
         let source = source(&site, url, &chain.edition(store.as_ref(), &reference.name)?)?;

@@ -12,7 +12,7 @@ use crate::publish;
 use crate::site::{ArchiveConfig, MirrorArchive, Site};
 use crate::snapshot::{Chain, Edition, Record, SuiteState};
 use crate::store::Store;
-use crate::upstream;
+use crate::upstream::{self, Refused};
 
 /// A snapshot that expires this soon is worth a warning: seconds.
 const SOON: i64 = 2 * 86_400;
@@ -27,6 +27,8 @@ struct Status {
     age_seconds: Option<i64>,
     valid_until: Option<Timestamp>,
     sources: Option<usize>,
+    /// Why the last run of a mirror came to nothing.
+    refused: Option<Refused>,
     problems: Vec<String>,
 }
 
@@ -74,6 +76,19 @@ fn status(
     {
         problems.push("the newest snapshot is not published: run `assay publish`".to_owned());
     }
+    let refused = last_refused(store, archive, latest, &mut problems);
+    if let Some(refused) = &refused {
+        let ago = duration(now.since(refused.at));
+        let next = refused
+            .next
+            .as_ref()
+            .map(|next| format!("; next: {next}"))
+            .unwrap_or_default();
+        problems.push(format!(
+            "the last `assay mirror {archive}` was refused, {ago} ago: error[{}]: {}{next}",
+            refused.code, refused.cause
+        ));
+    }
     let (kind, sources) = match config {
         ArchiveConfig::Mirror(mirror) => {
             problems.extend(latest.into_iter().flat_map(|record| ageing(record, mirror, now)));
@@ -102,8 +117,25 @@ fn status(
         age_seconds: latest.map(|record| now.since(record.id.timestamp())),
         valid_until,
         sources,
+        refused,
         problems,
     })
+}
+
+/// How the last run failed, when it did. A run that made a snapshot and was killed then did not take the note away.
+fn last_refused(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    latest: Option<&Record>,
+    problems: &mut Vec<String>,
+) -> Option<Refused> {
+    match Refused::last(store, archive) {
+        Ok(refused) => refused.filter(|refused| latest.is_none_or(|latest| latest.id.timestamp() <= refused.at)),
+        Err(error) => {
+            problems.push(error.to_string());
+            None
+        }
+    }
 }
 
 /// The suites whose upstream has had no news for long.

@@ -79,7 +79,12 @@ impl FromStr for SnapshotName {
         if let Ok(at) = Timestamp::parse_rfc3339(text) {
             return Ok(Self::At(SnapshotId::at(at)));
         }
-        TagName::new(text).map(Self::Tag)
+        // What could be no tag is looked for as one by nobody: why it could not be is not the question.
+        TagName::new(text).map(Self::Tag).map_err(|_| {
+            let why = "there is none: a snapshot has an id like `20261122T072000Z` and a serial like `2026112201`, maybe a tag, \
+                       and `latest` or an instant mean one; `assay snapshot list` prints them";
+            DomainError::new("name of a snapshot", text, why)
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use super::meant::Meant;
 use super::object::Object;
 use super::pages;
 use super::route::{NO_ARCHIVE, NO_SNAPSHOT, Target, route};
-use crate::domain::{ArchiveName, Coded as _, Digest, Kind, PoolPath, RelPath, SnapshotName, Timestamp};
+use crate::domain::{ArchiveName, Coded, Digest, Kind, PoolPath, RelPath, SnapshotName, Timestamp};
 use crate::snapshot::{Chain, SnapshotError};
 use crate::store::{Key, Store, StoreError};
 use crate::upstream::{PullThrough, UpstreamError};
@@ -376,24 +376,25 @@ fn no_overlay() -> Refused {
     not_found("there is no environment of this digest, or its build has ended")
 }
 
-fn failed(status: StatusCode, code: &str, error: &dyn std::error::Error) -> Refused {
-    tracing::warn!(code, %error, "a request failed");
+fn failed(status: StatusCode, error: &dyn Coded) -> Refused {
+    let (code, next) = (error.code(), error.hint().unwrap_or_default());
+    tracing::warn!(code, %error, next, "a request failed");
     Refused(status, format!("{code}: {error}"))
 }
 
 fn store_failed(error: StoreError) -> Refused {
-    failed(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &error)
+    failed(StatusCode::INTERNAL_SERVER_ERROR, &error)
 }
 
 fn snapshot_failed(error: SnapshotError) -> Refused {
-    failed(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &error)
+    failed(StatusCode::INTERNAL_SERVER_ERROR, &error)
 }
 
 fn fetch_failed(error: UpstreamError) -> Refused {
     match error {
         UpstreamError::NotInSnapshots(_) => not_found(error.to_string()),
         _ if error.code() == "E-UP-004" => not_found(format!("upstream no longer has this file: {error}")),
-        _ if error.kind() == Kind::Bug => failed(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &error),
-        _ => failed(StatusCode::BAD_GATEWAY, error.code(), &error),
+        _ if error.kind() == Kind::Bug => failed(StatusCode::INTERNAL_SERVER_ERROR, &error),
+        _ => failed(StatusCode::BAD_GATEWAY, &error),
     }
 }

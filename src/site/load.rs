@@ -521,6 +521,9 @@ impl Coded for SiteError {
             Self::NoSite(_) => Some("make a site with `assay init DIR`, or name one with `--site DIR`".into()),
             Self::Host(error) => error.hint(),
             Self::Link(_) => Some("put the file itself in place of the link, and commit it".into()),
+            Self::NoArchive { .. } => Some(
+                "name one of these, or write its file in the site's `repos/`; `assay status` says more of each".into(),
+            ),
             _ => None,
         }
     }

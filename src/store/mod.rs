@@ -170,6 +170,12 @@ impl Key {
         format!("state/{archive}/filled")
     }
 
+    /// Why the last run of a mirror came to nothing: see `upstream::refused`.
+    #[must_use]
+    pub fn refused(archive: &ArchiveName) -> Self {
+        Self::joined(&["state", archive.as_str(), "refused.json"])
+    }
+
     /// What left an archive's snapshots, by hash: see `upstream::left`.
     #[must_use]
     pub fn left(archive: &ArchiveName, sha256: &Sha256) -> Self {

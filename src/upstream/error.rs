@@ -158,6 +158,28 @@ pub enum UpstreamError {
         /// What it must say, escaped.
         expected: String,
     },
+    /// The site asks for a component or architecture that upstream does not have.
+    #[error("the Release of `{suite}` has no {what} `{wanted}`: it lists {listed}")]
+    NotOffered {
+        /// Which suite.
+        suite: SuiteName,
+        /// `component` or `architecture`.
+        what: &'static str,
+        /// What the site asks for.
+        wanted: String,
+        /// What there is, escaped.
+        listed: String,
+    },
+    /// A pool file that upstream's own indexes name, and that it does not have.
+    #[error("upstream's indexes list `{path}`, and upstream does not have it: the server says {status} for `{url}`")]
+    NotInPool {
+        /// Which file.
+        path: PoolPath,
+        /// What was fetched.
+        url: String,
+        /// The HTTP status code.
+        status: u16,
+    },
     /// An index that must be there is not listed.
     #[error("the Release of `{suite}` does not list `{path}`, nor a compressed form of it that we read")]
     NotListed {
@@ -187,7 +209,7 @@ pub enum UpstreamError {
         hash: &'static str,
     },
     /// A pool file whose SHA-256 is right, and another hash that is listed for it is not.
-    #[error("`{name}` has another {hashes} than upstream's index lists, and the same SHA-256")]
+    #[error("upstream's index contradicts itself: `{name}` has the SHA-256 that it lists, and another {hashes}")]
     PoolHash {
         /// The file.
         name: String,
@@ -315,6 +337,9 @@ pub struct Mismatch {
 }
 
 impl UpstreamError {
+    /// The code of `NotInPool`: what an upstream looks like that moved on after its indexes were read.
+    pub const NOT_IN_POOL: &'static str = "E-UP-038";
+
     /// The same error for each of several waiting clients.
     pub(crate) fn shared(&self) -> Self {
         Self::Shared {
@@ -363,6 +388,8 @@ impl Coded for UpstreamError {
             Self::Future { .. } => "E-UP-013",
             Self::Identity { .. } => "E-UP-014",
             Self::NotListed { .. } => "E-UP-015",
+            Self::NotOffered { .. } => "E-UP-037",
+            Self::NotInPool { .. } => Self::NOT_IN_POOL,
             Self::Uncompressed { .. } => "E-UP-016",
             Self::NoMirror { .. } => "E-UP-017",
             Self::NotInSnapshots(_) => "E-UP-018",
@@ -387,10 +414,11 @@ impl Coded for UpstreamError {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Url { .. } | Self::NoMirror { .. } => Kind::Usage,
+            Self::Url { .. } | Self::NoMirror { .. } | Self::NotOffered { .. } => Kind::Usage,
             Self::Transport { .. }
             | Self::Status { .. }
             | Self::NotFound { .. }
+            | Self::NotInPool { .. }
             | Self::TimedOut { .. }
             | Self::NotInSnapshots(_)
             | Self::NoRoom { .. }
@@ -444,10 +472,7 @@ impl Coded for UpstreamError {
                 "set `uri` to the address that the files really come from, or name its host in `allowed-hosts`: as `HOST:PORT` when the \
                  port is not the scheme's own"
             }
-            Self::Signature { .. } => {
-                "compare `keyring`, `signers` and `threshold` with what upstream publishes: `signers` has the fingerprints of primary \
-                 keys, and what subkeys sign counts for theirs"
-            }
+            Self::Signature { source, .. } => not_accepted(source),
             Self::OtherBytes { .. } => {
                 "a name never comes back with other bytes, also when it was away: ask upstream; nothing was changed, and clients keep \
                  the old state. When upstream means it, mirror it under another name (another file in `repos/`), with a pool of its own"
@@ -482,6 +507,16 @@ impl Coded for UpstreamError {
             Self::OutsidePool { .. } => {
                 "files outside of `pool/` would stand where other things are: ask upstream, or leave out this component"
             }
+            Self::NotOffered { what: "component", .. } => {
+                "nothing was changed; correct `components` in this archive's file in `repos/`: upstream may have renamed or dropped one"
+            }
+            Self::NotOffered { .. } => {
+                "nothing was changed; correct `architectures` in this archive's file in `repos/`: upstream may have dropped one"
+            }
+            Self::NotInPool { .. } => {
+                "nothing was changed; upstream removes old files while it is updated: run it again in some minutes. When it stays, this mirror \
+                 is incomplete: set another `uri`; or `pool = \"lazy\"`, which fetches what somebody asks for"
+            }
             Self::NotListed { .. } => "take it out of `components` or `architectures`",
             Self::NoRoom { .. } => {
                 "nothing was changed; make room, follow fewer architectures or indexes, or use `pool = \"lazy\"`"
@@ -501,8 +536,8 @@ impl Coded for UpstreamError {
                 "nothing was changed; upstream's Release contradicts itself, or a weak hash was forged: ask upstream"
             }
             Self::PoolHash { .. } => {
-                "the file was not taken, and nothing was changed: apt would refuse it with `Hash Sum mismatch`. Ask upstream, whose index \
-                 contradicts itself, or leave out the component until it has a new one"
+                "the file was not taken, and nothing was changed: apt would refuse it with `Hash Sum mismatch`. Ask upstream for an index that is \
+                 right; nobody can have this package before, and no `uri` helps"
             }
             Self::Client(_) => {
                 "nothing was changed; this machine has no threads, memory or open files left for it: look at its limits, or follow fewer \
@@ -515,5 +550,30 @@ impl Coded for UpstreamError {
             Self::Host(source) => return source.hint(),
         };
         Some(text.to_owned())
+    }
+}
+
+/// What to do about a signed Release that is not accepted: a key is not known or void, or the file is not what
+/// upstream signed.
+fn not_accepted(source: &TrustError) -> &'static str {
+    match source {
+        TrustError::Cleartext { .. }
+        | TrustError::TooLarge { .. }
+        | TrustError::Armor { .. }
+        | TrustError::Packet { .. }
+        | TrustError::SignatureType { .. }
+        | TrustError::HashHeader { .. }
+        | TrustError::BadSignature { .. } => {
+            "nothing was changed; no key is missing: the file is not as upstream signed it, or never was one that may be taken. A proxy, a \
+             login page or a broken mirror on the way does that, or an attacker: look at the file, set another `uri`, or ask upstream"
+        }
+        TrustError::WeakHash { .. } => {
+            "nothing was changed; a signature over such a hash can be forged: ask upstream for a newer one"
+        }
+        TrustError::Future { .. } => "nothing was changed; look at this machine's clock first",
+        _ => {
+            "nothing was changed; compare `keyring`, `signers` and `threshold` with what upstream publishes: `signers` has the fingerprints \
+             of primary keys, and what subkeys sign counts for theirs"
+        }
     }
 }

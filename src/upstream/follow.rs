@@ -1,5 +1,7 @@
 //! Following an upstream: every suite verified, every index fetched and checked, or nothing.
 
+use std::collections::BTreeSet;
+
 use super::fetch::{Absent, Fetch, Wanted};
 use super::head::Head;
 use super::listed::Reader;
@@ -61,6 +63,7 @@ pub fn follow(
     progress: &Progress,
 ) -> Result<Followed, UpstreamError> {
     let heads = what.heads(now, progress)?;
+    what.look_for_languages(&heads);
     let mut fetch = Fetch {
         follow: what,
         store,
@@ -93,6 +96,26 @@ impl Follow<'_> {
         });
         bar.finish();
         heads
+    }
+
+    /// Says which languages the site asks for in vain. Few suites have all, and one that goes must keep no mirror from
+    /// what is needed: so it is no error, as a component would be.
+    fn look_for_languages(&self, heads: &[Head]) {
+        let there: BTreeSet<&str> = heads.iter().flat_map(Head::languages).collect();
+        let absent = self.config.languages.iter().map(String::as_str);
+        // Asked for by all that say nothing else; and many archives have no translations at all.
+        let absent = absent.filter(|wanted| !there.contains(wanted) && !(there.is_empty() && *wanted == "en"));
+        let absent: Vec<&str> = absent.collect();
+        if let [_, ..] = absent.as_slice() {
+            let there: Vec<&str> = there.into_iter().collect();
+            let (archive, absent) = (self.archive, absent.join(" "));
+            let there = if there.is_empty() {
+                "none".to_owned()
+            } else {
+                there.join(" ")
+            };
+            tracing::warn!("{archive}: upstream has no Translation for these `languages`: {absent}; it has: {there}");
+        }
     }
 
     /// Where upstream has a file of a suite, below its base: `folder` is empty, or ends with a slash. A

@@ -100,10 +100,11 @@ fn fetch(
     };
     let fetched = in_parallel(client.connections(), missing, |(path, sums)| {
         let key = Key::pool(archive, path);
-        match store.head(&key)? {
-            Some(_) => replace_pool_file(client, store, archive, path, sums)?,
-            None => pending.fetch(client, &key, path, sums)?,
-        }
+        let brought = match store.head(&key)? {
+            Some(_) => replace_pool_file(client, store, archive, path, sums),
+            None => pending.fetch(client, &key, path, sums),
+        };
+        brought.map_err(|error| in_pool(path, error))?;
         bar.advance(sums.digest.size);
         bar.file_done();
         Ok(())
@@ -114,6 +115,18 @@ fn fetch(
     store.settle(rest)?;
     fetched?;
     Ok(missing.len())
+}
+
+/// What is not there is a file that upstream lists itself.
+fn in_pool(path: &PoolPath, error: UpstreamError) -> UpstreamError {
+    match error {
+        UpstreamError::NotFound { url, status } => UpstreamError::NotInPool {
+            path: path.clone(),
+            url,
+            status,
+        },
+        other => other,
+    }
 }
 
 /// Whether [`fill_pool`] has seen every pool file that these suites name in the store, within a day before

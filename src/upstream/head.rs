@@ -1,5 +1,7 @@
 //! The head of a suite: its signed Release, in the form that upstream has.
 
+use std::collections::BTreeSet;
+
 use super::age::ageing;
 use super::follow::is_same;
 use super::judge::{Signed, in_release, judge};
@@ -75,6 +77,15 @@ impl Head {
     /// What tells this Release from another.
     pub(super) fn digest(&self) -> Vec<Digest> {
         self.files.iter().map(|bytes| Digest::of(bytes)).collect()
+    }
+
+    /// The languages of its Translation indexes.
+    pub(super) fn languages(&self) -> BTreeSet<&str> {
+        let names = self.release.entries().keys().map(RelPath::file_name);
+        let languages = names.filter_map(|name| name.strip_prefix("Translation-"));
+        languages
+            .map(|name| name.split_once('.').map_or(name, |(language, _)| language))
+            .collect()
     }
 
     /// What it says of a file.

@@ -207,6 +207,15 @@ fn mismatch(suite: &SuiteName, field: &'static str, found: Option<&str>, expecte
     }
 }
 
+fn not_offered(suite: &SuiteName, what: &'static str, wanted: &str, listed: Option<&str>) -> UpstreamError {
+    UpstreamError::NotOffered {
+        suite: suite.clone(),
+        what,
+        wanted: wanted.to_owned(),
+        listed: listed.map_or_else(|| "none".to_owned(), |listed| format!("`{}`", escape(listed))),
+    }
+}
+
 fn listed_architectures(what: &Follow<'_>, signed: &Signed<'_>) -> Result<Vec<Architecture>, UpstreamError> {
     let field = signed.release.field("Architectures");
     // What is no architecture can be none that is wanted.
@@ -217,7 +226,7 @@ fn listed_architectures(what: &Follow<'_>, signed: &Signed<'_>) -> Result<Vec<Ar
         .collect();
     let missing = |wanted: &&Architecture| !wanted.is_all() && !listed.contains(wanted);
     match what.config.architectures.iter().find(missing) {
-        Some(wanted) => Err(mismatch(signed.suite, "Architectures", field, wanted.as_str())),
+        Some(wanted) => Err(not_offered(signed.suite, "architecture", wanted.as_str(), field)),
         None => Ok(listed),
     }
 }
@@ -231,7 +240,7 @@ fn components(what: &Follow<'_>, signed: &Signed<'_>) -> Result<(), UpstreamErro
     };
     let missing = |wanted: &&Component| !signed.release.words("Components").any(|word| is(word, wanted));
     match what.config.components.iter().find(missing) {
-        Some(wanted) => Err(mismatch(signed.suite, "Components", field, wanted.as_str())),
+        Some(wanted) => Err(not_offered(signed.suite, "component", wanted.as_str(), field)),
         None => Ok(()),
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn fetch_checked<T>(
         match stored {
             Ok(stored) => Ok(stored),
             Err(_) if wrong => Err(UpstreamError::PoolHash {
-                name: body.url().to_owned(),
+                name: path.to_owned(),
                 hashes: sums.others.names(),
             }),
             Err(error) => Err(outcome(Err(error), body).err().unwrap_or(UpstreamError::Bug)),
@@ -115,20 +115,20 @@ pub(super) fn fetch_checked<T>(
     });
     // Its connection is given back by now.
     fetched.map_err(|error| match error {
-        UpstreamError::PoolHash { name, hashes } => wrong_hash(client, path, sums, (name, hashes)),
+        UpstreamError::PoolHash { name, hashes } => wrong_hash(client, sums, (name, hashes)),
         other => other,
     })
 }
 
 /// Why a file does not have the listed hashes: it is another file, which its SHA-256 says when it is read once
 /// more, or the index contradicts itself.
-fn wrong_hash(client: &Client, path: &str, sums: &Sums, (name, hashes): (String, String)) -> UpstreamError {
+fn wrong_hash(client: &Client, sums: &Sums, (name, hashes): (String, String)) -> UpstreamError {
     let again = client
-        .open(path, Expect::Exactly(sums.digest.size))
+        .open(&name, Expect::Exactly(sums.digest.size))
         .map(Body::in_one_piece);
-    match again.map(|mut body| digest_of(&mut body)) {
-        Ok(Ok(found)) if found != sums.digest => UpstreamError::Digest {
-            url: name,
+    match again.map(|mut body| (digest_of(&mut body), body.url().to_owned())) {
+        Ok((Ok(found), url)) if found != sums.digest => UpstreamError::Digest {
+            url,
             expected: sums.digest,
             found,
         },

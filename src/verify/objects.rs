@@ -6,7 +6,7 @@ use super::editions::{History, all, is_newest, unrecorded};
 use super::hashing::{Damaged, Expected, compare, named_by_hash, survey};
 use super::places::check_strange;
 use super::pool::{self, Pools};
-use super::{Anchor, Anchors, Problem, Report, VerifyError};
+use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, RelPath, SuiteName, Timestamp};
 use crate::host::Progress;
 use crate::publish::Unrecorded;
@@ -176,10 +176,19 @@ fn unnamed(anchors: &Anchors, unexpected: Vec<&str>, known: &Known<'_>, report: 
         if top == "state" || unjudged || known.unreadable.contains(top) {
             continue;
         }
-        if !anchors.archives.iter().any(|anchor| anchor.name.as_str() == top) {
+        let Some(anchor) = anchors.archives.iter().find(|anchor| anchor.name.as_str() == top) else {
             report.problem(Problem::UNNAMED, name, format!("the site has no archive `{top}`"));
-        } else if !known.places.contains(name) && named_by_hash(name).is_none() {
-            report.problem(Problem::UNNAMED, name, "no index of any snapshot names it");
+            continue;
+        };
+        if !known.places.contains(name) && named_by_hash(name).is_none() {
+            let why = match anchor.kind {
+                AnchorKind::Mirror { .. } if name.starts_with(&format!("{top}/pool/")) => format!(
+                    "no index of any snapshot names it; a run that was refused or killed leaves such, which `assay gc {top}` \
+                     takes away"
+                ),
+                _ => "no index of any snapshot names it".to_owned(),
+            };
+            report.problem(Problem::UNNAMED, name, why);
         }
     }
 }

@@ -108,21 +108,40 @@ impl Metals {
         found
     }
 
+    /// The program's server on a port of its own, and its URL.
+    pub(super) fn serve(&self) -> (std::process::Child, String) {
+        use std::io::BufRead as _;
+        let mut child = std::process::Command::new(super::ASSAY)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .current_dir(self.site())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .unwrap();
+        let url = url.trim_end_matches('/').to_owned();
+        (child, url)
+    }
+
+    /// The public half of the key that signs the mirror.
+    pub(super) fn certificate(&self) -> PathBuf {
+        let keys = fs::read_dir(self.site().join("policies/keys")).unwrap();
+        let mut keys = keys.map(|entry| entry.unwrap().path());
+        keys.find(|path| path.extension().is_some_and(|e| e == "asc")).unwrap()
+    }
+
     pub(super) fn packages(&self) -> BTreeSet<String> {
         let apt = Apt::new(&source(
             &format!("file:{}", self.site().join("store/foundry").display()),
             "tin",
-            &{
-                let certificate = self.folder.path().join("ours.asc");
-                let keys = self.site().join("policies/keys");
-                let ours = fs::read_dir(keys).unwrap().map(|entry| entry.unwrap().path());
-                let ours = ours
-                    .into_iter()
-                    .find(|path| path.extension().is_some_and(|e| e == "asc"))
-                    .unwrap();
-                fs::copy(ours, &certificate).unwrap();
-                certificate
-            },
+            &self.certificate(),
         ));
         apt.update();
         ["alloy", "copper", "lead", "zinc"]

@@ -15,6 +15,7 @@ mod partial;
 mod pipes;
 mod plan;
 mod prepare;
+mod refused;
 mod renewal;
 mod retention;
 mod small;

@@ -154,11 +154,16 @@ fn f6_another_identity() {
         ("Label", "Forgery"),
         ("Codename", "lead"),
         ("Suite", "testing"),
-        ("Architectures", "all i386"),
-        ("Components", "contrib"),
     ] {
         victim.publish(&newer().field(field, value));
         victim.refused("E-UP-014", &format!("has the {field} `{value}`"));
+    }
+    for (field, value, lacks) in [
+        ("Architectures", "all i386", "architecture `amd64`"),
+        ("Components", "contrib", "component `main`"),
+    ] {
+        victim.publish(&newer().field(field, value));
+        victim.refused("E-UP-037", &format!("has no {lacks}: it lists `{value}`"));
     }
     // The site wants what upstream does not have, though it says so.
     let packages = "main/binary-amd64/Packages";
