@@ -104,8 +104,10 @@ impl Follow<'_> {
         let there: BTreeSet<&str> = heads.iter().flat_map(Head::languages).collect();
         let absent = self.config.languages.iter().map(String::as_str);
         // Asked for by all that say nothing else; and many archives have no translations at all.
-        let absent = absent.filter(|wanted| !there.contains(wanted) && !(there.is_empty() && *wanted == "en"));
-        let absent: Vec<&str> = absent.collect();
+        let by_default = |wanted: &str| there.is_empty() && wanted == "en";
+        let absent: Vec<&str> = absent
+            .filter(|wanted| !there.contains(wanted) && !by_default(wanted))
+            .collect();
         if let [_, ..] = absent.as_slice() {
             let there: Vec<&str> = there.into_iter().collect();
             let (archive, absent) = (self.archive, absent.join(" "));
