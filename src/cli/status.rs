@@ -85,7 +85,7 @@ fn status(
             .map(|next| format!("; next: {next}"))
             .unwrap_or_default();
         problems.push(format!(
-            "the last `assay mirror {archive}` was refused, {ago} ago: error[{}]: {}{next}",
+            "the last `assay mirror {archive}` came to nothing, {ago} ago: error[{}]: {}{next}",
             refused.code, refused.cause
         ));
     }

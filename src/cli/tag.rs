@@ -137,7 +137,7 @@ fn partial(context: &Context, site: &Site, store: &dyn Store, args: &TagArgs) ->
         }
         let count = selection.missing.len();
         context.output.note(&format!(
-            "{count} packages are in none of the snapshots: no tag was made."
+            "{count} packages are in none of the snapshots: no tag was made. `--snapshot ARCHIVE@ID` looks in an older one"
         ));
         return Ok(ExitCode::from(Kind::Refused.exit_code()));
     }

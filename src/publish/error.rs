@@ -69,6 +69,14 @@ pub enum PublishError {
     /// A tag that is there already with other content: tags never change.
     #[error("there is a tag `{0}` already, with other content")]
     TagTaken(TagName),
+    /// A tag that was let go: its name does not come back as something else.
+    #[error("the tag `{tag}` was let go, and is gone since {at}")]
+    TagGone {
+        /// Which.
+        tag: TagName,
+        /// When it went.
+        at: Timestamp,
+    },
     /// Other writers were always faster.
     #[error("other writers were faster {0} times")]
     Busy(u32),
@@ -138,6 +146,7 @@ impl Coded for PublishError {
             Self::Outside { .. } => "E-PUBLISH-012",
             Self::SignedWrongly { .. } => "E-PUBLISH-013",
             Self::Ahead { .. } => "E-PUBLISH-020",
+            Self::TagGone { .. } => "E-PUBLISH-021",
         }
     }
     fn kind(&self) -> Kind {
@@ -145,7 +154,7 @@ impl Coded for PublishError {
             Self::Store(error) => error.kind(),
             Self::Snapshot(error) => error.kind(),
             Self::Site(error) => error.kind(),
-            Self::Nothing(_) | Self::Shorter { .. } | Self::KeyEnded { .. } => Kind::Usage,
+            Self::Nothing(_) | Self::Shorter { .. } | Self::KeyEnded { .. } | Self::TagGone { .. } => Kind::Usage,
             Self::TagTaken(_) | Self::Busy(_) => Kind::Conflict,
             Self::NotVouched { .. }
             | Self::Missing(_)
@@ -174,6 +183,7 @@ impl Coded for PublishError {
                  what it reads, by that key alone and with SHA-256 or better"
             )),
             Self::Shorter { .. } => Some("name more days with `--for`, or take them away with `--shorten`".to_owned()),
+            Self::TagGone { .. } => Some("a name never comes back as something else: choose another".to_owned()),
             Self::TagTaken(_) => Some("tags are immutable: choose another name".to_owned()),
             Self::Busy(_) => Some("run it again".to_owned()),
             Self::Unreadable { .. } => Some(

@@ -66,11 +66,12 @@ pub struct Tagging<'a> {
 /// Whether a tag would be new; it is not when it is there with the same content.
 ///
 /// # Errors
-/// `TagTaken` when it is there with other content; `LetGo` when it was: it does not come again.
+/// `TagTaken` when it is there with other content; `TagGone` when it was: it does not come again.
 pub fn is_new_tag(store: &dyn Store, what: &Tagging<'_>) -> Result<bool, PublishError> {
     let (archive, edition) = (&what.of.archive, EditionName::Tag(what.tag.clone()));
     if let Some(at) = Marks::load(store, archive)?.gone(&edition) {
-        return Err(SnapshotError::let_go(archive, &edition, at).into());
+        let tag = what.tag.clone();
+        return Err(PublishError::TagGone { tag, at });
     }
     match TagRecord::find(store, archive, what.tag)? {
         None => Ok(true),

@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use assay::domain::{Fingerprint, Timestamp};
 use assay::site::{ArchiveConfig, Site};
-use assay::snapshot::{Chain, Committed};
-use assay::store::LocalStore;
+use assay::snapshot::{Chain, Committed, index_key};
+use assay::store::{LocalStore, Store as _};
 
 use crate::support::apt::{Apt, source};
 use crate::support::repository::{Repository, made};
@@ -82,8 +82,15 @@ impl Made {
             key,
             ..Repository::new("file:///nowhere")
         };
-        let mut state = repository.stage(&store, &repository.add_hello(&store, "1.0"));
+        let packages = repository.add_hello(&store, "1.0");
+        let mut state = repository.stage(&store, &packages);
         state.upstream = None;
+        // A custom archive keeps the plain form, too.
+        for index in state.indexes.iter_mut().filter(|index| !index.kept) {
+            index.kept = true;
+            let key = index_key(&repository.archive, &repository.suite, index);
+            store.create(&key, packages.as_bytes()).unwrap();
+        }
         let chain = Chain::load(&store, &repository.archive).unwrap();
         let record = chain.next(&store, vec![state], made("a nonce", now)).unwrap();
         let committed = assay::publish::commit(&store, &record, &repository.key).unwrap();

@@ -54,7 +54,7 @@ fn what_is_wrong_with_a_signed_file_is_said_and_stays_at_status_until_a_run_succ
     assert_eq!(metals.mirror(), "new");
     let (shown, json) = status(&metals);
     assert!(
-        !shown.contains("refused") && json["refused"].is_null(),
+        !shown.contains("came to nothing") && json["refused"].is_null(),
         "{shown} {json}"
     );
 
@@ -70,7 +70,7 @@ fn what_is_wrong_with_a_signed_file_is_said_and_stays_at_status_until_a_run_succ
     );
     let (shown, json) = status(&metals);
     for part in [
-        "problem: the last `assay mirror foundry` was refused",
+        "problem: the last `assay mirror foundry` came to nothing",
         "E-UP-009",
         "next: ",
     ] {
@@ -221,6 +221,9 @@ fn an_index_that_contradicts_itself_is_named_with_the_package() {
 fn what_there_is_none_of_is_said_with_the_next_step() {
     let metals = Metals::new("pool = \"lazy\"\n");
     metals.mirror();
+    for args in [&["tag", "v1"][..], &["snapshot", "drop", "foundry@v1"], &["gc"]] {
+        assert!(assay(&metals.site(), args).status.success(), "{args:?}");
+    }
     for (args, code, says) in [
         (
             &["snapshot", "show", "foundry@1"][..],
@@ -254,6 +257,11 @@ fn what_there_is_none_of_is_said_with_the_next_step() {
             &["`foundry` has no snapshot `v9`", "assay snapshot list foundry"],
         ),
         (&["snapshot", "renew"], 2, &["E-CLI-001", "--all", "next: "]),
+        (
+            &["tag", "v1"],
+            2,
+            &["E-PUBLISH-021", "the tag `v1` was let go", "choose another"],
+        ),
     ] {
         let done = assay(&metals.site(), args);
         let said = text(&done.stderr);

@@ -51,7 +51,9 @@ fn head(made: &Made, archive: &str, suite: &str) -> Says {
 fn is_renewed_after_half_its_days(made: &Made, start: Timestamp, verb: &str, archive: &str, suite: &str) {
     made.run_at(start, &[verb, archive]);
     let first = head(made, archive, suite);
-    assert_eq!((first.date, first.valid_until), (start, start.plus(10 * DAY)));
+    // A custom archive's file may have been put in force by a snapshot of its own.
+    assert!((0..=1).contains(&first.date.since(start)), "{first:?}");
+    assert_eq!(first.valid_until, first.date.plus(10 * DAY));
     assert!(!first.hashes.is_empty());
 
     made.run_at(start.plus(4 * DAY), &[verb, archive]);
