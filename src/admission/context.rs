@@ -12,7 +12,7 @@ use super::candidate::{Candidate, Output, OutputSet};
 use super::evidence::{Before, Evidence, Indexed, RecordEvidence, identity};
 use super::facts::DebFacts;
 use super::ledger::LedgerView;
-use super::quorum::strength;
+use super::quorum::{Shortage, shortage};
 use super::standing::{Standing, assess};
 use super::whole::Whole;
 
@@ -185,28 +185,8 @@ impl<'a> Context<'a> {
     }
 
     /// What a set lacks for its quorum.
-    pub(super) fn shortage(&self, set: &Set<'_>) -> Option<String> {
-        let operators = self.operators(set);
-        let wanted = self.terms.quorum.max(1) as usize;
-        let found = strength(&self.rebuilders(set), self.terms.distinct_hosting);
-        if found < wanted {
-            let apart = if self.terms.distinct_hosting {
-                ", each hosted apart,"
-            } else {
-                ""
-            };
-            return Some(format!("{found} of {wanted} operators{apart}"));
-        }
-        self.policy.groups.iter().find_map(|group| {
-            let members: BTreeSet<&str> = group.operators.iter().map(String::as_str).collect();
-            let agreed = members.intersection(&operators).count();
-            (agreed < group.threshold as usize).then(|| {
-                format!(
-                    "{agreed} of {} operators of the group `{}`",
-                    group.threshold, group.name
-                )
-            })
-        })
+    pub(super) fn shortage(&self, set: &Set<'_>) -> Option<Shortage> {
+        shortage(self.policy, &self.terms, &self.rebuilders(set))
     }
 }
 

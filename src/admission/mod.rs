@@ -37,6 +37,6 @@ pub use import::{
 };
 pub use ledger::{LedgerConflict, LedgerEntry, LedgerKey, LedgerView, claims};
 pub use proof::{Asked, INDEX, KEYRING, Proof, ProvenIndex, RELEASE, SIGNATURE, UpstreamFiles, is_built_of, prove};
-pub use quorum::strength;
+pub use quorum::{Shortage, shortage};
 pub use rules::{IMPORT_RULES, ONE_PATH, RULE_SET, RULES, Rule, Verdict};
 pub use whole::{Whole, file_set};

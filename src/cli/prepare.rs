@@ -14,7 +14,7 @@ use super::failure::{Failure, UsageError};
 use super::rebuild::{builders, rebuild_with};
 use super::sources::{Source, stanza};
 use super::work::{Declared, Work};
-use crate::admission::strength;
+use crate::admission::shortage;
 use crate::collect::Working;
 use crate::domain::{ArchiveName, GitOid, SnapshotName, SnapshotRef, SuiteName, suite_of_branch};
 use crate::environment;
@@ -466,8 +466,7 @@ impl Job<'_> {
         let built = said.iter().filter(|(_, said)| *said == Said::Built);
         // What the suites ask for, which may be more than the policy does elsewhere.
         let terms = declared.policy.terms(&declared.suites);
-        let enough =
-            |rebuilders: &BTreeSet<(&str, &str)>| strength(rebuilders, terms.distinct_hosting) >= terms.quorum as usize;
+        let enough = |rebuilders: &BTreeSet<(&str, &str)>| shortage(&declared.policy, &terms, rebuilders).is_none();
         let mut rebuilders: BTreeSet<(&str, &str)> =
             built.map(|(b, _)| (b.operator.as_str(), b.hosting.as_str())).collect();
         if enough(&rebuilders) {

@@ -8,11 +8,10 @@
 //! was shown before, is a new one. Failures name no outputs, and are
 //! shown at once.
 
-use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::admission::{RecordEvidence, Round, strength};
+use crate::admission::{RecordEvidence, Round, Shortage, shortage};
 use crate::domain::{ArchiveName, Digest, FileName, Sha256, SuiteName, Timestamp};
 use crate::format::dsse::{self, Envelope};
 use crate::format::intoto::Outcome;
@@ -234,23 +233,18 @@ impl Desk<'_> {
             return Ok(0);
         }
         let committed = load_commitments(self.store, self.archive, &self.declaration, self.policy)?;
-        let (found, wanted) = self.strength(&committed, lock);
-        Ok(wanted.saturating_sub(found).max(1))
+        Ok(self
+            .shortage(&committed, lock)
+            .map_or(0, |lacks| lacks.missing())
+            .max(1))
     }
 
-    /// How many operators have committed, as a quorum counts them, and how many must.
-    fn strength(&self, committed: &[Commitment], lock: &Sha256) -> (usize, usize) {
-        let terms = self.policy.terms(self.suites);
+    /// What those who have committed lack for a quorum.
+    fn shortage(&self, committed: &[Commitment], lock: &Sha256) -> Option<Shortage> {
         let here = committed.iter().filter(|c| c.lock == *lock);
         let builders = here.filter_map(|c| self.policy.builder(&c.builder).ok());
         let rebuilders = builders.map(|b| (b.operator.as_str(), b.hosting.as_str())).collect();
-        (strength(&rebuilders, terms.distinct_hosting), terms.quorum as usize)
-    }
-
-    fn operators(&self, committed: &[Commitment], lock: &Sha256) -> BTreeSet<&str> {
-        let here = committed.iter().filter(|c| c.lock == *lock);
-        let builders = here.filter_map(|c| self.policy.builder(&c.builder).ok());
-        builders.map(|b| b.operator.as_str()).collect()
+        shortage(self.policy, &self.policy.terms(self.suites), &rebuilders)
     }
 
     /// Closes the next round in this environment when enough operators have committed since the last one.
@@ -261,14 +255,7 @@ impl Desk<'_> {
         let listed = |c: &Commitment| rounds.iter().any(|round| round.commitments.contains(c));
         let mut committed = load_commitments(self.store, self.archive, &self.declaration, self.policy)?;
         committed.retain(|c| c.lock == *lock && !listed(c));
-        let operators = self.operators(&committed, lock);
-        let (found, wanted) = self.strength(&committed, lock);
-        let enough = found >= wanted
-            && self.policy.groups.iter().all(|group| {
-                let members = group.operators.iter().filter(|o| operators.contains(o.as_str()));
-                members.count() >= group.threshold as usize
-            });
-        if !enough {
+        if self.shortage(&committed, lock).is_some() {
             return Ok(!rounds.is_empty());
         }
         let key = round_key(self.archive, &self.declaration, lock, rounds.len())?;

@@ -20,7 +20,7 @@ use crate::snapshot::{Chain, SuiteState};
 use crate::store::Store;
 use crate::trust::Ed25519Public;
 use crate::verify::{Anchor, Anchors, Problem, covers, voice};
-use crate::{admission::strength, format::intoto::Outcome};
+use crate::{admission::shortage, format::intoto::Outcome};
 
 /// How often it is looked for decisions behind build dependencies of ours: each round goes one package deeper.
 const ROUNDS: usize = 32;
@@ -422,10 +422,8 @@ impl<'a> Index<'a> {
         let agreeing = self.agreeing(id, decision);
         let rebuilders = agreeing.iter().map(|(_, b)| (b.operator.as_str(), b.hosting.as_str()));
         let terms = policy.terms(&suites(decision));
-        let found = strength(&rebuilders.collect(), terms.distinct_hosting);
-        if found < terms.quorum as usize {
-            let quorum = terms.quorum;
-            let why = format!("only {found} operators' records carry it, and the policy asks for {quorum}");
+        if let Some(lacks) = shortage(policy, &terms, &rebuilders.collect()) {
+            let why = format!("only {lacks} left a record that carries it, as the policy asks");
             return Err((Problem::EVIDENCE, why));
         }
         for state in states() {

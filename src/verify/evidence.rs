@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::import::Carried;
 use super::{Anchor, AnchorKind, Anchors, Problem};
-use crate::admission::{KeptCase, RecordEvidence, builder_fingerprint, strength};
+use crate::admission::{KeptCase, RecordEvidence, builder_fingerprint, shortage};
 use crate::domain::{ArchiveName, BuilderId, DomainError, Fingerprint, PoolPath, Sha256, SuiteName, Timestamp, escape};
 use crate::environment::Lock;
 use crate::format::dsse::{Envelope, IN_TOTO, LARGEST};
@@ -244,15 +244,11 @@ impl Decided {
             .iter()
             .map(|a| (a.operator.as_str(), a.hosting.as_str()))
             .collect();
-        let found = strength(&rebuilders, terms.distinct_hosting);
-        if found < terms.quorum as usize {
+        if let Some(lacks) = shortage(policy, &terms, &rebuilders) {
             if let Some(problem) = missing {
                 return Err(problem);
             }
-            let why = format!(
-                "only {found} operators' records carry it, and the policy asks for {}",
-                terms.quorum
-            );
+            let why = format!("only {lacks} left a record that carries it, as the policy asks");
             return Err(Problem::new(Problem::EVIDENCE, &self.key, why));
         }
         Ok(agreeing)

@@ -21,6 +21,7 @@ mod retention;
 mod small;
 mod snapshots;
 mod mirrors;
+mod terms;
 mod tour;
 mod upload;
 

@@ -26,19 +26,22 @@ ssh-keygen -q -t ed25519 -N '' -C t@example.org -f ../signer
 signer=$(ssh-keygen -lf ../signer.pub | cut -d' ' -f2)
 cp ../signer.pub "policies/keys/$(echo "$signer" | tr '/:' '_-').pub"
 printf '\n[[signer]]\nname = "T"\nscheme = "ssh"\nfingerprint = "%s"\n' "$signer" >> policies/default.toml
-for operator in alice bob; do
-    key=$("$ASSAY" key new builder)
-    cat >> policies/default.toml <<END
-
-[[builder]]
-id = "$operator/laptop"
-operator = "$operator"
-hosting = "$operator"
-public-key = "$(cat policies/keys/ed25519-${key#ed25519:}.pub)"
-END
-done
 git init --quiet
 git init --quiet ../tiny
+"#;
+
+/// Another builder, behind those that the policy has.
+const BUILDER: &str = r#"
+set -eu
+key=$("$ASSAY" key new builder)
+cat >> policies/default.toml <<END
+
+[[builder]]
+id = "$OPERATOR/laptop"
+operator = "$OPERATOR"
+hosting = "$OPERATOR"
+public-key = "$(cat policies/keys/ed25519-${key#ed25519:}.pub)"
+END
 "#;
 
 const RELEASE: &str = r#"
@@ -66,7 +69,9 @@ impl Small {
     /// Of a package that these commands make.
     pub(super) fn built_by(commands: &str) -> Self {
         let small = Self { made: Made::at(now()) };
-        small.sh(SET_UP, "");
+        small.sh(SET_UP, &[]);
+        small.add_builder("alice");
+        small.add_builder("bob");
         write_source(
             &small.path("../tiny"),
             "tiny",
@@ -141,13 +146,18 @@ impl Small {
 
     /// Another version, signed, declared and committed.
     pub(super) fn release(&self, version: &str) {
-        self.sh(RELEASE, version);
+        self.sh(RELEASE, &[("VERSION", version)]);
     }
 
-    fn sh(&self, script: &str, version: &str) {
+    /// Another builder, `OPERATOR/laptop`, whose key is here. Committed with the next release.
+    pub(super) fn add_builder(&self, operator: &str) {
+        self.sh(BUILDER, &[("OPERATOR", operator)]);
+    }
+
+    fn sh(&self, script: &str, environment: &[(&str, &str)]) {
         let mut run = Command::new("sh");
         run.args(["-c", script]).current_dir(self.path(""));
-        run.env("ASSAY", super::ASSAY).env("VERSION", version);
+        run.env("ASSAY", super::ASSAY).envs(environment.iter().copied());
         run.env("GIT_CONFIG_GLOBAL", "/dev/null");
         for who in ["AUTHOR", "COMMITTER"] {
             run.env(format!("GIT_{who}_NAME"), "T")

@@ -460,7 +460,10 @@ fn what_cannot_be_verified_is_shown_as_such() {
     let (answer, code) = made.ask(&["source-of", "src00001"]);
     assert_eq!((answer[0]["proof"].as_str(), code), (Some("refuted"), 3));
     assert!(
-        answer[0]["doubt"].as_str().unwrap().contains("only 1 operators"),
+        answer[0]["doubt"]
+            .as_str()
+            .unwrap()
+            .contains("only 1 of 2 operators left a record"),
         "{}",
         answer[0]["doubt"]
     );
