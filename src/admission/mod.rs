@@ -36,7 +36,9 @@ pub use import::{
     Described, Import, ImportEvidence, ImportedFrom, ImportedSnapshot, UPSTREAM_SIGNED, decide_import, import_signers,
 };
 pub use ledger::{LedgerConflict, LedgerEntry, LedgerKey, LedgerView, claims};
-pub use proof::{Asked, INDEX, KEYRING, Proof, ProvenIndex, RELEASE, SIGNATURE, UpstreamFiles, is_built_of, prove};
+pub use proof::{
+    Asked, INDEX, KEYRING, Proof, ProvenIndex, RELEASE, SIGNATURE, UpstreamFiles, is_built_of, prove, prove_again,
+};
 pub use quorum::{Shortage, shortage};
 pub use rules::{IMPORT_RULES, ONE_PATH, RULE_SET, RULES, Rule, Verdict};
 pub use whole::{Whole, file_set};

@@ -117,6 +117,60 @@ pub const INDEX: &str = "upstream-index";
 /// Reads upstream's files. Total: what does not hold is in the result, and proves nothing.
 #[must_use]
 pub fn prove(files: &UpstreamFiles, asked: &Asked<'_>) -> Proof {
+    let (mut proof, release) = head(files, asked);
+    for (path, bytes) in &files.indexes {
+        let mut index = ProvenIndex {
+            path: path.clone(),
+            digest: Digest::of(bytes),
+            listed: listed(release.as_ref(), path),
+            sources: Vec::new(),
+            binaries: Vec::new(),
+            unreadable: None,
+        };
+        // What nobody signed is not read at all.
+        if index.listed == Some(index.digest)
+            && let Err(error) = read(&mut index, bytes, asked)
+        {
+            index.unreadable = Some(error.to_string());
+        }
+        proof.indexes.push(index);
+    }
+    proof.indexes.sort_by(|a, b| a.path.cmp(&b.path));
+    proof
+}
+
+/// What the same files prove of the same source package by other certificates: large indexes are not read a second time.
+/// `files` need have no indexes. None when it takes them: of another Release, or when these certificates cover an index
+/// that the former did not.
+#[must_use]
+pub fn prove_again(before: &Proof, files: &UpstreamFiles, asked: &Asked<'_>) -> Option<Proof> {
+    let (mut proof, release) = head(files, asked);
+    if proof.release != before.release {
+        return None;
+    }
+    for index in &before.indexes {
+        let listed = listed(release.as_ref(), &index.path);
+        proof.indexes.push(match listed {
+            _ if listed == index.listed => index.clone(),
+            None => ProvenIndex {
+                listed,
+                sources: Vec::new(),
+                binaries: Vec::new(),
+                unreadable: None,
+                ..index.clone()
+            },
+            Some(_) => return None,
+        });
+    }
+    Some(proof)
+}
+
+fn listed(release: Option<&Release>, path: &RelPath) -> Option<Digest> {
+    release?.entries().get(path).map(|listed| listed.digest)
+}
+
+/// What the release file proves, without any index; and what it says, when its signature holds.
+fn head(files: &UpstreamFiles, asked: &Asked<'_>) -> (Proof, Option<Release>) {
     let mut proof = Proof {
         at: asked.at,
         release: Sha256::of(&files.release),
@@ -145,26 +199,7 @@ pub fn prove(files: &UpstreamFiles, asked: &Asked<'_>) -> Proof {
         }
         Err(why) => proof.refused = Some(why.clone()),
     }
-    for (path, bytes) in &files.indexes {
-        let listed = release.as_ref().ok().and_then(|release| release.entries().get(path));
-        let mut index = ProvenIndex {
-            path: path.clone(),
-            digest: Digest::of(bytes),
-            listed: listed.map(|listed| listed.digest),
-            sources: Vec::new(),
-            binaries: Vec::new(),
-            unreadable: None,
-        };
-        // What nobody signed is not read at all.
-        if index.listed == Some(index.digest)
-            && let Err(error) = read(&mut index, bytes, asked)
-        {
-            index.unreadable = Some(error.to_string());
-        }
-        proof.indexes.push(index);
-    }
-    proof.indexes.sort_by(|a, b| a.path.cmp(&b.path));
-    proof
+    (proof, release.ok())
 }
 
 /// The text that at least one of the asked keys signed.

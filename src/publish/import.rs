@@ -14,7 +14,7 @@ use super::vouch::check_vouched;
 use super::{Fetch, GateError, Keyrings, ledger};
 use crate::admission::{
     Asked, Described, INDEX, Import, ImportCase, ImportEvidence, ImportedFrom, ImportedSnapshot, KEYRING, Matter,
-    Proof, RELEASE, SIGNATURE, Terms, UpstreamFiles, identity, import_signers, is_built_of, prove,
+    Proof, RELEASE, SIGNATURE, Terms, UpstreamFiles, identity, import_signers, is_built_of, prove, prove_again,
 };
 use crate::domain::{
     Architecture, ArchiveName, Component, Digest, FileName, PackageName, PolicyName, PoolPath, RelPath, Sha256,
@@ -438,13 +438,11 @@ fn agree(proof: &Proof, files: &UpstreamFiles, asked: &Asked<'_>, known: Option<
     if known.is_none() || proof.refused.is_some() {
         return Ok(());
     }
-    let again = prove(
-        files,
-        &Asked {
-            keyring: known,
-            ..*asked
-        },
-    );
+    let asked = Asked {
+        keyring: known,
+        ..*asked
+    };
+    let again = prove_again(proof, files, &asked).unwrap_or_else(|| prove(files, &asked));
     if again.refused.is_none() && again.signers == proof.signers {
         return Ok(());
     }
@@ -492,6 +490,31 @@ pub fn kept_upstream(
     binding: &ImportBinding,
     inputs: &[(String, Sha256)],
 ) -> Result<Option<UpstreamFiles>, GateError> {
+    let Some(mut files) = kept_release(store, archive, inputs)? else {
+        return Ok(None);
+    };
+    for (path, hex) in &binding.indexes {
+        let sha256 = hex
+            .parse()
+            .ok()
+            .filter(|sha256| inputs.contains(&(INDEX.to_owned(), *sha256)));
+        if let (Ok(path), Some(sha256)) = (RelPath::new(path.as_str()), sha256) {
+            let bytes = read_document(store, archive, &sha256, LARGEST_INDEX)?;
+            files.indexes.push((path, bytes));
+        }
+    }
+    Ok(Some(files))
+}
+
+/// What upstream signed, with the keyring, as they are kept with the archive: its files without the indexes.
+///
+/// # Errors
+/// As [`kept_upstream`].
+pub fn kept_release(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    inputs: &[(String, Sha256)],
+) -> Result<Option<UpstreamFiles>, GateError> {
     let named = |wanted: &str| {
         inputs
             .iter()
@@ -502,22 +525,12 @@ pub fn kept_upstream(
     let (Some(release), Some(keyring)) = (named(RELEASE), named(KEYRING)) else {
         return Ok(None);
     };
-    let mut indexes = Vec::new();
-    for (path, hex) in &binding.indexes {
-        let sha256 = hex
-            .parse()
-            .ok()
-            .filter(|sha256| inputs.contains(&(INDEX.to_owned(), *sha256)));
-        if let (Ok(path), Some(sha256)) = (RelPath::new(path.as_str()), sha256) {
-            indexes.push((path, read(sha256, LARGEST_INDEX)?));
-        }
-    }
     Ok(Some(UpstreamFiles {
         release: read(release, LARGEST_SIGNED)?,
         signature: named(SIGNATURE)
             .map(|sha256| read(sha256, LARGEST_SIGNED))
             .transpose()?,
         keyring: read(keyring, LARGEST_SIGNED)?,
-        indexes,
+        indexes: Vec::new(),
     }))
 }

@@ -59,7 +59,7 @@ pub use error::PublishError;
 pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document};
 pub use filtered::{Filtered, filter, selection_digest};
 pub use gate_error::GateError;
-pub use import::{ImportRequest, Importer, Importing, kept_upstream};
+pub use import::{ImportRequest, Importer, Importing, kept_release, kept_upstream};
 pub use kept::{Fetch, Keyrings, StoreFiles};
 pub use known::{Known, built_in, load_known};
 pub use ledger::{append_ledger, key as ledger_key, load_claim, load_ledger, put_back};

@@ -277,7 +277,7 @@ impl Check<'_> {
         let (kept, other_rules) = self.again(sha256)?;
         // What it counts must all be there: whoever withholds evidence is told from one who has none.
         decided.documents(self.store, self.anchor, &kept)?;
-        let carried = decided.carried(self.store, (self.anchors, self.anchor), self.now)?;
+        let carried = decided.carried_as(self.store, (self.anchors, self.anchor), (&kept, self.now))?;
         Ok((decided, carried, kept, other_rules))
     }
 

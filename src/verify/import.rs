@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::editions::{History, editions};
 use super::evidence::{Agreeing, Decided, decision};
 use super::{Anchor, Anchors, Problem, Report};
-use crate::admission::{Asked, Proof, prove};
+use crate::admission::{Asked, Matter, Proof, UpstreamFiles, prove, prove_again};
 use crate::domain::{ArchiveName, Fingerprint, PackageName, PoolPath, Sha256, SuiteName, Timestamp, Version, escape};
 use crate::format::intoto::ImportBinding;
-use crate::publish::{GateError, kept_upstream, read_decisions};
+use crate::publish::{GateError, Kept, kept_release, kept_upstream, read_decisions};
 use crate::site::{ImportRule, Policy};
 use crate::store::{Key, Store, StoreError};
 
@@ -42,7 +42,26 @@ impl Decided {
     ) -> Result<Carried, Problem> {
         match &self.summary.assay_import {
             None => self.quorum(store, anchor, now).map(Carried::Rebuilds),
-            Some(binding) => self.upstream(store, anchors, anchor, binding).map(Carried::Upstream),
+            Some(binding) => {
+                let upstream = self.upstream(store, anchors, anchor, (binding, None));
+                upstream.map(Carried::Upstream)
+            }
+        }
+    }
+
+    /// The same of a decision that was just made again: what it has read of upstream's indexes is not read once more.
+    pub(super) fn carried_as(
+        &self,
+        store: &dyn Store,
+        (anchors, anchor): (&Anchors, &Anchor),
+        (kept, now): (&Kept, Timestamp),
+    ) -> Result<Carried, Problem> {
+        match (&self.summary.assay_import, kept.case.matter()) {
+            (Some(binding), Matter::Imported(_, evidence)) => {
+                let read = (binding, evidence.proof.as_ref());
+                self.upstream(store, anchors, anchor, read).map(Carried::Upstream)
+            }
+            _ => self.carried(store, (anchors, anchor), now),
         }
     }
 
@@ -52,7 +71,7 @@ impl Decided {
         store: &dyn Store,
         anchors: &Anchors,
         anchor: &Anchor,
-        binding: &ImportBinding,
+        (binding, before): (&ImportBinding, Option<&Proof>),
     ) -> Result<String, Problem> {
         let policy = self.policy(anchor)?;
         let wrong = |code, why: &dyn std::fmt::Display| Problem::new(code, &self.key, why);
@@ -61,9 +80,11 @@ impl Decided {
         let version = Version::new(bound.version.as_str()).map_err(|error| wrong(Problem::DECISION, &error))?;
         let rules: Vec<&ImportRule> = rules(policy, binding, &source).collect();
         let signers: BTreeSet<Fingerprint> = rules.iter().flat_map(|rule| rule.signers.iter().cloned()).collect();
-        let files = kept_upstream(store, &anchor.name, binding, &self.inputs);
-        let files = files.map_err(|error| lost(&self.key, &error))?;
-        let files = files.ok_or_else(|| wrong(Problem::EVIDENCE, &"it names nothing that upstream signed"))?;
+        let there = |files: Result<Option<UpstreamFiles>, GateError>| {
+            let files = files.map_err(|error| lost(&self.key, &error))?;
+            files.ok_or_else(|| wrong(Problem::EVIDENCE, &"it names nothing that upstream signed"))
+        };
+        let signed = there(kept_release(store, &anchor.name, &self.inputs))?;
         if binding.proven_at > self.summary.time_verified {
             return Err(wrong(Problem::EVIDENCE, &"it was proven after it was decided"));
         }
@@ -82,7 +103,13 @@ impl Decided {
             at: binding.proven_at,
             keyring: Some(keyring),
         };
-        let proof = prove(&files, &asked);
+        let proof = match before.and_then(|before| prove_again(before, &signed, &asked)) {
+            Some(proof) => proof,
+            None => prove(
+                &there(kept_upstream(store, &anchor.name, binding, &self.inputs))?,
+                &asked,
+            ),
+        };
         if !rules.iter().any(|rule| rule.is_signed_by(&proof.signers)) {
             let why = proof.refused.as_deref().map(escape);
             let why = why.unwrap_or_else(|| "too few keys that the policy names for it signed it".to_owned());
@@ -192,7 +219,7 @@ pub(super) fn check_against(
                 .iter()
                 .any(|(other, _, decision)| *decision == by && *other != path);
             let carried = match (new, &decided.summary.assay_import) {
-                (true, Some(binding)) => decided.upstream(store, anchors, anchor, binding).map(drop),
+                (true, Some(binding)) => decided.upstream(store, anchors, anchor, (binding, None)).map(drop),
                 _ => Ok(()),
             };
             report.problems.extend(carried.err());

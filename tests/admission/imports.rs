@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay::admission::{
     Asked, Described, Import, ImportCase, ImportEvidence, ImportedFrom, ImportedSnapshot, Indexed, IndexedKind,
     Inspected, LedgerEntry, LedgerKey, LedgerView, Moved, Output, Proof, RULES, Terms, UpstreamFiles, claims,
-    decide_import, explain, identity, prove,
+    decide_import, explain, identity, prove, prove_again,
 };
 use assay::admission::{Decision, IMPORT_RULES};
 use assay::domain::{Digest, Fingerprint, RelPath, Sha256, SnapshotId, Timestamp};
 use assay::site::{ImportRule, Policy, Relaxation};
 use assay::snapshot::Removed;
 use assay::source::SourceFile;
-use assay::trust::ArchiveKey;
+use assay::trust::{ArchiveKey, Keyring};
 
 use super::scenario::{Scenario, arch, at, facts, file, output, package, sha, version};
 
@@ -436,6 +436,40 @@ fn whose_key_it_is_counts_and_not_the_name_of_the_mirror() {
     let mut later = Importing::good();
     later.proof().at = later.now.plus(60);
     later.refused("I2");
+}
+
+/// The gate's keyring and the reader's judge the same files: the indexes, which are large, are read for one of them.
+#[test]
+fn other_certificates_judge_what_was_read_before() {
+    let (upstream, stranger) = (Upstream::new(), Upstream::new());
+    let files = upstream.files(&upstream.indexes);
+    let keyring = |of: &Upstream| Keyring::parse(of.key.certificate_armored().unwrap().as_bytes()).unwrap();
+    let (ours, theirs) = (keyring(&upstream), keyring(&stranger));
+    let (source, version) = (package("hello"), version(VERSION));
+    let signers = BTreeSet::from([upstream.signer(), stranger.signer()]);
+    let asked = |keyring| Asked {
+        source: &source,
+        version: &version,
+        signers: &signers,
+        at: at("2026-06-02T00:00:00Z"),
+        keyring,
+    };
+    let without_indexes = UpstreamFiles {
+        indexes: Vec::new(),
+        ..files.clone()
+    };
+    let read = prove(&files, &asked(None));
+    assert_eq!(read.binaries().count(), 2);
+    for keyring in [&ours, &theirs] {
+        let again = prove_again(&read, &without_indexes, &asked(Some(keyring))).unwrap();
+        assert_eq!(again, prove(&files, &asked(Some(keyring))));
+    }
+    // What was not read, since nobody had signed it, is not taken for read.
+    let unsigned = prove(&files, &asked(Some(&theirs)));
+    assert_eq!(unsigned.binaries().count(), 0);
+    assert_eq!(prove_again(&unsigned, &without_indexes, &asked(Some(&ours))), None);
+    let other = stranger.files(&stranger.indexes);
+    assert_eq!(prove_again(&read, &other, &asked(None)), None, "another Release");
 }
 
 #[test]
