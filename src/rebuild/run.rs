@@ -105,6 +105,8 @@ const WATCH: &str = include_str!("watch.pl");
 const INNER: &str = include_str!("inner.sh");
 /// What the runner's own messages may add to a log, in bytes.
 const LOG_SLACK: u64 = 1 << 20;
+/// The most packages and by-products of one build.
+const MOST_FILES: usize = 10_000;
 
 /// Where a build of this source package happens: as on Debian's own builders, unless the path is varied.
 #[must_use]
@@ -222,7 +224,7 @@ fn build(job: &Job<'_>, dsc: &FileName, base: &Path, scratch: &Path) -> Result<F
         ended,
     };
     if finished.outcome == Outcome::Built {
-        collect(&mut finished, &scratch.join("out"), &job.work.join("out"))?;
+        collect(&mut finished, job.limits, &scratch.join("out"), &job.work.join("out"))?;
     }
     Ok(finished)
 }
@@ -285,7 +287,7 @@ fn judged(
             "disk" => (Outcome::Disk, limits.disk, "bytes on disk"),
             _ => (Outcome::Processes, limits.processes, "processes"),
         };
-        return Ok((outcome, Some(format!("it took more than {limit} {unit}"))));
+        return Ok((outcome, Some(over(limit, unit))));
     }
     if files::size(log)? >= limits.log {
         let reason = format!("its log was longer than {} bytes", limits.log);
@@ -306,10 +308,30 @@ fn judged(
     }
 }
 
-/// Moves what the build left out of the scratch folder. A name that no archive takes fails the build.
-fn collect(finished: &mut Finished, from: &Path, to: &Path) -> Result<(), RebuildError> {
+fn over(limit: u64, unit: &str) -> String {
+    format!("it took more than {limit} {unit}")
+}
+
+/// Moves what the build left out of the scratch folder. A name that no archive takes fails the build, as do so many files,
+/// or such large ones, that whoever reads them would be busy for ever: holes in files cost the build nothing.
+fn collect(finished: &mut Finished, limits: &Limits, from: &Path, to: &Path) -> Result<(), RebuildError> {
+    let left = files::list(from)?;
+    if left.len() > MOST_FILES {
+        finished.outcome = Outcome::Ftbfs;
+        finished.reason = Some(format!("it left more than {MOST_FILES} packages and by-products"));
+        return Ok(());
+    }
+    let mut size = 0_u64;
+    for path in &left {
+        size = size.saturating_add(files::size(path)?);
+    }
+    if limits.disk > 0 && size > limits.disk {
+        finished.outcome = Outcome::Disk;
+        finished.reason = Some(over(limits.disk, "bytes on disk"));
+        return Ok(());
+    }
     files::create_folder(to)?;
-    for path in files::list(from)? {
+    for path in left {
         let text = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Ok(name) = FileName::new(&text) else {
             finished.outcome = Outcome::Ftbfs;

@@ -5,6 +5,8 @@
 use strict;
 use warnings;
 
+# How ps calls it.
+$0 = 'assay-watch';
 my ($counted) = @ARGV;
 # Memory and disk in KiB, as all amounts here.
 my ($memory, $disk, $processes) = @ENV{qw(ASSAY_MEMORY ASSAY_DISK ASSAY_PROCESSES)};

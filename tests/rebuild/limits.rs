@@ -119,6 +119,19 @@ fn what_fills_the_disk_ends_on_disk_and_in_memory() {
     assert_eq!(ends("filler", &elsewhere, 2, &small()), Outcome::Disk);
 }
 
+/// A hole takes no room, and whoever hashed what is around it would be at it for days; so would a record of too many files.
+#[test]
+fn what_leaves_more_than_anybody_reads_is_no_package() {
+    let hole = "truncate -s 10T ../big_1.0_all.deb || truncate -s 1T ../big_1.0_all.deb";
+    assert_eq!(ends("hole", hole, 1, &small()), Outcome::Disk);
+    let many = "cd ..; i=0; while [ $$i -le 10000 ]; do i=$$((i + 1)); : > m$$i.deb; done";
+    let limits = Limits {
+        disk: 400 << 20,
+        ..small()
+    };
+    assert_eq!(ends("many", many, 1, &limits), Outcome::Ftbfs);
+}
+
 #[test]
 fn what_sleeps_ends() {
     let limits = Limits { seconds: 6, ..small() };

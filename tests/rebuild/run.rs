@@ -190,7 +190,7 @@ fn a_build_sees_nothing_of_the_machine() {
                   cat /proc/net/dev | grep -c : > $(O)/interfaces\n\
                   ls / > $(O)/top\nls /dev > $(O)/dev\nps ax > $(O)/ps || ls -d /proc/[0-9]* > $(O)/ps\n\
                   grep -e CapEff -e CapBnd -e NoNewPrivs /proc/self/status > $(O)/caps\n\
-                  cat /proc/self/mountinfo > $(O)/mounts\n\
+                  cat /proc/self/mountinfo > $(O)/mounts\nfor f in 0 1 2 3 4 5 6 7 8 9; do readlink /proc/self/fd/$$f; done > $(O)/descriptors || true\n\
                   echo $$DEB_BUILD_OPTIONS $$TZ $$LC_ALL $$SOURCE_DATE_EPOCH > $(O)/recipe";
     let tiny = Tiny::new("spy", &report.replace("$(O)", "debian/spy/usr/share/spy"));
     let work = tempfile::tempdir().unwrap();
@@ -233,6 +233,12 @@ fn a_build_sees_nothing_of_the_machine() {
         };
         assert_eq!(line.split_whitespace().nth(1), Some(wanted), "{line}");
     }
+    // The shell's pipe, and what reads the list.
+    let descriptors = read("descriptors");
+    let outside = descriptors
+        .lines()
+        .filter(|line| line.starts_with('/') && !line.starts_with("/build/"));
+    assert_eq!(outside.collect::<Vec<_>>(), ["/dev/null"], "{descriptors}");
     let mounts = read("mounts");
     for word in [work.path().to_str().unwrap(), env!("CARGO_MANIFEST_DIR"), "/home"] {
         assert!(!mounts.contains(word), "{word} in\n{mounts}");
