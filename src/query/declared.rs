@@ -121,7 +121,10 @@ fn by_exception(index: &Index<'_>, one_path: bool) -> Vec<Answer> {
         };
         Some(Answer::of_decision(shared, id, why))
     });
-    admitted.collect()
+    let mut answers: Vec<Answer> = admitted.collect();
+    // By name, as people look for them, and not as the hashes of decisions happen to fall.
+    answers.sort_by(|a, b| (&a.archive, &a.source, &a.version).cmp(&(&b.archive, &b.source, &b.version)));
+    answers
 }
 
 fn imported(decision: Decision<'_>, remarks: &str) -> String {
