@@ -482,7 +482,7 @@ pub(super) struct AdmitArgs {
 /// The suites that repos/ARCHIVE.toml names for a custom archive, and it has not yet, are made: empty and signed. A custom archive whose Valid-Until is more than half over gets a new snapshot of the same content.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  assay publish\n  assay publish --all debian   # what `verify` or `fsck` missed below dists/ comes back\n  assay publish custom   # also makes the suites that repos/custom.toml names anew"
+    after_help = "Example:\n  assay publish\n  assay publish --all debian   # what `verify` or `fsck` missed below dists/ comes back\n  assay publish custom   # also makes the suites that repos/custom.toml names anew\n  assay publish --prepare /media/usb/today\n  assay publish --attach /media/usb/today"
 )]
 pub(super) struct PublishArgs {
     /// The archives [default: all]
@@ -491,6 +491,12 @@ pub(super) struct PublishArgs {
     /// Also every snapshot and tag that is kept: files that are lost below dists/ come back when their bytes are under another name
     #[arg(long)]
     pub(super) all: bool,
+    /// Publish nothing: write what waits for keys on another machine into a new folder, to be signed there
+    #[arg(long, value_name = "DIR", conflicts_with = "attach")]
+    pub(super) prepare: Option<PathBuf>,
+    /// Take what was signed of such folders, check it, and publish it at once
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "archives")]
+    pub(super) attach: Vec<PathBuf>,
 }
 
 /// Print APT sources for exactly one state

@@ -1,7 +1,10 @@
 //! How a verb that failed says so.
 
+use std::process::ExitCode;
+
 use super::output::{printable, say};
 use crate::domain::{ArchiveName, Coded, Kind};
+use crate::publish::PublishError;
 
 /// Any module's error, on its way to the user.
 #[derive(Debug)]
@@ -48,6 +51,27 @@ impl Failure {
         if let Some(hint) = self.0.hint() {
             say(&format!("  next: {}", printable(&hint)));
         }
+    }
+}
+
+/// What waits for a key on another machine keeps nothing else from being done; it is said at the end.
+#[derive(Debug, Default)]
+pub(super) struct Later(Option<Failure>);
+
+impl Later {
+    pub(super) fn of<T>(&mut self, done: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        match done {
+            Ok(value) => Ok(Some(value)),
+            Err(failure) if failure.code() == PublishError::WAITS => {
+                self.0 = Some(failure);
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    pub(super) fn end(self) -> Result<ExitCode, Failure> {
+        self.0.map_or(Ok(ExitCode::SUCCESS), Err)
     }
 }
 

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::mirror::made;
 use crate::collect::{self, Collected, Collection, Finding, Work, collect, waiting};
 use crate::domain::ArchiveName;
-use crate::publish;
+use crate::publish::{self, PublishError};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::Chain;
 use crate::store::{Key, Store};
@@ -80,6 +80,14 @@ fn archive_of(
     // The newest record is what stays; clients must see it before what they see now goes.
     if !args.dry_run {
         let chain = Chain::load(store.as_ref(), archive)?;
+        let next = chain.next_number();
+        if store.head(&Key::waiting(archive, &next.to_string())?)?.is_some() {
+            return Err(PublishError::StillWaits {
+                archive: archive.clone(),
+                title: format!("record {archive} {next}"),
+            }
+            .into());
+        }
         publish::finish(store.as_ref(), &chain, &key, site.config().public_url.as_str())?;
     }
     let waiting = match config {

@@ -11,7 +11,7 @@ use super::failure::{Failure, OfArchive, UsageError};
 use super::taking::Taking;
 use crate::domain::{ArchiveName, Kind};
 use crate::host::apt_sources;
-use crate::publish::{self, ReleaseSigner as _, Signers};
+use crate::publish::{self, PublishError, ReleaseSigner as _, Signers};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
@@ -120,6 +120,8 @@ impl Run<'_> {
         let store = self.store.as_ref();
         let kept = match failure.map(Failure::error) {
             None => Refused::forget(store, archive),
+            // Nothing went wrong: what is new waits for a key on another machine.
+            Some(error) if error.code() == PublishError::WAITS => Refused::forget(store, archive),
             Some(error) if error.kind() == Kind::Conflict => Ok(()),
             Some(error) => Refused::by(error, self.context.now()).keep(store, archive),
         };

@@ -4,6 +4,7 @@
 //! read goes to standard output, one record a line; everything else goes to standard error.
 
 mod args;
+mod attach;
 mod context;
 mod failure;
 mod output;

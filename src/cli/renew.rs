@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::RenewArgs;
 use super::context::{Context, named_or_all, nonce};
-use super::failure::{Failure, UsageError};
+use super::failure::{Failure, Later, UsageError};
 use super::keep::Keeping;
 use super::mirror::made;
 use crate::collect::{self, Pinned};
@@ -48,11 +48,12 @@ pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failu
                 "all snapshots are renewed, not only those that are kept: {error}"
             ));
         }
+        let mut later = Later::default();
         for archive in named_or_all(&site, &[], |_| true)? {
             let _working = context.writing(&store, &archive, "snapshot renew")?;
-            renewing.all(&archive, pinned.as_ref().ok())?;
+            renewing.all(&archive, pinned.as_ref().ok(), &mut later)?;
         }
-        return Ok(ExitCode::SUCCESS);
+        return later.end();
     }
     if args.references.is_empty() {
         return Err(UsageError::Argument("name snapshots to renew, or give `--all`".to_owned()).into());
@@ -80,7 +81,7 @@ impl Renewing<'_> {
 
     /// Every kept snapshot whose time is more than half over, and every one and every tag that others signed than sign now. The newest comes last: what `serve` and
     /// static clients use most is touched when all else is done.
-    fn all(&self, archive: &ArchiveName, pinned: Option<&Pinned>) -> Result<(), Failure> {
+    fn all(&self, archive: &ArchiveName, pinned: Option<&Pinned>, later: &mut Later) -> Result<(), Failure> {
         let (chain, key) = self.open(archive)?;
         let keeping = Keeping::of(
             self.context,
@@ -89,7 +90,7 @@ impl Renewing<'_> {
             &chain,
             pinned.unwrap_or(&Pinned::default()),
         )?;
-        let tags = self.tags(archive, &keeping, &key)?;
+        let tags = self.tags(archive, &keeping, &key, later)?;
         let bar = self.context.progress.items("snapshots", chain.len());
         for record in chain.records(self.store) {
             let record = record?;
@@ -112,13 +113,13 @@ impl Renewing<'_> {
                 let (now, usual) = (self.context.now(), self.days(archive)?);
                 let shortens = edition.valid_until().is_some_and(|until| now.plus_days(usual) < until);
                 let days = edition.valid_days.filter(|_| shortens && !self.args.shorten);
-                self.one(&chain, &record, days.unwrap_or(usual), &key)?;
+                later.of(self.one(&chain, &record, days.unwrap_or(usual), &key))?;
             }
             // What goes is still a part of the chain, and is proven as one.
             if let Some(renewal) = Renewal::newest(self.store, &record)? {
-                publish::vouch_anew(self.store, &renewal, &key)?;
+                later.of(publish::vouch_anew(self.store, &renewal, &key).map_err(Failure::from))?;
             }
-            publish::vouch_anew(self.store, &record, &key)?;
+            later.of(publish::vouch_anew(self.store, &record, &key).map_err(Failure::from))?;
         }
         bar.finish();
         for tag in tags {
@@ -136,21 +137,27 @@ impl Renewing<'_> {
     }
 
     /// Tags never expire; but the keys that signed them do, or are taken out of use.
-    fn tags(&self, archive: &ArchiveName, keeping: &Keeping, key: &Signers) -> Result<Vec<TagName>, Failure> {
+    fn tags(
+        &self,
+        archive: &ArchiveName,
+        keeping: &Keeping,
+        key: &Signers,
+        later: &mut Later,
+    ) -> Result<Vec<TagName>, Failure> {
         let url = self.site.config().public_url.as_str();
         let mut signed = Vec::new();
         for tag in TagRecord::all(self.store, archive)? {
             let gone = keeping.marks.gone(&EditionName::Tag(tag.tag.clone())).is_some();
             let anew = match gone {
-                true => publish::vouch_anew(self.store, &tag, key)?,
-                false => publish::resign_tag(self.store, &tag, key, url)?,
+                true => publish::vouch_anew(self.store, &tag, key),
+                false => publish::resign_tag(self.store, &tag, key, url),
             };
-            if anew && !gone {
+            if later.of(anew.map_err(Failure::from))? == Some(true) && !gone {
                 signed.push(tag.tag);
             }
         }
         if let Some(mark) = keeping.marks.newest() {
-            publish::vouch_anew(self.store, mark, key)?;
+            later.of(publish::vouch_anew(self.store, mark, key).map_err(Failure::from))?;
         }
         Ok(signed)
     }

@@ -11,7 +11,7 @@ use crate::domain::{ArchiveName, Timestamp};
 use crate::publish;
 use crate::site::{ArchiveConfig, MirrorArchive, Site};
 use crate::snapshot::{Chain, Edition, Record, SuiteState};
-use crate::store::Store;
+use crate::store::{Key, Store};
 use crate::upstream::{self, Refused};
 
 /// A snapshot that expires this soon is worth a warning: seconds.
@@ -100,6 +100,16 @@ fn status(
         problems.push(error.to_string());
     }
     problems.extend(publish::ending_keys(site, archive, now)?);
+    let waiting = store.list(&Key::all_waiting(archive))?;
+    let waiting = waiting
+        .iter()
+        .filter(|meta| meta.key.as_str().ends_with(".json"))
+        .count();
+    if waiting > 0 {
+        problems.push(format!(
+            "for a key on another machine wait: {waiting}; `assay publish --prepare DIR` writes what is to be signed"
+        ));
+    }
     if let Some(latest) = latest
         && !publish::is_by_all(store, latest, &site.archive_keyring(archive)?)?
     {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::TagArgs;
 use super::context::{Context, nonce};
-use super::failure::{Failure, UsageError};
+use super::failure::{Failure, Later, UsageError};
 use super::mirror::{made, upstream_uri};
 use super::sources::references;
 use super::work::Unframed;
@@ -284,12 +284,16 @@ fn make_all(
     for (suites, of) in states {
         is_new_tag(store, &tagging_of(args, suites, of, partial))?;
     }
+    let mut later = Later::default();
     for (suites, of) in states {
         let nonce = nonce();
         let made = made(context, None, "tagged", &nonce);
         let key = context.signers(site, &of.archive)?;
         let tagging = tagging_of(args, suites, of, partial);
-        let (_, new) = publish::tag(store, tagging, made, &key, site.config().public_url.as_str())?;
+        let done = publish::tag(store, tagging, made, &key, site.config().public_url.as_str());
+        let Some((_, new)) = later.of(done.map_err(Failure::from))? else {
+            continue;
+        };
         let tagged = Tagged {
             tag: args.tag.as_str(),
             archive: &of.archive,
@@ -300,7 +304,7 @@ fn make_all(
         let text = format!("{} {} {} {}", tagged.archive, args.tag, tagged.serial, tagged.state);
         context.output.record(&tagged, &text)?;
     }
-    Ok(ExitCode::SUCCESS)
+    later.end()
 }
 
 fn tagging_of<'a>(args: &'a TagArgs, suites: &[SuiteState], of: &'a Record, partial: bool) -> Tagging<'a> {

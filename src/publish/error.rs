@@ -121,9 +121,53 @@ pub enum PublishError {
         /// The clock's.
         now: Timestamp,
     },
+    /// A key that signs is on another machine.
+    #[error("`{archive}`: what is new waits for a signature by {key}, which is on another machine")]
+    Waits {
+        /// Whose.
+        archive: ArchiveName,
+        /// Which key.
+        key: Fingerprint,
+    },
+    /// A record that waits: one of packages that were admitted, which another would leave out; or any, whose indexes would go.
+    #[error(
+        "`{archive}`: `{title}` waits for its signatures, and nothing may take the place of what it names until then"
+    )]
+    StillWaits {
+        /// Whose.
+        archive: ArchiveName,
+        /// Which entry.
+        title: String,
+    },
+    /// What was given away to be signed is not what waits any more.
+    #[error(
+        "`{archive}`: {} that was given away does not wait any more, or cannot follow what is there now",
+        title.as_deref().unwrap_or("something")
+    )]
+    Moved {
+        /// Whose.
+        archive: ArchiveName,
+        /// Which entry.
+        title: Option<String>,
+    },
+    /// A signature that was brought is not what was asked for.
+    #[error("`{path}` of `{title}` is not signed by each of the archive's keys, and by nobody else: {why}")]
+    Unsigned {
+        /// Which entry.
+        title: String,
+        /// The file that was to be signed.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The signer failed.
     #[error("cannot sign: {0}")]
     Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl PublishError {
+    /// The code of `Waits`: nothing went wrong.
+    pub const WAITS: &'static str = "E-PUBLISH-014";
 }
 
 impl Coded for PublishError {
@@ -147,6 +191,10 @@ impl Coded for PublishError {
             Self::SignedWrongly { .. } => "E-PUBLISH-013",
             Self::Ahead { .. } => "E-PUBLISH-020",
             Self::TagGone { .. } => "E-PUBLISH-021",
+            Self::Waits { .. } => Self::WAITS,
+            Self::StillWaits { .. } => "E-PUBLISH-015",
+            Self::Moved { .. } => "E-PUBLISH-016",
+            Self::Unsigned { .. } => "E-PUBLISH-017",
         }
     }
     fn kind(&self) -> Kind {
@@ -155,14 +203,15 @@ impl Coded for PublishError {
             Self::Snapshot(error) => error.kind(),
             Self::Site(error) => error.kind(),
             Self::Nothing(_) | Self::Shorter { .. } | Self::KeyEnded { .. } | Self::TagGone { .. } => Kind::Usage,
-            Self::TagTaken(_) | Self::Busy(_) => Kind::Conflict,
+            Self::TagTaken(_) | Self::Busy(_) | Self::StillWaits { .. } | Self::Moved { .. } => Kind::Conflict,
             Self::NotVouched { .. }
             | Self::Missing(_)
             | Self::Damaged { .. }
             | Self::TooLarge { .. }
             | Self::Unreadable { .. }
-            | Self::SignedWrongly { .. } => Kind::Verification,
-            Self::Signing(_) | Self::Outside { .. } | Self::Ahead { .. } => Kind::Environment,
+            | Self::SignedWrongly { .. }
+            | Self::Unsigned { .. } => Kind::Verification,
+            Self::Signing(_) | Self::Outside { .. } | Self::Waits { .. } | Self::Ahead { .. } => Kind::Environment,
         }
     }
     fn hint(&self) -> Option<String> {
@@ -182,6 +231,24 @@ impl Coded for PublishError {
                 "nothing was published; run the program of `keys/{key}.toml` by hand: with `--clearsign` and `--detach-sign` it signs \
                  what it reads, by that key alone and with SHA-256 or better"
             )),
+            Self::Waits { .. } => Some(
+                "`assay publish --prepare DIR` writes what is to be signed, `assay publish --attach DIR` publishes it: clients keep the \
+                 old state until then"
+                    .to_owned(),
+            ),
+            Self::StillWaits { .. } => Some(
+                "have it signed first: `assay publish --prepare DIR`, then `assay publish --attach DIR`; then run this again".to_owned(),
+            ),
+            Self::Moved { .. } => Some(
+                "nothing was published of the folder: run the verb that made it again (`assay mirror`, `assay snapshot renew --all`), then \
+                 `assay publish --prepare` into a new folder"
+                    .to_owned(),
+            ),
+            Self::Unsigned { .. } => Some(
+                "nothing was published: sign the very files that `--prepare` wrote, `Release` as InRelease (clearsigned) and as Release.gpg, \
+                 `statement` as statement.gpg (detached), by each key that is elsewhere"
+                    .to_owned(),
+            ),
             Self::Shorter { .. } => Some("name more days with `--for`, or take them away with `--shorten`".to_owned()),
             Self::TagGone { .. } => Some("a name never comes back as something else: choose another".to_owned()),
             Self::TagTaken(_) => Some("tags are immutable: choose another name".to_owned()),

@@ -13,6 +13,7 @@ mod admit;
 mod canary;
 mod asked;
 mod book;
+mod attach;
 mod contents;
 mod ephemeral;
 mod error;
@@ -49,9 +50,11 @@ mod translations;
 mod unrecorded;
 mod upload;
 mod vouch;
+mod waiting;
 
 pub use admit::{Admission, Gate, Question, admit};
 pub use asked::{Fresh, Said, said};
+pub use attach::{Brought, attach};
 pub use book::{Book, Page};
 pub use canary::canaries;
 pub use ephemeral::{Ephemeral, ephemeral};
@@ -88,3 +91,4 @@ pub use sync::{Named, SuiteChange, SyncStep, Synced, expires, make_declared, pla
 pub use unrecorded::{Recorded, Unrecorded, unrecorded};
 pub use upload::{Incoming, Offer, Upload, UploadError};
 pub use vouch::{check_named, check_vouched, commit, commit_in_time, load_vouched};
+pub use waiting::{Waiting, forget, waiting};

@@ -285,8 +285,7 @@ fn signed_release(
     signer: &dyn ReleaseSigner,
     public_url: &str,
 ) -> Result<Release, PublishError> {
-    let snapshots = snapshots_url(&edition.archive, public_url);
-    let text = release_text(state, &Terms::of(edition, snapshots.as_deref()));
+    let text = release_of(edition, state, public_url);
     let before = match signer.repeats() {
         true => None,
         false => signed_before(store, edition, state, &text, &signer.keyring()?),
@@ -304,6 +303,12 @@ fn signed_release(
         });
     }
     Ok(Release { text, signed })
+}
+
+/// The Release file of one suite of an edition, as it is signed.
+pub(super) fn release_of(edition: &Edition, state: &SuiteState, public_url: &str) -> Vec<u8> {
+    let snapshots = snapshots_url(&edition.archive, public_url);
+    release_text(state, &Terms::of(edition, snapshots.as_deref()))
 }
 
 /// What apt puts a snapshot's id into. Only a server can answer it: files on a disk cannot.

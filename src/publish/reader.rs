@@ -4,7 +4,7 @@
 //! read it. Indexes and files are not: each was hashed, from the store, since it is in no edition before.
 
 use super::{PublishError, Release, Signed};
-use crate::domain::{RelPath, Timestamp};
+use crate::domain::{RelPath, Sha256, Timestamp};
 use crate::lint::{Finding, Object, Outcome, Question, Seen, judge};
 use crate::snapshot::{Edition, SuiteState};
 use crate::store::{Key, Store};
@@ -74,8 +74,8 @@ pub(super) fn read_as_clients(state: &SuiteState, release: &Release, keyring: &K
     }
 }
 
-/// What an edition's signed files are already, when all keys of a keyring signed this very text in both, and nobody
-/// else: a token is not asked twice, and publishing again changes nothing.
+/// What an edition's signed files are already, or what was signed elsewhere to become them: when all keys of a keyring
+/// signed this very text in both, and nobody else. A token is not asked twice, and publishing again changes nothing.
 pub(super) fn signed_before(
     store: &dyn Store,
     edition: &Edition,
@@ -83,20 +83,37 @@ pub(super) fn signed_before(
     text: &[u8],
     keyring: &Keyring,
 ) -> Option<Signed> {
-    let get = |name: &str| {
+    let public = |name: &str| {
         let path = RelPath::new(name).ok()?;
         let key = Key::dists_named(&edition.archive, &state.suite, edition.name.as_str(), &path);
         store.get(&key, LARGEST).ok()
     };
-    let signed = Signed {
-        inrelease: get("InRelease")?,
-        release_gpg: get("Release.gpg")?,
+    let sha256 = Sha256::of(text);
+    let brought = |name: &str| {
+        store
+            .get(&Key::signed(&edition.archive, &sha256, name).ok()?, LARGEST)
+            .ok()
     };
-    let requirement = by_all(state, &signed, keyring);
-    let inrelease = verify_inrelease(&signed.inrelease, &requirement).ok()?;
-    let detached = verify_release_gpg(text, &signed.release_gpg, &requirement, false).ok()?;
-    let alone = inrelease.others.is_empty() && detached.others.is_empty();
-    (alone && inrelease.text == text).then_some(signed)
+    let found = |get: &dyn Fn(&str) -> Option<Vec<u8>>| {
+        let signed = Signed {
+            inrelease: get("InRelease")?,
+            release_gpg: get("Release.gpg")?,
+        };
+        is_signed(state, &signed, text, keyring).then_some(signed)
+    };
+    found(&brought).or_else(|| found(&public))
+}
+
+fn is_signed(state: &SuiteState, signed: &Signed, text: &[u8], keyring: &Keyring) -> bool {
+    let requirement = by_all(state, signed, keyring);
+    let inrelease = verify_inrelease(&signed.inrelease, &requirement);
+    let detached = verify_release_gpg(text, &signed.release_gpg, &requirement, false);
+    match (inrelease, detached) {
+        (Ok(inrelease), Ok(detached)) => {
+            inrelease.text == text && inrelease.others.is_empty() && detached.others.is_empty()
+        }
+        _ => false,
+    }
 }
 
 /// That each key has signed, on the day of the Release. A signature of another program or machine may be a little later.

@@ -5,7 +5,7 @@
 
 use super::project::publish_tag;
 use super::vouch::{read_signature, statement};
-use super::{PublishError, ReleaseSigner, check_vouched};
+use super::{PublishError, ReleaseSigner, check_vouched, waiting};
 use crate::domain::SignedByKey;
 use crate::snapshot::{Edition, Entry, TagRecord};
 use crate::store::{Key, Store};
@@ -60,7 +60,13 @@ pub fn vouch_anew(store: &dyn Store, entry: &impl Entry, signer: &dyn ReleaseSig
     }
     check_vouched(store, entry, &keyring)?;
     let sha256 = entry.identity()?;
-    let signature = signer.detach(&statement(entry, &sha256), entry.made_at())?;
+    let signature = match signer.detach(&statement(entry, &sha256), entry.made_at()) {
+        Err(error @ PublishError::Waits { .. }) => {
+            waiting::stage(store, entry)?;
+            return Err(error);
+        }
+        done => done?,
+    };
     store.replace(&Key::signature(entry.archive(), &sha256), &signature)?;
     Ok(true)
 }
@@ -78,6 +84,9 @@ pub fn resign_tag(
     if is_by_all(store, tag, &signer.keyring()?)? {
         return Ok(false);
     }
-    publish_tag(store, &tag.archive, &tag.tag, signer, public_url)?;
-    vouch_anew(store, tag, signer)
+    match publish_tag(store, &tag.archive, &tag.tag, signer, public_url) {
+        // What is to be signed elsewhere is written out together with the entry.
+        Ok(_) | Err(PublishError::Waits { .. }) => vouch_anew(store, tag, signer),
+        Err(error) => Err(error),
+    }
 }

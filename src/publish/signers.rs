@@ -9,6 +9,7 @@ use crate::trust::{ArchiveKey, Keyring, merge_clearsigned, merge_detached};
 /// All that signs for one archive, as this machine can.
 #[derive(Debug)]
 pub struct Signers {
+    archive: ArchiveName,
     keys: Vec<Means>,
     keyring: Keyring,
     signed_by: Vec<SignedByKey>,
@@ -19,21 +20,25 @@ pub struct Signers {
 enum Means {
     Held(Box<ArchiveKey>),
     Outside(Outside),
+    /// On another machine: with that nothing is signed at once.
+    Elsewhere(Fingerprint),
 }
 
 impl Means {
     /// A key that is younger than what it signs, as when a snapshot is signed anew, says so.
-    fn clearsign(&self, text: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError> {
+    fn clearsign(&self, text: &[u8], at: Timestamp) -> Result<Option<Vec<u8>>, PublishError> {
         match self {
-            Self::Held(key) => Ok(key.clearsign(text, at.max(key.made_at()))?),
-            Self::Outside(outside) => outside.clearsign(text, at),
+            Self::Held(key) => Ok(Some(key.clearsign(text, at.max(key.made_at()))?)),
+            Self::Outside(outside) => outside.clearsign(text, at).map(Some),
+            Self::Elsewhere(_) => Ok(None),
         }
     }
 
-    fn detach(&self, data: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError> {
+    fn detach(&self, data: &[u8], at: Timestamp) -> Result<Option<Vec<u8>>, PublishError> {
         match self {
-            Self::Held(key) => Ok(key.detach(data, at.max(key.made_at()))?),
-            Self::Outside(outside) => outside.detach(data, at),
+            Self::Held(key) => Ok(Some(key.detach(data, at.max(key.made_at()))?)),
+            Self::Outside(outside) => outside.detach(data, at).map(Some),
+            Self::Elsewhere(_) => Ok(None),
         }
     }
 }
@@ -61,13 +66,12 @@ impl Signers {
                     key: fingerprint,
                     how,
                 }),
-                SigningKey::Offline => {
-                    return Err(ended(archive, &fingerprint, "it is on another machine".to_owned()));
-                }
+                SigningKey::Offline => Means::Elsewhere(fingerprint),
             };
             keys.push(means);
         }
         Ok(Self {
+            archive: archive.clone(),
             keys,
             keyring,
             signed_by: config.signing().signed_by.clone(),
@@ -123,18 +127,70 @@ fn ended(archive: &ArchiveName, key: &Fingerprint, why: String) -> PublishError 
     }
 }
 
+impl Signers {
+    /// `text`, clearsigned by each key of this machine, together with what was signed elsewhere.
+    pub(super) fn clearsign_with(
+        &self,
+        text: &[u8],
+        at: Timestamp,
+        brought: &[Vec<u8>],
+    ) -> Result<Vec<u8>, PublishError> {
+        let own = self.keys.iter().filter_map(|key| key.clearsign(text, at).transpose());
+        Ok(merge_clearsigned(&self.together(own, brought)?)?)
+    }
+
+    /// The same for a detached signature.
+    pub(super) fn detach_with(&self, data: &[u8], at: Timestamp, brought: &[Vec<u8>]) -> Result<Vec<u8>, PublishError> {
+        let own = self.keys.iter().filter_map(|key| key.detach(data, at).transpose());
+        Ok(merge_detached(&self.together(own, brought)?)?)
+    }
+
+    fn together(
+        &self,
+        own: impl Iterator<Item = Result<Vec<u8>, PublishError>>,
+        brought: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, PublishError> {
+        let all = own
+            .chain(brought.iter().cloned().map(Ok))
+            .collect::<Result<Vec<_>, _>>()?;
+        if all.is_empty() {
+            self.all_here()?;
+        }
+        Ok(all)
+    }
+
+    /// The first of the keys that are on another machine.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<&Fingerprint> {
+        self.keys.iter().find_map(|key| match key {
+            Means::Elsewhere(fingerprint) => Some(fingerprint),
+            _ => None,
+        })
+    }
+
+    fn all_here(&self) -> Result<(), PublishError> {
+        match self.elsewhere() {
+            None => Ok(()),
+            Some(key) => Err(PublishError::Waits {
+                archive: self.archive.clone(),
+                key: key.clone(),
+            }),
+        }
+    }
+}
+
 impl ReleaseSigner for Signers {
     fn sign(&self, text: &[u8], at: Timestamp) -> Result<Signed, PublishError> {
-        let clear = self.keys.iter().map(|key| key.clearsign(text, at));
+        self.all_here()?;
         Ok(Signed {
-            inrelease: merge_clearsigned(&clear.collect::<Result<Vec<_>, _>>()?)?,
-            release_gpg: self.detach(text, at)?,
+            inrelease: self.clearsign_with(text, at, &[])?,
+            release_gpg: self.detach_with(text, at, &[])?,
         })
     }
 
     fn detach(&self, data: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError> {
-        let detached = self.keys.iter().map(|key| key.detach(data, at));
-        Ok(merge_detached(&detached.collect::<Result<Vec<_>, _>>()?)?)
+        self.all_here()?;
+        self.detach_with(data, at, &[])
     }
 
     fn keyring(&self) -> Result<Keyring, PublishError> {

@@ -6,7 +6,7 @@
 //! after a crash there is a signature too many, never an entry without one. The newest record's covers
 //! the whole chain, since each record names the hash of the one before.
 
-use super::{PublishError, ReleaseSigner};
+use super::{PublishError, ReleaseSigner, waiting};
 use crate::domain::{ArchiveName, Sha256, SnapshotName};
 use crate::host::Clock;
 use crate::snapshot::{Chain, Committed, Entry, Renewal, TagRecord, commit as create};
@@ -18,10 +18,17 @@ const LARGEST: u64 = 64 << 10;
 /// Signs an entry and makes it, if nobody was faster.
 ///
 /// # Errors
-/// The signer's or the store's failure: no entry was made, or trying again tells.
+/// `Waits` when the signature comes from another machine: the entry is kept until it does. The signer's or the store's
+/// failure: no entry was made, or trying again tells.
 pub fn commit(store: &dyn Store, entry: &impl Entry, signer: &dyn ReleaseSigner) -> Result<Committed, PublishError> {
     let sha256 = entry.identity()?;
-    let signature = signer.detach(&statement(entry, &sha256), entry.made_at())?;
+    let signature = match signer.detach(&statement(entry, &sha256), entry.made_at()) {
+        Err(error @ PublishError::Waits { .. }) => {
+            waiting::stage(store, entry)?;
+            return Err(error);
+        }
+        done => done?,
+    };
     store.replace(&Key::signature(entry.archive(), &sha256), &signature)?;
     Ok(create(store, entry)?)
 }

@@ -264,7 +264,7 @@ impl Chain {
     }
 
     /// The newest Date that clients may have seen of a suite, over gaps too: apt refuses to go back.
-    fn last_date(&self, store: &dyn Store, suite: &SuiteName) -> Result<Option<Timestamp>, SnapshotError> {
+    pub(super) fn last_date(&self, store: &dyn Store, suite: &SuiteName) -> Result<Option<Timestamp>, SnapshotError> {
         let Some((record, state)) = self.last_with(store, suite)? else {
             return Ok(None);
         };

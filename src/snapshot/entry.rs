@@ -82,7 +82,10 @@ pub(super) fn read(store: &dyn Store, key: &Key) -> Result<Option<Vec<u8>>, Stor
 }
 
 /// The entry that has these bytes, which must be its canonical form.
-pub(super) fn parse<E: Entry>(key: &Key, bytes: &[u8]) -> Result<E, SnapshotError> {
+///
+/// # Errors
+/// When it is not, or is the entry of another name.
+pub fn parse_entry<E: Entry>(key: &Key, bytes: &[u8]) -> Result<E, SnapshotError> {
     let in_entry = |source: FormatError| SnapshotError::Record {
         key: key.clone(),
         source,
@@ -104,7 +107,7 @@ pub(super) fn parse<E: Entry>(key: &Key, bytes: &[u8]) -> Result<E, SnapshotErro
 /// The entry under a name, when there is one, with its SHA-256.
 pub(super) fn load<E: Entry>(store: &dyn Store, key: &Key) -> Result<Option<(E, Sha256)>, SnapshotError> {
     match read(store, key)? {
-        Some(bytes) => Ok(Some((parse(key, &bytes)?, Sha256::of(&bytes)))),
+        Some(bytes) => Ok(Some((parse_entry(key, &bytes)?, Sha256::of(&bytes)))),
         None => Ok(None),
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Entry;
+use super::check::check_suites;
+use super::{Entry, SnapshotError};
 use crate::domain::{
     Architecture, ArchiveName, Component, Digest, Fingerprint, GitOid, GitRef, PackageName, RelPath, Serial, Sha256,
     SignedByKey, SnapshotId, SuiteName, Timestamp, Version,
@@ -43,6 +44,16 @@ pub struct Record {
     /// anything was admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Sha256>,
+}
+
+impl Record {
+    /// Whether it can be published: nothing in it could break a reader of the archive, or put two files under one name.
+    ///
+    /// # Errors
+    /// `Suite`, with what cannot.
+    pub fn check(&self) -> Result<(), SnapshotError> {
+        check_suites(&self.suites)
+    }
 }
 
 impl Entry for Record {

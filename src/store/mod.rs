@@ -146,6 +146,28 @@ impl Key {
         Self::joined(&["state", archive.as_str(), "signatures", &entry.hex()])
     }
 
+    /// An entry that waits for a signature from another machine, by its name.
+    ///
+    /// # Errors
+    /// When the name does not follow the grammar.
+    pub fn waiting(archive: &ArchiveName, name: &str) -> Result<Self, StoreError> {
+        Self::new(format!("state/{archive}/waiting/{name}.json"))
+    }
+
+    /// The prefix of those, for listing.
+    #[must_use]
+    pub fn all_waiting(archive: &ArchiveName) -> String {
+        format!("state/{archive}/waiting")
+    }
+
+    /// A signed form of a Release text, by the text's hash, until it is published: `InRelease` or `Release.gpg`.
+    ///
+    /// # Errors
+    /// When the form does not follow the grammar.
+    pub fn signed(archive: &ArchiveName, text: &Sha256, form: &str) -> Result<Self, StoreError> {
+        Self::new(format!("state/{archive}/waiting/signed/{text}/{form}"))
+    }
+
     /// A file that is not public: build outputs that wait for a decision, by hash.
     #[must_use]
     pub fn held(archive: &ArchiveName, sha256: &Sha256) -> Self {
