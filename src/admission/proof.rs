@@ -10,6 +10,7 @@ use crate::format::compress::{Compression, decompress};
 use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::packages::{Binary, Source, source_of};
 use crate::format::release::Release;
+use crate::snapshot::UNPROVEN;
 use crate::trust::{Keyring, Requirement, TrustError, verify_detached, verify_inrelease};
 
 /// The largest uncompressed index that is read, in bytes.
@@ -195,6 +196,10 @@ fn head(files: &UpstreamFiles, asked: &Asked<'_>) -> (Proof, Option<Release>) {
             match release.valid_until() {
                 Ok(until) => proof.valid_until = until,
                 Err(error) => proof.refused = Some(error.to_string()),
+            }
+            // Its signature says that its operator wanted it, and nothing else.
+            if release.field(UNPROVEN.0) == Some(UNPROVEN.1) {
+                proof.refused = Some("it says of itself that it is unproven".to_owned());
             }
         }
         Err(why) => proof.refused = Some(why.clone()),

@@ -134,6 +134,14 @@ pub(super) enum UsageError {
     /// A custom archive that a checkout needs has nothing yet.
     #[error("`{0}` has no snapshot, and a checkout takes its branch's suite from it")]
     NoCustom(ArchiveName),
+    /// An environment has something of an archive that proves nothing.
+    #[error("`{path}` names `{archive}`, which is unproven: nothing is built with its packages")]
+    BuiltWithUnproven {
+        /// The lock.
+        path: String,
+        /// The archive.
+        archive: ArchiveName,
+    },
     /// Standard output was closed.
     #[error("cannot write to standard output: {0}")]
     Output(std::io::Error),
@@ -183,6 +191,7 @@ impl Coded for UsageError {
             Self::NoBuilder(_) => "E-CLI-008",
             Self::NoCustom(_) => "E-CLI-009",
             Self::Serials { .. } => "E-CLI-010",
+            Self::BuiltWithUnproven { .. } => "E-CLI-011",
             Self::Lock(_) => "E-CLI-020",
         }
     }
@@ -197,6 +206,7 @@ impl Coded for UsageError {
             | Self::Serials { .. }
             | Self::NoBuilder(_) => Kind::Usage,
             Self::Output(_) => Kind::Environment,
+            Self::BuiltWithUnproven { .. } => Kind::Refused,
             Self::Conflict(_) => Kind::Conflict,
             Self::NotFound(_) => Kind::Unknown,
             Self::Lock(_) => Kind::Verification,
@@ -211,6 +221,10 @@ impl Coded for UsageError {
             Self::NoCustom(archive) => Some(format!(
                 "admit packages to it, or `assay publish {archive}`; a build that needs none of it says `--without-custom`"
             )),
+            Self::BuiltWithUnproven { .. } => Some(
+                "get them into a custom archive through the gate, and lock the environment again: `assay env lock`"
+                    .into(),
+            ),
             Self::Conflict(_) => Some("run the same command again".into()),
             Self::Serials { .. } => Some(
                 "give the `serials.json` that `assay prepare --build-dir DIR` wrote: {\"debian\":\"2026112201\",…}"

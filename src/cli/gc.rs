@@ -55,8 +55,8 @@ pub(super) fn run(context: &Context, args: &GcArgs) -> Result<ExitCode, Failure>
 /// Whether an archive without any snapshot has files all the same: of a first admission that was killed. What
 /// a first `mirror` fetched before it was killed stays, since the next one goes on from there.
 fn has_left_overs(site: &Site, store: &dyn Store, archive: &ArchiveName) -> Result<bool, Failure> {
-    let custom = matches!(site.archive(archive)?, ArchiveConfig::Custom(_));
-    Ok(custom && !store.list(archive.as_str())?.is_empty())
+    let ours = !matches!(site.archive(archive)?, ArchiveConfig::Mirror(_));
+    Ok(ours && !store.list(archive.as_str())?.is_empty())
 }
 
 fn archive_of(
@@ -92,7 +92,7 @@ fn archive_of(
     }
     let waiting = match config {
         ArchiveConfig::Custom(_) => waiting(site, store.as_ref(), archive)?,
-        ArchiveConfig::Mirror(_) => None,
+        ArchiveConfig::Mirror(_) | ArchiveConfig::Unproven(_) => None,
     };
     let what = Collection {
         store: store.as_ref(),

@@ -13,7 +13,7 @@ use crate::format::manifest::Manifest;
 use crate::format::site_lock::{LARGEST, SiteLock};
 use crate::host::files;
 use crate::publish::{LockProblem, load_vouched, lock_site, locked_records};
-use crate::site::Site;
+use crate::site::{ArchiveKind, Site};
 use crate::snapshot::{Chain, Record};
 use crate::store::Store;
 use crate::verify::Problem;
@@ -79,10 +79,11 @@ pub(super) fn run(context: &Context, args: &LockArgs) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
-/// The chain of every archive of a site that has one of ours.
+/// The chain of every archive of a site that a lock can be of: an unproven one defines nothing.
 fn vouched(site: &Site, store: &dyn Store) -> Result<Vec<Chain>, Failure> {
     let mut chains = Vec::new();
-    for archive in site.archives().keys() {
+    let archives = site.archives().iter();
+    for (archive, _) in archives.filter(|(_, config)| config.kind() != ArchiveKind::Unproven) {
         chains.push(load_vouched(store, archive, &site.archive_keyring(archive)?)?);
     }
     Ok(chains)

@@ -23,6 +23,8 @@ mod fsck;
 mod gc;
 mod generate;
 mod import;
+mod import_repository;
+mod include;
 mod incoming;
 mod init;
 mod keep;
@@ -109,6 +111,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Env(args) => env::run(&context, &args),
         Verb::Rebuild(args) => rebuild::run(&context, &args),
         Verb::Admit(args) => admit::run(&context, &args),
+        Verb::Import(args) => import_repository::run(&context, &args),
+        Verb::Include(args) => include::run(&context, &args),
+        Verb::Remove(args) => include::remove(&context, &args),
         Verb::Decisions(args) => decisions::run(&context, &args),
         Verb::Manifest(args) => manifest::run(&context, &args),
         Verb::Suite(args) => suite::run(&context, &args),

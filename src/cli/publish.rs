@@ -9,7 +9,7 @@ use super::mirror::keep_fresh;
 use super::work::PROGRAM;
 use crate::domain::ArchiveName;
 use crate::publish::{self, Writer, load_vouched};
-use crate::site::{ArchiveConfig, Site};
+use crate::site::{ArchiveConfig, ArchiveKind, OwnArchive, OwnKind, Site};
 use crate::store::Store;
 
 pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Failure> {
@@ -38,35 +38,24 @@ fn one(
 ) -> Result<(), Failure> {
     let signers = || context.signers(site, archive);
     let url = site.config().public_url.as_str();
-    if let ArchiveConfig::Custom(custom) = site.archive(archive)? {
-        let key = signers()?;
-        let writer = Writer {
-            store,
-            archive,
-            config: custom,
-            public_url: url,
-            signer: &key,
-            program: PROGRAM,
-            clock: context.clock,
-        };
-        // So that clients can name a suite before anything is admitted to it, and what the site says is so.
-        publish::make_declared(&writer, context.now())?;
-    }
+    // So that clients can name a suite before anything is in it, and what the site says is so.
+    make_declared(context, site, store, archive)?;
     let chain = load_vouched(store, archive, &site.archive_keyring(archive)?)?;
     if chain.is_empty() {
         context.output.note(&format!("{archive} has no snapshot yet"));
         return Ok(());
     }
     let key = signers()?;
-    // A mirror is renewed when it follows upstream; a custom archive has nothing to follow.
-    if let ArchiveConfig::Custom(custom) = site.archive(archive)? {
+    // A mirror is renewed when it follows upstream; our own archives have nothing to follow.
+    let config = site.archive(archive)?;
+    if config.kind() != ArchiveKind::Mirror {
         let back = publish::put_back(store, archive, chain.latest())?;
         if back > 0 {
             let text =
                 format!("{archive}: put back {back} entries of its ledger, as the newest snapshot remembers them");
             context.output.note(&text);
         }
-        keep_fresh(context, store, &chain, custom.valid_days, &key, url)?;
+        keep_fresh(context, store, &chain, config.valid_days(), &key, url)?;
     }
     let again = match args.all {
         true => publish::publish_all(store, archive, &key, url)?,
@@ -82,4 +71,40 @@ fn one(
         published.name, published.id, published.written
     );
     context.output.record(&value, &text)
+}
+
+/// Gives the suites of an archive of ours the shape that the site declares.
+fn make_declared(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName) -> Result<(), Failure> {
+    let signers = || context.signers(site, archive);
+    match site.archive(archive)? {
+        ArchiveConfig::Mirror(_) => {}
+        ArchiveConfig::Custom(custom) => {
+            let key = signers()?;
+            publish::make_declared(&writer(context, site, store, (archive, custom), &key), context.now())?;
+        }
+        ArchiveConfig::Unproven(unproven) => {
+            let key = signers()?;
+            publish::make_declared(&writer(context, site, store, (archive, unproven), &key), context.now())?;
+        }
+    }
+    Ok(())
+}
+
+/// Who makes the next snapshot of an archive of ours.
+pub(super) fn writer<'a, K: OwnKind>(
+    context: &Context,
+    site: &'a Site,
+    store: &'a dyn Store,
+    (archive, config): (&'a ArchiveName, &'a OwnArchive<K>),
+    signer: &'a publish::Signers,
+) -> Writer<'a, K> {
+    Writer {
+        store,
+        archive,
+        config,
+        public_url: site.config().public_url.as_str(),
+        signer,
+        program: PROGRAM,
+        clock: context.clock,
+    }
 }

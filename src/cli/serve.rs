@@ -38,7 +38,7 @@ pub(super) fn start(
                 Ok(uri) => Some(Arc::new(Client::new(&uri, Limits::of(config))?)),
                 Err(_) => None,
             },
-            ArchiveConfig::Custom(_) => None,
+            ArchiveConfig::Custom(_) | ArchiveConfig::Unproven(_) => None,
         };
         Ok(ServedArchive {
             name: name.clone(),

@@ -21,6 +21,9 @@ pub(super) struct Source {
     components: Vec<String>,
     architectures: Vec<String>,
     signed_by: String,
+    /// Nothing in it is proven.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unproven: bool,
 }
 
 pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Failure> {
@@ -113,6 +116,7 @@ impl Source {
             components: vec!["main".to_owned()],
             architectures: vec![architecture],
             signed_by,
+            unproven: false,
         }
     }
 
@@ -132,6 +136,7 @@ impl Source {
                 .map(ToString::to_string)
                 .collect(),
             signed_by: site.certificates(archive)?,
+            unproven: suites.iter().any(SuiteState::is_unproven),
         })
     }
 }
@@ -150,8 +155,12 @@ pub(super) fn stanza(source: &Source) -> String {
             }
         })
         .collect();
+    let mark = match source.unproven {
+        true => "# unproven: nobody rebuilt the packages of this source\n",
+        false => "",
+    };
     format!(
-        "Types: {}\nURIs: {}\nSuites: {}\nComponents: {}\nArchitectures: {}\nSigned-By:\n{}\n",
+        "{mark}Types: {}\nURIs: {}\nSuites: {}\nComponents: {}\nArchitectures: {}\nSigned-By:\n{}\n",
         source.types,
         source.uri,
         source.suites.join(" "),

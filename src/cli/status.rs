@@ -89,12 +89,13 @@ fn status(
             refused.code, refused.cause
         ));
     }
-    let (kind, sources) = match config {
+    let sources = match config {
         ArchiveConfig::Mirror(mirror) => {
             problems.extend(latest.into_iter().flat_map(|record| ageing(record, mirror, now)));
-            ("mirror", None)
+            None
         }
-        ArchiveConfig::Custom(_) => ("custom", Some(site.declared(archive)?.len())),
+        ArchiveConfig::Custom(_) => Some(site.declared(archive)?.len()),
+        ArchiveConfig::Unproven(_) => None,
     };
     if let Err(error) = publish::Signers::of(site, archive, now) {
         problems.push(error.to_string());
@@ -120,7 +121,7 @@ fn status(
     }
     Ok(Status {
         archive: archive.clone(),
-        kind,
+        kind: config.kind().as_str(),
         snapshots: chain.len(),
         serial: latest.map(|record| record.serial.to_string()),
         id: latest.map(|record| record.id.to_string()),

@@ -104,6 +104,10 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     for archive in &report.empty {
         context.output.note(&format!("`{archive}`: nothing published yet"));
     }
+    for (archive, count) in &report.unproven {
+        let text = format!("`{archive}` is unproven: {count} packages and sources taken on the operator's word");
+        context.output.note(&text);
+    }
     let text = format!(
         "{}{}: {} snapshots, {} tags, {} partial suites, {} signed Release files, {} packages and sources, {} environments, {} objects, {} bytes",
         if report.problems.is_empty() {

@@ -13,7 +13,7 @@ use crate::format::{json, manifest};
 use crate::host::{Clock, files};
 use crate::publish::{self, Gate, StoreFiles, Target, Writer};
 use crate::rebuild;
-use crate::site::{CustomArchive, Policy, Rebuild, Site};
+use crate::site::{ArchiveConfig, CustomArchive, Policy, Rebuild, Site};
 use crate::snapshot::{Chain, SuiteState};
 use crate::source::{Declaration, Packed, Signers, SourceKeys, SourcePackage};
 use crate::store::Store;
@@ -300,7 +300,10 @@ impl Work {
     /// mirror's pool is fetched.
     pub(super) fn with_files<T>(&self, work: impl FnOnce(&StoreFiles<'_>) -> T) -> T {
         let store = self.store.as_ref();
-        let keyrings = |name: &ArchiveName| self.site.archive_keyring(name).map_err(|error| error.to_string());
+        let keyrings = |name: &ArchiveName| match self.site.archive(name) {
+            Ok(ArchiveConfig::Unproven(_)) => Err(format!("`{name}` is unproven: no source stands on it")),
+            _ => self.site.archive_keyring(name).map_err(|error| error.to_string()),
+        };
         let fetch = |name: &ArchiveName, path: &PoolPath, digest: &Digest| {
             let mirror = self.site.mirror(name).map_err(|error| error.to_string())?;
             let uri = super::mirror::upstream_uri(&self.site, name).map_err(|error| error.cause())?;
@@ -336,6 +339,15 @@ impl Work {
         // The file ends with a newline for Git's sake; the identity is that of the canonical bytes.
         let lock: Lock = json::strict("environment lock", &bytes)?;
         let sha256 = Sha256::of(&json::canonical("environment lock", &lock)?);
+        let named = lock.snapshots.iter().map(|snapshot| &snapshot.archive);
+        let mut named = named.chain(lock.packages.iter().map(|package| &package.archive));
+        if let Some(name) = named.find(|name| self.site.unproven(name).is_ok()) {
+            return Err(UsageError::BuiltWithUnproven {
+                path: path.display().to_string(),
+                archive: name.clone(),
+            }
+            .into());
+        }
         Ok((lock, sha256))
     }
 }

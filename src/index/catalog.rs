@@ -90,14 +90,29 @@ impl<'a> Catalog<'a> {
     /// # Errors
     /// Never: the stanzas were read when they came.
     pub fn retain(&mut self, keep: impl Fn(&PackageName, &Version) -> bool) -> Result<(), IndexError> {
+        self.retain_each(
+            |binary| keep(&binary.source, &binary.source_version),
+            |source| keep(&source.package, &source.version),
+        )
+    }
+
+    /// The same, of each as its stanza says it.
+    ///
+    /// # Errors
+    /// Never: the stanzas were read when they came.
+    pub fn retain_each(
+        &mut self,
+        keep_binary: impl Fn(&Binary) -> bool,
+        keep_source: impl Fn(&Source) -> bool,
+    ) -> Result<(), IndexError> {
         let Self { binaries, sources, .. } = std::mem::take(self);
         for listed in binaries {
-            if keep(&listed.says.source, &listed.says.source_version) {
+            if keep_binary(&listed.says) {
                 self.add_binary(listed)?;
             }
         }
         for listed in sources {
-            if keep(&listed.says.package, &listed.says.version) {
+            if keep_source(&listed.says) {
                 self.add_source(listed)?;
             }
         }

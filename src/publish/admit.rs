@@ -6,6 +6,7 @@
 //! nothing else.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 
 use crate::admission::{Candidate, Decision, Evidence, Matter, Whole, claims, file_set};
 use crate::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, Timestamp};
@@ -325,22 +326,34 @@ fn files(candidate: &Whole<'_>) -> Result<Vec<(FileName, Digest, PoolPath)>, Gat
 /// Copies held files into the pool, hashing on the way: only the bytes that were decided on get there.
 fn fill_pool(gate: &Gate<'_>, candidate: &Whole<'_>) -> Result<(), GateError> {
     for (_, digest, path) in files(candidate)? {
-        let key = Key::pool(gate.archive, &path);
-        if gate.store.head(&key)?.is_some() {
-            // The store keeps what is there when its size is right: only its bytes tell.
-            let found = hash(gate.store, &key)?;
-            if found != digest {
-                return Err(GateError::Pool {
-                    key,
-                    expected: digest.sha256,
-                    found,
-                });
-            }
-            continue;
-        }
-        let mut held = gate.store.open(&Key::held(gate.archive, &digest.sha256))?;
-        gate.store.put_stream(&key, &digest, &mut held)?;
+        put_in_pool(gate.store, gate.archive, (&path, &digest), || {
+            Ok(Box::new(gate.store.open(&Key::held(gate.archive, &digest.sha256))?))
+        })?;
     }
+    Ok(())
+}
+
+/// Puts a file into the pool, or sees that the very same is there.
+pub(super) fn put_in_pool(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    (path, digest): (&PoolPath, &Digest),
+    open: impl FnOnce() -> Result<Box<dyn Read>, GateError>,
+) -> Result<(), GateError> {
+    let key = Key::pool(archive, path);
+    if store.head(&key)?.is_some() {
+        // The store keeps what is there when its size is right: only its bytes tell.
+        let found = hash(store, &key)?;
+        if found != *digest {
+            return Err(GateError::Pool {
+                key,
+                expected: digest.sha256,
+                found,
+            });
+        }
+        return Ok(());
+    }
+    store.put_stream(&key, digest, &mut open()?)?;
     Ok(())
 }
 

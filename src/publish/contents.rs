@@ -11,7 +11,7 @@ use crate::domain::{Architecture, ArchiveName, Component, PackageName, PoolPath,
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::packages::Binary;
 use crate::index::{Catalog, FileList, contents, contents_path, has_index, index_path};
-use crate::site::CustomArchive;
+use crate::site::{OwnArchive, OwnKind};
 use crate::snapshot::{IndexFile, SuiteState, kept_index, read_plain_index};
 use crate::store::{Key, Store};
 
@@ -62,10 +62,10 @@ struct Wanted<'a> {
 ///
 /// # Errors
 /// When a .deb is missing or damaged; the store's failure.
-pub(super) fn stage_contents(
+pub(super) fn stage_contents<K: OwnKind>(
     store: &dyn Store,
     (archive, suite): (&ArchiveName, &SuiteName),
-    config: &CustomArchive,
+    config: &OwnArchive<K>,
     (before, old): (Option<&SuiteState>, &BTreeSet<Member>),
     catalog: &Catalog<'_>,
 ) -> Result<Vec<IndexFile>, GateError> {

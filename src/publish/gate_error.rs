@@ -10,6 +10,7 @@ use crate::format::FormatError;
 use crate::host::HostError;
 use crate::index::IndexError;
 use crate::rebuild::RebuildError;
+use crate::site::ArchiveKind;
 use crate::snapshot::SnapshotError;
 use crate::store::{Key, StoreError};
 
@@ -107,6 +108,16 @@ pub enum GateError {
         /// The suite.
         suite: SuiteName,
     },
+    /// The site calls the archive another kind than its records were made as.
+    #[error("the suite `{suite}` of `{archive}` was made as that of an archive of kind `{}`, and stays that", made.as_str())]
+    OtherKind {
+        /// The archive.
+        archive: ArchiveName,
+        /// The suite.
+        suite: SuiteName,
+        /// What it was made as.
+        made: ArchiveKind,
+    },
     /// A source package that a suite has not, and never had removed.
     #[error("the suite `{suite}` has no source package `{source_package}`")]
     NotThere {
@@ -199,6 +210,7 @@ impl Coded for GateError {
             Self::NotRepeatable { .. } => "E-GATE-108",
             Self::NoSuite { .. } => "E-GATE-109",
             Self::NotThere { .. } => "E-GATE-110",
+            Self::OtherKind { .. } => "E-GATE-114",
             Self::Released(_) => "E-GATE-111",
             Self::Selection { .. } => "E-GATE-112",
             Self::NotImportable { .. } => "E-GATE-113",
@@ -221,9 +233,11 @@ impl Coded for GateError {
             | Self::Pool { .. }
             | Self::Unsigned { .. }
             | Self::Forgotten { .. } => Kind::Verification,
-            Self::NoSuite { .. } | Self::NotThere { .. } | Self::Selection { .. } | Self::NotImportable { .. } => {
-                Kind::Usage
-            }
+            Self::NoSuite { .. }
+            | Self::NotThere { .. }
+            | Self::OtherKind { .. }
+            | Self::Selection { .. }
+            | Self::NotImportable { .. } => Kind::Usage,
             Self::Released(_) | Self::Answer { .. } | Self::Link { .. } => Kind::Refused,
             Self::Rebuild(error) => error.kind(),
             Self::Host(error) => error.kind(),
@@ -258,6 +272,10 @@ impl Coded for GateError {
             }
             Self::NoSuite { archive, .. } => Some(format!(
                 "those of branches and tags are made by `assay suite sync`, those that repos/{archive}.toml names by `assay publish {archive}`"
+            )),
+            Self::OtherKind { archive, made, .. } => Some(format!(
+                "set `kind = \"{}\"` in repos/{archive}.toml again, and give what is to be of another kind a name and a key of its own",
+                made.as_str()
             )),
             Self::NotThere { .. } => Some("`assay suite list` shows what each suite has".to_owned()),
             Self::Selection { absent, unmet } => {

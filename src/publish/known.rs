@@ -68,7 +68,8 @@ pub fn load_known<'a>(
         };
         let state = record.as_ref();
         let state = state.and_then(|r| Some((r, r.suites.iter().find(|s| s.suite == locked.suite)?)));
-        let Some((record, state)) = state else {
+        // What is unproven, here or where a mirror has it from, is no environment: rule E1 misses it.
+        let Some((record, state)) = state.filter(|(_, state)| !state.is_unproven()) else {
             continue;
         };
         known.snapshots.push(KnownSnapshot {

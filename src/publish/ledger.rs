@@ -85,6 +85,30 @@ pub fn append_ledger<'e>(
     Ok(())
 }
 
+/// What is held of what some claims are about, in the ledger or in the book of the newest record.
+///
+/// # Errors
+/// As [`load_ledger`].
+pub(super) fn held_claims(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    latest: Option<&Record>,
+    claims: &[LedgerEntry],
+) -> Result<BTreeMap<LedgerKey, LedgerEntry>, GateError> {
+    let subjects: BTreeSet<&str> = claims.iter().map(|claim| claim.key.subject()).collect();
+    let mut held = Book::of(store, archive, latest)?.about(&subjects)?.claims;
+    for claim in claims {
+        let Some(found) = load_claim(store, archive, &claim.key)? else {
+            continue;
+        };
+        let said = held.entry(claim.key.clone()).or_insert_with(|| found.clone());
+        if said.sha256 != found.sha256 {
+            return Err(GateError::forgotten(&claim.key, &found.sha256, &said.sha256));
+        }
+    }
+    Ok(held)
+}
+
 /// What the next record remembers, beside what the newest does: the claims of what it lists, and the lineages of the
 /// sources. Of an archive whose records name no book yet, all that the ledger holds.
 ///

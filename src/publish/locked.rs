@@ -104,7 +104,10 @@ pub fn locked_records(
     };
     for (archive, state) in &lock.archives {
         let Some(chain) = chains.iter().find(|chain| chain.archive() == archive) else {
-            problems.push(problem(archive, "the site has no such archive".to_owned()));
+            problems.push(problem(
+                archive,
+                "the site has no such archive, or it is unproven".to_owned(),
+            ));
             continue;
         };
         let record = match chain.resolve(store, &SnapshotName::Serial(state.serial.clone())) {

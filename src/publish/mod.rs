@@ -7,7 +7,7 @@
 //! no pool file.
 //!
 //! Owns the edge of the gate, too: [`admit`] carries out what `admission` decides, and is the only
-//! writer of custom pools, of the ledger and of decisions.
+//! writer of custom pools and of decisions. [`include()`] fills unproven archives, and cannot be given another.
 
 mod admit;
 mod canary;
@@ -22,6 +22,7 @@ mod filtered;
 mod forms;
 mod gate_error;
 mod import;
+mod include;
 mod kept;
 mod known;
 mod ledger;
@@ -33,13 +34,17 @@ mod links;
 mod mismatch;
 mod overrides;
 mod outside;
+mod parcel;
+mod parcel_error;
 mod partial;
 mod plan;
 mod project;
 mod propose;
+mod provable;
 mod reader;
 mod renew;
 mod repeat;
+mod repository;
 mod resign;
 mod sealed;
 mod sign;
@@ -63,6 +68,7 @@ pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_no
 pub use filtered::{Filtered, filter, selection_digest};
 pub use gate_error::GateError;
 pub use import::{ImportRequest, Importer, Importing, kept_release, kept_upstream};
+pub use include::{Gone, Others, check_parcels, exclude, include};
 pub use kept::{Fetch, Keyrings, StoreFiles};
 pub use known::{Known, built_in, load_known};
 pub use ledger::{append_ledger, key as ledger_key, load_claim, load_ledger, put_back};
@@ -74,12 +80,16 @@ pub use moves::{
     Contents, Held, Move, Moves, SourceChange, SourceDiff, Target, compare, contents, moves, remove, restore, suite_of,
 };
 pub use next::Writer;
+pub use parcel::{Destination, Parcel, find_packages, read_parcels};
+pub use parcel_error::ParcelError;
 pub use partial::{Missing, Part, Selection, select_packages};
 pub use plan::{How, Release, Step, plan};
 pub use project::{Published, PublishedSuite, finish, is_published, publish, publish_all, publish_record, publish_tag};
 pub use propose::{Proposal, gather, inspect, propose};
+pub use provable::{Provable, provable};
 pub use renew::{Tagging, is_new_tag, renew, tag};
 pub use repeat::{Kept, list_decisions, load_decision, noted_decisions};
+pub use repository::{Origin, Repository};
 pub use resign::{is_by_all, is_signed_otherwise, resign_tag, vouch_anew};
 pub use sealed::{Desk, Taken, load_commitments, load_rounds};
 pub use sign::{ReleaseSigner, Signed};

@@ -1,4 +1,4 @@
-//! The next snapshot of a custom archive: made on the newest record, and again when another writer was faster.
+//! The next snapshot of an archive whose indexes we make: made on the newest record, and again when another writer was faster.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::stage::{Edit, Gone, held_sources};
 use super::{GateError, ReleaseSigner, commit_in_time, load_vouched};
 use crate::domain::{ArchiveName, Sha256, SuiteName, Timestamp};
 use crate::host::Clock;
-use crate::site::CustomArchive;
+use crate::site::{Gated, OwnArchive, OwnKind};
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
 use crate::store::Store;
 
@@ -18,15 +18,15 @@ const ATTEMPTS: u32 = 8;
 /// What changes in suites beside what is admitted, by suite.
 pub(super) type Edits = BTreeMap<SuiteName, Edit>;
 
-/// Where snapshots of a custom archive are made, and by whom.
+/// Where snapshots of an archive of ours are made, and by whom.
 #[derive(Clone, Copy)]
-pub struct Writer<'a> {
+pub struct Writer<'a, K: OwnKind = Gated> {
     /// The store.
     pub store: &'a dyn Store,
-    /// The custom archive.
+    /// The archive.
     pub archive: &'a ArchiveName,
     /// What the site says of it.
-    pub config: &'a CustomArchive,
+    pub config: &'a OwnArchive<K>,
     /// The site's base URL.
     pub public_url: &'a str,
     /// Signs records and Release files.
@@ -65,8 +65,8 @@ impl Next {
 ///
 /// # Errors
 /// What `next` gives; `Busy` when other writers were faster too often; the store's failure.
-pub(super) fn next_snapshot(
-    writer: &Writer<'_>,
+pub(super) fn next_snapshot<K: OwnKind>(
+    writer: &Writer<'_, K>,
     reason: &str,
     now: Timestamp,
     mut next: impl FnMut(&Chain) -> Result<Option<Next>, GateError>,

@@ -1,16 +1,19 @@
-//! The next state of a custom archive's suites: what was there, and what was admitted.
+//! The next state of an archive's own suites: what was there, and what was admitted to a custom archive, or taken into
+//! an unproven one.
 //!
 //! Stages index objects by hash before any record names them; what a crash leaves is unreferenced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::Decision;
-use crate::domain::{ArchiveName, Component, Digest, PackageName, PoolPath, RelPath, Sha256, SuiteName, Timestamp};
+use crate::domain::{
+    Architecture, ArchiveName, Component, Digest, PackageName, PoolPath, RelPath, Sha256, SuiteName, Timestamp, Version,
+};
 use crate::format::FormatError;
-use crate::format::packages::Source;
+use crate::format::packages::{Binary, Source};
 use crate::index::{Catalog, overridden, suite_indexes};
-use crate::site::{AllPackages, CustomArchive, CustomSuite};
-use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, index_key, read_index};
+use crate::site::{AllPackages, ArchiveKind, OwnArchive, OwnKind, OwnSuite, UnprovenArchive};
+use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UNPROVEN, index_key, read_index};
 use crate::store::Store;
 
 use super::GateError;
@@ -31,6 +34,41 @@ pub(super) struct Addition<'a> {
     pub(super) packages: Vec<u8>,
     /// The stanza for Sources.
     pub(super) sources: Vec<u8>,
+}
+
+/// What a suite of an unproven archive gets.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Stanzas for Packages, each ended by an empty line, with their component.
+    pub(super) packages: Vec<(Component, Vec<u8>)>,
+    /// Those for Sources.
+    pub(super) sources: Vec<(Component, Vec<u8>)>,
+    /// What is there and goes.
+    pub(super) goes: Goes,
+}
+
+/// Binary packages and source packages that go, each by its name, version and, of a binary package, architecture.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Goes {
+    pub(super) binaries: BTreeSet<(PackageName, Version, Architecture)>,
+    pub(super) sources: BTreeSet<(PackageName, Version)>,
+}
+
+impl Goes {
+    fn has_binary(&self, binary: &Binary) -> bool {
+        let Binary {
+            package,
+            version,
+            architecture,
+            ..
+        } = binary;
+        self.binaries
+            .contains(&(package.clone(), version.clone(), architecture.clone()))
+    }
+
+    fn has_source(&self, source: &Source) -> bool {
+        self.sources.contains(&(source.package.clone(), source.version.clone()))
+    }
 }
 
 /// Pool path → (its SHA-256, the decision's SHA-256).
@@ -84,23 +122,61 @@ pub(super) enum Gone {
 /// # Errors
 /// `NoSuite` when something is admitted to a suite that is none of these; when the suite's own indexes
 /// are missing or damaged, or the packages do not fit in; the store's failure.
-pub(super) fn next_states(
+pub(super) fn next_states<K: OwnKind>(
     store: &dyn Store,
     archive: &ArchiveName,
-    config: &CustomArchive,
+    config: &OwnArchive<K>,
     latest: Option<&Record>,
     change: &Change<'_>,
 ) -> Result<Vec<SuiteState>, GateError> {
+    states_after(store, (archive, config), latest, change, &BTreeMap::new())
+}
+
+/// The same for an unproven archive, whose suites take packages that nobody decided on. No other archive can.
+///
+/// # Errors
+/// As `next_states`.
+pub(super) fn next_unproven(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    config: &UnprovenArchive,
+    latest: Option<&Record>,
+    taken: &BTreeMap<SuiteName, Taken>,
+) -> Result<Vec<SuiteState>, GateError> {
+    states_after(store, (archive, config), latest, &Change::default(), taken)
+}
+
+fn states_after<K: OwnKind>(
+    store: &dyn Store,
+    (archive, config): (&ArchiveName, &OwnArchive<K>),
+    latest: Option<&Record>,
+    change: &Change<'_>,
+    taken: &BTreeMap<SuiteName, Taken>,
+) -> Result<Vec<SuiteState>, GateError> {
+    // What got in without the gate would be carried over by whoever changes the kind in the site's file.
+    let states = latest.iter().flat_map(|record| &record.suites);
+    if let Some(other) = states.clone().find(|state| state.is_unproven() == K::GATED) {
+        return Err(GateError::OtherKind {
+            archive: archive.clone(),
+            suite: other.suite.clone(),
+            made: if K::GATED {
+                ArchiveKind::Unproven
+            } else {
+                ArchiveKind::Custom
+            },
+        });
+    }
     let before = |suite: &SuiteName| latest.and_then(|record| record.suites.iter().find(|s| s.suite == *suite));
     let mut suites: BTreeSet<&SuiteName> = config.suites.iter().map(|suite| &suite.name).collect();
-    let made = latest.iter().flat_map(|record| &record.suites);
     suites.extend(
-        made.filter(|state| state.made_for().is_some())
+        states
+            .filter(|state| state.made_for().is_some())
             .map(|state| &state.suite),
     );
     suites.extend(change.edits.keys());
     suites.retain(|suite| !change.edits.get(*suite).is_some_and(|edit| edit.drop));
-    let mut wanted = change.additions.iter().flat_map(|addition| &addition.decision.suites);
+    let admitted = change.additions.iter().flat_map(|addition| &addition.decision.suites);
+    let mut wanted = admitted.chain(taken.keys());
     if let Some(absent) = wanted.find(|suite| !suites.contains(suite)) {
         return Err(GateError::NoSuite {
             archive: archive.clone(),
@@ -111,16 +187,19 @@ pub(super) fn next_states(
     let states = suites.into_iter().map(|suite| {
         let of_this = |addition: &&Addition<'_>| addition.decision.suites.contains(suite);
         let additions: Vec<&Addition<'_>> = change.additions.iter().filter(of_this).collect();
+        let taken = taken.get(suite);
         match (before(suite), change.edits.get(suite)) {
-            (Some(state), None) if additions.is_empty() && has_shape(config, state) => Ok(state.clone()),
-            (state, edit) => place.next_state(suite, state, &additions, edit),
+            (Some(state), None) if additions.is_empty() && taken.is_none() && has_shape(config, state) => {
+                Ok(state.clone())
+            }
+            (state, edit) => place.next_state(suite, state, &additions, (edit, taken)),
         }
     });
     states.collect()
 }
 
 /// Whether a suite has the shape that the site declares.
-pub(super) fn has_shape(config: &CustomArchive, state: &SuiteState) -> bool {
+pub(super) fn has_shape<K: OwnKind>(config: &OwnArchive<K>, state: &SuiteState) -> bool {
     state.components == config.components
         && state.architectures == config.release_architectures()
         && has_all_index(state) == config.all.has_index()
@@ -137,19 +216,19 @@ fn has_all_index(state: &SuiteState) -> bool {
 }
 
 /// Where suites are staged.
-struct Place<'a> {
+struct Place<'a, K: OwnKind> {
     store: &'a dyn Store,
     archive: &'a ArchiveName,
-    config: &'a CustomArchive,
+    config: &'a OwnArchive<K>,
 }
 
-impl Place<'_> {
+impl<K: OwnKind> Place<'_, K> {
     fn next_state(
         &self,
         suite: &SuiteName,
         before: Option<&SuiteState>,
         additions: &[&Addition<'_>],
-        edit: Option<&Edit>,
+        (edit, taken): (Option<&Edit>, Option<&Taken>),
     ) -> Result<SuiteState, GateError> {
         let mut texts = Texts::new();
         let mut decisions = Decisions::new();
@@ -167,6 +246,14 @@ impl Place<'_> {
             translations.packages(&addition.decision.component, packages)
         });
         let added: Vec<Vec<u8>> = added.collect::<Result<_, GateError>>()?;
+        let brought = taken
+            .iter()
+            .flat_map(|taken| &taken.packages)
+            .map(|(component, packages)| {
+                let packages = overridden(packages, &self.config.overrides)?;
+                Ok((component, translations.packages(component, packages)?))
+            });
+        let brought: Vec<(&Component, Vec<u8>)> = brought.collect::<Result<_, GateError>>()?;
         custom.overrides.clone_from(&self.config.overrides);
         let mut catalog = catalog(&shaped)?;
         let old = members(&catalog);
@@ -203,11 +290,25 @@ impl Place<'_> {
             decisions.extend(added);
             custom.removed.retain(|removed| removed.source != *source);
         }
+        if let Some(taken) = taken {
+            catalog.retain_each(
+                |binary| !taken.goes.has_binary(binary),
+                |source| !taken.goes.has_source(source),
+            )?;
+            for (component, packages) in &brought {
+                catalog.add_packages(component, packages)?;
+            }
+            for (component, sources) in &taken.sources {
+                catalog.add_sources(component, sources)?;
+            }
+        }
         let listed: BTreeSet<&PoolPath> = catalog.files().map(|(path, _)| path).collect();
         decisions.retain(|path, _| listed.contains(path));
         let mut staged = self.indexes(suite, (before, &texts, &old), &catalog, &translations)?;
-        let text = decisions_text(&decisions);
-        staged.push(stage(self.store, self.archive, suite, rel_path(DECISIONS)?, &text)?);
+        if K::GATED {
+            let text = decisions_text(&decisions);
+            staged.push(stage(self.store, self.archive, suite, rel_path(DECISIONS)?, &text)?);
+        }
         Ok(SuiteState {
             suite: suite.clone(),
             // `snapshot::next` sets it.
@@ -269,11 +370,20 @@ fn bury(custom: &mut CustomState, catalog: &Catalog<'_>, edit: &Edit, burial: &B
     custom.removed.sort();
 }
 
-/// What the Release of a suite of a custom archive says, as the site declares it.
+/// What the `Description` of an unproven suite begins with.
+const NOTHING_PROVEN: &str = "unproven: nobody rebuilt these packages, they are here on their operator's word";
+
+/// What the Release of a suite of an archive of ours says, as the site declares it. That of an unproven one says so.
 #[must_use]
-pub fn suite_fields(config: &CustomArchive, suite: &SuiteName) -> Vec<(String, String)> {
+pub fn suite_fields<K: OwnKind>(config: &OwnArchive<K>, suite: &SuiteName) -> Vec<(String, String)> {
     let says = config.suites.iter().find(|says| says.name == *suite);
-    let yes = |is: fn(&CustomSuite) -> bool| says.filter(|says| is(says)).map(|_| "yes");
+    let yes = |is: fn(&OwnSuite<K>) -> bool| says.filter(|says| is(says)).map(|_| "yes");
+    let described = says.and_then(|says| says.description.as_deref());
+    let description = match (K::GATED, described) {
+        (true, own) => own.map(str::to_owned),
+        (false, Some(own)) => Some(format!("{own} ({NOTHING_PROVEN})")),
+        (false, None) => Some(NOTHING_PROVEN.to_owned()),
+    };
     let fields = [
         ("Origin", Some(config.origin.as_str())),
         ("Label", Some(config.label.as_str())),
@@ -286,7 +396,8 @@ pub fn suite_fields(config: &CustomArchive, suite: &SuiteName) -> Vec<(String, S
         ),
         ("NotAutomatic", yes(|says| says.not_automatic)),
         ("ButAutomaticUpgrades", yes(|says| says.but_automatic_upgrades)),
-        ("Description", says.and_then(|says| says.description.as_deref())),
+        (UNPROVEN.0, (!K::GATED).then_some(UNPROVEN.1)),
+        ("Description", description.as_deref()),
     ];
     let there = |(name, value): (&str, Option<&str>)| Some((name.to_owned(), value?.to_owned()));
     fields.into_iter().filter_map(there).collect()
@@ -324,7 +435,7 @@ pub(super) fn held_sources(
 pub(super) type Texts = BTreeMap<RelPath, (Component, Vec<u8>)>;
 
 /// The texts of a suite's own indexes.
-fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Texts, GateError> {
+pub(super) fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Texts, GateError> {
     let mut texts = Texts::new();
     for index in &state.indexes {
         if let Some(component) = component_of(state, index.path.as_str()) {
@@ -336,7 +447,7 @@ fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> R
 }
 
 /// Everything that they hold.
-fn catalog(texts: &Texts) -> Result<Catalog<'_>, GateError> {
+pub(super) fn catalog(texts: &Texts) -> Result<Catalog<'_>, GateError> {
     let mut catalog = Catalog::new();
     for (path, (component, text)) in texts {
         match path.file_name() {

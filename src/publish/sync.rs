@@ -6,7 +6,7 @@ use super::next::{Edits, Writer, are_edited, next_snapshot};
 use super::stage::{Change, Edit, Gone, has_shape, next_states};
 use super::{GateError, Published, finish, load_vouched, publish};
 use crate::domain::{GitOid, GitRef, SuiteName, Timestamp};
-use crate::site::CustomArchive;
+use crate::site::{CustomArchive, OwnArchive, OwnKind};
 use crate::snapshot::{MadeFor, Record};
 
 /// The days that a suite stays whose branch is gone and has no class any more.
@@ -173,7 +173,7 @@ pub fn sync(writer: &Writer<'_>, refs: &Named, now: Timestamp) -> Result<Synced,
 ///
 /// # Errors
 /// When a record or index is damaged; the store's failure.
-pub fn make_declared(writer: &Writer<'_>, now: Timestamp) -> Result<bool, GateError> {
+pub fn make_declared<K: OwnKind>(writer: &Writer<'_, K>, now: Timestamp) -> Result<bool, GateError> {
     let mut made = false;
     next_snapshot(writer, "as the site declares it", now, |chain| {
         made = !is_as_declared(writer.config, chain.latest());
@@ -190,7 +190,7 @@ pub fn make_declared(writer: &Writer<'_>, now: Timestamp) -> Result<bool, GateEr
     Ok(made)
 }
 
-fn is_as_declared(config: &CustomArchive, latest: Option<&Record>) -> bool {
+fn is_as_declared<K: OwnKind>(config: &OwnArchive<K>, latest: Option<&Record>) -> bool {
     let states = || latest.iter().flat_map(|record| &record.suites);
     let is_there = |name: &SuiteName| states().any(|state| state.suite == *name);
     config.suites.iter().all(|suite| is_there(&suite.name))

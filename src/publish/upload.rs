@@ -119,6 +119,12 @@ impl Upload {
         Ok(files::open_beneath(&self.folder, Path::new(name.as_str()))?)
     }
 
+    /// All that it names.
+    #[must_use]
+    pub fn files(&self) -> &[(FileName, Digest)] {
+        &self.files
+    }
+
     /// Its packages, by name and digest.
     pub fn packages(&self) -> impl Iterator<Item = &(FileName, Digest)> {
         let package = |name: &str| [".deb", ".udeb", ".ddeb"].iter().any(|end| name.ends_with(end));

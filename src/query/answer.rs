@@ -25,6 +25,8 @@ pub enum State {
     Declared,
     /// It is upstream's, in a mirror.
     Mirrored,
+    /// It is in an unproven archive: nobody knows of what source.
+    Unproven,
     /// It is of no source: a key, an exception.
     Policy,
 }

@@ -9,7 +9,7 @@ use super::index::Index;
 use super::key::WhichKey;
 use super::view::Decision;
 use crate::domain::{DomainError, Sha256};
-use crate::verify::{Anchor, Found, Problem, Subject, VerifyError, find};
+use crate::verify::{Anchor, Found, Problem, Proof, Subject, VerifyError, find};
 
 /// What is asked about with a name: a binary or source package, or a file by its hash.
 fn is_meant(subject: &Subject, path: &str, sha256: &Sha256, source: Option<&str>) -> bool {
@@ -40,7 +40,7 @@ pub fn source_of(index: &mut Index<'_>, subject: &Subject) -> Result<Vec<Answer>
         if let (true, Some(unread)) = (findings.found.is_empty(), findings.unread.into_iter().next()) {
             return Err(VerifyError::Unread(Box::new(unread)).into());
         }
-        return Ok(findings.found.iter().map(|found| mirrored(index, found)).collect());
+        return Ok(findings.found.iter().map(|found| listed(index, found)).collect());
     }
     index.recheck(&ids);
     let answer = |id: &DecisionId| {
@@ -71,17 +71,32 @@ fn is_about(index: &Index<'_>, id: &DecisionId, subject: &Subject) -> bool {
         || files.any(|(path, sha256)| is_meant(subject, path, &sha256, source))
 }
 
-fn mirrored(index: &Index<'_>, found: &Found<'_>) -> Answer {
+/// What a mirror lists, or an unproven archive.
+fn listed(index: &Index<'_>, found: &Found<'_>) -> Answer {
     let (binary, archive) = (found.binary(), found.archive());
     let (source, version) = (binary.source.as_str(), binary.source_version.as_str());
-    let why = format!(
-        "{} {} is upstream's, from its source {source} {version}: `assay why {}` checks upstream's signature",
-        binary.package, binary.version, binary.package
-    );
-    let mut answer = Answer::bare(archive.to_string(), source, version, State::Mirrored, why);
+    let anchor = index.anchors().archive(archive);
+    let is_unproven = anchor.is_some_and(Anchor::is_unproven);
+    let (state, says) = match is_unproven {
+        true => (
+            State::Unproven,
+            format!("unproven, and says itself that it is from {source} {version}: it is here on the operator's word"),
+        ),
+        false => (
+            State::Mirrored,
+            format!(
+                "upstream's, from its source {source} {version}: `assay why {}` checks upstream's signature",
+                binary.package
+            ),
+        ),
+    };
+    let why = format!("{} {} is {says}", binary.package, binary.version);
+    let mut answer = Answer::bare(archive.to_string(), source, version, state, why);
+    if is_unproven {
+        answer.proof = Proof::Unknown;
+    }
     answer.suites = vec![found.suite().to_string()];
     answer.files.insert(binary.filename.clone(), binary.digest.sha256);
-    let anchor = index.anchors().archive(archive);
     let vouched = anchor.map(|anchor| anchor.chain(index.store()));
     if let Some(Err(error)) = vouched {
         answer.doubted(Some(&Problem::new(Problem::RECORD, archive, error)));

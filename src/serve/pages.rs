@@ -14,6 +14,10 @@ use crate::store::Store;
 /// How many snapshots of an archive the page shows.
 const SHOWN: usize = 50;
 
+/// What the page says of an archive that takes packages without the gate.
+const UNPROVEN: &str =
+    "<p><strong>unproven</strong>: nobody rebuilt these packages, they are here on their operator's word</p>\n";
+
 /// The page at `/`.
 pub(super) fn home(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<String, SnapshotError> {
     let mut page = String::from("<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Assay</title>\n");
@@ -21,7 +25,8 @@ pub(super) fn home(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<String, S
     for chain in chains {
         let archive = chain.archive();
         // Writing to a string cannot fail.
-        let _ = writeln!(page, "<h2>{archive}</h2>\n<ul>");
+        let unproven = if is_unproven(chain) { UNPROVEN } else { "" };
+        let _ = writeln!(page, "<h2>{archive}</h2>\n{unproven}<ul>");
         let marks = Marks::load(store, archive)?;
         let mut shown = 0;
         for n in (1..=chain.len()).rev() {
@@ -51,6 +56,12 @@ pub(super) fn home(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<String, S
         }
     }
     Ok(page)
+}
+
+/// Whether an archive takes packages without the gate.
+fn is_unproven(chain: &Chain) -> bool {
+    let states = chain.latest().into_iter().flat_map(|record| &record.suites);
+    states.clone().any(SuiteState::is_unproven)
 }
 
 fn is_gone(marks: &Marks, record: &Record) -> bool {
@@ -83,6 +94,9 @@ struct Listing<'a> {
 #[derive(Serialize)]
 struct ArchiveListing<'a> {
     name: &'a ArchiveName,
+    /// Nothing in it is proven.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unproven: bool,
     /// Oldest first.
     snapshots: Vec<SnapshotListing>,
     /// By name.
@@ -117,6 +131,7 @@ pub(super) fn snapshots(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<Vec<
         let tags = kept_tags(store, &marks, chain.archive())?;
         archives.push(ArchiveListing {
             name: chain.archive(),
+            unproven: is_unproven(chain),
             snapshots: snapshots?,
             tags: tags.into_iter().map(tag_listing).collect(),
         });

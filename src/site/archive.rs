@@ -1,4 +1,4 @@
-//! `repos/<archive>.toml`: mirrors and custom archives.
+//! `repos/<archive>.toml`: mirrors, custom archives and unproven ones.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::own::{Gated, OwnKind, Ungated};
 use super::{BranchSuites, Overrides, Rebuild, Select};
 
 use crate::domain::{
@@ -20,15 +21,28 @@ pub enum ArchiveConfig {
     Mirror(MirrorArchive),
     /// Holds what we admitted, nothing else.
     Custom(CustomArchive),
+    /// Holds what its operator puts in: nothing of it is proven.
+    Unproven(UnprovenArchive),
 }
 
 impl ArchiveConfig {
+    /// The word for it.
+    #[must_use]
+    pub fn kind(&self) -> ArchiveKind {
+        match self {
+            Self::Mirror(mirror) => mirror.kind,
+            Self::Custom(custom) => custom.kind,
+            Self::Unproven(unproven) => unproven.kind,
+        }
+    }
+
     /// How long its snapshots are kept.
     #[must_use]
     pub fn keep(&self) -> Option<Keep> {
         match self {
             Self::Mirror(mirror) => mirror.keep,
             Self::Custom(custom) => custom.keep,
+            Self::Unproven(unproven) => unproven.keep,
         }
     }
 
@@ -38,6 +52,7 @@ impl ArchiveConfig {
         match self {
             Self::Mirror(mirror) => &mirror.signing_key,
             Self::Custom(custom) => &custom.signing_key,
+            Self::Unproven(unproven) => &unproven.signing_key,
         }
     }
 
@@ -47,6 +62,7 @@ impl ArchiveConfig {
         match self {
             Self::Mirror(mirror) => &mirror.signing,
             Self::Custom(custom) => &custom.signing,
+            Self::Unproven(unproven) => &unproven.signing,
         }
     }
 
@@ -63,6 +79,7 @@ impl ArchiveConfig {
         match self {
             Self::Mirror(mirror) => mirror.valid_days,
             Self::Custom(custom) => custom.valid_days,
+            Self::Unproven(unproven) => unproven.valid_days,
         }
     }
 }
@@ -97,6 +114,20 @@ pub enum ArchiveKind {
     Mirror,
     /// Holds what we admitted, nothing else.
     Custom,
+    /// Holds what its operator puts in: nothing of it is proven.
+    Unproven,
+}
+
+impl ArchiveKind {
+    /// The word in `kind`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror",
+            Self::Custom => "custom",
+            Self::Unproven => "unproven",
+        }
+    }
 }
 
 /// How a mirror keeps pool files.
@@ -274,11 +305,11 @@ pub struct MirrorArchive {
     pub signing: Signing,
 }
 
-/// `kind = "custom"`.
+/// An archive whose indexes we make: custom, or unproven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct CustomArchive {
-    /// `custom`.
+#[serde(deny_unknown_fields, rename_all = "kebab-case", bound = "K: OwnKind")]
+pub struct OwnArchive<K: OwnKind> {
+    /// `custom` or `unproven`.
     pub kind: ArchiveKind,
     /// Our own `Origin`; it may not be one of an upstream's.
     pub origin: String,
@@ -286,9 +317,10 @@ pub struct CustomArchive {
     pub label: String,
     /// The suites that have a name of their own.
     #[serde(rename = "suite", default)]
-    pub suites: Vec<CustomSuite>,
+    pub suites: Vec<OwnSuite<K>>,
     /// Suites of the branches and tags of a Git repository.
-    pub branches: Option<BranchSuites>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branches: Option<K::Gate<BranchSuites>>,
     /// Components; packages go to the first unless their declaration says otherwise.
     pub components: Vec<Component>,
     /// Architectures that have indexes.
@@ -320,16 +352,22 @@ pub struct CustomArchive {
     #[serde(default, skip_serializing_if = "Signing::is_default")]
     pub signing: Signing,
     /// The folder that uploads arrive in, relative to the site; absent: none is looked at.
-    pub incoming: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incoming: Option<K::Gate<PathBuf>>,
     /// Sections and priorities that its indexes give binary packages.
     #[serde(rename = "override", default)]
     pub overrides: Overrides,
     /// Where build environments are resolved from; none where nothing is built, as when all is imported.
     #[serde(default)]
-    pub environment: Vec<EnvironmentSource>,
+    pub environment: Vec<K::Gate<EnvironmentSource>>,
 }
 
-impl CustomArchive {
+/// `kind = "custom"`: packages get in through the gate.
+pub type CustomArchive = OwnArchive<Gated>;
+/// `kind = "unproven"`: packages get in by whoever holds its key.
+pub type UnprovenArchive = OwnArchive<Ungated>;
+
+impl<K: OwnKind> OwnArchive<K> {
     /// The architectures that its Release files name: apt reads the index for all of them only when they name `all`.
     #[must_use]
     pub fn release_architectures(&self) -> Vec<Architecture> {
@@ -341,17 +379,17 @@ impl CustomArchive {
     }
 }
 
-/// One suite of a custom archive.
+/// One suite of an archive whose indexes we make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct CustomSuite {
+#[serde(deny_unknown_fields, rename_all = "kebab-case", bound = "K: OwnKind")]
+pub struct OwnSuite<K: OwnKind> {
     /// Its name: `Suite` and `Codename` of its Release file.
     pub name: SuiteName,
     /// The policy that admits packages to it.
-    pub policy: PolicyName,
+    pub policy: K::Gate<PolicyName>,
     /// When `assay prepare` rebuilds.
-    #[serde(default)]
-    pub rebuild: Rebuild,
+    #[serde(default = "K::rebuild")]
+    pub rebuild: K::Gate<Rebuild>,
     /// `Description` of its Release file.
     #[serde(default)]
     pub description: Option<String>,
@@ -362,6 +400,9 @@ pub struct CustomSuite {
     #[serde(default)]
     pub but_automatic_upgrades: bool,
 }
+
+/// One suite of a custom archive.
+pub type CustomSuite = OwnSuite<Gated>;
 
 /// An archive and suite that build environments are resolved from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

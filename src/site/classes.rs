@@ -189,24 +189,6 @@ impl CustomArchive {
                 suite.name
             ));
         }
-        // apt takes it for both.
-        if let Some(suite) = self
-            .suites
-            .iter()
-            .find(|suite| suite.but_automatic_upgrades && !suite.not_automatic)
-        {
-            return Err(format!(
-                "the suite `{}` has `but-automatic-upgrades`, which goes only with `not-automatic`",
-                suite.name
-            ));
-        }
-        if self
-            .changelogs
-            .as_deref()
-            .is_some_and(|url| url != "no" && !url.contains("@CHANGEPATH@"))
-        {
-            return Err("`changelogs` is neither `no` nor a URL with `@CHANGEPATH@`".to_owned());
-        }
         for class in classes {
             let name = &class.name;
             if class.branches.is_empty() == class.tags.is_empty() {

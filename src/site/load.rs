@@ -6,7 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::{
-    ArchiveConfig, ArchiveKind, BranchPolicy, CustomArchive, MirrorArchive, Policy, PoolMode, SiteConfig, branches,
+    ArchiveConfig, ArchiveKind, BranchPolicy, CustomArchive, MirrorArchive, Policy, PoolMode, SiteConfig,
+    UnprovenArchive, branches,
 };
 use crate::domain::{ArchiveName, Coded, DomainError, Fingerprint, Kind, PackageName, PolicyName, SuiteName};
 use crate::host::{HostError, files};
@@ -113,11 +114,7 @@ impl Site {
     pub fn mirror(&self, name: &ArchiveName) -> Result<&MirrorArchive, SiteError> {
         match self.archive(name)? {
             ArchiveConfig::Mirror(mirror) => Ok(mirror),
-            ArchiveConfig::Custom(_) => Err(SiteError::WrongKind {
-                name: name.clone(),
-                kind: "custom",
-                wanted: "mirror",
-            }),
+            other => Err(wrong_kind(name, other, ArchiveKind::Mirror)),
         }
     }
 
@@ -128,11 +125,18 @@ impl Site {
     pub fn custom(&self, name: &ArchiveName) -> Result<&CustomArchive, SiteError> {
         match self.archive(name)? {
             ArchiveConfig::Custom(custom) => Ok(custom),
-            ArchiveConfig::Mirror(_) => Err(SiteError::WrongKind {
-                name: name.clone(),
-                kind: "mirror",
-                wanted: "custom",
-            }),
+            other => Err(wrong_kind(name, other, ArchiveKind::Custom)),
+        }
+    }
+
+    /// One unproven archive.
+    ///
+    /// # Errors
+    /// When the site has no such archive, or it is not an unproven one.
+    pub fn unproven(&self, name: &ArchiveName) -> Result<&UnprovenArchive, SiteError> {
+        match self.archive(name)? {
+            ArchiveConfig::Unproven(unproven) => Ok(unproven),
+            other => Err(wrong_kind(name, other, ArchiveKind::Unproven)),
         }
     }
 
@@ -317,14 +321,12 @@ impl Site {
                             format!("`origin` and `label` may not be an upstream's (`{}`)", custom.origin),
                         );
                     }
-                    if custom.components.is_empty() || custom.architectures.is_empty() {
-                        return refuse(name, "`components` and `architectures` must not be empty".into());
-                    }
-                    if let Err(why) = custom.check_suites() {
+                    if let Err(why) = custom.check_shape().and_then(|()| custom.check_suites()) {
                         return refuse(name, why);
                     }
                     for policy in custom.policies() {
-                        self.policy(policy)?;
+                        self.check_imports(&self.policy(policy)?)
+                            .or_else(|why| refuse(name, format!("its policy `{policy}` {why}")))?;
                     }
                     for class in custom.branches.iter().flat_map(|branches| &branches.classes) {
                         if class.of_tags() && self.policy(&class.policy)?.quorum < 2 {
@@ -336,12 +338,35 @@ impl Site {
                         }
                     }
                     for source in &custom.environment {
-                        self.archive(&source.archive)?;
+                        if let ArchiveConfig::Unproven(_) = self.archive(&source.archive)? {
+                            let why = format!(
+                                "`environment` names `{}`, which is unproven: nothing is built with it",
+                                source.archive
+                            );
+                            return refuse(name, why);
+                        }
                     }
+                }
+                ArchiveConfig::Unproven(unproven) => {
+                    if upstream(&unproven.origin) || upstream(&unproven.label) {
+                        return refuse(
+                            name,
+                            format!("`origin` and `label` may not be an upstream's (`{}`)", unproven.origin),
+                        );
+                    }
+                    self.check_unproven(unproven).or_else(|why| refuse(name, why))?;
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn wrong_kind(name: &ArchiveName, found: &ArchiveConfig, wanted: ArchiveKind) -> SiteError {
+    SiteError::WrongKind {
+        name: name.clone(),
+        kind: found.kind().as_str(),
+        wanted: wanted.as_str(),
     }
 }
 
@@ -362,7 +387,7 @@ fn check_keys(archive: &ArchiveConfig) -> Result<(), String> {
 }
 
 /// Two suites, of which one has the other's name as its first part.
-fn nested(suites: &[SuiteName]) -> Option<(&SuiteName, &SuiteName)> {
+pub(super) fn nested(suites: &[SuiteName]) -> Option<(&SuiteName, &SuiteName)> {
     let is_inside = |outer: &SuiteName, inner: &SuiteName| {
         let rest = inner.as_str().strip_prefix(outer.as_str());
         rest.is_some_and(|rest| rest.starts_with('/'))
@@ -394,6 +419,7 @@ fn read_archive(path: &Path) -> Result<ArchiveConfig, SiteError> {
     Ok(match read_toml::<Head>(path)?.kind {
         ArchiveKind::Mirror => ArchiveConfig::Mirror(read_toml(path)?),
         ArchiveKind::Custom => ArchiveConfig::Custom(read_toml(path)?),
+        ArchiveKind::Unproven => ArchiveConfig::Unproven(read_toml(path)?),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Owns the TOML formats of `assay.toml`, `repos/` and `policies/`, and refuses what it does not
 //! know, with the line. Holds no state and reads no store.
 
+mod apart;
 mod archive;
 mod branches;
 mod classes;
@@ -10,19 +11,21 @@ mod config;
 mod keys;
 mod load;
 mod overrides;
+mod own;
 mod policy;
 mod select;
 mod signer;
 
 pub use archive::{
     AllPackages, ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexForm, IndexKind, Keep,
-    MirrorArchive, PoolMode, Signing,
+    MirrorArchive, OwnArchive, OwnSuite, PoolMode, Signing, UnprovenArchive,
 };
 pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};
 pub use config::{Backend, RebuildConfig, SiteConfig};
 pub use load::{Site, SiteError};
 pub use overrides::{Override, Overrides, Priority};
+pub use own::{Absent, Gated, OwnKind, Ungated};
 pub use policy::{
     Allowance, Builder, BuilderGroup, DebCompression, Dissent, EnvironmentRule, ImportRule, ListedField, Observer,
     Policy, Relaxation, Shadowing, SignerKey, SignerScheme, SuiteTerms, Takeover, Terms, Varied,

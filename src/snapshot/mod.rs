@@ -27,7 +27,7 @@ pub use edition::{Edition, EditionName};
 pub use entry::{Committed, Entry, commit, parse_entry};
 pub use error::SnapshotError;
 pub use mark::{Mark, Marks, Says};
-pub use record::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UpstreamRelease};
+pub use record::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UNPROVEN, UpstreamRelease};
 pub use renewal::Renewal;
 pub use retention::{Pins, Retention, Verdict};
 pub use stanzas::{each_chunk, each_plain_chunk, package_indexes};

@@ -11,6 +11,9 @@ use crate::domain::{
 use crate::site::Overrides;
 use crate::store::Key;
 
+/// The field of Release by which everybody sees that an archive takes packages without the gate, and what it says.
+pub const UNPROVEN: (&str, &str) = ("Provenance", "unproven");
+
 /// Snapshot `n` of an archive. Canonical JSON; record `n` names the hash of record `n − 1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -212,6 +215,13 @@ impl SuiteState {
     #[must_use]
     pub fn made_for(&self) -> Option<&MadeFor> {
         self.custom.as_ref()?.made_for.as_ref()
+    }
+
+    /// Whether its Release says that nothing in it is proven, be it ours or a mirror's of somebody else's.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        let (name, value) = UNPROVEN;
+        self.fields.iter().any(|(field, said)| field == name && said == value)
     }
 
     /// The source packages that were removed from it on purpose.

@@ -6,7 +6,7 @@ use super::{Follow, UpstreamError};
 use crate::domain::{Architecture, Component, Digest, Fingerprint, SuiteName, Timestamp, escape};
 use crate::format::FormatError;
 use crate::format::release::Release;
-use crate::snapshot::{IndexFile, SuiteState, UpstreamRelease};
+use crate::snapshot::{IndexFile, SuiteState, UNPROVEN, UpstreamRelease};
 
 /// A Release whose signature holds.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ const CLOCKS_DIFFER: i64 = 10;
 const LARGEST: u64 = 16 << 30;
 
 /// The fields that our Release takes over, in this order.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "Origin",
     "Label",
     "Suite",
@@ -36,6 +36,8 @@ const FIELDS: [&str; 10] = [
     "No-Support-for-Architecture-all",
     "NotAutomatic",
     "ButAutomaticUpgrades",
+    // A mirror of an unproven archive is as unproven.
+    UNPROVEN.0,
     "Description",
 ];
 

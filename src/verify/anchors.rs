@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::VerifyError;
 use crate::domain::{ArchiveName, Fingerprint, PolicyName};
 use crate::publish::{PublishError, load_vouched};
-use crate::site::{ArchiveConfig, CustomArchive, MirrorArchive, Policy, Site};
+use crate::site::{ArchiveConfig, CustomArchive, MirrorArchive, Policy, Site, UnprovenArchive};
 use crate::snapshot::Chain;
 use crate::store::Store;
 use crate::trust::{Ed25519Public, Keyring};
@@ -51,6 +51,11 @@ pub enum AnchorKind {
         /// The policies of its suites.
         policies: BTreeMap<PolicyName, Policy>,
     },
+    /// An unproven archive: nothing but its own keys.
+    Unproven {
+        /// What the site says of it.
+        config: Box<UnprovenArchive>,
+    },
 }
 
 impl Anchor {
@@ -60,12 +65,19 @@ impl Anchor {
         matches!(self.kind, AnchorKind::Custom { .. })
     }
 
+    /// Whether it is an unproven archive.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        matches!(self.kind, AnchorKind::Unproven { .. })
+    }
+
     /// The keys that sign for it now.
     #[must_use]
     pub fn signing_keys(&self) -> Vec<Fingerprint> {
         let (first, signing) = match &self.kind {
             AnchorKind::Mirror { config, .. } => (&config.signing_key, &config.signing),
             AnchorKind::Custom { config, .. } => (&config.signing_key, &config.signing),
+            AnchorKind::Unproven { config } => (&config.signing_key, &config.signing),
         };
         std::iter::once(first).chain(&signing.further_keys).cloned().collect()
     }
@@ -105,7 +117,7 @@ impl Anchor {
     pub fn named_policies(&self) -> impl Iterator<Item = (&PolicyName, &Policy)> {
         let policies = match &self.kind {
             AnchorKind::Custom { policies, .. } => Some(policies.iter()),
-            AnchorKind::Mirror { .. } => None,
+            AnchorKind::Mirror { .. } | AnchorKind::Unproven { .. } => None,
         };
         policies.into_iter().flatten()
     }
@@ -134,6 +146,9 @@ impl Anchors {
                         policies: policies.collect::<Result<_, VerifyError>>()?,
                     }
                 }
+                ArchiveConfig::Unproven(unproven) => AnchorKind::Unproven {
+                    config: Box::new(unproven.clone()),
+                },
             };
             Ok(Anchor {
                 name: name.clone(),

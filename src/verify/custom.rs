@@ -1,4 +1,4 @@
-//! Custom archives: nothing is listed that was not admitted, and indexes follow from packages.
+//! Archives of ours: indexes follow from packages, and a custom one lists nothing that was not admitted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use super::selected::differing_forms;
 use super::translations::{is_translated, translation_problems};
 use super::{Anchor, Anchors, Problem, Report};
 use crate::admission::{DebFacts, OtherRules, identity};
-use crate::domain::{PackageName, PoolPath, Sha256, SuiteName, Timestamp};
+use crate::domain::{Architecture, PackageName, PoolPath, Sha256, SuiteName, Timestamp};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
@@ -57,6 +57,8 @@ struct Check<'a> {
     lists: BTreeMap<Sha256, FileList>,
     /// The descriptions of each package that was read.
     descriptions: Descriptions,
+    /// The bytes of each package that an unproven archive has or had, by name, version without epoch, and architecture.
+    versions: BTreeMap<(PackageName, String, Architecture), Sha256>,
     /// What left suites.
     returns: Returns<'a>,
     /// What the gate must never forget.
@@ -86,6 +88,7 @@ pub(super) fn check(
         seen: BTreeMap::new(),
         lists: BTreeMap::new(),
         descriptions: Descriptions::new(),
+        versions: BTreeMap::new(),
         returns: Returns::new(store),
         memory: Memory::default(),
         environments,
@@ -100,7 +103,11 @@ pub(super) fn check(
             check.returns.dropped(&record);
         }
     }
-    report.packages += check.derived.len() as u64;
+    let stanzas = check.derived.len() as u64;
+    match anchor.is_unproven() {
+        true => drop(report.unproven.insert(anchor.name.clone(), stanzas)),
+        false => report.packages += stanzas,
+    }
     check.memory.check(store, anchors, (anchor, history), (damaged, report));
 }
 
@@ -137,13 +144,21 @@ impl Check<'_> {
         report.problems.extend(problems);
         let problems = translation_problems(self.store, place, &texts, &self.descriptions, self.damaged);
         report.problems.extend(problems);
+        if self.anchor.is_unproven() != state.is_unproven() {
+            let why = "what its Release says of its provenance is not what the archive is";
+            report.problem(Problem::RELEASE, state_name(self.anchor, &state.suite), why);
+        }
         let listed = listed.into_iter().map(|(path, digest)| (path, digest.sha256)).collect();
-        self.decisions(state, &listed, report);
+        if !self.anchor.is_unproven() {
+            self.decisions(state, &listed, report);
+        }
     }
 
     /// A custom suite has the indexes that we make, and no other that a client might read.
     fn only_ours(&self, state: &SuiteState, report: &mut Report) {
-        let mut ours = BTreeSet::from([DECISIONS.to_owned()]);
+        // What nobody decided on has no list of decisions: readers would take it for proof.
+        let decisions = (!self.anchor.is_unproven()).then(|| DECISIONS.to_owned());
+        let mut ours = BTreeSet::from_iter(decisions);
         for component in &state.components {
             ours.insert(format!("{component}/source/Sources"));
             ours.insert(translation_path(component));
@@ -158,7 +173,7 @@ impl Check<'_> {
             report.problem(
                 Problem::INDEX,
                 key,
-                format!("`{}` is no index of a custom archive", index.path),
+                format!("`{}` is no index of such an archive", index.path),
             );
         }
     }
@@ -352,6 +367,18 @@ impl Check<'_> {
     ) -> Result<Option<Vec<u8>>, String> {
         let binary = Binary::from_stanza(stanza).map_err(|error| error.to_string())?;
         let key = Key::pool(&self.anchor.name, &binary.filename);
+        if self.anchor.is_unproven() {
+            let version = binary.version.without_epoch().to_owned();
+            let named = (binary.package.clone(), version, binary.architecture.clone());
+            let first = *self.versions.entry(named).or_insert(binary.digest.sha256);
+            if first != binary.digest.sha256 {
+                let (package, version) = (&binary.package, &binary.version);
+                return Err(format!(
+                    "`{package}` {version} is there as {first} and as {}",
+                    binary.digest.sha256
+                ));
+            }
+        }
         if self.damaged.has(&key) {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use super::editions::History;
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::escape;
 use crate::publish::suite_fields;
-use crate::site::{CustomArchive, MirrorArchive};
+use crate::site::{MirrorArchive, OwnArchive, OwnKind};
 use crate::snapshot::{Entry as _, SuiteState};
 
 pub(super) fn check(anchor: &Anchor, history: &History, report: &mut Report) {
@@ -15,10 +15,12 @@ pub(super) fn check(anchor: &Anchor, history: &History, report: &mut Report) {
     let valid_days = match &anchor.kind {
         AnchorKind::Mirror { config, .. } => config.valid_days,
         AnchorKind::Custom { config, .. } => config.valid_days,
+        AnchorKind::Unproven { config } => config.valid_days,
     };
     let differs = |state: &SuiteState| match &anchor.kind {
         AnchorKind::Mirror { config, .. } => mirrored(config, state),
-        AnchorKind::Custom { config, .. } => custom(config, state),
+        AnchorKind::Custom { config, .. } => own(config, state),
+        AnchorKind::Unproven { config } => own(config, state),
     };
     if record.valid_days != Some(valid_days) {
         let found = record.valid_days.map_or("no".to_owned(), |days| days.to_string());
@@ -33,8 +35,8 @@ pub(super) fn check(anchor: &Anchor, history: &History, report: &mut Report) {
     }
 }
 
-/// How a suite differs from what the site says of a custom archive.
-fn custom(config: &CustomArchive, state: &SuiteState) -> Option<String> {
+/// How a suite differs from what the site says of an archive of ours.
+fn own<K: OwnKind>(config: &OwnArchive<K>, state: &SuiteState) -> Option<String> {
     if let Some(why) = first_difference(&state.fields, &suite_fields(config, &state.suite)) {
         return Some(why);
     }

@@ -315,6 +315,11 @@ fn snapshot(store: &dyn Store, anchors: &Anchors, (locked, architecture): &Named
     match (&anchor.kind, &state.upstream) {
         (AnchorKind::Mirror { .. }, Some(upstream)) => drop(check_upstream(store, anchor, state, upstream)?),
         (AnchorKind::Mirror { .. }, None) => return Err(wrong("it names nothing that upstream signed".to_owned())),
+        (AnchorKind::Unproven { .. }, _) => {
+            return Err(wrong(
+                "the archive is unproven: nothing may be built with it".to_owned(),
+            ));
+        }
         (AnchorKind::Custom { .. }, Some(_)) => {
             return Err(wrong("it names an upstream, and the archive is no mirror".to_owned()));
         }

@@ -98,7 +98,7 @@ pub fn verify(
     for (anchor, history) in &histories {
         releases::check(store, anchor, history, &damaged, now, &mut report);
         declared::check(anchor, history, &mut report);
-        if let AnchorKind::Custom { .. } = anchor.kind {
+        if let AnchorKind::Custom { .. } | AnchorKind::Unproven { .. } = anchor.kind {
             let to = (&mut environments, &mut report);
             custom::check(store, anchors, (anchor, history), &damaged, now, to);
         }

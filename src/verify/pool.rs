@@ -28,7 +28,7 @@ pub(super) struct Listing<'a> {
 /// How much of what an index names must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Promise {
-    /// A custom archive keeps all, and nowhere but in its pool.
+    /// An archive of ours keeps all, and nowhere but in its pool.
     AllInPool,
     /// A full pool had all of this content once, and a partial tag keeps what it names.
     All,
@@ -42,7 +42,7 @@ impl Promise {
     fn of(anchor: &Anchor, tag: bool, full: bool, state: &SuiteState) -> Self {
         let mut upstream = state.upstream.iter();
         match anchor.kind {
-            AnchorKind::Custom { .. } => Self::AllInPool,
+            AnchorKind::Custom { .. } | AnchorKind::Unproven { .. } => Self::AllInPool,
             AnchorKind::Mirror { .. } if full => Self::All,
             AnchorKind::Mirror { .. } if tag && upstream.any(|upstream| !upstream.indexes.is_empty()) => Self::All,
             AnchorKind::Mirror { .. } => Self::Some,

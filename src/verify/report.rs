@@ -1,6 +1,6 @@
 //! What was checked and what does not hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -113,6 +113,10 @@ pub struct Report {
     /// Those that could not be, since the snapshots are not in this store, and why; and decisions that rules of today
     /// judge otherwise than those that they were made under.
     pub not_rechecked: Vec<Problem>,
+    /// Packages and sources that are there on their operator's word, by unproven archive: their stanzas and hashes hold, and
+    /// nothing is said of where they came from.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unproven: BTreeMap<ArchiveName, u64>,
     /// Archives of which nothing is published yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub empty: Vec<ArchiveName>,

@@ -237,6 +237,7 @@ pub fn why(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<
     match &found.anchor.kind {
         AnchorKind::Mirror { .. } => hops.push(upstream(store, found)),
         AnchorKind::Custom { .. } => hops.extend(custom(store, anchors, found, git, now)),
+        AnchorKind::Unproven { .. } => hops.push(unproven(found)),
     }
     Chain {
         archive: found.anchor.name.to_string(),
@@ -314,6 +315,19 @@ fn file(store: &dyn Store, found: &Found<'_>) -> Hop {
             Ok("not fetched yet; it is checked against the index when it is".to_owned()),
         ),
         Err(error) => hop("file", Err(Problem::new(Problem::MISSING, &key, error))),
+    }
+}
+
+/// Its bytes are those that the archive signed, and nothing else is known of them.
+fn unproven(found: &Found<'_>) -> Hop {
+    let archive = found.archive();
+    Hop {
+        hop: "unproven",
+        proof: Proof::Unknown,
+        evidence: format!(
+            "`{archive}` takes packages without the gate: nobody rebuilt this one, no source is known for it, and it is here on the \
+             operator's word"
+        ),
     }
 }
 
@@ -534,8 +548,9 @@ fn source(
     let keyrings = |name: &crate::domain::ArchiveName| {
         let anchor = anchors.archive(name);
         anchor
+            .filter(|anchor| !anchor.is_unproven())
             .map(|anchor| anchor.keyring.clone())
-            .ok_or_else(|| format!("the site has no `{name}`"))
+            .ok_or_else(|| format!("the site has no `{name}` that sources may stand on"))
     };
     let files = StoreFiles {
         store,

@@ -27,6 +27,8 @@ pub(crate) struct Upstream {
     key: ArchiveKey,
     suite: &'static str,
     /// Indexes by path.
+    /// More fields of its Release.
+    more: &'static str,
     indexes: BTreeMap<&'static str, String>,
 }
 
@@ -37,6 +39,7 @@ impl Upstream {
         Self {
             key: ArchiveKey::generate("Upstream <u@example.org>", at("2026-01-01T00:00:00Z")).unwrap(),
             suite: "trixie",
+            more: "",
             indexes: BTreeMap::from([
                 (SOURCES, sources(VERSION)),
                 (PACKAGES, listed(&outputs)),
@@ -53,8 +56,8 @@ impl Upstream {
     fn files(&self, served: &BTreeMap<&'static str, String>) -> UpstreamFiles {
         let mut text = format!(
             "Origin: Upstream\nSuite: stable\nCodename: {}\nDate: Mon, 01 Jun 2026 00:00:00 UTC\n\
-             Valid-Until: Mon, 08 Jun 2026 00:00:00 UTC\nSHA256:\n",
-            self.suite
+             Valid-Until: Mon, 08 Jun 2026 00:00:00 UTC\n{}SHA256:\n",
+            self.suite, self.more
         );
         for (path, index) in &self.indexes {
             let Digest { sha256, size } = Digest::of(index.as_bytes());
@@ -262,6 +265,20 @@ fn binary(text: &str) -> LedgerKey {
         version: text.into(),
         architecture: arch("amd64"),
     }
+}
+
+#[test]
+fn an_upstream_that_says_it_is_unproven_proves_nothing() {
+    let upstream = Upstream {
+        more: "Provenance: unproven\n",
+        ..Upstream::new()
+    };
+    let import = Importing::of(&upstream, &upstream.files(&upstream.indexes));
+    let broken = import.broken();
+    assert!(
+        broken.iter().any(|(id, why)| id == "I2" && why.contains("unproven")),
+        "{broken:?}"
+    );
 }
 
 /// A rule, a way to break it, and what cannot hold either then.

@@ -23,6 +23,7 @@ mod snapshots;
 mod mirrors;
 mod terms;
 mod tour;
+mod unproven;
 mod upload;
 
 use std::fs;

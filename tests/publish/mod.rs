@@ -6,4 +6,5 @@ pub(crate) mod crash;
 mod faults;
 mod renew;
 mod suites;
+mod unproven;
 mod writers;

@@ -6,6 +6,7 @@ pub(crate) mod debs;
 pub(crate) mod http;
 pub(crate) mod mirrored;
 pub(crate) mod next;
+pub(crate) mod packages;
 pub(crate) mod repository;
 pub(crate) mod web;
 pub(crate) mod dpkg_perl;

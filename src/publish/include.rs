@@ -1,0 +1,346 @@
+//! Taking packages into an unproven archive, and out of it: its operator's word is all that it takes.
+//!
+//! In the order of an admission: claims, pool files, indexes by hash, and then the record, which is the commit. Killed before
+//! it, this leaves what nobody names; run again it finishes. Only an unproven archive can be given to it: the type says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use crate::admission::{LedgerConflict, LedgerEntry};
+use crate::domain::{Architecture, PackageName, SuiteName, Timestamp, Version};
+use crate::format::packages::{Binary, Source};
+use crate::host::files;
+use crate::index::Catalog;
+use crate::site::Ungated;
+use crate::snapshot::{Chain, Record, SuiteState};
+
+use super::admit::put_in_pool;
+use super::ledger::{append_ledger, held_claims, remember};
+use super::next::{Next, Writer, next_snapshot};
+use super::parcel::{Parcel, check_together};
+use super::stage::{Goes, Taken, catalog, next_unproven, read_texts};
+use super::{GateError, ParcelError, Published, load_vouched, publish, suite_of};
+
+/// What becomes of other versions of what comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// They go; one that is newer is in the way.
+    Go,
+    /// They stay beside it.
+    Stay,
+}
+
+/// What goes from a suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// Its name.
+    pub name: PackageName,
+    /// In this version; absent: in each.
+    pub version: Option<Version>,
+    /// A source package, with all that was built of it; else whatever has the name.
+    pub whole_source: bool,
+}
+
+impl Gone {
+    fn is(&self, name: &PackageName, version: &Version) -> bool {
+        self.name == *name && self.version.as_ref().is_none_or(|wanted| wanted == version)
+    }
+
+    fn has_binary(&self, binary: &Binary) -> bool {
+        match self.whole_source {
+            true => self.is(&binary.source, &binary.source_version),
+            false => self.is(&binary.package, &binary.version),
+        }
+    }
+}
+
+/// Everything that keeps an archive from taking some packages; none when it can.
+///
+/// # Errors
+/// When a record or index is damaged; the store's failure.
+pub fn check_parcels(
+    writer: &Writer<'_, Ungated>,
+    parcels: &[Parcel],
+    others: Others,
+) -> Result<Vec<ParcelError>, ParcelError> {
+    let mut problems = check_together(writer.config, parcels);
+    let chain = load_vouched(writer.store, writer.archive, &writer.signer.keyring()?)?;
+    let claims = claims(parcels);
+    let mut held = held_claims(writer.store, writer.archive, chain.latest(), &claims)?;
+    for claim in claims {
+        let first = held.entry(claim.key.clone()).or_insert_with(|| claim.clone());
+        if first.sha256 != claim.sha256 {
+            let held = first.clone();
+            let conflict = Box::new(LedgerConflict { held, claimed: claim });
+            problems.push(ParcelError::Returned { conflict });
+        }
+    }
+    if others == Others::Go && problems.is_empty() {
+        for (suite, offered) in by_suite(parcels) {
+            if let Some(state) = state_of(chain.latest(), suite) {
+                problems.extend(newer(writer, suite, state, &offered)?);
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Takes packages in: one snapshot has all of them, or nothing changes. What is there already changes nothing.
+///
+/// # Errors
+/// As [`check_parcels`] names them, the first; when a file has other bytes by now; the store's failure. Doing it again is safe.
+pub fn include(
+    writer: &Writer<'_, Ungated>,
+    parcels: &[Parcel],
+    others: Others,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Published, ParcelError> {
+    if let Some(problem) = check_parcels(writer, parcels, others)?.into_iter().next() {
+        return Err(problem);
+    }
+    let claims = claims(parcels);
+    append_ledger(writer.store, writer.archive, &claims)?;
+    let all = parcels.par_iter().flat_map(|parcel| &parcel.files);
+    all.map(|file| {
+        put_in_pool(writer.store, writer.archive, (&file.path, &file.digest), || {
+            Ok(Box::new(files::open(&file.from)?))
+        })
+    })
+    .collect::<Result<(), GateError>>()?;
+    change(writer, (reason, now), &claims, |chain| {
+        let mut taken = BTreeMap::new();
+        for (suite, offered) in by_suite(parcels) {
+            let goes = match state_of(chain.latest(), suite) {
+                Some(state) => with_catalog(writer, state, |catalog| replaced(catalog, &offered, others))?,
+                None => Goes::default(),
+            };
+            taken.insert(suite.clone(), take(&offered, goes));
+        }
+        Ok(taken)
+    })
+}
+
+/// Takes packages out of a suite. What was there stays in the snapshots that have it, and its version is used up.
+///
+/// # Errors
+/// `NotThere` when the suite has nothing of a name; the store's failure.
+pub fn exclude(
+    writer: &Writer<'_, Ungated>,
+    suite: &SuiteName,
+    gone: &[Gone],
+    reason: &str,
+    now: Timestamp,
+) -> Result<Published, ParcelError> {
+    let chain = load_vouched(writer.store, writer.archive, &writer.signer.keyring()?)?;
+    let state = suite_of(writer.archive, chain.latest(), suite)?;
+    for one in gone {
+        let goes = with_catalog(writer, state, |catalog| named(catalog, std::slice::from_ref(one)))?;
+        if goes == Goes::default() {
+            // A run before may have done it, and was killed before clients saw it.
+            super::finish(writer.store, &chain, writer.signer, writer.public_url)?;
+            return Err(ParcelError::NotThere {
+                suite: suite.clone(),
+                name: match &one.version {
+                    Some(version) => format!("{}={version}", one.name),
+                    None => one.name.to_string(),
+                },
+            });
+        }
+    }
+    change(writer, (reason, now), &[], |chain| {
+        let state = suite_of(writer.archive, chain.latest(), suite)?;
+        let goes = with_catalog(writer, state, |catalog| named(catalog, gone))?;
+        Ok(BTreeMap::from([(suite.clone(), take(&[], goes))]))
+    })
+}
+
+/// Makes the next snapshot when it is another than the newest, and publishes. The record remembers the claims.
+fn change(
+    writer: &Writer<'_, Ungated>,
+    (reason, now): (&str, Timestamp),
+    claims: &[LedgerEntry],
+    taken: impl Fn(&Chain) -> Result<BTreeMap<SuiteName, Taken>, GateError>,
+) -> Result<Published, ParcelError> {
+    let (store, archive) = (writer.store, writer.archive);
+    next_snapshot(writer, reason, now, |chain| {
+        let states = next_unproven(store, archive, writer.config, chain.latest(), &taken(chain)?)?;
+        if is_same(&states, chain.latest()) {
+            return Ok(None);
+        }
+        let ledger = remember(store, archive, chain.latest(), claims.iter().cloned(), &BTreeSet::new())?;
+        Ok(Some(Next::from(states).remembering(ledger)))
+    })?;
+    Ok(publish(store, archive, writer.signer, writer.public_url)?)
+}
+
+/// What all of them claim.
+fn claims(parcels: &[Parcel]) -> Vec<LedgerEntry> {
+    parcels.iter().flat_map(Parcel::claims).collect()
+}
+
+/// Whether a record has these suites already: its Dates are its own, and its indexes are sorted.
+fn is_same(states: &[SuiteState], latest: Option<&Record>) -> bool {
+    let same = |(new, old): (&SuiteState, &SuiteState)| {
+        let mut new = SuiteState {
+            date: old.date,
+            ..new.clone()
+        };
+        new.indexes.sort_by(|a, b| a.path.cmp(&b.path));
+        new == *old
+    };
+    latest.is_some_and(|record| states.len() == record.suites.len() && states.iter().zip(&record.suites).all(same))
+}
+
+fn state_of<'a>(latest: Option<&'a Record>, suite: &SuiteName) -> Option<&'a SuiteState> {
+    latest.and_then(|record| record.suites.iter().find(|state| state.suite == *suite))
+}
+
+fn by_suite(parcels: &[Parcel]) -> BTreeMap<&SuiteName, Vec<&Parcel>> {
+    let mut suites: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for parcel in parcels {
+        suites.entry(&parcel.suite).or_default().push(parcel);
+    }
+    suites
+}
+
+fn with_catalog<T>(
+    writer: &Writer<'_, Ungated>,
+    state: &SuiteState,
+    ask: impl FnOnce(&Catalog<'_>) -> T,
+) -> Result<T, GateError> {
+    let texts = read_texts(writer.store, writer.archive, state)?;
+    Ok(ask(&catalog(&texts)?))
+}
+
+fn take(offered: &[&Parcel], goes: Goes) -> Taken {
+    let mut taken = Taken {
+        goes,
+        ..Taken::default()
+    };
+    let mut seen = BTreeSet::new();
+    for parcel in offered {
+        // A plain folder may have one file twice.
+        if !seen.insert((&parcel.component, &parcel.stanza)) {
+            continue;
+        }
+        let mut stanza = parcel.stanza.clone();
+        stanza.push(b'\n');
+        let texts = match parcel.architecture {
+            Some(_) => &mut taken.packages,
+            None => &mut taken.sources,
+        };
+        match texts.iter_mut().find(|(component, _)| *component == parcel.component) {
+            Some((_, text)) => text.extend(stanza),
+            None => texts.push((parcel.component.clone(), stanza)),
+        }
+    }
+    taken
+}
+
+/// The versions that are offered of each package, by its name and architecture; none for source packages.
+type Offered<'a> = BTreeMap<(&'a PackageName, Option<&'a Architecture>), Vec<&'a Parcel>>;
+
+fn offers<'a>(parcels: &[&'a Parcel]) -> Offered<'a> {
+    let mut offers = Offered::new();
+    for parcel in parcels {
+        let key = (&parcel.package, parcel.architecture.as_ref());
+        offers.entry(key).or_default().push(parcel);
+    }
+    offers
+}
+
+/// Binary and source packages that a suite has in the same name and architecture as what is offered.
+fn rivals<'a, 'o>(
+    catalog: &'a Catalog<'_>,
+    offers: &'a Offered<'o>,
+) -> impl Iterator<Item = (Rival<'a>, &'a [&'o Parcel])> {
+    let binaries = catalog.binaries().filter_map(|(_, binary)| {
+        let offered = offers.get(&(&binary.package, Some(&binary.architecture)))?;
+        Some((Rival::Binary(binary), offered.as_slice()))
+    });
+    let sources = catalog.sources().filter_map(|(_, source)| {
+        let offered = offers.get(&(&source.package, None))?;
+        Some((Rival::Source(source), offered.as_slice()))
+    });
+    binaries.chain(sources)
+}
+
+enum Rival<'a> {
+    Binary(&'a Binary),
+    Source(&'a Source),
+}
+
+impl Rival<'_> {
+    fn version(&self) -> &Version {
+        match self {
+            Self::Binary(binary) => &binary.version,
+            Self::Source(source) => &source.version,
+        }
+    }
+}
+
+/// What is newer in the suite than all that is offered of it.
+fn newer(
+    writer: &Writer<'_, Ungated>,
+    suite: &SuiteName,
+    state: &SuiteState,
+    offered: &[&Parcel],
+) -> Result<Vec<ParcelError>, GateError> {
+    let offers = offers(offered);
+    with_catalog(writer, state, |catalog| {
+        let older = |(rival, offered): (Rival<'_>, &[&Parcel])| {
+            let best = offered.iter().max_by(|a, b| a.version.dpkg_cmp(&b.version))?;
+            let there = rival.version();
+            there.dpkg_cmp(&best.version).is_gt().then(|| ParcelError::Older {
+                suite: suite.clone(),
+                package: best.package.clone(),
+                there: there.clone(),
+                offered: best.version.clone(),
+            })
+        };
+        rivals(catalog, &offers).filter_map(older).collect()
+    })
+}
+
+/// What goes since something comes in its place: other versions, and the same one where its component is another now.
+fn replaced(catalog: &Catalog<'_>, offered: &[&Parcel], others: Others) -> Goes {
+    let offers = offers(offered);
+    let mut goes = Goes::default();
+    for (rival, offered) in rivals(catalog, &offers) {
+        if others == Others::Stay && !offered.iter().any(|parcel| parcel.version == *rival.version()) {
+            continue;
+        }
+        match rival {
+            Rival::Binary(binary) => drop(goes.binaries.insert(key_of(binary))),
+            Rival::Source(source) => drop(goes.sources.insert((source.package.clone(), source.version.clone()))),
+        }
+    }
+    goes
+}
+
+fn named(catalog: &Catalog<'_>, gone: &[Gone]) -> Goes {
+    let binaries = catalog.binaries().map(|(_, binary)| binary);
+    let sources = catalog.sources().map(|(_, source)| source);
+    Goes {
+        binaries: binaries
+            .filter(|binary| gone.iter().any(|gone| gone.has_binary(binary)))
+            .map(key_of)
+            .collect(),
+        sources: sources
+            .filter(|source| gone.iter().any(|gone| gone.is(&source.package, &source.version)))
+            .map(|source| (source.package.clone(), source.version.clone()))
+            .collect(),
+    }
+}
+
+fn key_of(binary: &Binary) -> (PackageName, Version, Architecture) {
+    let Binary {
+        package,
+        version,
+        architecture,
+        ..
+    } = binary;
+    (package.clone(), version.clone(), architecture.clone())
+}

@@ -1,0 +1,248 @@
+//! Unproven archives: what fails anywhere is finished by the next run, and nothing in one is evidence for the gate.
+
+use std::path::Path;
+
+use assay::domain::{ArchiveName, Coded as _, Fingerprint, SuiteName};
+use assay::host::Clock;
+use assay::publish::{Destination, GateError, Gone, Others, ParcelError, Writer, exclude, include, read_parcels};
+use assay::site::{Absent, ArchiveKind, IndexForm, OwnSuite, Ungated, UnprovenArchive};
+use assay::snapshot::Chain;
+use assay::store::Store;
+use assay::trust::ArchiveKey;
+
+use super::crash::{Faulty, Mode, everything, read_suite, restored};
+use crate::admission::site::Site;
+use crate::support::packages::deb_in;
+use crate::support::repository::{Repository, now};
+
+fn config(key: &Fingerprint) -> UnprovenArchive {
+    UnprovenArchive {
+        kind: ArchiveKind::Unproven,
+        origin: "Apps".into(),
+        label: "Apps".into(),
+        suites: vec![OwnSuite {
+            name: "stable".parse().unwrap(),
+            policy: Absent,
+            rebuild: Absent,
+            description: None,
+            not_automatic: false,
+            but_automatic_upgrades: false,
+        }],
+        branches: None,
+        components: vec!["main".parse().unwrap()],
+        architectures: vec!["amd64".parse().unwrap()],
+        compress: IndexForm::usual(),
+        all: Default::default(),
+        contents: true,
+        translations: false,
+        overrides: Default::default(),
+        changelogs: None,
+        valid_days: 10,
+        keep: None,
+        incoming: None,
+        signing_key: key.clone(),
+        signing: Default::default(),
+        environment: Vec::new(),
+    }
+}
+
+struct Apps {
+    archive: ArchiveName,
+    config: UnprovenArchive,
+    key: ArchiveKey,
+}
+
+impl Apps {
+    fn new() -> Self {
+        let key = ArchiveKey::generate("Apps <apps@example.org>", now()).unwrap();
+        Self {
+            archive: "apps".parse().unwrap(),
+            config: config(key.fingerprint()),
+            key,
+        }
+    }
+
+    fn writer<'a>(&'a self, store: &'a dyn Store) -> Writer<'a, Ungated> {
+        Writer {
+            store,
+            archive: &self.archive,
+            config: &self.config,
+            public_url: "file:///nowhere",
+            signer: &self.key,
+            program: "assay test",
+            clock: Clock::Fixed(now()),
+        }
+    }
+
+    fn include(&self, store: &dyn Store, paths: &[&Path]) -> Result<(), ParcelError> {
+        let suite: SuiteName = "stable".parse().unwrap();
+        let into = Destination {
+            config: &self.config,
+            suite: &suite,
+            component: None,
+        };
+        let parcels: Vec<_> = paths
+            .iter()
+            .flat_map(|path| read_parcels(path, into).unwrap())
+            .collect();
+        include(&self.writer(store), &parcels, Others::Go, "a test", now()).map(drop)
+    }
+
+    fn exclude(&self, store: &dyn Store, name: &str) -> Result<(), ParcelError> {
+        let gone = Gone {
+            name: name.parse().unwrap(),
+            version: None,
+            whole_source: false,
+        };
+        exclude(
+            &self.writer(store),
+            &"stable".parse().unwrap(),
+            &[gone],
+            "a test",
+            now(),
+        )
+        .map(drop)
+    }
+
+    /// Indexes by path and hash, as a client has them.
+    fn seen(&self, store: &dyn Store) -> Vec<(String, String)> {
+        let key = self.key.secret_armored().unwrap();
+        let repository = Repository {
+            archive: self.archive.clone(),
+            suite: "stable".parse().unwrap(),
+            key: ArchiveKey::parse(key.as_bytes()).unwrap(),
+            ..Repository::new("file:///nowhere")
+        };
+        let release = read_suite(store, &repository, "", now().plus(7200));
+        let entries = release.iter().flat_map(|release| release.entries());
+        entries
+            .map(|(path, listed)| (path.to_string(), listed.digest.sha256.to_string()))
+            .collect()
+    }
+}
+
+#[test]
+fn a_run_that_fails_anywhere_is_finished_by_the_next() {
+    let (site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
+    let first = deb_in(folder.path(), "hello", "1.0", "amd64", "first");
+    let second = deb_in(folder.path(), "hello", "2.0", "amd64", "second");
+    let other = deb_in(folder.path(), "other", "1.0", "all", "other");
+    apps.include(&site.store, &[&first]).unwrap();
+    let work = |store: &dyn Store| -> Result<(), ParcelError> {
+        apps.include(store, &[&second, &other])?;
+        match apps.exclude(store, "other") {
+            // The run before did it.
+            Err(ParcelError::NotThere { .. }) => Ok(()),
+            done => done,
+        }
+    };
+    let before = everything(&site.store);
+    let old = apps.seen(&site.store);
+    let undisturbed = restored(&before);
+    apps.include(&undisturbed, &[&second, &other]).unwrap();
+    let middle = apps.seen(&undisturbed);
+    work(&undisturbed).unwrap();
+    let new = apps.seen(&undisturbed);
+    assert!(old != middle && middle != new);
+    let mut ran = 0;
+    for fails_at in (0..).step_by(7) {
+        let store = restored(&before);
+        let faulty = Faulty::new(&store, fails_at, Mode::Before);
+        let outcome = work(&faulty);
+        let read = apps.seen(&store);
+        assert!(read == old || read == middle || read == new, "{fails_at}");
+        work(&store).unwrap();
+        assert_eq!(apps.seen(&store), new, "{fails_at}");
+        ran += 1;
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    assert!(ran > 10, "it only had {ran} operations to fail at");
+    // Nothing is left of what the rest of the archive's life would trip over.
+    let done = everything(&undisturbed);
+    apps.include(&undisturbed, &[&second]).unwrap();
+    assert!(everything(&undisturbed) == done, "again: nothing to do");
+}
+
+#[test]
+fn a_name_and_version_never_comes_back_with_other_bytes() {
+    let (site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
+    let store = &site.store;
+    let first = deb_in(&folder.path().join("a"), "hello", "1.0", "amd64", "first");
+    let other = deb_in(&folder.path().join("b"), "hello", "1.0", "amd64", "other");
+    let epoch = deb_in(&folder.path().join("c"), "hello", "1:1.0", "amd64", "epoch");
+    let together = apps.include(store, &[&first, &other]).unwrap_err();
+    assert_eq!(together.code(), "E-UNPROVEN-004", "in one go: {together}");
+    // What was refused has claimed nothing.
+    apps.include(store, &[&other]).unwrap();
+    assert_eq!(apps.include(store, &[&first]).unwrap_err().code(), "E-UNPROVEN-004");
+    apps.exclude(store, "hello").unwrap();
+    for path in [&first, &epoch] {
+        let refused = apps.include(store, &[path]).unwrap_err();
+        assert_eq!(refused.code(), "E-UNPROVEN-004", "after it has gone: {refused}");
+    }
+    apps.include(store, &[&other]).unwrap();
+    assert!(
+        apps.seen(store)
+            .iter()
+            .any(|(path, _)| path == "main/binary-amd64/Packages")
+    );
+}
+
+#[test]
+fn the_gate_takes_no_unproven_package_for_an_environment() {
+    let (mut site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
+    apps.include(
+        &site.store,
+        &[&deb_in(folder.path(), "gcc-14", "14.2.0-19", "amd64", "a backdoor")],
+    )
+    .unwrap();
+    let record = Chain::load(&site.store, &apps.archive)
+        .unwrap()
+        .latest()
+        .unwrap()
+        .clone();
+    let locked = &mut site.lock.snapshots[0];
+    (locked.archive, locked.suite) = (apps.archive.clone(), "stable".parse().unwrap());
+    (locked.id, locked.serial) = (record.id.clone(), record.serial.clone());
+    for package in &mut site.lock.packages {
+        (package.archive, package.suite) = (apps.archive.clone(), "stable".parse().unwrap());
+    }
+    let built = site.build("1.0", "built with it");
+    let admission = site.admit(&built).unwrap();
+    let broken: Vec<&str> = admission.decision.broken().map(|rule| rule.id.as_str()).collect();
+    assert!(
+        !admission.decision.admitted && broken.contains(&"E1") && broken.contains(&"E3"),
+        "{broken:?}"
+    );
+}
+
+#[test]
+fn an_archive_stays_the_kind_that_it_was_made_as() {
+    let (mut site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
+    let hello = deb_in(folder.path(), "hello", "0.5", "amd64", "unproven");
+    apps.include(&site.store, &[&hello]).unwrap();
+    // The site's file calls it custom, with the same key: what is in it would be carried on as admitted.
+    site.archive = apps.archive.clone();
+    site.archive_key = ArchiveKey::parse(apps.key.secret_armored().unwrap().as_bytes()).unwrap();
+    let built = site.build("1.0", "proven");
+    let refused = site.admit(&built).unwrap_err();
+    assert_eq!(refused.code(), "E-GATE-114", "{refused}");
+
+    // And a custom one is not filled by hand.
+    let site = Site::new();
+    let built = site.build("1.0", "proven");
+    assert!(site.admit(&built).unwrap().decision.admitted);
+    let apps = Apps {
+        archive: site.archive.clone(),
+        config: config(site.archive_key.fingerprint()),
+        key: ArchiveKey::parse(site.archive_key.secret_armored().unwrap().as_bytes()).unwrap(),
+    };
+    let other = deb_in(folder.path(), "other", "1.0", "amd64", "unproven");
+    let refused = apps.include(&site.store, &[&other]).unwrap_err();
+    assert_eq!(refused.code(), "E-GATE-114", "{refused}");
+    let chain = Chain::load(&site.store, &site.archive).unwrap();
+    assert_eq!(chain.len(), 1);
+    assert!(matches!(refused, ParcelError::Gate(GateError::OtherKind { .. })));
+}
