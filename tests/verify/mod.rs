@@ -8,6 +8,7 @@ mod ledger;
 mod mirror;
 mod operator;
 mod partial;
+mod several;
 
 use std::collections::BTreeMap;
 use std::fs;
