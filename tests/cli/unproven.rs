@@ -529,8 +529,23 @@ fn a_repository_of_aptly_and_a_folder_of_packages_come_over() {
     fs::write(plain.join("README"), "no package").unwrap();
     let plain = plain.to_str().unwrap();
     apps.fails(&["import", "apps", "--from-dir", plain], 2, "--suite");
-    let dry = apps.prints(&["import", "apps", "--from-dir", plain, "--suite", "testing", "--dry-run"]);
-    assert_eq!(dry, "third (1) is not declared\n");
+    let dry = ["import", "apps", "--from-dir", plain, "--suite", "testing", "--dry-run"];
+    assert_eq!(apps.prints(&dry), "third (1) is not declared\n");
+    // What the site declares could go through the gate, and is named with the version that would come of it.
+    let mut declared = crate::admission::scenario::Scenario::good().candidate.declaration;
+    declared.source = "third".parse().unwrap();
+    let path = apps
+        .made
+        .load()
+        .declaration_path(&"custom".parse().unwrap(), &declared.source);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, declared.to_toml().unwrap()).unwrap();
+    let could = format!(
+        "third (1) could be proven: declared in custom as {}\n",
+        declared.version
+    );
+    assert_eq!(apps.prints(&dry), could);
+    fs::remove_file(&path).unwrap();
     apps.prints(&["import", "apps", "--from-dir", plain, "--suite", "testing"]);
     let certificate = apps.prints(&["sources", "--snapshot", "apps"]);
     assert!(certificate.contains("Suites: stable testing"), "{certificate}");
