@@ -171,7 +171,7 @@ pub(super) fn admit_together(
     for ((asked, decision), kept) in questions.iter().zip(&mut decided).zip(&mut kept) {
         let there = is_in(gate, decision, chain.latest())?;
         // The same packages may be declared anew, to say who signs next.
-        if there && is_in_lineage(gate, asked.matter, chain.latest())? {
+        if there && is_remembered(gate, asked.matter, chain.latest())? {
             stanzas.push(None);
             continue;
         }
@@ -190,7 +190,7 @@ pub(super) fn admit_together(
         *kept = Some(keep(gate, decision)?);
         stanzas.push(made);
     }
-    if !is_done(gate, &decided, edits, chain.latest())? {
+    if !is_done(gate, questions, &decided, edits, chain.latest())? {
         let made = decided.iter().zip(&kept).zip(stanzas);
         let additions: Vec<Addition<'_>> = made
             .filter_map(|((decision, kept), made)| {
@@ -224,18 +224,32 @@ fn not_before(now: Timestamp, latest: Option<&Record>) -> Timestamp {
     }
 }
 
-/// Whether who may sign the next is said already. What is imported says nothing of it.
-fn is_in_lineage(gate: &Gate<'_>, matter: Matter<'_>, latest: Option<&Record>) -> Result<bool, GateError> {
+/// Whether the record says who may sign the next: an entry of the lineage alone can be deleted unseen. What is
+/// imported says nothing of it.
+fn is_remembered(gate: &Gate<'_>, matter: Matter<'_>, latest: Option<&Record>) -> Result<bool, GateError> {
     match matter {
-        Matter::Rebuilt(candidate, _) => lineage::is_in_lineage(gate.store, gate.archive, candidate, latest),
+        Matter::Rebuilt(candidate, evidence) => {
+            lineage::is_remembered(gate.store, gate.archive, candidate, evidence, latest)
+        }
         Matter::Imported(..) => Ok(true),
     }
 }
 
-/// Whether a record has all that was decided, and nothing of what goes.
-fn is_done(gate: &Gate<'_>, decided: &[Decision], edits: &Edits, latest: Option<&Record>) -> Result<bool, GateError> {
+/// Whether a record has all that was decided and asked, and nothing of what goes.
+fn is_done(
+    gate: &Gate<'_>,
+    questions: &[Question<'_>],
+    decided: &[Decision],
+    edits: &Edits,
+    latest: Option<&Record>,
+) -> Result<bool, GateError> {
     for decision in decided {
         if !is_in(gate, decision, latest)? {
+            return Ok(false);
+        }
+    }
+    for asked in questions {
+        if !is_remembered(gate, asked.matter, latest)? {
             return Ok(false);
         }
     }
@@ -433,7 +447,7 @@ fn make_snapshot(
     };
     let decisions: Vec<Decision> = additions.iter().map(|addition| addition.decision.clone()).collect();
     next_snapshot(&gate.writer(), reason, now, |chain| {
-        if is_done(gate, &decisions, edits, chain.latest())? {
+        if is_done(gate, questions, &decisions, edits, chain.latest())? {
             return Ok(None);
         }
         for asked in questions {

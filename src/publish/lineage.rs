@@ -102,16 +102,19 @@ pub(super) fn append_lineage(
     }
 }
 
-/// Whether a candidate's declaration is among those that were admitted.
-pub(super) fn is_in_lineage(
+/// Whether a candidate's declaration is among those that the newest record remembers. Where nobody looked at the
+/// lineage nothing is to be remembered.
+pub(super) fn is_remembered(
     store: &dyn Store,
     archive: &ArchiveName,
     candidate: &Candidate,
+    judged_by: &Evidence,
     latest: Option<&Record>,
 ) -> Result<bool, GateError> {
-    let declaration = identity(&candidate.declaration);
-    let admitted = load_admitted(store, archive, &candidate.declaration.source, latest)?;
-    Ok(declaration.is_some_and(|declaration| admitted.contains(&declaration)))
+    let (Some(declaration), Some(_)) = (identity(&candidate.declaration), &judged_by.lineage) else {
+        return Ok(true);
+    };
+    Ok(in_book(store, archive, &candidate.declaration.source, latest)?.contains(&declaration))
 }
 
 /// The declarations of `source` that were admitted, in that order.

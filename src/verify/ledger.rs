@@ -208,9 +208,15 @@ fn told(anchor: &Anchor, why: &Why, lost: &[Lost]) -> Option<Problem> {
     let first = lost.first()?;
     let archive = &anchor.name;
     let how = &first.how;
+    let next = match why {
+        // The newest snapshot knows nothing of it.
+        Why::Decided(..) => "put it back from a copy of the store, or admit what it decided on again".to_owned(),
+        Why::Listed(..) | Why::Remembered(_) => format!(
+            "`assay publish {archive}` puts back what the newest snapshot remembers, and a copy of the store has the rest"
+        ),
+    };
     let why = format!(
-        "it {how}{}, {why}: the gate could take it again with other bytes; next: `assay publish {archive}` puts back what the newest \
-         snapshot remembers, and a copy of the store has the rest",
+        "it {how}{}, {why}: the gate could take it again with other bytes; next: {next}",
         more(lost.len())
     );
     Some(Problem::new(Problem::LEDGER, &first.object, why))

@@ -133,6 +133,49 @@ fn the_next_version_follows_the_last_when_lineages_are_gone() {
     );
 }
 
+/// Rule S10: also when packages that are in are declared anew, only to say who may sign next. The record changes
+/// in nothing but what it remembers.
+#[test]
+fn who_signs_next_is_remembered_when_what_is_in_is_declared_anew() {
+    let published = Published::new();
+    let site = &published.site;
+    let before = latest(&published);
+    let nobody_else = assay::source::DeclaredSigner {
+        scheme: assay::site::SignerScheme::Openpgp,
+        fingerprint: "A".repeat(40).parse().unwrap(),
+    };
+    let anew = site.build_as("1.0", "first", |scenario| {
+        scenario.declare(|declaration| declaration.authorised = vec![nobody_else.clone()]);
+    });
+    let admission = site.admit(&anew).unwrap();
+    assert!(admission.decision.admitted && admission.decision_sha256.is_some());
+    let after = latest(&published);
+    assert_eq!((after.n, after.suites.len()), (before.n + 1, before.suites.len()));
+    let lists = |record: &Record| {
+        let indexes = |state: &assay::snapshot::SuiteState| state.indexes.clone();
+        record.suites.iter().flat_map(indexes).collect::<Vec<_>>()
+    };
+    assert_eq!(lists(&after), lists(&before));
+    assert_ne!(after.ledger, before.ledger);
+    assert_eq!(published.problems(&published.store()), []);
+    let objects_before = objects(&published.store());
+    assert_eq!(site.admit(&anew).unwrap().decision_sha256, None, "it is done");
+    assert_eq!(objects(&published.store()), objects_before);
+
+    let declaration = assay::admission::identity(&anew.scenario.candidate.declaration).unwrap();
+    let entry = published.store().join("state/custom/lineage/hello/1.json");
+    fs::remove_file(&entry).unwrap();
+    fs::remove_dir_all(published.store().join(format!("state/custom/decisions/{declaration}"))).unwrap();
+    let folder = "state/custom/lineage/hello".to_owned();
+    assert_eq!(published.problems(&published.store()), [(folder, "V-LEDGER")]);
+    // Whom the last declaration does not list gets nothing in.
+    let refused = site.admit(&site.build("1.1", "second")).unwrap().decision;
+    assert!(broken(&refused).contains(&"S10"), "{:?}", broken(&refused));
+    assert_eq!(put_back(&site.store, &site.archive, Some(&after)).unwrap(), 1);
+    assert!(entry.exists());
+    assert_eq!(published.problems(&published.store()), []);
+}
+
 #[test]
 fn an_entry_that_says_otherwise_stops_the_gate_and_is_named() {
     let published = Published::new();
