@@ -71,7 +71,13 @@ fn status(
         Some(until) if until.since(now) < SOON => problems.push(format!("expires in {}", duration(until.since(now)))),
         _ => {}
     }
-    if let Some(edition) = &edition
+    let keyring = site.archive_keyring(archive)?;
+    if let Some(lost) = publish::lost_newest(store, &chain, &keyring)? {
+        problems.push(format!(
+            "clients have `{}`, and its record `{}` is missing: put it and its signature back from a backup",
+            lost.inrelease, lost.record
+        ));
+    } else if let Some(edition) = &edition
         && !publish::is_published(store, edition)?
     {
         problems.push("the newest snapshot is not published: run `assay publish`".to_owned());
@@ -112,7 +118,7 @@ fn status(
         ));
     }
     if let Some(latest) = latest
-        && !publish::is_by_all(store, latest, &site.archive_keyring(archive)?)?
+        && !publish::is_by_all(store, latest, &keyring)?
     {
         problems.push(
             "the newest snapshot is not signed by all its keys, and no others: run `assay snapshot renew --all`"

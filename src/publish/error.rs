@@ -1,5 +1,6 @@
 //! Why a snapshot could not be published.
 
+use super::Unrecorded;
 use crate::domain::{ArchiveName, Coded, Digest, Fingerprint, Kind, SuiteName, TagName, Timestamp};
 use crate::site::SiteError;
 use crate::snapshot::SnapshotError;
@@ -25,6 +26,9 @@ pub enum PublishError {
         /// What is wrong with its signature.
         why: String,
     },
+    /// Clients have seen something newer than all records: one is lost, and nothing may take its place.
+    #[error("clients have `{}`, signed by the archive's key, and its record `{}` is missing", .0.inrelease, .0.record)]
+    Unrecorded(Box<Unrecorded>),
     /// A file that the Release file would name is not in the store.
     #[error("`{0}` is not in the store, and the snapshot names it")]
     Missing(Key),
@@ -191,6 +195,7 @@ impl Coded for PublishError {
             Self::SignedWrongly { .. } => "E-PUBLISH-013",
             Self::Ahead { .. } => "E-PUBLISH-020",
             Self::TagGone { .. } => "E-PUBLISH-021",
+            Self::Unrecorded(_) => "E-PUBLISH-022",
             Self::Waits { .. } => Self::WAITS,
             Self::StillWaits { .. } => "E-PUBLISH-015",
             Self::Moved { .. } => "E-PUBLISH-016",
@@ -205,6 +210,7 @@ impl Coded for PublishError {
             Self::Nothing(_) | Self::Shorter { .. } | Self::KeyEnded { .. } | Self::TagGone { .. } => Kind::Usage,
             Self::TagTaken(_) | Self::Busy(_) | Self::StillWaits { .. } | Self::Moved { .. } => Kind::Conflict,
             Self::NotVouched { .. }
+            | Self::Unrecorded(_)
             | Self::Missing(_)
             | Self::Damaged { .. }
             | Self::TooLarge { .. }
@@ -223,6 +229,11 @@ impl Coded for PublishError {
                  `repos/` before `assay snapshot renew --all` had run with both, put it back and run that"
                     .to_owned(),
             ),
+            Self::Unrecorded(lost) => Some(format!(
+                "nothing was changed: put `{}` and its signature back from a backup, then `assay verify`. Without a backup what was \
+                 published last is lost: remove `{}`, and the next run goes on from the record before",
+                lost.record, lost.inrelease
+            )),
             Self::Site(error) => error.hint(),
             Self::KeyEnded { archive, key, .. } => Some(format!(
                 "put its renewed certificate into `policies/keys/{key}.asc`, or let another key sign in `repos/{archive}.toml` (README: keys in turn)"

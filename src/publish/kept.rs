@@ -9,7 +9,7 @@ use crate::source::{Base, Files, Packed, SourceError};
 use crate::store::{Key, Store, StoreError};
 use crate::trust::Keyring;
 
-use super::load_vouched;
+use super::read_vouched;
 
 /// The largest tarball that is read, in bytes.
 const LARGEST: u64 = 1 << 30;
@@ -102,7 +102,7 @@ impl StoreFiles<'_> {
     fn find(&self, archive: &ArchiveName, name: &SnapshotName, dsc_sha256: &Sha256) -> Result<(Base, Source), String> {
         let keyring = (self.keyrings)(archive)?;
         let failed = |error: &dyn std::fmt::Display| error.to_string();
-        let chain = load_vouched(self.store, archive, &keyring).map_err(|error| failed(&error))?;
+        let chain = read_vouched(self.store, archive, &keyring).map_err(|error| failed(&error))?;
         let record = chain.resolve(self.store, name).map_err(|error| failed(&error))?;
         for state in record.suites.iter().filter(|state| state.upstream.is_some()) {
             if let Some(listed) = self.listed(archive, state, dsc_sha256)? {

@@ -98,7 +98,7 @@ pub use stage::{
     DECISIONS, DecisionLine, Decisions, parse_decisions, read_decision_lines, read_decisions, suite_fields,
 };
 pub use sync::{Named, SuiteChange, SyncStep, Synced, expires, make_declared, plan_sync, sync};
-pub use unrecorded::{Recorded, Unrecorded, unrecorded};
+pub use unrecorded::{Recorded, Unrecorded, lost_newest, unrecorded};
 pub use upload::{Incoming, Offer, Upload, UploadError};
-pub use vouch::{check_named, check_vouched, commit, commit_in_time, load_vouched};
+pub use vouch::{check_named, check_vouched, commit, commit_in_time, load_vouched, read_vouched};
 pub use waiting::{Waiting, forget, waiting};

@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 
 use crate::domain::{ArchiveName, Serial, SuiteName, TagName, Timestamp};
+use crate::format::release::Release;
+use crate::snapshot::Chain;
 use crate::store::{Key, Store, StoreError};
-use crate::trust::{Keyring, Requirement, verify_inrelease};
+use crate::trust::{Keyring, Requirement, latest_date, unverified_text, verify_inrelease};
 
 const LARGEST: u64 = 10_000_000;
 
@@ -55,11 +57,7 @@ pub fn unrecorded<'k>(
     let mut found = Vec::new();
     for key in objects {
         let Some(record) = recorded.lost(key) else { continue };
-        let bytes = match store.get(key, LARGEST) {
-            Ok(bytes) => bytes,
-            Err(StoreError::Missing(_) | StoreError::TooLarge { .. }) => continue,
-            Err(error) => return Err(error),
-        };
+        let Some(bytes) = read(store, key)? else { continue };
         let requirement = Requirement {
             keyring,
             threshold: 1,
@@ -67,13 +65,94 @@ pub fn unrecorded<'k>(
         };
         // What somebody else put there was never published by us.
         if verify_inrelease(&bytes, &requirement).is_ok() {
-            found.push(Unrecorded {
-                record,
-                inrelease: key.clone(),
-            });
+            found.push(lost(record, key.clone()));
         }
     }
     Ok(found)
+}
+
+/// What clients have seen that is newer than all records: the record of it, or its renewal, is lost. None when
+/// another writer made it meanwhile. Of the newest record it reads one InRelease of each suite, and checks the
+/// signature only of one that has a later Date.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn lost_newest(store: &dyn Store, chain: &Chain, keyring: &Keyring) -> Result<Option<Unrecorded>, StoreError> {
+    let archive = chain.archive();
+    let next = Key::record(archive, chain.next_number());
+    let Some((newest, latest)) = chain.latest_edition().zip(chain.latest()) else {
+        let mut published = store.list(&format!("{archive}/dists"))?;
+        published.retain(|meta| meta.key.as_str().ends_with("/InRelease"));
+        for meta in published {
+            if signed_after(store, &meta.key, None, keyring)?.is_some() && store.head(&next)?.is_none() {
+                return Ok(Some(lost(next, meta.key)));
+            }
+        }
+        return Ok(None);
+    };
+    let renewed = newest.number.map_or(0, |(_, k)| k);
+    let renewal = Key::renewal(archive, latest.n, renewed.saturating_add(1));
+    for state in &newest.suites {
+        let [Ok(head), Ok(tree)] = ["", newest.name.as_str()].map(|name| inrelease(archive, &state.suite, name)) else {
+            continue;
+        };
+        let Some(bytes) = signed_after(store, &head, Some(state.date), keyring)? else {
+            continue;
+        };
+        if store.head(&next)?.is_some() || store.head(&renewal)?.is_some() {
+            return Ok(None);
+        }
+        // A renewal is the same snapshot, with a later Date.
+        let renewed = read(store, &tree)?.is_some_and(|tree| tree == bytes);
+        return Ok(Some(lost(if renewed { renewal } else { next }, head)));
+    }
+    Ok(None)
+}
+
+fn lost(record: Key, inrelease: Key) -> Unrecorded {
+    Unrecorded { record, inrelease }
+}
+
+fn inrelease(archive: &ArchiveName, suite: &SuiteName, name: &str) -> Result<Key, StoreError> {
+    let folder = if name.is_empty() {
+        String::new()
+    } else {
+        format!("{name}/")
+    };
+    Key::new(format!("{archive}/dists/{suite}/{folder}InRelease"))
+}
+
+fn read(store: &dyn Store, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+    match store.get(key, LARGEST) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(StoreError::Missing(_) | StoreError::TooLarge { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An InRelease with a later Date, when one of these keys signed it. What somebody else put there is not ours.
+fn signed_after(
+    store: &dyn Store,
+    key: &Key,
+    known: Option<Timestamp>,
+    keyring: &Keyring,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(bytes) = read(store, key)? else {
+        return Ok(None);
+    };
+    let text = unverified_text(&bytes).unwrap_or_default();
+    let Some(date) = Release::parse(&text).ok().and_then(|release| release.date().ok()) else {
+        return Ok(None);
+    };
+    if known.is_some_and(|known| date <= known) {
+        return Ok(None);
+    }
+    let requirement = Requirement {
+        keyring,
+        threshold: 1,
+        now: latest_date(&bytes).map_or(date, |signed| signed.max(date)),
+    };
+    Ok(verify_inrelease(&bytes, &requirement).is_ok().then_some(bytes))
 }
 
 impl Recorded<'_> {

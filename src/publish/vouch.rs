@@ -6,7 +6,7 @@
 //! after a crash there is a signature too many, never an entry without one. The newest record's covers
 //! the whole chain, since each record names the hash of the one before.
 
-use super::{PublishError, ReleaseSigner, waiting};
+use super::{PublishError, ReleaseSigner, lost_newest, waiting};
 use crate::domain::{ArchiveName, Sha256, SnapshotName};
 use crate::host::Clock;
 use crate::snapshot::{Chain, Committed, Entry, Renewal, TagRecord, commit as create};
@@ -53,11 +53,23 @@ pub fn commit_in_time(
     commit(store, entry, signer)
 }
 
-/// The chain of an archive, whose newest record and its renewal the archive's key vouches for.
+/// The chain of an archive to go on from: as [`read_vouched`] gives it, and clients have seen nothing newer.
+///
+/// # Errors
+/// As `read_vouched`; `Unrecorded`: what came next would take the place of what clients have seen.
+pub fn load_vouched(store: &dyn Store, archive: &ArchiveName, keyring: &Keyring) -> Result<Chain, PublishError> {
+    let chain = read_vouched(store, archive, keyring)?;
+    match lost_newest(store, &chain, keyring)? {
+        Some(lost) => Err(PublishError::Unrecorded(Box::new(lost))),
+        None => Ok(chain),
+    }
+}
+
+/// The chain of an archive to look at, whose newest record and its renewal the archive's key vouches for.
 ///
 /// # Errors
 /// As `Chain::load`; `NotVouched`.
-pub fn load_vouched(store: &dyn Store, archive: &ArchiveName, keyring: &Keyring) -> Result<Chain, PublishError> {
+pub fn read_vouched(store: &dyn Store, archive: &ArchiveName, keyring: &Keyring) -> Result<Chain, PublishError> {
     let chain = Chain::load(store, archive)?;
     if let Some(latest) = chain.latest() {
         check_vouched(store, latest, keyring)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::VerifyError;
 use crate::domain::{ArchiveName, Fingerprint, PolicyName};
-use crate::publish::{PublishError, load_vouched};
+use crate::publish::{PublishError, read_vouched};
 use crate::site::{ArchiveConfig, CustomArchive, MirrorArchive, Policy, Site, UnprovenArchive};
 use crate::snapshot::Chain;
 use crate::store::Store;
@@ -93,9 +93,9 @@ impl Anchor {
     /// The archive's chain, whose newest record one of these keys vouches for.
     ///
     /// # Errors
-    /// As `load_vouched`.
+    /// As `read_vouched`.
     pub fn chain(&self, store: &dyn Store) -> Result<Chain, PublishError> {
-        load_vouched(store, &self.name, &self.present()?)
+        read_vouched(store, &self.name, &self.present()?)
     }
 
     /// The policy of that name, of a custom archive.

@@ -339,6 +339,13 @@ fn named<'a>(store: &'a dyn Store, history: &'a History) -> impl Iterator<Item =
     records.chain(tags.into_iter().map(|tag| Edition::of_tag(&tag)))
 }
 
+/// What clients have seen that is newer than all records of a chain that is whole.
+pub(super) fn lost_newest(store: &dyn Store, anchor: &Anchor, history: &History) -> Option<Unrecorded> {
+    let whole = !history.is_broken();
+    let found = whole.then(|| publish::lost_newest(store, &history.chain, &anchor.keyring));
+    found.and_then(|found| found.ok().flatten())
+}
+
 /// What an archive's key signed and no record has; each is reported under the record's own name.
 pub(super) fn unrecorded<'k>(
     store: &dyn Store,

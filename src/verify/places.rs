@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::editions::History;
+use super::editions::{History, lost_newest};
 use super::hashing::named_by_hash;
 use super::{Anchor, Anchors, Problem, Report};
 use crate::publish;
@@ -70,12 +70,20 @@ pub(super) fn advise(store: &dyn Store, histories: &[(&Anchor, History)], report
         };
         let name = &anchor.name;
         let interrupted = !publish::is_published(store, &newest).unwrap_or(true);
-        let (codes, step) = match interrupted {
-            true => (
+        let lost = interrupted.then(|| lost_newest(store, anchor, history)).flatten();
+        let (codes, step) = match (interrupted, lost) {
+            (true, Some(lost)) => (
+                &[Problem::DAMAGED, Problem::MISSING, Problem::RELEASE][..],
+                format!(
+                    "; the record `{}` of what clients have now is missing: put it back from a backup",
+                    lost.record
+                ),
+            ),
+            (true, None) => (
                 &[Problem::DAMAGED, Problem::MISSING, Problem::RELEASE][..],
                 format!("; run `assay publish {name}` to finish an interrupted run"),
             ),
-            false => (
+            (false, _) => (
                 &[Problem::MISSING][..],
                 format!("; `assay publish --all {name}` puts it back when it is under another name yet"),
             ),

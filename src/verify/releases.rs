@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::editions::{History, all, editions, is_newest};
+use super::editions::{History, all, editions, is_newest, lost_newest};
 use super::hashing::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
@@ -83,8 +83,12 @@ pub(super) fn check(
     if let Some(latest) = history.chain.latest_edition()
         && !publish::is_published(store, &latest).unwrap_or(false)
     {
+        let step = match lost_newest(store, anchor, history) {
+            Some(lost) => format!("put the newer record `{}` back from a backup", lost.record),
+            None => "run `assay publish`".to_owned(),
+        };
         let why = format!(
-            "it does not name the newest serial, {}, and its Date: run `assay publish`",
+            "it does not name the newest serial, {}, and its Date: {step}",
             latest.name
         );
         report.problem(Problem::RELEASE, Key::trace(&anchor.name), why);

@@ -1,5 +1,6 @@
 //! What is lost or swapped below `dists/`: named, with what puts it back.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -150,4 +151,103 @@ fn a_broken_chain_hides_nothing_else_that_is_wrong() {
         fs::write(&path, whole).unwrap();
     }
     metals.verify();
+}
+
+/// What clients have seen is never replaced by something older, nor by something else under its serial: without the
+/// newest record nobody knows what it was.
+#[test]
+fn a_lost_newest_record_is_asked_back_before_anything_new_is_made() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    metals.mirror();
+    metals.offer("2", -120);
+    metals.mirror();
+    let store = metals.site().join("store");
+    let run = |args: &[&str]| assay(&metals.site(), args);
+    let refused = |record: &str| {
+        let published = contents(&store.join("foundry"));
+        let verbs: [&[&str]; 7] = [
+            &["mirror"],
+            &["publish"],
+            &["publish", "--all"],
+            &["snapshot", "renew", "--all"],
+            &["snapshot", "renew", "foundry@latest"],
+            &["tag", "v1"],
+            &["gc"],
+        ];
+        for args in verbs {
+            let done = run(args);
+            let said = text(&done.stderr);
+            assert_eq!(done.status.code(), Some(3), "{args:?}: {said}");
+            assert!(
+                said.contains("E-PUBLISH-022") && said.contains(record),
+                "{args:?}: {said}"
+            );
+            assert!(said.contains("from a backup"), "{args:?}: {said}");
+            assert!(
+                contents(&store.join("foundry")) == published,
+                "{args:?} changed what clients have"
+            );
+        }
+        for verb in ["status", "verify"] {
+            let said = text(&run(&[verb]).stdout);
+            let line = said
+                .lines()
+                .find(|line| line.contains(record) && line.contains("from a backup"));
+            assert!(line.is_some(), "{verb}: {said}");
+            let others = said.replace("came to nothing", "");
+            assert!(!others.contains("run `assay publish"), "{verb}: {said}");
+        }
+    };
+    let lose = |record: &str| {
+        let path = store.join(record);
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        (path, bytes)
+    };
+    let back = |(path, bytes): (PathBuf, Vec<u8>)| fs::write(path, bytes).unwrap();
+    let second = lose("state/foundry/2.json");
+    refused("state/foundry/2.json");
+    metals.offer("3", -60);
+    refused("state/foundry/2.json");
+    back(second);
+    metals.verify();
+    assert_eq!(metals.mirror(), "new");
+    let renew = ["snapshot", "renew", "foundry@latest", "--for", "60d"];
+    let renewed = run(&renew);
+    assert!(renewed.status.success(), "{}", text(&renewed.stderr));
+    let renewal = lose("state/foundry/renewals/3/1.json");
+    refused("state/foundry/renewals/3/1.json");
+    back(renewal);
+    assert_eq!(metals.mirror(), "unchanged");
+    // All of them: the first snapshot is no new one.
+    let all = ["1", "2", "3"].map(|n| lose(&format!("state/foundry/{n}.json")));
+    let done = run(&["mirror"]);
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("E-PUBLISH-022") && said.contains("state/foundry/1.json"),
+        "{said}"
+    );
+    all.into_iter().for_each(back);
+    // What somebody else put there stops nobody.
+    let head = store.join("foundry/dists/tin/InRelease");
+    let whole = text(&fs::read(&head).unwrap());
+    let date = whole.lines().find(|line| line.starts_with("Date: ")).unwrap();
+    fs::remove_file(&head).unwrap();
+    fs::write(&head, whole.replace(date, "Date: Sat, 01 Jan 2050 00:00:00 UTC")).unwrap();
+    assert!(run(&["publish"]).status.success());
+    metals.verify();
+}
+
+/// Every file below a folder, with its bytes.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(contents(&path)),
+            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+    found
 }
