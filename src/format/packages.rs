@@ -1,6 +1,6 @@
 //! Stanzas of Packages and Sources files: what names a package, and where its bytes are.
 
-use crate::domain::{Architecture, Digest, FileName, PackageName, PoolPath, Sha256, Version, escape};
+use crate::domain::{Architecture, Digest, FileName, PackageName, PoolPath, Version, escape};
 
 use super::FormatError;
 use super::checksums::{agrees, lower_hex, number, sha256_list, value};
@@ -40,15 +40,22 @@ pub struct Glance<'a> {
     pub architecture: &'a str,
     /// Where the .deb is, relative to the archive's base.
     pub filename: &'a str,
-    /// SHA-256 of the .deb.
-    pub sha256: Sha256,
+    /// SHA-256 and size of the .deb.
+    pub digest: Digest,
 }
 
 impl<'a> Glance<'a> {
     /// Looks at the lines of a stanza; none when it is another's, or has its fields in another form than all write them.
     #[must_use]
     pub fn of(stanza: &'a [u8]) -> Option<Self> {
-        let [mut package, mut version, mut architecture, mut filename, mut sha256] = [None; 5];
+        let [
+            mut package,
+            mut version,
+            mut architecture,
+            mut filename,
+            mut sha256,
+            mut size,
+        ] = [None; 6];
         let mut rest = stanza;
         while let Some(at) = memchr::memchr(b'\n', rest) {
             let (line, after) = rest.split_at_checked(at)?;
@@ -70,7 +77,7 @@ impl<'a> Glance<'a> {
                 Some(b'V') => is(b"Version:", &mut version),
                 Some(b'A') => is(b"Architecture:", &mut architecture),
                 Some(b'F') => is(b"Filename:", &mut filename),
-                Some(b'S') => is(b"SHA256:", &mut sha256),
+                Some(b'S') => is(b"SHA256:", &mut sha256) && is(b"Size:", &mut size),
                 Some(b'D') => !line.starts_with(b"Directory:"),
                 _ => true,
             };
@@ -84,7 +91,10 @@ impl<'a> Glance<'a> {
             version: version?,
             architecture: architecture?,
             filename: filename.strip_prefix("./").unwrap_or(filename),
-            sha256: sha256?.parse().ok()?,
+            digest: Digest {
+                sha256: sha256?.parse().ok()?,
+                size: size?.parse().ok()?,
+            },
         })
     }
 }
@@ -405,7 +415,7 @@ mod tests {
             let found = Glance::of(text.as_bytes());
             found.map(|found| {
                 let names = [found.package, found.version, found.architecture, found.filename];
-                (names.map(ToOwned::to_owned), found.sha256)
+                (names.map(ToOwned::to_owned), found.digest)
             })
         };
         for text in [
@@ -419,7 +429,7 @@ mod tests {
                 read.architecture.as_str(),
                 read.filename.as_str(),
             ];
-            assert_eq!(glance(&text), Some((names.map(ToOwned::to_owned), read.digest.sha256)));
+            assert_eq!(glance(&text), Some((names.map(ToOwned::to_owned), read.digest)));
         }
         for (from, to) in [
             ("Package", "package"),

@@ -263,13 +263,11 @@ pub enum UpstreamError {
     #[error("upstream's indexes give `{0}` two different digests")]
     Ambiguous(String),
     /// Upstream gives a file, or a version of a package, other bytes than a snapshot has or had.
-    #[error(
-        "upstream's indexes now give `{name}` other bytes than an earlier snapshot, where its SHA-256 began with {had}"
-    )]
+    #[error("upstream's indexes now give `{name}` other bytes than an earlier snapshot, where {had}")]
     OtherBytes {
         /// The path, or the package, its version and architecture, and the path.
         name: String,
-        /// The start of the SHA-256 that it had, in hex.
+        /// What it had: the start of the SHA-256, in hex, or the size.
         had: String,
     },
     /// What is remembered of earlier snapshots is damaged.

@@ -17,7 +17,8 @@ use crate::store::Store;
 
 /// A name, as the start of its SHA-256. Of two names with one such start, both would be refused.
 pub(super) type Name = [u8; 8];
-/// What it has, as the start of that SHA-256: of a length that nobody finds two files for.
+/// What it has, as the start of that SHA-256: of a length that nobody finds two files for. Of a SHA-256, which is
+/// a name as well, it is the size, after as many zeros as no SHA-256 starts with.
 pub(super) type Bytes = [u8; 16];
 /// Names and what they have, sorted.
 pub(super) type Names = Vec<(Name, Bytes)>;
@@ -236,6 +237,7 @@ impl Fresh {
         for file in entry.listed_files(stanza)? {
             let (name, bytes) = (names.path(file.path.as_str()), first(&file.digest.sha256));
             self.names.push((name, bytes));
+            self.names.push(sized(&file.digest));
             if file.others != OtherHashes::NONE {
                 self.others.push((name, file.others.bytes()));
             }
@@ -433,7 +435,9 @@ impl Naming {
     /// Gives all names of a stanza that was judged before; of one that cannot be read, none.
     fn old(&self, block: &[u8], give: &mut dyn FnMut(Name, Bytes)) {
         if let Some(seen) = Glance::of(block) {
-            let bytes = first(&seen.sha256);
+            let bytes = first(&seen.digest.sha256);
+            let (of_size, size) = sized(&seen.digest);
+            give(of_size, size);
             give(self.path(seen.filename), bytes);
             give(
                 short(&self.binaries, &[seen.package, seen.version, seen.architecture]),
@@ -447,9 +451,11 @@ impl Naming {
             };
             let package = self.package(&entry);
             let files = entry.pool_files().unwrap_or_default();
-            files
-                .iter()
-                .for_each(|(path, digest)| give(self.path(path.as_str()), first(&digest.sha256)));
+            for (path, digest) in &files {
+                let (of_size, size) = sized(digest);
+                give(of_size, size);
+                give(self.path(path.as_str()), first(&digest.sha256));
+            }
             package.into_iter().for_each(|(name, bytes)| give(name, bytes));
         }
     }
@@ -475,6 +481,17 @@ fn first(hash: &Sha256) -> Bytes {
     let mut start = Bytes::default();
     start.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);
     start
+}
+
+/// A SHA-256 as a name, and its size: apt compares both.
+pub(super) fn sized(digest: &Digest) -> (Name, Bytes) {
+    let bytes = u128::from(digest.size).to_be_bytes();
+    (short("size", &[&digest.sha256.hex()]), bytes)
+}
+
+/// The size, in bytes, when this is one.
+pub(super) fn size_in(bytes: Bytes) -> Option<u64> {
+    u64::try_from(u128::from_be_bytes(bytes)).ok()
 }
 
 fn sorted(mut names: Names) -> Names {
@@ -538,16 +555,23 @@ mod tests {
             let fresh = Fresh::of_all([fresh]);
             let added: Vec<&str> = fresh.added.iter().flatten().map(|file| file.path.as_str()).collect();
             assert_eq!(added, ["pool/main/dd.deb", "pool/main/bb.deb"], "{size}");
-            assert_eq!(fresh.names.len(), 4);
+            assert_eq!(fresh.names.len(), 6);
             let gone = known.gone(&fresh.kept, |_| false);
-            assert!(gone.iter().all(|(_, bytes)| *bytes == first(&Sha256::of(b"bb"))) && gone.len() == 2);
+            let of_bb = |(name, bytes): &(Name, Bytes)| {
+                let digest = Digest {
+                    size: 1,
+                    ..Digest::of(b"bb")
+                };
+                *bytes == first(&digest.sha256) || (*name, *bytes) == sized(&digest)
+            };
+            assert!(gone.iter().all(of_bb) && gone.len() == 3);
         }
         // Of a snapshot whose index is damaged no stanza counts as judged.
         let key = crate::snapshot::index_key(&archive, &suite, &before);
         store.replace(&key, [a.as_str(), &b, &d].concat().as_bytes()).unwrap();
         let known = Known::read(reader, &[], &[of(&before)]).unwrap();
         let fresh = Fresh::read(reader, &of(&now), Some(&known)).unwrap();
-        assert_eq!(fresh.names.len(), 8);
+        assert_eq!(fresh.names.len(), 12);
         // A line is said as it is in the whole.
         let bad = put(&format!("{a}{}", b.replace("Size: 1", "Size: x")));
         let mut reading = Reading::new(of(&bad), Some(&known));

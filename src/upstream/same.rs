@@ -8,9 +8,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::UpstreamError;
 use super::inspect::Checked;
 use super::left::Left;
-use super::listed::{Bytes, Fresh, Known, Name, Naming, Of, Reader, Reading, indexes};
+use super::listed::{Bytes, Fresh, Known, Name, Naming, Of, Reader, Reading, indexes, size_in, sized};
 use super::pull::{each_in_parallel, is_there};
-use crate::domain::SuiteName;
+use crate::domain::{Digest, PoolPath, SuiteName};
 use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::hashes::OtherHashes;
 use crate::format::packages::{Entry, PoolFile, listed_files};
@@ -40,6 +40,11 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// Whether there is no snapshot before.
+    fn is_first(&self) -> bool {
+        self.stay.is_empty() && self.go.is_empty()
+    }
+
     fn of(before: &'a [SuiteState], states: &'a [SuiteState]) -> Self {
         let (old, new) = (indexes(before), indexes(states));
         let same = |a: &Of<'_>, b: &Of<'_>| a.suite == b.suite && a.index == b.index;
@@ -70,7 +75,7 @@ impl<'a> Same<'a> {
     }
 
     fn read_parts(&self, parts: &Parts<'_>) -> Result<Option<Known>, UpstreamError> {
-        if parts.stay.is_empty() && parts.go.is_empty() {
+        if parts.is_first() {
             return Ok(None);
         }
         Known::read(self.reader, &parts.stay, &parts.go).map(Some)
@@ -189,15 +194,24 @@ impl Judge<'_> {
             )?,
         };
         if let Some((name, had)) = changed {
-            let (name, had) = (self.said(name)?, hex::encode(had));
+            let name = self.said(name)?;
+            let had = match size_in(had) {
+                Some(size) => format!("the same SHA-256 had {size} bytes"),
+                None => format!("its SHA-256 began with {}", hex::encode(had)),
+            };
             return Err(UpstreamError::OtherBytes { name, had });
         }
+        // What is new and named one by one is looked for in the pool without its index.
+        let all = self.fresh.added.is_none() && !self.parts.is_first();
         let is_other = |(path, others): &&(Name, Bytes)| {
-            let mut had = of_path(&had, *path).peekable();
-            had.peek().is_some() && had.all(|(had, _)| had != *others)
+            let is_known = || self.known.had(*path, kept).next().is_some();
+            of_path(&had, *path).all(|(had, _)| had != *others) && (all || is_known())
         };
         let changed: Vec<Name> = others.iter().filter(is_other).map(|(path, _)| *path).collect();
         self.pool_holds(&changed)?;
+        for file in self.fresh.added.iter().flatten() {
+            self.pool_has(file)?;
+        }
         let there =
             |named: &(Name, Bytes)| names.binary_search(named).is_ok() || self.known.stay.binary_search(named).is_ok();
         left.remember(self.known.gone(kept, there).into_iter())
@@ -258,27 +272,34 @@ impl Judge<'_> {
         Ok(had)
     }
 
-    /// A file whose SHA-256 stays and of which something else is listed now: what the pool has of it must be
-    /// that, because it is not fetched again. Of what the pool lacks, the one who fetches it says.
+    /// Files of which something else is listed now, or for the first time, beside their SHA-256.
     fn pool_holds(&self, changed: &[Name]) -> Result<(), UpstreamError> {
         if changed.is_empty() {
             return Ok(());
         }
-        let store = self.reader.store;
         self.each(&mut |naming, stanza| {
             let listed = Entry::from_stanza(stanza).and_then(|entry| entry.listed_files(stanza));
-            for file in listed.unwrap_or_default() {
-                let key = Key::pool(self.reader.archive, &file.path);
-                let is_changed = changed.binary_search(&naming.path(file.path.as_str())).is_ok();
-                if is_changed && is_there(store, &key, &file.digest)? && !self.is(&key, file.others)? {
-                    return Err(UpstreamError::PoolHash {
-                        name: file.path.to_string(),
-                        hashes: file.others.names(),
-                    });
-                }
-            }
-            Ok(())
+            let is_changed = |file: &&PoolFile| changed.binary_search(&naming.path(file.path.as_str())).is_ok();
+            let listed = listed.unwrap_or_default();
+            listed
+                .iter()
+                .filter(is_changed)
+                .try_for_each(|file| self.pool_has(file))
         })
+    }
+
+    /// What the pool has of a file must be all that is listed of it, because it is not fetched again. Of what the
+    /// pool lacks, the one who fetches it says.
+    fn pool_has(&self, file: &PoolFile) -> Result<(), UpstreamError> {
+        let key = Key::pool(self.reader.archive, &file.path);
+        let is_listed = file.others != OtherHashes::NONE;
+        if is_listed && is_there(self.reader.store, &key, &file.digest)? && !self.is(&key, file.others)? {
+            return Err(UpstreamError::PoolHash {
+                name: file.path.to_string(),
+                hashes: file.others.names(),
+            });
+        }
+        Ok(())
     }
 
     /// Whether an object has these hashes. One that cannot be read is `fsck`'s to say.
@@ -301,7 +322,10 @@ impl Judge<'_> {
                 Entry::Source(source) => format!("{} {} source", source.package, source.version),
             });
             let files = entry.pool_files().unwrap_or_default();
-            if let Some((path, _)) = files.iter().find(|(path, _)| naming.path(path.as_str()) == wanted) {
+            let is_wanted = |(path, digest): &&(PoolPath, Digest)| {
+                naming.path(path.as_str()) == wanted || sized(digest).0 == wanted
+            };
+            if let Some((path, _)) = files.iter().find(is_wanted) {
                 said = path.to_string();
             } else if let Some(words) = words {
                 let path = files.first().map(|(path, _)| path.to_string()).unwrap_or_default();

@@ -252,7 +252,12 @@ fn judge(must: Must, digest: &Result<Digest, String>) -> Result<(), String> {
     if digest.sha256 == must.sha256 && must.size.is_none_or(|size| size == digest.size) {
         return Ok(());
     }
-    Err(format!("its SHA-256 is {}, not {}", digest.sha256, must.sha256))
+    match must.size {
+        Some(size) if digest.sha256 == must.sha256 => {
+            Err(format!("it has {} bytes, and its index says {size}", digest.size))
+        }
+        _ => Err(format!("its SHA-256 is {}, not {}", digest.sha256, must.sha256)),
+    }
 }
 
 #[cfg(test)]

@@ -441,6 +441,18 @@ fn f7_every_hash_that_is_listed_for_a_pool_file_must_match() {
     assert_eq!(error.code(), "E-UP-036", "{error}");
     publish(5, right);
     mirror.accept(&upstream.url(), hours(6));
+    // Also when none was listed before, of a file that was listed and of one that comes back.
+    let mut archive = Archive::new(hours(7));
+    for (hour, more) in [(7, stanza("good", PATH, b"good")), (9, String::new())] {
+        (archive.date, archive.more) = (hours(hour), more);
+        upstream.set(archive.files(&signer));
+        mirror.accept(&upstream.url(), hours(hour));
+        publish(hour + 1, &wrong);
+        let error = mirror.follow(&upstream.url(), hours(hour + 1)).unwrap_err();
+        assert_eq!(error.code(), "E-UP-036", "{error}");
+    }
+    publish(11, right);
+    mirror.accept(&upstream.url(), hours(11));
 }
 
 #[test]
@@ -519,6 +531,35 @@ fn f7_a_new_stanza_may_not_contradict_one_that_stays() {
     archive.more = listed(two, b"good", right) + &stays;
     victim.publish(&archive);
     victim.mirror.accept(&victim.upstream.url(), hours(2));
+}
+
+#[test]
+fn f7_a_file_keeps_its_size() {
+    let path = "pool/main/g/good/good_1_all.deb";
+    let good = stanza("good", path, b"good");
+    let other = good.replace("Size: 4", "Size: 5");
+    let victim = Victim::new();
+    let mut archive = newer();
+    archive.more = good.clone() + &other;
+    victim.publish(&archive);
+    victim.refused("E-UP-030", path);
+    let mut archive = newer().source("slag", "1");
+    archive.more = good;
+    victim.publish(&archive);
+    victim.mirror.accept(&victim.upstream.url(), hours(2));
+    archive.date = hours(2);
+    let mut sources = archive.clone();
+    assert!(sources.sources.contains(" 18 slag_1.dsc"));
+    sources.sources = sources.sources.replace(" 18 slag_1.dsc", " 5 slag_1.dsc");
+    archive.more = other;
+    for (archive, path, had) in [
+        (archive, path, "had 4 bytes"),
+        (sources, "pool/main/s/slag/slag_1.dsc", "had 18 bytes"),
+    ] {
+        victim.publish(&archive);
+        victim.refused("E-UP-031", path);
+        victim.refused("E-UP-031", had);
+    }
 }
 
 #[test]
