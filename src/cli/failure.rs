@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::context::Context;
 use super::output::{printable, say};
 use crate::domain::{ArchiveName, Coded, Kind};
 use crate::publish::PublishError;
@@ -34,6 +35,16 @@ impl Failure {
     /// The cause, without code and next step.
     pub(super) fn cause(&self) -> String {
         self.0.to_string()
+    }
+
+    /// Prints that it is of this archive, and gives the exit code.
+    pub(super) fn print_of(self, context: &Context, archive: &ArchiveName) -> u8 {
+        let failure = Self::from(OfArchive {
+            archive: archive.clone(),
+            failure: self,
+        });
+        context.progress.around(|| failure.print(context.output.json));
+        failure.exit_code()
     }
 
     /// Cause, code and next step, on standard error; with `--json` as one line of JSON.
@@ -75,11 +86,71 @@ impl Later {
     }
 }
 
+/// How a verb went on with each of several archives: what is wrong with one is said, and is no reason to leave out another.
+#[derive(Debug)]
+pub(super) struct Each<'a> {
+    context: &'a Context,
+    several: bool,
+    codes: Vec<u8>,
+}
+
+impl<'a> Each<'a> {
+    pub(super) fn of(context: &'a Context, archives: usize) -> Self {
+        Self {
+            context,
+            several: archives > 1,
+            codes: Vec::new(),
+        }
+    }
+
+    /// What was done for one of them. Of the only one the failure is that of the verb.
+    pub(super) fn done<T>(&mut self, archive: &ArchiveName, done: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        match done {
+            Ok(value) => Ok(Some(value)),
+            Err(failure) if self.several => {
+                self.codes.push(failure.print_of(self.context, archive));
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The exit code, after what else the verb comes to.
+    pub(super) fn end(mut self, last: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+        if self.codes.is_empty() {
+            return last;
+        }
+        if let Err(failure) = last {
+            failure.print(self.context.output.json);
+            self.codes.push(failure.exit_code());
+        }
+        Ok(ExitCode::from(worst(&self.codes)))
+    }
+}
+
+/// The exit code that says most of several.
+pub(super) fn worst(codes: &[u8]) -> u8 {
+    let from_the_worst = [
+        Kind::Bug,
+        Kind::Verification,
+        Kind::Refused,
+        Kind::Usage,
+        Kind::Environment,
+        Kind::Conflict,
+        Kind::Unknown,
+    ];
+    let found = from_the_worst
+        .into_iter()
+        .map(Kind::exit_code)
+        .find(|code| codes.contains(code));
+    found.unwrap_or_default()
+}
+
 /// What went wrong with one archive of several.
 #[derive(Debug)]
-pub(super) struct OfArchive {
-    pub(super) archive: ArchiveName,
-    pub(super) failure: Failure,
+struct OfArchive {
+    archive: ArchiveName,
+    failure: Failure,
 }
 
 impl std::fmt::Display for OfArchive {
@@ -242,5 +313,18 @@ impl Coded for UsageError {
             Self::Unlocked(name) => Some(format!("lock it: `assay env lock {name}`")),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_verification_is_worse_than_a_broken_network() {
+        assert_eq!(worst(&[0, 0]), 0);
+        assert_eq!(worst(&[0, 5]), 5);
+        assert_eq!(worst(&[5, 3, 4]), 3);
+        assert_eq!(worst(&[3, 70]), 70);
     }
 }

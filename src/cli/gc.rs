@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::GcArgs;
 use super::context::{Context, named_or_all, nonce};
-use super::failure::Failure;
+use super::failure::{Each, Failure};
 use super::mirror::made;
 use crate::collect::{self, Collected, Collection, Finding, Work, collect, waiting};
 use crate::domain::ArchiveName;
@@ -28,28 +28,40 @@ struct Summary<'a> {
 pub(super) fn run(context: &Context, args: &GcArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let store = context.store(&site)?;
-    for archive in named_or_all(&site, &args.archives, |_| true)? {
-        if Chain::load(store.as_ref(), &archive)?.is_empty() && !has_left_overs(&site, store.as_ref(), &archive)? {
-            continue;
-        }
-        let collected = archive_of(context, args, &site, &store, &archive)?;
-        let summary = Summary {
-            archive: &archive,
-            dry_run: args.dry_run,
-            collected,
-        };
-        let Collected {
-            kept,
-            editions,
-            objects,
-            bytes,
-        } = collected;
-        let would = if args.dry_run { "would go" } else { "went" };
-        let text =
-            format!("{archive}: {editions} editions, {objects} objects, {bytes} bytes {would}; {kept} editions stay");
-        context.output.record(&summary, &text)?;
+    let archives = named_or_all(&site, &args.archives, |_| true)?;
+    let mut each = Each::of(context, archives.len());
+    for archive in archives {
+        each.done(&archive, one(context, args, &site, &store, &archive))?;
     }
-    Ok(ExitCode::SUCCESS)
+    each.end(Ok(ExitCode::SUCCESS))
+}
+
+fn one(
+    context: &Context,
+    args: &GcArgs,
+    site: &Site,
+    store: &Arc<dyn Store>,
+    archive: &ArchiveName,
+) -> Result<(), Failure> {
+    if Chain::load(store.as_ref(), archive)?.is_empty() && !has_left_overs(site, store.as_ref(), archive)? {
+        return Ok(());
+    }
+    let collected = archive_of(context, args, site, store, archive)?;
+    let summary = Summary {
+        archive,
+        dry_run: args.dry_run,
+        collected,
+    };
+    let Collected {
+        kept,
+        editions,
+        objects,
+        bytes,
+    } = collected;
+    let would = if args.dry_run { "would go" } else { "went" };
+    let text =
+        format!("{archive}: {editions} editions, {objects} objects, {bytes} bytes {would}; {kept} editions stay");
+    context.output.record(&summary, &text)
 }
 
 /// Whether an archive without any snapshot has files all the same: of a first admission that was killed. What

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::MirrorArgs;
 use super::context::{Context, named_or_all, nonce};
-use super::failure::{Failure, OfArchive, UsageError};
+use super::failure::{Failure, UsageError, worst};
 use super::taking::Taking;
 use crate::domain::{ArchiveName, Kind};
 use crate::host::apt_sources;
@@ -64,34 +64,13 @@ pub(super) fn run(context: &Context, args: &MirrorArgs) -> Result<ExitCode, Fail
     Ok(ExitCode::from(worst(&codes)))
 }
 
-/// The exit code that says most of several.
-fn worst(codes: &[u8]) -> u8 {
-    let from_the_worst = [
-        Kind::Bug,
-        Kind::Verification,
-        Kind::Refused,
-        Kind::Usage,
-        Kind::Environment,
-        Kind::Conflict,
-        Kind::Unknown,
-    ];
-    let found = from_the_worst
-        .into_iter()
-        .map(Kind::exit_code)
-        .find(|code| codes.contains(code));
-    found.unwrap_or_default()
-}
-
 impl Run<'_> {
     /// Prints how it ended, and gives the exit code.
     fn one_of_many(&self, archive: &ArchiveName) -> u8 {
-        let Err(failure) = self.archive(archive) else { return 0 };
-        let failure = Failure::from(OfArchive {
-            archive: archive.clone(),
-            failure,
-        });
-        self.context.progress.around(|| failure.print(self.context.output.json));
-        failure.exit_code()
+        match self.archive(archive) {
+            Ok(()) => 0,
+            Err(failure) => failure.print_of(self.context, archive),
+        }
     }
 
     fn archive(&self, archive: &ArchiveName) -> Result<(), Failure> {
@@ -256,17 +235,4 @@ fn make(
         return Err(UsageError::Conflict(chain.archive().to_string()).into());
     }
     Ok(record)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_verification_is_worse_than_a_broken_network() {
-        assert_eq!(worst(&[0, 0]), 0);
-        assert_eq!(worst(&[0, 5]), 5);
-        assert_eq!(worst(&[5, 3, 4]), 3);
-        assert_eq!(worst(&[3, 70]), 70);
-    }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::args::PublishArgs;
 use super::context::{Context, named_or_all};
-use super::failure::{Failure, Later};
+use super::failure::{Each, Failure, Later};
 use super::mirror::keep_fresh;
 use super::work::PROGRAM;
 use crate::domain::ArchiveName;
@@ -21,12 +21,14 @@ pub(super) fn run(context: &Context, args: &PublishArgs) -> Result<ExitCode, Fai
     if !args.attach.is_empty() {
         return super::attach::attach(context, &site, &store, &args.attach);
     }
-    let mut later = Later::default();
-    for archive in named_or_all(&site, &args.archives, |_| true)? {
-        let _working = context.writing(&store, &archive, "publish")?;
-        later.of(one(context, args, &site, store.as_ref(), &archive))?;
+    let archives = named_or_all(&site, &args.archives, |_| true)?;
+    let (mut later, mut each) = (Later::default(), Each::of(context, archives.len()));
+    for archive in archives {
+        let working = context.writing(&store, &archive, "publish");
+        let done = working.and_then(|_working| later.of(one(context, args, &site, store.as_ref(), &archive)));
+        each.done(&archive, done)?;
     }
-    later.end()
+    each.end(later.end())
 }
 
 fn one(

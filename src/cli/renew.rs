@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::RenewArgs;
 use super::context::{Context, named_or_all, nonce};
-use super::failure::{Failure, Later, UsageError};
+use super::failure::{Each, Failure, Later, UsageError};
 use super::keep::Keeping;
 use super::mirror::made;
 use crate::collect::{self, Pinned};
@@ -49,11 +49,14 @@ pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failu
             ));
         }
         let mut later = Later::default();
-        for archive in named_or_all(&site, &[], |_| true)? {
-            let _working = context.writing(&store, &archive, "snapshot renew")?;
-            renewing.all(&archive, pinned.as_ref().ok(), &mut later)?;
+        let archives = named_or_all(&site, &[], |_| true)?;
+        let mut each = Each::of(context, archives.len());
+        for archive in archives {
+            let working = context.writing(&store, &archive, "snapshot renew");
+            let done = working.and_then(|_working| renewing.all(&archive, pinned.as_ref().ok(), &mut later));
+            each.done(&archive, done)?;
         }
-        return later.end();
+        return each.end(later.end());
     }
     if args.references.is_empty() {
         return Err(UsageError::Argument("name snapshots to renew, or give `--all`".to_owned()).into());

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::{SnapshotArgs, SnapshotVerb};
 use super::context::{Context, named_or_all};
-use super::failure::Failure;
+use super::failure::{Each, Failure};
 use super::keep::{Keeping, pinned_or_note};
 use super::{diff, keep};
 use crate::domain::{ArchiveName, SnapshotRef, Timestamp};
@@ -77,9 +77,12 @@ pub(super) fn run(context: &Context, args: &SnapshotArgs) -> Result<ExitCode, Fa
     let store = store.as_ref();
     match &args.verb {
         SnapshotVerb::List { archives, all } => {
-            for archive in named_or_all(&site, archives, |_| true)? {
-                list(context, &site, store, &archive, *all)?;
+            let archives = named_or_all(&site, archives, |_| true)?;
+            let mut each = Each::of(context, archives.len());
+            for archive in archives {
+                each.done(&archive, list(context, &site, store, &archive, *all))?;
             }
+            return each.end(Ok(ExitCode::SUCCESS));
         }
         SnapshotVerb::Diff(args) => {
             known(&site, store, std::iter::once(&args.old).chain(&args.new))?;

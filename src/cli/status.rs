@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::StatusArgs;
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Each, Failure};
 use crate::domain::{ArchiveName, Timestamp};
 use crate::publish;
 use crate::site::{ArchiveConfig, MirrorArchive, Site};
@@ -35,24 +35,30 @@ struct Status {
 pub(super) fn run(context: &Context, _args: &StatusArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let store = context.store_if_any(&site)?;
+    let mut each = Each::of(context, site.archives().len());
     for (archive, config) in site.archives() {
-        let status = status(&site, store.as_ref(), archive, config, context.now())?;
-        let mut text = format!("{archive} {} {} snapshots", status.kind, status.snapshots);
-        if let (Some(serial), Some(age)) = (&status.serial, status.age_seconds) {
-            text.push_str(&format!(", newest {serial}, {} old", duration(age)));
-        }
-        if let Some(until) = status.valid_until {
-            text.push_str(&format!(", valid until {until}"));
-        }
-        if let Some(sources) = status.sources {
-            text.push_str(&format!(", {sources} sources declared"));
-        }
-        for problem in &status.problems {
-            text.push_str(&format!("\n  problem: {problem}"));
-        }
-        context.output.record(&status, &text)?;
+        let said = status(&site, store.as_ref(), archive, config, context.now());
+        let said = said.and_then(|status| context.output.record(&status, &text(&status)));
+        each.done(archive, said)?;
     }
-    Ok(ExitCode::SUCCESS)
+    each.end(Ok(ExitCode::SUCCESS))
+}
+
+fn text(status: &Status) -> String {
+    let mut text = format!("{} {} {} snapshots", status.archive, status.kind, status.snapshots);
+    if let (Some(serial), Some(age)) = (&status.serial, status.age_seconds) {
+        text.push_str(&format!(", newest {serial}, {} old", duration(age)));
+    }
+    if let Some(until) = status.valid_until {
+        text.push_str(&format!(", valid until {until}"));
+    }
+    if let Some(sources) = status.sources {
+        text.push_str(&format!(", {sources} sources declared"));
+    }
+    for problem in &status.problems {
+        text.push_str(&format!("\n  problem: {problem}"));
+    }
+    text
 }
 
 fn status(

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use assay::domain::Sha256;
+use assay::host::Clock;
 
 use super::mirrors::Metals;
-use super::{assay, text};
+use super::{ASSAY, assay, text};
 
 /// The name by its hash of a file, in the folder that it lies in.
 fn by_hash(path: &Path) -> PathBuf {
@@ -237,6 +239,56 @@ fn a_lost_newest_record_is_asked_back_before_anything_new_is_made() {
     fs::write(&head, whole.replace(date, "Date: Sat, 01 Jan 2050 00:00:00 UTC")).unwrap();
     assert!(run(&["publish"]).status.success());
     metals.verify();
+}
+
+/// One archive that is broken is no reason to let another expire, or to say nothing of it.
+#[test]
+fn what_is_wrong_with_one_archive_is_said_and_the_others_are_done() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    let repos = metals.site().join("repos");
+    fs::copy(repos.join("foundry.toml"), repos.join("smithy.toml")).unwrap();
+    let run = |args: &[&str]| assay(&metals.site(), args);
+    let done = run(&["mirror"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    metals.offer("2", -60);
+    assert!(run(&["mirror"]).status.success());
+    let first = metals.site().join("store/state/foundry/1.json");
+    let record = fs::read(&first).unwrap();
+    fs::remove_file(&first).unwrap();
+    let later = Clock::System.now().plus(30 * 86_400).unix().to_string();
+    let verbs: [(&[&str], &str); 5] = [
+        (&["snapshot", "renew", "--all"], " renewed until "),
+        (&["status"], " mirror 2 snapshots"),
+        (&["snapshot", "list"], " upstream changed"),
+        (&["gc"], " editions stay"),
+        (&["publish"], " objects written"),
+    ];
+    for (args, does) in verbs {
+        let done = Command::new(ASSAY)
+            .args(args)
+            .current_dir(metals.site())
+            .env("SOURCE_DATE_EPOCH", &later)
+            .output()
+            .unwrap();
+        let (said, wrong) = (text(&done.stdout), text(&done.stderr));
+        assert_eq!(done.status.code(), Some(3), "{args:?}: {said}{wrong}");
+        assert!(
+            wrong.contains("]: foundry: ") && wrong.contains("state/foundry/1.json"),
+            "{args:?}: {wrong}"
+        );
+        assert!(!wrong.contains("]: smithy: "), "{args:?}: {wrong}");
+        let other = said
+            .lines()
+            .any(|line| line.starts_with("smithy") && line.contains(does));
+        assert!(other, "{args:?} does nothing for the other: {said}{wrong}");
+    }
+    // Of the only one that was asked for it is the verb's own failure.
+    let alone = run(&["snapshot", "list", "foundry"]);
+    let wrong = text(&alone.stderr);
+    assert_eq!(alone.status.code(), Some(3), "{wrong}");
+    assert!(!wrong.contains("]: foundry: "), "{wrong}");
+    fs::write(&first, record).unwrap();
+    assert!(run(&["status"]).status.success());
 }
 
 /// Every file below a folder, with its bytes.
