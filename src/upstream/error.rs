@@ -270,6 +270,23 @@ pub enum UpstreamError {
         /// What it had: the start of the SHA-256, in hex, or the size.
         had: String,
     },
+    /// What upstream signed has, or had, one path as a file and as a folder of files.
+    #[error(
+        "upstream's indexes list `{0}`, and one path of it is a file and a folder, now or with an earlier snapshot: no pool has both"
+    )]
+    Nested(String),
+    /// An index of the newest snapshot, which upstream is compared with, cannot be read.
+    #[error(
+        "upstream cannot be compared with the newest snapshot, whose `{index}` of `{suite}` cannot be read: {source}"
+    )]
+    Old {
+        /// Which suite.
+        suite: SuiteName,
+        /// The index.
+        index: RelPath,
+        /// Why not.
+        source: Box<UpstreamError>,
+    },
     /// What is remembered of earlier snapshots is damaged.
     #[error("`{key}`, which remembers what left this mirror's snapshots, is damaged: {why}")]
     Left {
@@ -395,6 +412,8 @@ impl Coded for UpstreamError {
             Self::OtherBytes { .. } => "E-UP-031",
             Self::Stanza { .. } => "E-UP-033",
             Self::Left { .. } => "E-UP-034",
+            Self::Old { .. } => "E-UP-039",
+            Self::Nested(_) => "E-UP-040",
             Self::Format { .. } => "E-UP-019",
             Self::Client(_) => "E-UP-020",
             Self::TooLarge { .. } => "E-UP-021",
@@ -431,6 +450,8 @@ impl Coded for UpstreamError {
             | Self::Ambiguous(_)
             | Self::OtherBytes { .. }
             | Self::Left { .. }
+            | Self::Old { .. }
+            | Self::Nested(_)
             | Self::Stanza { .. }
             | Self::Expired { .. }
             | Self::TooOld { .. }
@@ -477,6 +498,13 @@ impl Coded for UpstreamError {
             }
             Self::Left { .. } => {
                 "put it back from a backup, or remove it: what it says of the past is then forgotten, and may come back as something else"
+            }
+            Self::Old { .. } => {
+                "nothing was changed; `assay fsck` names all that is damaged or missing: put it back from a backup or from `dists/SUITE/SERIAL/`, \
+                 which has the same bytes, and run it again"
+            }
+            Self::Nested(_) => {
+                "no such package could be had: ask upstream, or leave out this component; nothing was changed, and clients keep the old state"
             }
             Self::Ambiguous(_) => {
                 "nobody could say which of them is meant: ask upstream; nothing was changed, and clients keep the old state"

@@ -12,14 +12,16 @@ use crate::format::FormatError;
 use crate::format::deb822::{LARGEST_STANZA, Stanza, Stanzas, blocks};
 use crate::format::hashes::OtherHashes;
 use crate::format::packages::{Entry, Glance, PoolFile};
-use crate::snapshot::{IndexFile, SuiteState, each_chunk, package_indexes};
-use crate::store::Store;
+use crate::snapshot::{IndexFile, SuiteState, each_chunk, index_key, package_indexes};
+use crate::store::{Key, Store};
 
 /// A name, as the start of its SHA-256. Of two names with one such start, both would be refused.
 pub(super) type Name = [u8; 8];
 /// What it has, as the start of that SHA-256: of a length that nobody finds two files for. Of a SHA-256, which is
 /// a name as well, it is the size, after as many zeros as no SHA-256 starts with.
 pub(super) type Bytes = [u8; 16];
+/// What a path has that is a folder of files.
+pub(super) const FOLDER: Bytes = [0xff; 16];
 /// Names and what they have, sorted.
 pub(super) type Names = Vec<(Name, Bytes)>;
 
@@ -104,24 +106,27 @@ struct Old {
 }
 
 impl Known {
-    /// What `stay` and `go` list, as far as they can be read. What is damaged here is `fsck`'s to say, and no
-    /// reason to fall behind; of an index that is, no stanza counts as judged.
+    /// What `stay` and `go` list.
+    ///
+    /// # Errors
+    /// `Old`, when one cannot be read: an upstream that nothing is compared with could say anything.
     pub(super) fn read(reader: Reader<'_>, stay: &[Of<'_>], go: &[Of<'_>]) -> Result<Self, UpstreamError> {
         let mut known = Self::default();
         let read = |of: &Of<'_>| {
             let mut old = Old::default();
-            let names = Naming::of(of);
+            let mut names = Naming::of(of);
+            reader.restore(of);
             let done = reader.each(of, &mut |block| {
                 let number = u32::try_from(old.marks.len()).unwrap_or(u32::MAX);
                 old.marks.push(known.marks.of(of, block));
                 names.old(block, &mut |name, bytes| old.names.push((name, bytes, number)));
                 Ok(())
             });
-            if let Err(error) = done {
-                tracing::warn!(archive = %reader.archive, %error, "the newest snapshot cannot be compared with upstream");
-                old.marks.iter_mut().for_each(|mark| *mark = rand::random());
-            }
-            Ok(old)
+            done.map(|()| old).map_err(|source| UpstreamError::Old {
+                suite: of.suite.clone(),
+                index: of.index.path.clone(),
+                source: Box::new(source),
+            })
         };
         let stay = each_in_parallel(AT_ONCE, stay, read)?;
         let read_go = each_in_parallel(AT_ONCE, go, read)?;
@@ -231,13 +236,14 @@ impl Fresh {
         Ok(reading.fresh)
     }
 
-    fn add(&mut self, names: &Naming, stanza: &Stanza<'_>, known: Option<&Known>) -> Result<(), FormatError> {
+    fn add(&mut self, names: &mut Naming, stanza: &Stanza<'_>, known: Option<&Known>) -> Result<(), FormatError> {
         let entry = Entry::from_stanza(stanza)?;
         let package = names.package(&entry);
         for file in entry.listed_files(stanza)? {
             let (name, bytes) = (names.path(file.path.as_str()), first(&file.digest.sha256));
             self.names.push((name, bytes));
             self.names.push(sized(&file.digest));
+            names.folders(file.path.as_str(), &mut |name, bytes| self.names.push((name, bytes)));
             if file.others != OtherHashes::NONE {
                 self.others.push((name, file.others.bytes()));
             }
@@ -379,6 +385,21 @@ impl<'a> Reading<'a> {
 }
 
 impl Reader<'_> {
+    /// Puts an index of the newest snapshot that lost its name by hash back, from the name that apt asks for. What
+    /// hinders that hinders reading it.
+    fn restore(self, of: &Of<'_>) {
+        let key = index_key(self.archive, of.suite, of.index);
+        if !matches!(self.store.head(&key), Ok(None)) {
+            return;
+        }
+        let head = Key::dists(self.archive, of.suite, &of.index.path);
+        let found = self.store.open(&head);
+        let put = found.and_then(|mut bytes| self.store.put_stream(&key, &of.index.digest, &mut bytes));
+        if put.is_ok() {
+            tracing::warn!("`{key}` was missing, and was put back from `{head}`");
+        }
+    }
+
     /// Gives every stanza of an index to `take`, as it stands.
     pub(super) fn each(self, of: &Of<'_>, take: Take<'_>) -> Result<(), UpstreamError> {
         each_chunk(self.store, self.archive, of.suite, of.index, &mut |stanzas| {
@@ -393,6 +414,8 @@ pub(super) struct Naming {
     /// Where the names of packages count: within the same kind of indexes of one suite. Paths count everywhere.
     binaries: String,
     sources: String,
+    /// The folder of the file before, whose folders were given.
+    folder: String,
 }
 
 impl Naming {
@@ -401,11 +424,33 @@ impl Naming {
         Self {
             binaries: format!("{} {}", of.suite, if udebs { "udeb" } else { "deb" }),
             sources: format!("{} dsc", of.suite),
+            folder: String::new(),
         }
     }
 
     pub(super) fn path(&self, path: &str) -> Name {
         short("", &[path])
+    }
+
+    /// Gives the folders that a file is in, but for those that the file before is in as well: no pool has a file
+    /// in their place.
+    fn folders(&mut self, path: &str, give: &mut dyn FnMut(Name, Bytes)) {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if folder == self.folder {
+            return;
+        }
+        for part in above(path) {
+            let rest = self.folder.strip_prefix(part);
+            if rest.is_none_or(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+                give(self.path(part), FOLDER);
+            }
+        }
+        folder.clone_into(&mut self.folder);
+    }
+
+    /// Whether a file is in this folder.
+    pub(super) fn is_below(&self, path: &str, folder: Name) -> bool {
+        above(path).any(|part| self.path(part) == folder)
     }
 
     /// Of a package, and its bytes.
@@ -433,12 +478,13 @@ impl Naming {
     }
 
     /// Gives all names of a stanza that was judged before; of one that cannot be read, none.
-    fn old(&self, block: &[u8], give: &mut dyn FnMut(Name, Bytes)) {
+    fn old(&mut self, block: &[u8], give: &mut dyn FnMut(Name, Bytes)) {
         if let Some(seen) = Glance::of(block) {
             let bytes = first(&seen.digest.sha256);
             let (of_size, size) = sized(&seen.digest);
             give(of_size, size);
             give(self.path(seen.filename), bytes);
+            self.folders(seen.filename, give);
             give(
                 short(&self.binaries, &[seen.package, seen.version, seen.architecture]),
                 bytes,
@@ -455,10 +501,16 @@ impl Naming {
                 let (of_size, size) = sized(digest);
                 give(of_size, size);
                 give(self.path(path.as_str()), first(&digest.sha256));
+                self.folders(path.as_str(), give);
             }
             package.into_iter().for_each(|(name, bytes)| give(name, bytes));
         }
     }
+}
+
+/// The folders that a path is in.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').filter_map(|(at, _)| path.get(..at))
 }
 
 /// The name that these words are where `place` says.
@@ -555,7 +607,7 @@ mod tests {
             let fresh = Fresh::of_all([fresh]);
             let added: Vec<&str> = fresh.added.iter().flatten().map(|file| file.path.as_str()).collect();
             assert_eq!(added, ["pool/main/dd.deb", "pool/main/bb.deb"], "{size}");
-            assert_eq!(fresh.names.len(), 6);
+            assert_eq!(fresh.names.len(), 8);
             let gone = known.gone(&fresh.kept, |_| false);
             let of_bb = |(name, bytes): &(Name, Bytes)| {
                 let digest = Digest {
@@ -566,12 +618,11 @@ mod tests {
             };
             assert!(gone.iter().all(of_bb) && gone.len() == 3);
         }
-        // Of a snapshot whose index is damaged no stanza counts as judged.
+        // A snapshot whose index is damaged can be compared with nothing.
         let key = crate::snapshot::index_key(&archive, &suite, &before);
         store.replace(&key, [a.as_str(), &b, &d].concat().as_bytes()).unwrap();
-        let known = Known::read(reader, &[], &[of(&before)]).unwrap();
-        let fresh = Fresh::read(reader, &of(&now), Some(&known)).unwrap();
-        assert_eq!(fresh.names.len(), 12);
+        let error = Known::read(reader, &[], &[of(&before)]).map(drop).unwrap_err();
+        assert_eq!(crate::domain::Coded::code(&error), "E-UP-039");
         // A line is said as it is in the whole.
         let bad = put(&format!("{a}{}", b.replace("Size: 1", "Size: x")));
         let mut reading = Reading::new(of(&bad), Some(&known));

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::UpstreamError;
 use super::inspect::Checked;
 use super::left::Left;
-use super::listed::{Bytes, Fresh, Known, Name, Naming, Of, Reader, Reading, indexes, size_in, sized};
+use super::listed::{Bytes, FOLDER, Fresh, Known, Name, Naming, Of, Reader, Reading, indexes, size_in, sized};
 use super::pull::{each_in_parallel, is_there};
 use crate::domain::{Digest, PoolPath, SuiteName};
 use crate::format::deb822::{Stanza, Stanzas};
@@ -26,7 +26,7 @@ pub(super) struct Same<'a> {
     reader: Reader<'a>,
     parts: Parts<'a>,
     /// What the newest snapshot lists; none when there is no snapshot.
-    known: OnceLock<Option<Known>>,
+    known: OnceLock<Result<Option<Known>, UpstreamError>>,
     /// What was read already.
     read: Mutex<Vec<(Of<'a>, Fresh)>>,
 }
@@ -69,9 +69,8 @@ impl<'a> Same<'a> {
 
     /// Reads what the newest snapshot lists. Whoever waits for that goes on then, also after a failure.
     pub(super) fn read_known(&self) {
-        let known = self.read_parts(&self.parts);
-        // What failed fails again where it is said.
-        let _ = self.known.set(known.unwrap_or_default());
+        // What failed is said when all have come.
+        let _ = self.known.set(self.read_parts(&self.parts));
     }
 
     fn read_parts(&self, parts: &Parts<'_>) -> Result<Option<Known>, UpstreamError> {
@@ -88,7 +87,7 @@ impl<'a> Same<'a> {
             .fresh
             .iter()
             .find(|of| of.suite == suite && of.index == index)?;
-        Some(Reading::new(*of, self.known.wait().as_ref()))
+        Some(Reading::new(*of, self.known.wait().as_ref().ok()?.as_ref()))
     }
 
     /// Takes what was read of an index that turned out to be what it should.
@@ -110,7 +109,7 @@ impl<'a> Same<'a> {
     /// when they are few.
     ///
     /// # Errors
-    /// `Stanza`, `Ambiguous`, `OtherBytes`; when an index is not in the store; `Left`, the store's failure.
+    /// `Stanza`, `Ambiguous`, `Nested`, `OtherBytes`, `Old`; when an index is not in the store; `Left`, the store's failure.
     pub(super) fn check(
         self,
         before: &[SuiteState],
@@ -124,7 +123,7 @@ impl<'a> Same<'a> {
             read,
         } = self;
         let mut ahead = read.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let known = match known.into_inner() {
+        let known = match known.into_inner().transpose()? {
             Some(known) if planned.stay == parts.stay && planned.go == parts.go => known,
             _ => {
                 ahead.clear();
@@ -173,7 +172,12 @@ impl Judge<'_> {
         } = self.fresh;
         let had = self.others_before()?;
         if let Some(name) = self.twice().or_else(|| self.hashed_twice(&had)) {
-            return Err(UpstreamError::Ambiguous(self.said(name)?));
+            let said = self.said(name)?;
+            return Err(if self.is_folder(name) {
+                UpstreamError::Nested(said)
+            } else {
+                UpstreamError::Ambiguous(said)
+            });
         }
         let contradicts = |(name, bytes): &&(Name, Bytes)| {
             let mut all = self.known.had(*name, kept).peekable();
@@ -194,7 +198,11 @@ impl Judge<'_> {
             )?,
         };
         if let Some((name, had)) = changed {
+            let is_folder = had == FOLDER || self.is_folder(name);
             let name = self.said(name)?;
+            if is_folder {
+                return Err(UpstreamError::Nested(name));
+            }
             let had = match size_in(had) {
                 Some(size) => format!("the same SHA-256 had {size} bytes"),
                 None => format!("its SHA-256 began with {}", hex::encode(had)),
@@ -215,6 +223,10 @@ impl Judge<'_> {
         let there =
             |named: &(Name, Bytes)| names.binary_search(named).is_ok() || self.known.stay.binary_search(named).is_ok();
         left.remember(self.known.gone(kept, there).into_iter())
+    }
+
+    fn is_folder(&self, name: Name) -> bool {
+        self.fresh.names.binary_search(&(name, FOLDER)).is_ok() || self.known.has(name, FOLDER)
     }
 
     /// A name that new indexes give two files' bytes.
@@ -242,8 +254,7 @@ impl Judge<'_> {
         among_new.or_else(|| others.iter().find(beside_old).map(|(path, _)| *path))
     }
 
-    /// What the newest snapshot lists beside the SHA-256 of the files of which the new stanzas list something, as
-    /// far as it can be read; sorted.
+    /// What the newest snapshot lists beside the SHA-256 of the files of which the new stanzas list something; sorted.
     fn others_before(&self) -> Result<Vec<Other>, UpstreamError> {
         let Fresh { others, kept, .. } = self.fresh;
         let is_known = |path: &Name| self.known.had(*path, kept).next().is_some();
@@ -254,7 +265,7 @@ impl Judge<'_> {
         }
         for of in self.parts.stay.iter().chain(&self.parts.go) {
             let naming = Naming::of(of);
-            let read = self.reader.each(of, &mut |block| {
+            self.reader.each(of, &mut |block| {
                 let is_kept = self.known.is_kept(of, block, kept);
                 for file in listed_files(block).flatten() {
                     let name = naming.path(file.path.as_str());
@@ -263,10 +274,7 @@ impl Judge<'_> {
                     }
                 }
                 Ok(())
-            });
-            if let Err(error) = read {
-                tracing::warn!(archive = %self.reader.archive, %error, "the newest snapshot cannot be compared with upstream");
-            }
+            })?;
         }
         had.sort_unstable();
         Ok(had)
@@ -323,7 +331,9 @@ impl Judge<'_> {
             });
             let files = entry.pool_files().unwrap_or_default();
             let is_wanted = |(path, digest): &&(PoolPath, Digest)| {
-                naming.path(path.as_str()) == wanted || sized(digest).0 == wanted
+                naming.path(path.as_str()) == wanted
+                    || sized(digest).0 == wanted
+                    || naming.is_below(path.as_str(), wanted)
             };
             if let Some((path, _)) = files.iter().find(is_wanted) {
                 said = path.to_string();

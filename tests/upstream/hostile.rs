@@ -563,6 +563,60 @@ fn f7_a_file_keeps_its_size() {
 }
 
 #[test]
+fn f7_a_path_is_a_file_or_a_folder() {
+    let file = stanza("good", "pool/main/g/good/good_1_all.deb", b"good");
+    let below = stanza("evil", "pool/main/g/good/good_1_all.deb/a/evil_1_all.deb", b"evil");
+    let victim = Victim::new();
+    let mut archive = newer();
+    archive.more = file.clone() + &below;
+    victim.publish(&archive);
+    victim.refused("E-UP-040", "good_1_all.deb");
+    for (hour, [one, two]) in [(2, [&file, &below]), (2, [&below, &file])] {
+        let victim = Victim::new();
+        let mut archive = newer();
+        archive.more = one.clone();
+        victim.publish(&archive);
+        victim.mirror.accept(&victim.upstream.url(), hours(hour));
+        archive.date = hours(hour);
+        for more in [two.clone(), one.clone() + two] {
+            archive.more = more;
+            victim.publish(&archive);
+            victim.refused("E-UP-040", "good_1_all.deb");
+        }
+    }
+}
+
+#[test]
+fn f7_a_newest_snapshot_that_lost_an_index_is_compared_all_the_same() {
+    let path = "pool/main/g/good/good_1_all.deb";
+    let victim = Victim::new();
+    let mut archive = newer();
+    archive.more = stanza("good", path, b"good");
+    victim.publish(&archive);
+    victim.mirror.accept(&victim.upstream.url(), hours(2));
+    (archive.date, archive.more) = (hours(2), stanza("good", path, b"evil"));
+    victim.publish(&archive);
+    let store = victim.mirror.store.as_ref();
+    let lose = || {
+        let all = store.list("foundry/dists/tin/main/binary-amd64/by-hash").unwrap();
+        assert!(!all.is_empty());
+        all.iter().for_each(|meta| store.delete(&meta.key).unwrap());
+    };
+    lose();
+    let error = victim.mirror.follow(&victim.upstream.url(), hours(2)).unwrap_err();
+    assert_eq!(error.code(), "E-UP-031", "{error}");
+    // Without its other name as well there is nothing to compare with.
+    lose();
+    for form in ["gz", "xz"] {
+        let key = format!("foundry/dists/tin/main/binary-amd64/Packages.{form}");
+        store.delete(&Key::new(key).unwrap()).unwrap();
+    }
+    let error = victim.mirror.follow(&victim.upstream.url(), hours(2)).unwrap_err();
+    assert_eq!(error.code(), "E-UP-039", "{error}");
+    assert!(error.hint().unwrap().contains("assay fsck"));
+}
+
+#[test]
 fn f7_what_left_comes_back_as_it_was() {
     let path = "pool/main/g/good/good_1_all.deb";
     let victim = Victim::new();
