@@ -132,19 +132,21 @@ impl Context {
 
     /// The site's store.
     pub(super) fn store(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
-        Ok(open_store(self.store_url(site), site.root())?)
+        Ok(open_store(self.store_url(site), site.root(), self.environment)?)
     }
 
     /// The same for a verb that only looks: a store that is not there is not made.
     pub(super) fn store_to_read(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
-        Ok(open_store_to_read(self.store_url(site), site.root())?)
+        Ok(open_store_to_read(self.store_url(site), site.root(), self.environment)?)
     }
 
     /// The same for a verb that has an answer for an empty store: the site's that is not made yet is empty, one that
     /// was named and is not there is a mistake.
     pub(super) fn store_if_any(&self, site: &Site) -> Result<Arc<dyn Store>, Failure> {
-        match open_store_to_read(self.store_url(site), site.root()) {
-            Err(StoreError::Absent(_)) if self.store.is_none() => Ok(open_store("memory:", site.root())?),
+        match open_store_to_read(self.store_url(site), site.root(), self.environment) {
+            Err(StoreError::Absent(_)) if self.store.is_none() => {
+                Ok(open_store("memory:", site.root(), self.environment)?)
+            }
             other => Ok(other?),
         }
     }

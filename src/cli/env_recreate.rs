@@ -15,7 +15,7 @@ use crate::environment::{self, Lock, locked_inputs};
 use crate::format::json;
 use crate::host::{TempFolder, files};
 use crate::serve::{ServeConfig, ServedArchive, Server};
-use crate::store::{Store, open_store};
+use crate::store::{LocalStore, Store};
 
 /// Make the chroot of a lock file, anywhere: with `--url` from nothing but a store that is served over HTTP
 ///
@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context, args: &RecreateArgs) -> Result<ExitCode, Fa
     let output = args.output.clone();
     let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let made = if let Some(url) = &args.url {
-        let store: Arc<dyn Store> = open_store("store", temp.path())?;
+        let store: Arc<dyn Store> = Arc::new(LocalStore::open(&temp.path().join("store"))?);
         let inputs = environment::fetch_inputs(url.as_str(), &lock)?;
         environment::fetch_packages(url.as_str(), &lock, store.as_ref(), &context.progress)?;
         let archives = lock.snapshots.iter().map(|snapshot| ServedArchive {

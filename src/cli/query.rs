@@ -211,7 +211,9 @@ fn ask(
 ) -> Result<Said, Failure> {
     let site = context.site()?;
     let store = match &from.store {
-        Some(folder) => crate::store::open_store_to_read(folder, &context.environment.current_folder()?)?,
+        Some(folder) => {
+            crate::store::open_store_to_read(folder, &context.environment.current_folder()?, context.environment)?
+        }
         None => context.store_to_read(&site)?,
     };
     let anchors = Anchors::from_site(&site)?;

@@ -73,7 +73,7 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     let site = context.site()?;
     let anchors = Anchors::from_site(&site)?;
     let store = match &args.store {
-        Some(store) => open_store_to_read(store, &context.environment.current_folder()?)?,
+        Some(store) => open_store_to_read(store, &context.environment.current_folder()?, context.environment)?,
         None => context.store_to_read(&site)?,
     };
     let mut report = match args.against {

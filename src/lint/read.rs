@@ -8,7 +8,7 @@ use super::judge::{Judgement, Measured, Object, Question, Seen, dists, judge};
 use super::signed::LARGEST_RELEASE;
 use crate::domain::{Coded, Kind, Timestamp};
 use crate::host::{HostError, files};
-use crate::store::{Key, Store, StoreError, hash_stream, open_store_to_read};
+use crate::store::{HttpStore, Key, Store, StoreError, hash_stream};
 
 /// How often more may be asked for. Each index has at most fourteen names, and files come last.
 const MOST_ROUNDS: usize = 40;
@@ -31,7 +31,7 @@ impl Repository {
     /// When it is neither.
     pub fn open(text: &str, base: &Path) -> Result<Self, LintError> {
         if text.starts_with("http://") || text.starts_with("https://") {
-            return Ok(Self::Web(open_store_to_read(text, base)?));
+            return Ok(Self::Web(Arc::new(HttpStore::open(text)?)));
         }
         let folder = base.join(text.strip_prefix("file://").unwrap_or(text));
         if files::is_folder(&folder) {

@@ -9,12 +9,20 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{Error, MultipartUpload, ObjectMeta, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::prefix::PrefixStore;
+use object_store::{
+    Error, MultipartUpload, ObjectMeta, ObjectStoreExt as _, ObjectStoreScheme, PutMode, PutOptions, PutPayload,
+    RetryConfig,
+};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{Created, Key, Meta, Store, StoreError, stream};
@@ -22,6 +30,11 @@ use crate::domain::{Digest, Timestamp};
 
 /// What is uploaded at once: more than the 5 MiB that S3 demands of a part.
 const PART: usize = 8 << 20;
+
+/// How often is tried what may be done twice.
+const TRIES: usize = 3;
+/// The setting that names a service which speaks S3 and is not Amazon's.
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 
 type Client = Arc<dyn object_store::ObjectStore>;
 
@@ -50,6 +63,59 @@ impl ObjectStore {
         Self::new(Arc::new(object_store::memory::InMemory::new()))
     }
 
+    /// What an `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix` names. `settings` are named as the services'
+    /// own tools name their environment variables, in any case; others than the service's own are left alone.
+    ///
+    /// # Errors
+    /// `Url` when it or a setting means nothing, or one lacks; when the threads that drive it cannot be started.
+    pub fn cloud(url: &str, settings: impl IntoIterator<Item = (String, String)>) -> Result<Self, StoreError> {
+        let bad = |why: String| StoreError::Url {
+            url: crate::domain::escape(url),
+            why,
+        };
+        let parsed = reqwest::Url::parse(url).map_err(|error| bad(error.to_string()))?;
+        if parsed.host_str().is_none_or(str::is_empty) || parsed.query().is_some() || parsed.fragment().is_some() {
+            return Err(bad("write it as `s3://bucket/folder`, without `?` and `#`".to_owned()));
+        }
+        let patient = [("timeout", "300 seconds"), ("connect_timeout", "20 seconds")];
+        let patient = patient.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut settings: Vec<(String, String)> = settings.into_iter().chain(patient).collect();
+        // Whoever names a plain endpoint means it, as for a service on this machine.
+        let plain =
+            |(name, value): &(String, String)| name.eq_ignore_ascii_case(ENDPOINT) && value.starts_with("http://");
+        if settings.iter().any(plain) {
+            settings.push(("allow_http".to_owned(), "true".to_owned()));
+        }
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .collect();
+        let (scheme, folder) = ObjectStoreScheme::parse(&parsed).map_err(|error| bad(error.to_string()))?;
+        macro_rules! client {
+            ($builder:ty) => {{
+                let mut builder = <$builder>::new().with_url(url).with_retry(retries());
+                for (name, value) in &settings {
+                    if let Ok(name) = name.parse() {
+                        builder = builder.with_config(name, *value);
+                    }
+                }
+                builder.build().map(|client| Arc::new(client) as Client)
+            }};
+        }
+        let client = match scheme {
+            ObjectStoreScheme::AmazonS3 => client!(AmazonS3Builder),
+            ObjectStoreScheme::GoogleCloudStorage => client!(GoogleCloudStorageBuilder),
+            ObjectStoreScheme::MicrosoftAzure => client!(MicrosoftAzureBuilder),
+            _ => return Err(bad("it names no cloud service".to_owned())),
+        };
+        let client = client.map_err(|error| bad(error.to_string()))?;
+        let folder = Path::parse(&folder).map_err(|error| bad(error.to_string()))?;
+        if folder.as_ref().is_empty() {
+            return Self::new(client);
+        }
+        Self::new(Arc::new(PrefixStore::new(client, folder)))
+    }
+
     /// Runs one request on `key` to its end.
     fn run<T, F, W>(&self, act: &'static str, key: &Key, request: W) -> Result<T, StoreError>
     where
@@ -61,6 +127,32 @@ impl ObjectStore {
         self.threads
             .wait(act, key.as_str(), request)?
             .map_err(|error| failed(act, key, error))
+    }
+
+    fn list_once(&self, prefix: &str, below: Option<Path>) -> Result<Vec<Meta>, StoreError> {
+        let client = self.client.clone();
+        let request = async move { client.list(below.as_ref()).collect::<Vec<_>>().await };
+        let mut metas = Vec::new();
+        for found in self.threads.wait("list", prefix, request)? {
+            let found = found.map_err(|error| backend("list", prefix, error))?;
+            metas.extend(meta(&found));
+        }
+        metas.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(metas)
+    }
+
+    /// Whether this very request was answered as the one that created it. Services answer "there is one" to a request that
+    /// they were sent twice: it may be ours all the same.
+    fn create_once(&self, key: &Key, bytes: &[u8]) -> Result<bool, StoreError> {
+        let payload = PutPayload::from(bytes.to_vec());
+        let options = PutOptions::from(PutMode::Create);
+        self.run("create", key, |client, path| async move {
+            match client.put_opts(&path, payload, options).await {
+                Ok(_) => Ok(true),
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn is(&self, key: &Key, bytes: &[u8]) -> Result<bool, StoreError> {
@@ -134,32 +226,24 @@ impl Store for ObjectStore {
             "" => None,
             _ => Some(path(Key::new(prefix)?.as_str())?),
         };
-        let client = self.client.clone();
-        let request = async move { client.list(below.as_ref()).collect::<Vec<_>>().await };
-        let mut metas = Vec::new();
-        for found in self.threads.wait("list", prefix, request)? {
-            let found = found.map_err(|error| backend("list", prefix, error))?;
-            metas.extend(meta(&found));
-        }
-        metas.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(metas)
+        again(|| self.list_once(prefix, below.clone()))
     }
 
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<Created, StoreError> {
-        let payload = PutPayload::from(bytes.to_vec());
-        let options = PutOptions::from(PutMode::Create);
-        let created = self.run("create", key, |client, path| async move {
-            match client.put_opts(&path, payload, options).await {
-                Ok(_) => Ok(true),
-                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
-                Err(error) => Err(error),
+        for _ in 1..TRIES {
+            // Whether a request without an answer was done, what is there then says.
+            let tried = self.create_once(key, bytes);
+            if matches!(tried, Ok(true)) || self.is(key, bytes)? {
+                return Ok(Created::Yes);
             }
-        })?;
-        // Services answer "there is one" to a request that they were sent twice: it may be ours.
-        Ok(if created || self.is(key, bytes)? {
-            Created::Yes
-        } else {
-            Created::No
+            if self.head(key)?.is_some() {
+                return Ok(Created::No);
+            }
+            // S3 answers a conflict also while another request for the name goes on, which then may have come to nothing.
+        }
+        Ok(match self.create_once(key, bytes)? || self.is(key, bytes)? {
+            true => Created::Yes,
+            false => Created::No,
         })
     }
 
@@ -171,19 +255,24 @@ impl Store for ObjectStore {
     }
 
     fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
-        let payload = PutPayload::from(bytes.to_vec());
-        self.run("replace", key, |client, path| async move {
-            client.put(&path, payload).await.map(|_| ())
+        again(|| {
+            let payload = PutPayload::from(bytes.to_vec());
+            self.run("replace", key, |client, path| async move {
+                client.put(&path, payload).await.map(|_| ())
+            })
         })
     }
 
     fn link(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
         let to = path(to.as_str())?;
-        self.run(
-            "copy",
-            from,
-            |client, from| async move { client.copy(&from, &to).await },
-        )
+        again(|| {
+            let to = to.clone();
+            self.run(
+                "copy",
+                from,
+                |client, from| async move { client.copy(&from, &to).await },
+            )
+        })
     }
 
     fn is_same(&self, _a: &Key, _b: &Key) -> Result<Option<bool>, StoreError> {
@@ -191,7 +280,8 @@ impl Store for ObjectStore {
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        match self.run("remove", key, |client, path| async move { client.delete(&path).await }) {
+        let done = again(|| self.run("remove", key, |client, path| async move { client.delete(&path).await }));
+        match done {
             Err(StoreError::Missing(_)) => Ok(()),
             other => other,
         }
@@ -366,6 +456,27 @@ impl Read for ObjectStream {
         }
         Ok(count)
     }
+}
+
+/// What the clients themselves do about answers that say that a service is busy or broken.
+fn retries() -> RetryConfig {
+    RetryConfig {
+        max_retries: 4,
+        retry_timeout: Duration::from_secs(60),
+        ..RetryConfig::default()
+    }
+}
+
+/// Does what may be done twice again when the service failed: clients do not do so when an answer broke off, or a request
+/// that changes something got none.
+fn again<T>(work: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    for _ in 1..TRIES {
+        match work() {
+            Err(StoreError::Backend { .. }) => {}
+            done => return done,
+        }
+    }
+    work()
 }
 
 fn path(key: &str) -> Result<Path, StoreError> {

@@ -77,7 +77,7 @@ impl Built {
     /// Makes and publishes a snapshot that has `hello` of this version; gives its serial.
     pub(super) fn snapshot(&self, archive: &str, suites: &[&str], version: &str) -> String {
         let site = Site::load(&self.site()).unwrap();
-        let store = open_store(&site.config().store, site.root()).unwrap();
+        let store = open_store(&site.config().store, site.root(), assay::host::Environment).unwrap();
         let name = archive.parse().unwrap();
         let mut repository = Repository {
             key: site.archive_key(site.archive(&name).unwrap().signing_key()).unwrap(),
@@ -112,7 +112,7 @@ impl Built {
         });
         Server::start(ServeConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
-            store: open_store(&site.config().store, site.root()).unwrap(),
+            store: open_store(&site.config().store, site.root(), assay::host::Environment).unwrap(),
             archives: archives.collect(),
             root: None,
             overlays: Overlays::default(),

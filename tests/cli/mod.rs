@@ -2,6 +2,7 @@
 
 mod checkout;
 mod checkpoints;
+mod cloud;
 mod ephemeral;
 mod keys;
 mod killed;

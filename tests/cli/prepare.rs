@@ -229,7 +229,7 @@ fn serials_that_are_none_are_said_with_what_they_look_like() {
 fn a_snapshot_that_its_archive_does_not_vouch_for_is_not_built_from() {
     let built = Built::new();
     let site = assay::site::Site::load(&built.site()).unwrap();
-    let store = assay::store::open_store(&site.config().store, site.root()).unwrap();
+    let store = assay::store::open_store(&site.config().store, site.root(), assay::host::Environment).unwrap();
     let archive = "debian".parse().unwrap();
     let chain = assay::snapshot::Chain::load(store.as_ref(), &archive).unwrap();
     // The serial file names the second of three.

@@ -9,6 +9,7 @@ use assay::host::Progress;
 use assay::store::{Created, Key, LocalStore, ObjectStore, Reading, Store, StoreError};
 
 use super::key;
+use crate::support::s3::{Fault, S3};
 
 /// Runs one promise against every backend.
 macro_rules! promises {
@@ -21,6 +22,9 @@ macro_rules! promises {
         }
         mod in_memory {
             $(#[test] fn $name() { super::$name(&super::ObjectStore::memory().unwrap()); })*
+        }
+        mod in_s3 {
+            $(#[test] fn $name() { super::$name(&super::in_s3(&super::S3::start())); })*
         }
     };
 }
@@ -359,5 +363,56 @@ fn hostile_names_are_no_keys() {
         &format!("{}z", "y/".repeat(500)),
     ] {
         assert!(assay::store::Key::new(bad).is_err(), "{bad:?}");
+    }
+}
+
+/// A folder of the server's bucket.
+fn in_s3(server: &S3) -> ObjectStore {
+    ObjectStore::cloud("s3://bucket/a/folder", server.settings()).unwrap()
+}
+
+#[test]
+fn what_a_cloud_service_gets_wrong_is_tried_again_or_said_and_nothing_is_half_there() {
+    let large = vec![7; (8 << 20) + 5];
+    for fault in [
+        Fault::Refused(503),
+        Fault::DoneAndRefused(500),
+        Fault::DoneAndGone,
+        Fault::Half,
+    ] {
+        let server = S3::start();
+        let store = in_s3(&server);
+        server.fail_each(3, fault);
+        // What fails is done again by whoever wanted it; so is what was done and not answered.
+        let again = |what: &dyn Fn() -> Result<(), StoreError>| {
+            let done = (0..20).any(|_| what().is_ok());
+            assert!(done, "{fault:?}: {:?}", what());
+        };
+        for n in 0..9 {
+            let name = key(&format!("pool/{n}"));
+            again(&|| match store.create(&name, &[n])? {
+                Created::Yes => Ok(()),
+                Created::No => panic!("{fault:?}: nobody else writes"),
+            });
+            let other = store.create(&name, b"other");
+            assert!(!matches!(other, Ok(Created::Yes)), "{fault:?}");
+        }
+        let whole = key("pool/large");
+        again(&|| store.put_stream(&whole, &Digest::of(&large), &mut &large[..]));
+        again(&|| store.link(&whole, &key("pool/copy")));
+        again(&|| store.replace(&key("pointer"), b"there"));
+        again(&|| store.list("pool").map(|found| assert_eq!(found.len(), 11, "{fault:?}")));
+        again(&|| {
+            let read = store.get(&key("pool/copy"), large.len() as u64)?;
+            assert!(read == large, "{fault:?}");
+            Ok(())
+        });
+        again(&|| store.delete(&whole));
+        server.honest();
+        assert_eq!(server.unsigned(), 0);
+        let mut names: Vec<String> = (0..9).map(|n| format!("a/folder/pool/{n}")).collect();
+        names.extend(["a/folder/pool/copy".to_owned(), "a/folder/pointer".to_owned()]);
+        names.sort();
+        assert_eq!(server.names(), names, "{fault:?}");
     }
 }

@@ -246,7 +246,7 @@ fn urls_name_folders() {
     let absolute = base.path().join("absolute");
     let url = format!("file://{}", absolute.display());
     for (url, place) in [("store", "store"), ("./deep/er", "deep/er"), (url.as_str(), "absolute")] {
-        let store = open_store(url, base.path()).unwrap();
+        let store = open_store(url, base.path(), assay::host::Environment).unwrap();
         store.create(&key("k"), b"v").unwrap();
         assert_eq!(fs::read(base.path().join(place).join("k")).unwrap(), b"v");
         let path = store.local_path(&key("k")).unwrap();

@@ -8,5 +8,6 @@ pub(crate) mod mirrored;
 pub(crate) mod next;
 pub(crate) mod packages;
 pub(crate) mod repository;
+pub(crate) mod s3;
 pub(crate) mod web;
 pub(crate) mod dpkg_perl;
