@@ -188,6 +188,14 @@ pub enum UpstreamError {
         /// The uncompressed index.
         path: RelPath,
     },
+    /// Only compressed forms of an index are listed: apt takes what the index is from its uncompressed form, and passes over it.
+    #[error("the Release of `{suite}` lists `{path}`, and not the size and hash of its uncompressed form")]
+    OnlyCompressed {
+        /// Which suite.
+        suite: SuiteName,
+        /// The compressed index.
+        path: RelPath,
+    },
     /// A compressed index does not hold what Release says of its uncompressed form.
     #[error("`{path}` of `{suite}` decompresses to {}; Release says {}", what.found, what.expected)]
     Uncompressed {
@@ -403,6 +411,7 @@ impl Coded for UpstreamError {
             Self::Future { .. } => "E-UP-013",
             Self::Identity { .. } => "E-UP-014",
             Self::NotListed { .. } => "E-UP-015",
+            Self::OnlyCompressed { .. } => "E-UP-039",
             Self::NotOffered { .. } => "E-UP-037",
             Self::NotInPool { .. } => Self::NOT_IN_POOL,
             Self::Uncompressed { .. } => "E-UP-016",
@@ -458,6 +467,7 @@ impl Coded for UpstreamError {
             | Self::Future { .. }
             | Self::Identity { .. }
             | Self::NotListed { .. }
+            | Self::OnlyCompressed { .. }
             | Self::Uncompressed { .. }
             | Self::TooLarge { .. }
             | Self::OutsidePool { .. }
@@ -542,6 +552,10 @@ impl Coded for UpstreamError {
             Self::NotInPool { .. } => {
                 "nothing was changed; upstream removes old files while it is updated: run it again in some minutes. When it stays, this mirror \
                  is incomplete: set another `uri`; or `pool = \"lazy\"`, which fetches what somebody asks for"
+            }
+            Self::OnlyCompressed { .. } => {
+                "nothing was changed; apt itself finds no package in such a suite: upstream must list the uncompressed index in its Release, \
+                 also when it offers the compressed one alone; or take this out of `components`, `architectures` or `indexes`"
             }
             Self::NotListed { .. } => "take it out of `components` or `architectures`",
             Self::NoRoom { .. } => {

@@ -255,6 +255,17 @@ fn check_plan(suite: &SuiteName, plan: &Plan) -> Result<(), UpstreamError> {
             path: path.clone(),
         });
     }
+    let names_packages = |file: &&super::Planned| {
+        let plain = super::plan::uncompressed_name(&file.path);
+        matches!(plain.rsplit('/').next(), Some("Packages" | "Sources")) && plain != file.path.as_str()
+    };
+    let mut packages = plan.files.iter().filter(names_packages);
+    if let Some(file) = packages.find(|file| file.uncompressed.is_none()) {
+        return Err(UpstreamError::OnlyCompressed {
+            suite: suite(),
+            path: file.path.clone(),
+        });
+    }
     if plan.size() > LARGEST {
         return Err(UpstreamError::TooLarge {
             suite: suite(),

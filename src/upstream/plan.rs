@@ -232,7 +232,7 @@ impl<'a> Taking<'a> {
 }
 
 /// The path without the ending of a compressed form.
-fn uncompressed_name(path: &RelPath) -> &str {
+pub(super) fn uncompressed_name(path: &RelPath) -> &str {
     let text = path.as_str();
     let of = |extension: &&str| text.strip_suffix(*extension)?.strip_suffix('.');
     COMPRESSED.iter().find_map(of).unwrap_or(text)

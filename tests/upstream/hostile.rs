@@ -169,6 +169,9 @@ fn f6_another_identity() {
     let packages = "main/binary-amd64/Packages";
     victim.publish(&newer().edit(format!(" {packages}"), " main/binary-amd64/Parcels"));
     victim.refused("E-UP-015", packages);
+    // apt would find no package in it, and say nothing.
+    victim.publish(&newer().edit(format!(" {packages}\n"), " main/binary-amd64/Parcels\n"));
+    victim.refused("E-UP-039", &format!("lists `{packages}.gz`, and not the size and hash"));
 }
 
 #[test]
