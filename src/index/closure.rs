@@ -11,7 +11,7 @@ use std::fmt::Display;
 use super::IndexError;
 use crate::domain::Version;
 use crate::format::deb822::{Stanza, Stanzas};
-use crate::format::relation::{Relation, Relations};
+use crate::format::relation::{Operator, Relation, Relations};
 use crate::site::{PackagePattern, Select};
 
 /// The packages of an archive, being looked through.
@@ -21,12 +21,39 @@ pub struct Closure<'s> {
     /// Whether what is chosen brings along what it needs.
     follow: bool,
     packages: Vec<Package>,
-    /// Which package provides a name.
-    provided: Vec<(Box<str>, usize)>,
+    provided: Vec<Provided>,
     /// Build dependencies, by name and version of the source.
     builds: HashMap<(String, String), String>,
     /// What the selection names and no package had so far.
     absent: BTreeSet<String>,
+}
+
+/// A name that a package provides.
+#[derive(Debug)]
+struct Provided {
+    name: Box<str>,
+    /// What `(= version)` says. Without it, it satisfies nothing that asks for a version (Debian Policy §7.5).
+    version: Option<Version>,
+    /// Which package.
+    by: usize,
+}
+
+impl Provided {
+    fn new(relation: Relation, by: usize) -> Self {
+        let version = match relation.constraint {
+            Some((Operator::Equal, version)) => Some(version),
+            _ => None,
+        };
+        let name = relation.package.as_str().into();
+        Self { name, version, by }
+    }
+
+    fn satisfies(&self, relation: &Relation) -> bool {
+        match &self.version {
+            Some(version) => relation.admits(version),
+            None => relation.constraint.is_none(),
+        }
+    }
 }
 
 /// What is remembered of a binary package. Some hundred thousand are in memory at once and few are ever
@@ -97,7 +124,9 @@ impl<'a> ByName<'a> {
 struct Catalog<'a> {
     packages: &'a [Package],
     by_name: ByName<'a>,
+    /// By the place in `provided`.
     providers: ByName<'a>,
+    provided: &'a [Provided],
     builds: &'a HashMap<(String, String), String>,
 }
 
@@ -162,7 +191,7 @@ impl<'s> Closure<'s> {
         let at = self.packages.len();
         if let Some(provides) = stanza.field("Provides").filter(|_| self.follow) {
             for relation in relations("Provides", provides)?.0.into_iter().flatten() {
-                self.provided.push((relation.package.as_str().into(), at));
+                self.provided.push(Provided::new(relation, at));
             }
         }
         let source = stanza.field("Source").unwrap_or(&name);
@@ -214,11 +243,12 @@ impl<'s> Closure<'s> {
     /// When a relation of a chosen package is malformed.
     pub fn resolve(self) -> Result<Chosen, IndexError> {
         let names = self.packages.iter().map(Package::name).zip(0..);
-        let provided = self.provided.iter().map(|(name, at)| (name.as_ref(), *at));
+        let provided = self.provided.iter().map(|provided| provided.name.as_ref()).zip(0..);
         let catalog = Catalog {
             packages: &self.packages,
             by_name: ByName::new(names),
             providers: ByName::new(provided),
+            provided: &self.provided,
             builds: &self.builds,
         };
         let mut chosen = Chosen {
@@ -290,9 +320,10 @@ impl Catalog<'_> {
         };
         let name = relation.package.as_str();
         let real: Vec<usize> = self.by_name.of(name).filter(fits).collect();
-        // A provided version is rarely given, and one that is not fits no constraint: be generous.
         if real.is_empty() {
-            self.providers.of(name).collect()
+            let provided = self.providers.of(name).filter_map(|at| self.provided.get(at));
+            let fitting = provided.filter(|provided| provided.satisfies(relation));
+            fitting.map(|provided| provided.by).collect()
         } else {
             real
         }
@@ -528,6 +559,33 @@ Version: 1
                 "section `gaming`",
             ];
             assert_eq!(said, expected);
+        }
+        Ok(())
+    }
+
+    /// As apt and dpkg do, who would not install what this brings along otherwise.
+    #[test]
+    fn only_a_provided_version_satisfies_one_that_is_asked_for() -> Tested {
+        let cases = [
+            ("editor", &["nano", "vim"][..]),
+            ("editor (= 1)", &["vim"]),
+            ("editor (>= 1)", &["vim"]),
+            ("editor (>= 2)", &[]),
+            ("vi (>= 1)", &[]),
+            ("editor (>= 2) | vi", &["vim"]),
+        ];
+        for (needed, expected) in cases {
+            let wanted = select(&["needy"])?;
+            let mut closure = Closure::new(&wanted, true);
+            let needy = format!("Package: needy\nVersion: 1\nArchitecture: amd64\nDepends: {needed}\n");
+            closure.add_packages(PACKAGES.as_bytes())?;
+            closure.add_packages(needy.as_bytes())?;
+            let found = closure.resolve()?;
+            let mut names: Vec<&str> = found.binaries.iter().map(|(name, _, _)| name.as_str()).collect();
+            names.retain(|name| *name != "needy");
+            names.sort_unstable();
+            assert_eq!(names, expected, "{needed}");
+            assert_eq!(found.unmet.is_empty(), !expected.is_empty(), "{needed}");
         }
         Ok(())
     }
