@@ -7,6 +7,7 @@ use crate::domain::{Architecture, Digest, FileName, Sha256, SuiteName, Timestamp
 use crate::environment::Lock;
 use crate::site::{Policy, Relaxation, Terms};
 use crate::snapshot::Removed;
+use crate::source::Declaration;
 
 use super::candidate::{Candidate, Output, OutputSet};
 use super::evidence::{Before, Evidence, Indexed, RecordEvidence, identity};
@@ -71,6 +72,8 @@ pub(super) struct Context<'a> {
     pub(super) terms: Terms,
     /// SHA-256 of the declaration's canonical JSON.
     pub(super) declaration: Option<Sha256>,
+    /// Other declarations of the very same source package.
+    pub(super) redeclared: BTreeSet<Sha256>,
     /// By lock.
     pub(super) sets: Vec<Set<'a>>,
     /// By SHA-256, each once.
@@ -128,6 +131,7 @@ impl<'a> Context<'a> {
             now,
             terms: policy.terms(&candidate.suites),
             declaration: identity(&candidate.declaration),
+            redeclared: redeclared(&candidate.declaration, &evidence.redeclared),
             sets,
             records: Vec::new(),
         };
@@ -151,6 +155,16 @@ impl<'a> Context<'a> {
                 .filter_map(readable)
                 .map(move |(output, facts)| (set, output, facts))
         })
+    }
+
+    /// Whether a declaration is the candidate's, or another one of the same source package.
+    pub(super) fn is_same_source(&self, declaration: &Sha256) -> bool {
+        self.declaration.as_ref() == Some(declaration) || self.redeclared.contains(declaration)
+    }
+
+    /// Whether a record is about the candidate's declaration in one of its environments.
+    pub(super) fn is_about(&self, record: &RecordEvidence) -> bool {
+        self.declaration == Some(record.declaration) && self.set_of(record).is_some()
     }
 
     /// The set that a record is about.
@@ -188,6 +202,17 @@ impl<'a> Context<'a> {
     pub(super) fn shortage(&self, set: &Set<'_>) -> Option<Shortage> {
         shortage(self.policy, &self.terms, &self.rebuilders(set))
     }
+}
+
+/// Those that are of the same source package, to the byte, and not the declaration itself.
+fn redeclared(ours: &Declaration, others: &[Declaration]) -> BTreeSet<Sha256> {
+    let same = |other: &&Declaration| {
+        (&other.source, &other.version) == (&ours.source, &ours.version)
+            && ours.dsc().is_some_and(|dsc| other.dsc() == Some(dsc))
+    };
+    let own = identity(ours);
+    let others = others.iter().filter(same).filter_map(identity);
+    others.filter(|other| Some(*other) != own).collect()
 }
 
 fn ordered<'a>(set: &'a OutputSet, evidence: &'a Evidence) -> Set<'a> {

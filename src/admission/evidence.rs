@@ -33,6 +33,10 @@ pub struct Evidence {
     /// Which declarations of this source were admitted before; absent when nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<Lineage>,
+    /// Other declarations of the same source, whose records and nonces are here, too: what they were asked and said
+    /// stays heard (rules R4, A5), and counts for no quorum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redeclared: Vec<Declaration>,
     /// Every rebuild record for the declaration, also those that dissent.
     #[serde(skip)]
     pub records: Vec<RecordEvidence>,

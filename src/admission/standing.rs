@@ -84,9 +84,10 @@ fn speaker<'a>(context: &Context<'a>, record: &RecordEvidence) -> Result<&'a Bui
     Ok(builder)
 }
 
-/// Whether a builder whose key counts says this of the candidate's declaration, in whatever environment.
+/// Whether a builder whose key counts says this of the candidate's source, in whatever environment, and under
+/// whatever declaration of it.
 pub(super) fn is_spoken(context: &Context<'_>, record: &RecordEvidence) -> bool {
-    Some(record.declaration) == context.declaration && speaker(context, record).is_ok()
+    context.is_same_source(&record.declaration) && speaker(context, record).is_ok()
 }
 
 /// R3: the set that the record is about.
@@ -119,12 +120,12 @@ fn contradiction(context: &Context<'_>, record: &RecordEvidence, set: &Set<'_>) 
     }
 }
 
-/// Whether the same builder says later that the same build succeeded.
+/// Whether the same builder says later that the same build succeeded, be it under the candidate's declaration.
 pub(super) fn built_later(context: &Context<'_>, failed: &RecordEvidence) -> bool {
     context.evidence.records.iter().any(|other| {
         other.outcome == Outcome::Built
             && other.builder == failed.builder
-            && other.declaration == failed.declaration
+            && (other.declaration == failed.declaration || Some(other.declaration) == context.declaration)
             && other.lock == failed.lock
             && other.started_on >= failed.finished_on
             && speaker(context, other).is_ok()

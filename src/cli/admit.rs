@@ -13,7 +13,8 @@ use crate::admission::{Candidate, Evidence, SourceEvidence, SourceFailure, decid
 use crate::domain::{Digest, FileName, Kind, PackageName, escape};
 use crate::format::intoto::ImportBinding;
 use crate::publish::{
-    self, Admission, Desk, Observation, Offer, Proposal, Upload, gather, hold, load_links, load_records, propose,
+    self, Admission, Desk, Observation, Offer, Proposal, Upload, gather, hold, load_links, load_records,
+    load_redeclared, propose,
 };
 use crate::source::{self, SourceError, SourceFile, SourceKeys, SourcePackage};
 
@@ -161,7 +162,8 @@ pub(super) fn prepare(
         now: context.now(),
     };
     desk.show_all()?;
-    let records = load_records(store, &work.archive, &declared.sha256, &declared.policy)?;
+    let mut records = load_records(store, &work.archive, &declared.sha256, &declared.policy)?;
+    records.redeclared = load_redeclared(store, &work.archive, &declared.declaration, &declared.policy)?;
     for (sha256, why) in &records.unreadable {
         context
             .output

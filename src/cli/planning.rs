@@ -13,7 +13,7 @@ use crate::domain::{BuilderId, PackageName, Sha256};
 use crate::environment::{SourceName, Step};
 use crate::format::intoto::Outcome;
 use crate::host::files;
-use crate::publish::{Fresh, Said, canaries, issue_nonce, load_nonces, load_records, said};
+use crate::publish::{Fresh, Said, canaries, issue_nonce, load_nonces, load_records, note_declared, said};
 use crate::rebuild::Limits;
 use crate::site::Builder;
 use crate::store::Key;
@@ -193,6 +193,7 @@ impl Run<'_> {
     pub(super) fn issue(&self, builder: &Builder) -> Result<String, Failure> {
         let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
         let (declared, now) = (self.declared, self.context.now());
+        note_declared(store, archive, &declared.declaration)?;
         let found = load_records(store, archive, &declared.sha256, &declared.policy)?;
         let seconds = i64::try_from(Limits::default().seconds).unwrap_or(GRACE);
         let answered = |nonce: &str| {

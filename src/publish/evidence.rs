@@ -19,7 +19,7 @@ use crate::store::{Created, Key, Store, StoreError};
 use crate::trust::{Ed25519Public, verify_envelope};
 
 use super::canary::load_missed;
-use super::{GateError, load_commitments};
+use super::{GateError, Redeclared, load_commitments};
 
 const LARGEST_NONCE: u64 = 16 << 10;
 
@@ -34,6 +34,8 @@ pub struct Records {
     pub commitments: Vec<Commitment>,
     /// What builders of the policy got wrong of sources that were admitted.
     pub missed: Vec<Missed>,
+    /// What belongs to other declarations of the same source package.
+    pub redeclared: Redeclared,
     /// What was around each build, by the SHA-256 of its record: tells why outputs differ.
     pub around: BTreeMap<Sha256, Circumstances>,
 }

@@ -11,7 +11,7 @@ use super::next::{Edits, Writer, next_snapshot};
 use super::propose::{lost, removed};
 use super::sealed::load_rounds;
 use super::stage::{Burial, Change, Edit, held_sources, next_states, read_decisions};
-use super::{GateError, Kept, Published, ledger, load_vouched, publish};
+use super::{GateError, Kept, Published, ledger, load_redeclared, load_vouched, publish};
 use crate::admission::{KeptCase, Moved, Terms, Whole, identity};
 use crate::domain::{ArchiveName, Digest, PackageName, PolicyName, PoolPath, Sha256, SuiteName, Timestamp, Version};
 use crate::site::{Policy, SuiteClass};
@@ -273,11 +273,12 @@ fn question(
             candidate.terms = terms;
             if let Some(declaration) = identity(&candidate.declaration) {
                 let records = load_records(store, archive, &declaration, &target.policy)?;
-                evidence.lost = lost(store, archive, &records.records)?;
                 (evidence.records, evidence.commitments) = (records.records, records.commitments);
                 evidence.missed = records.missed;
                 evidence.rounds = load_rounds(store, archive, &declaration)?;
                 evidence.nonces = load_nonces(store, archive, &declaration)?;
+                load_redeclared(store, archive, &candidate.declaration, &target.policy)?.join(evidence);
+                evidence.lost = lost(store, archive, &evidence.records)?;
             }
             evidence.ledger = ledger::load_ledger(store, archive, &*candidate, latest)?;
             evidence.removed = removed(latest);

@@ -127,7 +127,7 @@ pub fn gather(
         Ok(source) => (Some(source), None),
         Err(failure) => (None, Some(failure)),
     };
-    Ok(Evidence {
+    let mut evidence = Evidence {
         source,
         source_failure,
         lineage: Some(load_lineage(
@@ -155,8 +155,11 @@ pub fn gather(
         commitments: records.commitments.clone(),
         missed: records.missed.clone(),
         differences: differences(store, candidate, records),
-        lost: lost(store, &candidate.archive, &records.records)?,
-    })
+        ..Evidence::default()
+    };
+    records.redeclared.clone().join(&mut evidence);
+    evidence.lost = lost(store, &candidate.archive, &evidence.records)?;
+    Ok(evidence)
 }
 
 /// The documents that records name, and that are not kept as they name them (rule R8).

@@ -265,4 +265,12 @@ impl Declaration {
     pub fn identity(&self) -> Result<Sha256, SourceError> {
         Ok(Sha256::of(&self.canonical()?))
     }
+
+    /// SHA-256 of the .dsc, which has the hashes of all other files of the source package.
+    #[must_use]
+    pub fn dsc(&self) -> Option<Sha256> {
+        let first = self.files.first();
+        let dsc = first.filter(|file| file.name.as_str().ends_with(".dsc"));
+        dsc.map(|file| file.digest.sha256)
+    }
 }

@@ -27,6 +27,9 @@ enum Kind {
     Before,
     OtherBefore,
     FailedBefore,
+    Under,
+    OtherUnder,
+    FailedUnder,
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -45,6 +48,9 @@ fn kinds() -> impl Strategy<Value = Kind> {
         1 => Just(Before),
         1 => Just(OtherBefore),
         1 => Just(FailedBefore),
+        1 => Just(Under),
+        1 => Just(OtherUnder),
+        1 => Just(FailedUnder),
     ]
 }
 
@@ -73,15 +79,18 @@ fn add(scenario: &mut Scenario, builder: usize, kind: Kind) {
         nonce.lock = sha("the environment before");
         scenario.evidence.records.last_mut().unwrap().lock = nonce.lock;
     }
+    if matches!(kind, Kind::Under | Kind::OtherUnder | Kind::FailedUnder) {
+        scenario.under_another(|_| {});
+    }
     let record = scenario.evidence.records.last_mut().unwrap();
     match kind {
-        Kind::Good | Kind::Before => {}
-        Kind::OtherBytes | Kind::OtherBefore => {
+        Kind::Good | Kind::Before | Kind::Under => {}
+        Kind::OtherBytes | Kind::OtherBefore | Kind::OtherUnder => {
             record
                 .outputs
                 .insert(file("hello_2.10-3+custom1_amd64.deb"), sha("other"));
         }
-        Kind::Failed | Kind::FailedBefore => {
+        Kind::Failed | Kind::FailedBefore | Kind::FailedUnder => {
             record.outcome = Outcome::Ftbfs;
             record.outputs.clear();
         }
@@ -181,6 +190,7 @@ proptest! {
         evidence.nonces.rotate_left(n);
         evidence.nonces.reverse();
         evidence.indexed.rotate_left(i);
+        evidence.redeclared.extend(evidence.redeclared.clone());
         evidence.snapshots.reverse();
         let doubled = evidence.records.clone();
         evidence.records.extend(doubled);

@@ -1,11 +1,13 @@
-//! Locking an environment again makes nothing unheard: neither who was asked in the one before and is silent, nor who
-//! contradicts another there (rules R4 and A5).
+//! Locking an environment again makes nothing unheard, nor does declaring the same source again: neither who was asked
+//! before and is silent, nor who contradicts another there (rules R4 and A5).
 
-use assay::admission::{Decision, RecordEvidence};
+use assay::admission::{Decision, RecordEvidence, identity};
 use assay::format::intoto::Outcome;
+use assay::publish::{self, Kept, issue_nonce, load_records, load_redeclared, note_declared};
 use assay::site::Dissent;
 
-use super::scenario::{Scenario, at, sha};
+use super::scenario::{Scenario, at, secret_key, sha};
+use super::site::Site;
 
 /// A builder was asked, and answered, in an environment that was locked before.
 fn before<'s>(scenario: &'s mut Scenario, builder: &str) -> &'s mut RecordEvidence {
@@ -96,4 +98,96 @@ fn a_build_that_ran_out_of_time_before_is_silence_where_none_may_pass() {
         why.contains("ran out of time") && why.contains("which was locked before"),
         "{why}"
     );
+}
+
+#[test]
+fn what_was_said_under_another_declaration_of_the_source_is_heard_and_counts_for_nothing() {
+    // A rebuild there is none of this declaration.
+    let mut scenario = Scenario::good();
+    scenario.under_another(|_| {});
+    scenario.refused(&["R1", "R3"]);
+    scenario.rebuild("b3");
+    scenario.admitted();
+
+    let mut scenario = Scenario::good();
+    scenario.rebuild("b3");
+    fails(scenario.under_another(|_| {}));
+    let why = scenario.refused(&["A5"]);
+    assert!(
+        why.contains("contradicts what is offered under the declaration") && why.contains("the build failed"),
+        "{why}"
+    );
+    let mut other = scenario.clone();
+    let good = other.evidence.records[0].outputs.clone();
+    let record = other.evidence.records.last_mut().unwrap();
+    (record.outcome, record.outputs) = (Outcome::Built, good);
+    other.admitted();
+    let record = other.evidence.records.last_mut().unwrap();
+    record.outputs.values_mut().for_each(|sha256| *sha256 = sha("other"));
+    other.refused(&["A5"]);
+    // Whose key did not sign it says nothing, and is waited for; and who built it later has built it.
+    let mut forged = scenario.clone();
+    forged.evidence.records[2].signed_by.clear();
+    forged.refused(&["R4"]);
+    forged.evidence.records.pop();
+    let why = forged.refused(&["R4"]);
+    assert!(
+        why.contains("`b3` has not answered") && why.contains("of the same source"),
+        "{why}"
+    );
+    let later = scenario.rebuild("b3");
+    (later.started_on, later.finished_on) = (at("2026-06-01T15:00:00Z"), at("2026-06-01T15:10:00Z"));
+    scenario.admitted();
+
+    // Other bytes of the source are another source.
+    let mut unlike = Scenario::good();
+    unlike.rebuild("b3");
+    fails(unlike.under_another(|declaration| declaration.files[0].digest.sha256 = sha("another .dsc")));
+    unlike.admitted();
+}
+
+/// Declared again with another word of who signs next, and built by two who agree: who dissented before is heard.
+#[test]
+fn declaring_a_source_again_silences_nobody() {
+    let site = Site::new();
+    let first = site.build("1.0", "first");
+    let declaration = &first.scenario.candidate.declaration;
+    let sha256 = identity(declaration).unwrap();
+    let lock = *first.locks.keys().next().unwrap();
+    note_declared(&site.store, &site.archive, declaration).unwrap();
+    site.prepare(&first);
+    let carol = "b3".parse().unwrap();
+    let now = first.scenario.now;
+    let asked = issue_nonce(&site.store, &site.archive, sha256, lock, &carol, now, 600).unwrap();
+
+    let anew = site.build_as("1.0", "first", |scenario| {
+        scenario.declare(|declaration| declaration.authorised = declaration.signers.clone());
+    });
+    site.prepare(&anew);
+    let declared = &anew.scenario.candidate.declaration;
+    let again = identity(declared).unwrap();
+    let policy = &anew.scenario.policy;
+    let admit = || {
+        let mut records = load_records(&site.store, &site.archive, &again, policy).unwrap();
+        records.redeclared = load_redeclared(&site.store, &site.archive, declared, policy).unwrap();
+        site.admit_with(&anew, &records).unwrap()
+    };
+    let broken = |admission: &publish::Admission| {
+        let broken = admission.decision.broken().map(|rule| rule.id.clone());
+        broken.collect::<Vec<_>>()
+    };
+    assert_eq!(broken(&admit()), ["R4"], "she has not answered");
+    let mut record = first.scenario.evidence.records[0].clone();
+    (record.builder, record.nonce) = (carol, asked.nonce);
+    fails(&mut record);
+    site.sign(&record, &secret_key("b3"));
+    let refused = admit();
+    assert_eq!(broken(&refused), ["A5"]);
+    let kept = Kept::load(
+        &site.store,
+        &site.archive,
+        &refused.decision_sha256.unwrap(),
+        &site.gate_key.public(),
+    );
+    assert_eq!(kept.unwrap().differences(), Vec::<String>::new());
 }

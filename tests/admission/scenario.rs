@@ -421,20 +421,36 @@ impl Scenario {
 
     /// Changes the declaration, and all that names it by digest, as if it had been so from the start.
     pub(crate) fn declare(&mut self, change: impl FnOnce(&mut Declaration)) {
+        let before = identity(&self.candidate.declaration).unwrap();
         change(&mut self.candidate.declaration);
         let declared = self.candidate.declaration.clone();
         let sha256 = identity(&declared).unwrap();
-        for record in &mut self.evidence.records {
+        for record in self.evidence.records.iter_mut().filter(|r| r.declaration == before) {
             record.declaration = sha256;
             record.source_date_epoch = declared.source_date_epoch;
         }
-        for nonce in &mut self.evidence.nonces {
+        for nonce in self.evidence.nonces.iter_mut().filter(|n| n.declaration == before) {
             nonce.declaration = sha256;
         }
         self.candidate.source_files = declared.files.clone();
         if let Some(source) = &mut self.evidence.source {
             source.derived = declared;
         }
+    }
+
+    /// The last nonce and its answer are of another declaration of the same source.
+    pub(crate) fn under_another(&mut self, change: impl FnOnce(&mut Declaration)) -> &mut RecordEvidence {
+        let mut other = self.candidate.declaration.clone();
+        other.authorised = other.signers.clone();
+        change(&mut other);
+        let sha256 = identity(&other).unwrap();
+        if !self.evidence.redeclared.contains(&other) {
+            self.evidence.redeclared.push(other);
+        }
+        self.evidence.nonces.last_mut().unwrap().declaration = sha256;
+        let record = self.evidence.records.last_mut().unwrap();
+        record.declaration = sha256;
+        record
     }
 
     /// Changes the lock, and all that names it by digest.

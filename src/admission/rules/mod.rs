@@ -20,11 +20,13 @@ pub(super) use environment::{dependencies, dependency_levels};
 pub use record::ONE_PATH;
 
 /// The version of the rules, which every decision names. It goes up with each change in what is judged.
-pub const RULE_SET: u32 = 2;
+pub const RULE_SET: u32 = 3;
 /// The rules that a version judges otherwise than the one before, or has anew. What only became more or less in words is none.
 const CHANGED: &[(u32, &[&str])] = &[
     // What was asked and built in environments that were locked before.
     (2, &["R4", "A5"]),
+    // What was asked and built under other declarations of the same source package.
+    (3, &["R4", "A5"]),
 ];
 
 /// The rules that are judged otherwise than in a version; none when that is newer than this program.

@@ -11,7 +11,7 @@ use crate::site::{Dissent, Varied};
 
 use super::super::context::{Context, Judged, Set};
 use super::super::evidence::{IssuedNonce, RecordEvidence};
-use super::super::standing::{self, Standing, built_later, is_blind, is_spoken};
+use super::super::standing::{self, Standing, built_later, first_difference, is_blind, is_spoken, offered};
 use super::Verdict;
 
 /// What rule E5 says of builds whose path nothing varied.
@@ -95,12 +95,12 @@ pub(super) fn r4(context: &Context<'_>) -> Verdict {
     if let Some(waiting) = open.iter().find(|nonce| nonce.answer_by >= context.now) {
         let (builder, until) = (&waiting.builder, waiting.answer_by);
         let short: String = escape(&waiting.nonce).chars().take(12).collect();
-        let place = place(context, &waiting.lock);
+        let place = place(context, &waiting.declaration, &waiting.lock);
         return Verdict::broken(format!(
             "`{builder}` has not answered the nonce {short} yet{place}; it has time until {until}"
         ));
     }
-    let named = |nonce: &&IssuedNonce| format!("{}{}", nonce.builder, place(context, &nonce.lock));
+    let named = |nonce: &&IssuedNonce| format!("{}{}", nonce.builder, place(context, &nonce.declaration, &nonce.lock));
     let timed_out: BTreeSet<String> = open.iter().map(named).collect();
     let answers = nonces.len().saturating_sub(open.len());
     if timed_out.is_empty() {
@@ -114,15 +114,18 @@ pub(super) fn r4(context: &Context<'_>) -> Verdict {
     ))
 }
 
-/// The nonces that were issued for this declaration, each once: also in environments that were locked before. Else who
-/// was asked, and saw it failing, need not answer once it is locked again.
+/// The nonces that were issued for this source, each once: also in environments that were locked before, and under other
+/// declarations. Else who was asked, and saw it failing, need not answer once it is locked or declared again.
 fn asked<'a>(context: &Context<'a>) -> BTreeSet<&'a IssuedNonce> {
-    let ours = |nonce: &&IssuedNonce| Some(nonce.declaration) == context.declaration;
+    let ours = |nonce: &&IssuedNonce| context.is_same_source(&nonce.declaration);
     context.evidence.nonces.iter().filter(ours).collect()
 }
 
-/// Where something was asked or built, when that is no more the candidate's environment.
-fn place(context: &Context<'_>, lock: &Sha256) -> String {
+/// Where something was asked or built, when that is no more the candidate's environment, or not under its declaration.
+fn place(context: &Context<'_>, declaration: &Sha256, lock: &Sha256) -> String {
+    if Some(*declaration) != context.declaration {
+        return format!(" under the declaration {} of the same source", declaration.short());
+    }
     if context.sets.iter().any(|set| set.set.lock == *lock) {
         return String::new();
     }
@@ -261,37 +264,52 @@ pub(super) fn a5(context: &Context<'_>) -> Verdict {
     Verdict::held("no valid record contradicts another")
 }
 
-/// Rebuilds in an environment that is no more the candidate's and came out differently there: another environment
-/// does not make one of them honest, or the source reproducible. Where all failed alike, nobody contradicts: that is
-/// what an environment is locked again for.
+/// Rebuilds in an environment that is no more the candidate's, or under another declaration of the same source, that came
+/// out differently there: neither makes one of them honest, or the source reproducible. Where all failed alike, nobody
+/// contradicts: that is what an environment is locked again for. In an environment of the candidate's, what is offered
+/// says something, too.
 fn dissent_elsewhere(context: &Context<'_>) -> Option<String> {
     let mut said: BTreeMap<Sha256, Vec<&RecordEvidence>> = BTreeMap::new();
     for record in context.records.iter().map(|judged| judged.record) {
         let failed = record.outcome == Outcome::Ftbfs && !built_later(context, record);
         let speaks = record.outcome == Outcome::Built || failed;
-        if speaks && context.set_of(record).is_none() && is_spoken(context, record) {
+        if speaks && !context.is_about(record) && is_spoken(context, record) {
             said.entry(record.lock).or_default().push(record);
         }
     }
     said.values().find_map(|records| {
         let first = records.first()?;
+        if let Some(set) = context.set_of(first)
+            && let Some((record, why)) = records.iter().find_map(|record| Some((record, against(set, record)?)))
+        {
+            let place = place(context, &record.declaration, &record.lock);
+            return Some(format!("{} contradicts what is offered{place}: {why}", name(record)));
+        }
         let other = records
             .iter()
             .find(|other| (other.outcome, &other.outputs) != (first.outcome, &first.outputs))?;
-        let place = place(context, &first.lock);
+        let place = place(context, &other.declaration, &other.lock);
         Some(format!("{} contradicts {}{place}", name(other), name(first)))
     })
+}
+
+/// What a record says against what is offered for its environment.
+fn against(set: &Set<'_>, record: &RecordEvidence) -> Option<String> {
+    if record.outcome == Outcome::Ftbfs {
+        return Some("the build failed".to_owned());
+    }
+    first_difference(&offered(set), &record.outputs)
 }
 
 /// Who was asked and did not say what the build gives, in whatever environment.
 fn silence(context: &Context<'_>) -> Option<String> {
     let late = |judged: &&Judged<'_>| {
         let record = judged.record;
-        let before = context.set_of(record).is_none() && is_spoken(context, record);
+        let before = !context.is_about(record) && is_spoken(context, record);
         matches!(judged.standing, Standing::Void("A6", _)) || (before && record.outcome.limit().is_some())
     };
     if let Some(judged) = context.records.iter().find(late) {
-        let place = place(context, &judged.record.lock);
+        let place = place(context, &judged.record.declaration, &judged.record.lock);
         return Some(format!("{} ran out of time{place}", name(judged.record)));
     }
     let open = asked(context).into_iter().find(|nonce| !answered(context, nonce))?;
@@ -299,7 +317,7 @@ fn silence(context: &Context<'_>) -> Option<String> {
         "`{}` did not answer what it was asked at {}{}",
         open.builder,
         open.issued_at,
-        place(context, &open.lock)
+        place(context, &open.declaration, &open.lock)
     ))
 }
 
