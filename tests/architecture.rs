@@ -1,5 +1,6 @@
 //! Imports go one way, and I/O has its places.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -366,6 +367,26 @@ fn files_are_short_and_say_what_they_own() {
             problems.push(format!("src/{} does not start with `//!`", source.name));
         }
     }
+    assert_none(&problems);
+}
+
+/// Who reads a code looks up what it means: it means one thing.
+#[test]
+fn no_code_is_given_twice() {
+    let (mut given, mut problems) = (BTreeSet::new(), Vec::new());
+    for source in sources() {
+        let codes = source
+            .text
+            .split("=> \"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next());
+        for code in codes.filter(|code| code.starts_with("E-") || code.starts_with("V-")) {
+            if !given.insert(code.to_owned()) {
+                problems.push(format!("src/{}: {code} is given to another error, too", source.name));
+            }
+        }
+    }
+    assert!(given.len() > 100, "{given:?}");
     assert_none(&problems);
 }
 

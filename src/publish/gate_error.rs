@@ -210,7 +210,7 @@ impl Coded for GateError {
             Self::NotRepeatable { .. } => "E-GATE-108",
             Self::NoSuite { .. } => "E-GATE-109",
             Self::NotThere { .. } => "E-GATE-110",
-            Self::OtherKind { .. } => "E-GATE-114",
+            Self::OtherKind { .. } => "E-GATE-115",
             Self::Released(_) => "E-GATE-111",
             Self::Selection { .. } => "E-GATE-112",
             Self::NotImportable { .. } => "E-GATE-113",

@@ -421,7 +421,7 @@ impl Coded for UpstreamError {
             Self::OtherBytes { .. } => "E-UP-031",
             Self::Stanza { .. } => "E-UP-033",
             Self::Left { .. } => "E-UP-034",
-            Self::Old { .. } => "E-UP-039",
+            Self::Old { .. } => "E-UP-041",
             Self::Nested(_) => "E-UP-040",
             Self::Format { .. } => "E-UP-019",
             Self::Client(_) => "E-UP-020",

@@ -622,7 +622,7 @@ mod tests {
         let key = crate::snapshot::index_key(&archive, &suite, &before);
         store.replace(&key, [a.as_str(), &b, &d].concat().as_bytes()).unwrap();
         let error = Known::read(reader, &[], &[of(&before)]).map(drop).unwrap_err();
-        assert_eq!(crate::domain::Coded::code(&error), "E-UP-039");
+        assert_eq!(crate::domain::Coded::code(&error), "E-UP-041");
         // A line is said as it is in the whole.
         let bad = put(&format!("{a}{}", b.replace("Size: 1", "Size: x")));
         let mut reading = Reading::new(of(&bad), Some(&known));

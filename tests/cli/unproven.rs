@@ -338,7 +338,7 @@ fn nothing_of_it_gets_past_the_gate() {
         .replace("name = \"stable\"", "name = \"stable\"\npolicy = \"default\"")
         .replace("name = \"testing\"", "name = \"testing\"\npolicy = \"default\"");
     fs::write(apps.made.path("repos/apps.toml"), as_custom).unwrap();
-    apps.fails(&["publish", "apps"], 2, "E-GATE-114");
+    apps.fails(&["publish", "apps"], 2, "E-GATE-115");
     apps.fails(&["verify"], 3, "V-RELEASE");
     fs::write(apps.made.path("repos/apps.toml"), toml).unwrap();
 

@@ -234,7 +234,7 @@ fn an_archive_stays_the_kind_that_it_was_made_as() {
     site.archive_key = ArchiveKey::parse(apps.key.secret_armored().unwrap().as_bytes()).unwrap();
     let built = site.build("1.0", "proven");
     let refused = site.admit(&built).unwrap_err();
-    assert_eq!(refused.code(), "E-GATE-114", "{refused}");
+    assert_eq!(refused.code(), "E-GATE-115", "{refused}");
 
     // And a custom one is not filled by hand.
     let site = Site::new();
@@ -247,7 +247,7 @@ fn an_archive_stays_the_kind_that_it_was_made_as() {
     };
     let other = deb_in(folder.path(), "other", "1.0", "amd64", "unproven");
     let refused = apps.include(&site.store, &[&other]).unwrap_err();
-    assert_eq!(refused.code(), "E-GATE-114", "{refused}");
+    assert_eq!(refused.code(), "E-GATE-115", "{refused}");
     let chain = Chain::load(&site.store, &site.archive).unwrap();
     assert_eq!(chain.len(), 1);
     assert!(matches!(refused, ParcelError::Gate(GateError::OtherKind { .. })));

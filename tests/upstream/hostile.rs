@@ -615,7 +615,7 @@ fn f7_a_newest_snapshot_that_lost_an_index_is_compared_all_the_same() {
         store.delete(&Key::new(key).unwrap()).unwrap();
     }
     let error = victim.mirror.follow(&victim.upstream.url(), hours(2)).unwrap_err();
-    assert_eq!(error.code(), "E-UP-039", "{error}");
+    assert_eq!(error.code(), "E-UP-041", "{error}");
     assert!(error.hint().unwrap().contains("assay fsck"));
 }
 
