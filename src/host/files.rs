@@ -224,7 +224,16 @@ fn beneath(folder: &Path, path: &Path, flags: OFlags) -> Result<OwnedFd> {
     let top = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let top = rustix::fs::open(folder, top, Mode::empty()).map_err(io)?;
     let only_below = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(top, path, flags | OFlags::CLOEXEC, Mode::empty(), only_below).map_err(io)
+    match rustix::fs::openat2(top, path, flags | OFlags::CLOEXEC, Mode::empty(), only_below) {
+        Err(rustix::io::Errno::LOOP) => {
+            let why = "it is a symbolic link, or leads through one, and none is followed";
+            Err(failed("open", &whole)(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                why,
+            )))
+        }
+        opened => opened.map_err(io),
+    }
 }
 
 /// An open folder, in which somebody else may write: what is done in it goes by its descriptor and by plain

@@ -77,7 +77,7 @@ fn of_archive(index: &mut Index<'_>, archive: usize) -> Result<Vec<Said>, QueryE
         wanted: &|_| false,
         bar: &Progress::hidden().items("", 0),
     };
-    for found in index.store().survey(&prefix, &reading)? {
+    for found in index.store().survey(&prefix, &reading)?.objects {
         let mut words = found.meta.key.as_str().rsplit('/').map(str::parse);
         if let (Some(Ok(record)), Some(Ok(declaration))) = (words.next(), words.next()) {
             evidence.entry(declaration).or_default().insert(record);

@@ -392,6 +392,7 @@ fn snapshot_failed(error: SnapshotError) -> Refused {
 
 fn fetch_failed(error: UpstreamError) -> Refused {
     match error {
+        UpstreamError::Store(error @ StoreError::Strange { .. }) => store_failed(error),
         UpstreamError::NotInSnapshots(_) => not_found(error.to_string()),
         _ if error.code() == "E-UP-004" => not_found(format!("upstream no longer has this file: {error}")),
         _ if error.kind() == Kind::Bug => failed(StatusCode::INTERNAL_SERVER_ERROR, &error),

@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
+use super::strange::{NotOurs, Oddity};
 use crate::domain::Timestamp;
 
 /// Holds files that are being written. Like every name that starts with a dot it is no valid part of
 /// a key, so that no listing and no server shows what is in it.
-const TEMP_FOLDER: &str = ".tmp-writes";
+pub(super) const TEMP_FOLDER: &str = ".tmp-writes";
 const TEMP_PREFIX: &str = ".tmp-";
 /// A file that nobody wrote to for so long belongs to a writer that is gone.
 const ABANDONED_SECONDS: i64 = 86_400;
@@ -235,7 +237,9 @@ fn sweep(temp: &OwnedFd, now: Timestamp) -> io::Result<()> {
         if kind == FileType::Directory || !name.starts_with(TEMP_PREFIX) {
             continue;
         }
-        let Some(stat) = stat(temp, &name)? else { continue };
+        let Some(stat) = stat(temp, name.as_str())? else {
+            continue;
+        };
         if now.since(modified(&stat)) > ABANDONED_SECONDS {
             remove(temp, &name)?;
         }
@@ -310,9 +314,11 @@ impl TempName<'_> {
 
     /// Makes it `name` in `folder`, replacing what was there. Durable on return.
     pub(super) fn replace(self, folder: &OwnedFd, name: &str) -> io::Result<()> {
-        rustix::fs::renameat(self.folder, &self.name, folder, name)?;
-        rustix::fs::fsync(folder)?;
-        Ok(())
+        match rustix::fs::renameat(self.folder, &self.name, folder, name) {
+            Err(Errno::ISDIR) => return Err(not_ours(Oddity::Folder)),
+            renamed => renamed?,
+        }
+        Ok(rustix::fs::fsync(folder)?)
     }
 }
 
@@ -332,7 +338,7 @@ pub(super) fn open(folder: impl AsFd, name: &str) -> io::Result<Option<(File, Fo
     match rustix::fs::openat(folder, name, FILE, Mode::empty()) {
         Ok(fd) => opened(fd),
         Err(Errno::NOENT) => Ok(None),
-        Err(Errno::LOOP) => Err(not_ours("a symbolic link")),
+        Err(Errno::LOOP) => Err(not_ours(Oddity::Link)),
         Err(error) => Err(error.into()),
     }
 }
@@ -379,26 +385,38 @@ pub(super) fn below(above: &str, name: &str) -> String {
     }
 }
 
-/// A folder, and the names of what is in it that may be ours.
+/// A folder, and the names of what is in it: of what may be ours, and of what the store never makes.
 #[derive(Debug)]
 pub(super) struct Listed {
     folder: OwnedFd,
     pub(super) files: Vec<String>,
     pub(super) folders: Vec<String>,
+    pub(super) strange: Vec<(String, Oddity)>,
 }
 
 impl Listed {
     pub(super) fn read(folder: OwnedFd) -> io::Result<Self> {
-        let (mut files, mut folders) = (Vec::new(), Vec::new());
+        let (mut files, mut folders, mut strange) = (Vec::new(), Vec::new(), Vec::new());
         for (name, kind) in entries(&folder)? {
             match kind {
-                _ if name.starts_with('.') => {}
+                FileType::Directory | FileType::RegularFile if is_no_key(&name) => {
+                    strange.push((name, Oddity::Unnamed))
+                }
                 FileType::Directory => folders.push(name),
                 FileType::RegularFile => files.push(name),
-                _ => {}
+                other => strange.push((name, oddity(other))),
             }
         }
-        Ok(Self { folder, files, folders })
+        Ok(Self {
+            folder,
+            files,
+            folders,
+            strange,
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.folders.is_empty() && self.strange.is_empty()
     }
 
     /// A folder in it; none when it is not there any more.
@@ -415,6 +433,11 @@ impl Listed {
     pub(super) fn open(&self, name: &str) -> io::Result<Option<(File, Found)>> {
         open(&self.folder, name)
     }
+}
+
+/// Of the names that are no part of a key those that need not be looked at closer; others show where keys are made.
+fn is_no_key(name: &str) -> bool {
+    name.starts_with('.') || name.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// Removes the folder `name` with all that is in it; links are removed, not followed.
@@ -491,30 +514,30 @@ fn names(folder: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
     entries(&rustix::fs::openat(folder, ".", FOLDER, Mode::empty())?)
 }
 
-/// What is in a folder that was opened for this.
+/// What is in a folder that was opened for this. A name that is not UTF-8 has U+FFFD where it is not: it is no part
+/// of a key, and nothing is found under it.
 fn entries(folder: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
     let (mut names, mut room) = (Vec::new(), Vec::with_capacity(ENTRIES));
     let mut listed = RawDir::new(folder, room.spare_capacity_mut());
     while let Some(entry) = listed.next() {
         let entry = entry?;
-        // A name that is not UTF-8 is no part of a key.
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        if matches!(name, "." | "..") {
+        let name = entry.file_name().to_string_lossy();
+        if matches!(name.as_ref(), "." | "..") {
             continue;
         }
         let kind = match entry.file_type() {
-            FileType::Unknown => match stat(folder, name)? {
+            FileType::Unknown => match stat(folder, entry.file_name())? {
                 Some(stat) => FileType::from_raw_mode(stat.st_mode),
                 None => continue,
             },
             kind => kind,
         };
-        names.push((name.to_owned(), kind));
+        names.push((name.into_owned(), kind));
     }
     Ok(names)
 }
 
-fn stat(folder: impl AsFd, name: &str) -> io::Result<Option<Stat>> {
+fn stat(folder: impl AsFd, name: impl Arg) -> io::Result<Option<Stat>> {
     match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
@@ -532,16 +555,22 @@ fn plain(stat: &Stat) -> io::Result<Option<Found>> {
             names: stat.st_nlink,
         })),
         FileType::Directory => Ok(None),
-        FileType::Symlink => Err(not_ours("a symbolic link")),
-        _ => Err(not_ours("a device, pipe or socket")),
+        other => Err(not_ours(oddity(other))),
     }
 }
 
-fn not_ours(what: &str) -> io::Error {
-    io::Error::new(
-        ErrorKind::InvalidData,
-        format!("it leads to {what}, which the store never makes"),
-    )
+fn oddity(kind: FileType) -> Oddity {
+    match kind {
+        FileType::Symlink => Oddity::Link,
+        FileType::Fifo => Oddity::Pipe,
+        FileType::Socket => Oddity::Socket,
+        FileType::Directory => Oddity::Folder,
+        _ => Oddity::Device,
+    }
+}
+
+pub(super) fn not_ours(what: Oddity) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, NotOurs(what))
 }
 
 fn modified(stat: &Stat) -> Timestamp {

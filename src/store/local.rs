@@ -8,7 +8,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::folder::{self, Found, IMMUTABLE, Listed, POINTER, Root, TempName};
-use super::survey::{Reading, Surveyed, Walk, room};
+use super::strange::{NotOurs, Oddity};
+use super::survey::{Reading, Survey, Walk, room};
 use super::{Created, Key, Meta, Staged, Store, StoreError, stream};
 use crate::domain::Digest;
 use crate::host::{Clock, files};
@@ -173,7 +174,7 @@ impl Store for LocalStore {
     }
 
     /// Small objects are read where they are found, on all cores; the others after that, the largest first.
-    fn survey(&self, prefix: &str, reading: &Reading<'_>) -> Result<Vec<Surveyed>, StoreError> {
+    fn survey(&self, prefix: &str, reading: &Reading<'_>) -> Result<Survey, StoreError> {
         if !prefix.is_empty() {
             Key::new(prefix)?;
         }
@@ -205,6 +206,7 @@ impl Store for LocalStore {
             .map_err(failed("write", key))?;
         match self.head(key)? {
             Some(there) if !made => stream::keep(key, digest, there.size),
+            None if !made => Err(failed("write", key)(folder::not_ours(Oddity::Folder))),
             _ => Ok(()),
         }
     }
@@ -300,18 +302,22 @@ pub(super) fn meta(key: Key, found: Found) -> Meta {
 
 fn not_listed(prefix: &str) -> impl FnOnce(io::Error) -> StoreError {
     let key = prefix.to_owned();
-    move |source| StoreError::Backend {
-        act: "list",
-        key,
-        source: source.into(),
-    }
+    move |source| backend("list", key, source)
 }
 
 pub(super) fn failed(act: &'static str, key: &Key) -> impl FnOnce(io::Error) -> StoreError {
     let key = key.to_string();
-    move |source| StoreError::Backend {
-        act,
-        key,
-        source: source.into(),
+    move |source| backend(act, key, source)
+}
+
+fn backend(act: &'static str, key: String, source: io::Error) -> StoreError {
+    let strange = source.get_ref().and_then(|inner| inner.downcast_ref());
+    match strange {
+        Some(NotOurs(what)) => StoreError::Strange { act, key, what: *what },
+        None => StoreError::Backend {
+            act,
+            key,
+            source: source.into(),
+        },
     }
 }

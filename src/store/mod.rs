@@ -8,6 +8,7 @@ mod folder;
 mod http;
 mod local;
 mod object;
+mod strange;
 mod stream;
 mod survey;
 mod url;
@@ -15,7 +16,8 @@ mod url;
 pub use http::HttpStore;
 pub use local::LocalStore;
 pub use object::ObjectStore;
-pub use survey::{Reading, Surveyed};
+pub use strange::{Oddity, Strange};
+pub use survey::{Reading, Survey, Surveyed};
 pub use url::{open_store, open_store_to_read};
 
 use std::io::Read;
@@ -321,12 +323,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     }
 
     /// Every object below `prefix`, in no order, with the digests of those that `reading` wants: each is
-    /// read once, on all cores, however many names it has.
+    /// read once, on all cores, however many names it has. Beside them what the store never makes, where it is a folder.
     ///
     /// # Errors
     /// The backend's failure to list; an object that cannot be read has that in the place of its digest.
-    fn survey(&self, prefix: &str, reading: &Reading<'_>) -> Result<Vec<Surveyed>, StoreError> {
-        Ok(survey::of(self.list(prefix)?, reading, &|key| self.open(key)))
+    fn survey(&self, prefix: &str, reading: &Reading<'_>) -> Result<Survey, StoreError> {
+        Ok(Survey {
+            objects: survey::of(self.list(prefix)?, reading, &|key| self.open(key)),
+            strange: Vec::new(),
+        })
     }
 
     /// Removes every object below `prefix`, and the folders, where the store has folders. Nobody may write
@@ -494,6 +499,16 @@ pub enum StoreError {
     /// A store that must be there is not.
     #[error("there is no store at `{0}`: it is not a folder")]
     Absent(String),
+    /// Something else is where an object would be.
+    #[error("cannot {act} `{key}`: {what} is there or on the way there, which the store never makes")]
+    Strange {
+        /// What was tried.
+        act: &'static str,
+        /// On which object.
+        key: String,
+        /// What is there.
+        what: Oddity,
+    },
     /// The backend failed.
     #[error("cannot {act} `{key}`: {source}")]
     Backend {
@@ -517,12 +532,15 @@ impl Coded for StoreError {
             Self::Url { .. } => "E-STORE-006",
             Self::Backend { .. } => "E-STORE-007",
             Self::Absent(_) => "E-STORE-008",
+            Self::Strange { .. } => "E-STORE-009",
         }
     }
     fn kind(&self) -> Kind {
         match self {
             Self::Key(_) | Self::Url { .. } => Kind::Usage,
-            Self::Digest { .. } | Self::Different(_) | Self::TooLarge { .. } => Kind::Verification,
+            Self::Digest { .. } | Self::Different(_) | Self::TooLarge { .. } | Self::Strange { .. } => {
+                Kind::Verification
+            }
             Self::Missing(_) | Self::Absent(_) | Self::Backend { .. } => Kind::Environment,
         }
     }
@@ -544,6 +562,10 @@ impl Coded for StoreError {
             Self::Url { .. } => "`store` in assay.toml is a folder, or `file:///…`; to read only, also `http://…`",
             Self::Backend { .. } => {
                 "look at the disk or server that the store is on (room, permissions, read-only), and run this again: it goes on where it ended"
+            }
+            Self::Strange { .. } => {
+                "somebody put it there: `assay verify` names all such; remove it; what a mirror's upstream still has, `assay fsck --repair` \
+                 puts in its place"
             }
             Self::Absent(_) => "name the folder that the store is in; the first snapshot makes the site's own",
         };

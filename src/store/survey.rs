@@ -7,10 +7,11 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::folder::{Listed, below};
+use super::folder::{Listed, TEMP_FOLDER, below};
 use super::local::{failed, meta};
+use super::strange::{Oddity, Strange};
 use super::{HASHED, Key, Meta, StoreError, hash_through};
-use crate::domain::Digest;
+use crate::domain::{Digest, escape};
 use crate::host::Bar;
 
 /// An object up to this size is read where it is found, in bytes: to look it up again would cost about as
@@ -18,6 +19,23 @@ use crate::host::Bar;
 const SMALL: u64 = 256 << 10;
 /// Files of one folder that one core takes at a time.
 const BATCH: usize = 128;
+
+/// All that is there.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The objects, in no order.
+    pub objects: Vec<Surveyed>,
+    /// What the store never makes, and folders with nothing in them, in no order. Only folders have such.
+    pub strange: Vec<Strange>,
+}
+
+impl Survey {
+    /// Takes what another has.
+    pub fn append(&mut self, mut other: Self) {
+        self.objects.append(&mut other.objects);
+        self.strange.append(&mut other.strange);
+    }
+}
 
 /// An object, and what its bytes are.
 #[derive(Debug, Clone)]
@@ -102,6 +120,7 @@ pub(super) struct Walk<'a> {
     found: Mutex<Vec<Surveyed>>,
     /// Large objects, and those that have more names.
     later: Mutex<Vec<Meta>>,
+    strange: Mutex<Vec<Strange>>,
 }
 
 impl<'a> Walk<'a> {
@@ -110,11 +129,21 @@ impl<'a> Walk<'a> {
             reading,
             found: Mutex::default(),
             later: Mutex::default(),
+            strange: Mutex::default(),
         }
     }
 
     /// Takes all that is in a folder, whose path is `above`.
     pub(super) fn folder(&self, folder: &Listed, above: &str, room: &mut Vec<u8>) -> io::Result<()> {
+        for (name, what) in &folder.strange {
+            // The one name of our own that is no key.
+            if !(above.is_empty() && name == TEMP_FOLDER && *what == Oddity::Unnamed) {
+                self.strange(&below(above, name), *what);
+            }
+        }
+        if folder.is_empty() && !above.is_empty() {
+            self.strange(above, Oddity::Folder);
+        }
         if folder.files.len() <= BATCH {
             self.files(folder, &folder.files, above, room)?;
         } else {
@@ -132,11 +161,19 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn strange(&self, name: &str, what: Oddity) {
+        // `escape` cuts what is long.
+        let name = Key::new(name).map_or_else(|_| escape(name), |_| name.to_owned());
+        let mut strange = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
+        strange.push(Strange { name, what });
+    }
+
     fn files(&self, folder: &Listed, names: &[String], above: &str, room: &mut [u8]) -> io::Result<()> {
         let (mut found, mut later) = (Vec::with_capacity(names.len()), Vec::new());
         for name in names {
-            // A file that somebody else put there under a name that is no key is none of ours.
-            let Ok(key) = Key::new(below(above, name)) else {
+            let path = below(above, name);
+            let Ok(key) = Key::new(path.as_str()) else {
+                self.strange(&path, Oddity::Unnamed);
                 continue;
             };
             match self.file(folder, name, key, room)? {
@@ -191,10 +228,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads what is left; gives everything.
-    pub(super) fn finish(self, open: &Open<'_>) -> Vec<Surveyed> {
+    pub(super) fn finish(self, open: &Open<'_>) -> Survey {
         let mut found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let later = self.later.into_inner().unwrap_or_else(PoisonError::into_inner);
         found.extend(read(later, self.reading.bar, open));
-        found
+        Survey {
+            objects: found,
+            strange: self.strange.into_inner().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::{Problem, Report};
 use crate::domain::{Digest, Sha256};
 use crate::host::Progress;
-use crate::store::{Key, Meta, Reading, Store, StoreError, Surveyed, hash_stream};
+use crate::store::{Key, Meta, Oddity, Reading, Store, StoreError, Strange, Survey, Surveyed, hash_stream};
 
 /// What the bytes of an object must be. Content-addressed names say no size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,15 @@ impl Expected {
         self.0.contains_key(object)
     }
 
+    /// The object at whose place there is a folder, with this in it.
+    fn above<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let taken = |folder: &&str| {
+            let object = self.0.get(*folder);
+            object.is_some_and(|object| !object.there.load(Ordering::Relaxed))
+        };
+        folders(name).find(taken)
+    }
+
     /// Room for so many more.
     pub(super) fn reserve(&mut self, more: usize) {
         self.0.reserve(more);
@@ -135,12 +144,12 @@ pub(super) fn survey(
     prefixes: &[String],
     wanted: &(dyn Fn(&Key) -> bool + Sync),
     progress: &Progress,
-) -> Result<Vec<Surveyed>, StoreError> {
+) -> Result<Survey, StoreError> {
     let bar = progress.bytes("hashing", 0);
     let reading = Reading { wanted, bar: &bar };
-    let mut surveyed = Vec::new();
+    let mut surveyed = Survey::default();
     for prefix in prefixes {
-        surveyed.append(&mut store.survey(prefix, &reading)?);
+        surveyed.append(store.survey(prefix, &reading)?);
     }
     bar.finish();
     Ok(surveyed)
@@ -151,7 +160,7 @@ pub(super) fn survey(
 /// names that nothing expects, whatever they say themselves.
 pub(super) fn compare<'a>(
     store: &dyn Store,
-    surveyed: &'a [Surveyed],
+    surveyed: &'a Survey,
     expected: &Expected,
     report: &mut Report,
 ) -> (Damaged, Vec<&'a str>) {
@@ -159,6 +168,7 @@ pub(super) fn compare<'a>(
     let mut groups: BTreeMap<(Sha256, String), Vec<&str>> = BTreeMap::new();
     let mut linked: HashSet<Identity<'_>> = HashSet::new();
     let parts = surveyed
+        .objects
         .par_chunks(AT_ONCE)
         .map(|objects| Part::of(store, objects, expected));
     let parts: Vec<Part<'a>> = parts.collect();
@@ -186,12 +196,62 @@ pub(super) fn compare<'a>(
         problem.also = names.collect();
         report.problems.push(problem);
     }
+    misplaced(&surveyed.strange, expected, &mut unexpected, &mut damaged, report);
     for name in expected.absent() {
-        let why = "a snapshot names it, and it is not in the store";
-        report.problem(Problem::MISSING, name, why);
-        damaged.0.insert(name.clone());
+        // What is in its place was said.
+        if damaged.0.insert(name.clone()) {
+            let why = "a snapshot names it, and it is not in the store";
+            report.problem(Problem::MISSING, name, why);
+        }
     }
     (damaged, unexpected)
+}
+
+/// Reports what the store never makes: in the place of an object, where that is damaged by it, and elsewhere. What is in a
+/// folder that is in the place of an object is said with that; other names that are no key are unexpected ones.
+fn misplaced<'a>(
+    strange: &'a [Strange],
+    expected: &Expected,
+    unexpected: &mut Vec<&'a str>,
+    damaged: &mut Damaged,
+    report: &mut Report,
+) {
+    let mut taken: BTreeMap<&str, Oddity> = BTreeMap::new();
+    for Strange { name, what } in strange {
+        match (expected.above(name), what) {
+            (Some(object), _) => {
+                taken.insert(object, Oddity::Folder);
+            }
+            (None, what) if expected.names(name) => {
+                taken.insert(name, *what);
+            }
+            (None, Oddity::Folder) => {}
+            (None, Oddity::Unnamed) => unexpected.push(name),
+            (None, what) => {
+                let why = format!("{what}, which the store never makes: {HANDED_OUT}; remove it");
+                report.problem(Problem::STRANGE, name, why);
+            }
+        }
+    }
+    unexpected.retain(|name| match expected.above(name) {
+        Some(object) => {
+            taken.insert(object, Oddity::Folder);
+            false
+        }
+        None => true,
+    });
+    for (object, what) in taken {
+        let why = format!("{what} is in its place, which the store never makes: {HANDED_OUT}; remove it");
+        report.problem(Problem::DAMAGED, object, why);
+        damaged.0.insert(object.to_owned());
+    }
+}
+
+const HANDED_OUT: &str = "a web server on the store's folder may hand out what nobody checked";
+
+/// The folders that a name is in, the innermost first.
+pub(super) fn folders(name: &str) -> impl Iterator<Item = &str> {
+    name.rmatch_indices('/').filter_map(|(at, _)| name.get(..at))
 }
 
 /// What came of comparing some of the objects.

@@ -166,6 +166,7 @@ pub fn fsck(store: &dyn Store, anchors: &Anchors, now: Timestamp, progress: &Pro
     let kinds = [
         Problem::DAMAGED,
         Problem::MISSING,
+        Problem::STRANGE,
         Problem::RECORD,
         Problem::RELEASE,
         Problem::SIGNATURE,

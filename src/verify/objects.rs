@@ -40,7 +40,9 @@ pub(super) fn check(
     );
     let surveyed = surveyed?;
     if !others.is_empty() {
-        let pools = surveyed.iter().map(|object| object.meta.key.as_str()).collect();
+        let objects = surveyed.objects.iter().map(|object| object.meta.key.as_str());
+        let strange = surveyed.strange.iter().map(|strange| strange.name.as_str());
+        let pools = objects.chain(strange).collect();
         unreadable.extend(pool::expect(store, &others, &pools, &mut expected, report));
     }
     // An archive without a whole chain of records names nothing that could be relied on.
@@ -52,7 +54,7 @@ pub(super) fn check(
     unreadable.extend(broken.map(|anchor| anchor.name.as_str()));
     let mut lost: Vec<Unrecorded> = Vec::new();
     for (anchor, history) in histories.iter().filter(|(_, history)| !history.is_broken()) {
-        let keys = surveyed.iter().map(|object| &object.meta.key);
+        let keys = surveyed.objects.iter().map(|object| &object.meta.key);
         lost.extend(unrecorded(store, (anchor, history), keys, now, report)?);
     }
     let (damaged, unexpected) = compare(store, &surveyed, &expected, report);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use rayon::prelude::*;
 
 use super::editions::{History, all};
-use super::hashing::Expected;
+use super::hashing::{Expected, folders};
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{Digest, SuiteName};
 use crate::format::FormatError;
@@ -94,7 +94,8 @@ pub(super) fn listings<'a>(
     Ok(listings)
 }
 
-/// The pool files that archives have, by archive; all by their names in the store.
+/// The pool files that archives have, and the folders that they are in, by archive; all by their names in the store. A
+/// folder may be where a file should be.
 #[derive(Debug, Default)]
 pub(super) struct Pools<'a>(BTreeMap<&'a str, HashSet<&'a str>>);
 
@@ -107,7 +108,10 @@ impl<'a> FromIterator<&'a str> for Pools<'a> {
             };
             let other = ["dists/", "provenance/", "project/"];
             if archive != "state" && !other.iter().any(|top| path.starts_with(top)) {
-                pools.0.entry(archive).or_default().insert(name);
+                let known = pools.0.entry(archive).or_default();
+                if known.insert(name) {
+                    let _ = folders(name).take_while(|folder| known.insert(folder)).count();
+                }
             }
         }
         pools

@@ -30,6 +30,8 @@ impl Problem {
     pub(crate) const MISSING: &'static str = "V-MISSING";
     /// An object that nothing signed names.
     pub(crate) const UNNAMED: &'static str = "V-UNNAMED";
+    /// A symbolic link, pipe, socket or device, which the store never makes.
+    pub(crate) const STRANGE: &'static str = "V-STRANGE";
     /// A snapshot record that is malformed or breaks the chain.
     pub(crate) const RECORD: &'static str = "V-RECORD";
     /// A signature that does not hold.

@@ -163,3 +163,61 @@ fn a_lost_record_is_named_and_nothing_is_let_go_for_it() {
     assert_eq!(none.status.code(), Some(3), "{text}");
     assert!(text.contains("V-MISSING state/foundry/1.json: "), "{text}");
 }
+
+/// What a web server on the store's folder would hand out, and no object is: each is named, and what of it is in the
+/// place of a known object is fetched again.
+#[test]
+fn links_pipes_and_folders_are_named_and_a_known_object_takes_their_place() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let config = site.site().join("repos/foundry.toml");
+    let lazy = fs::read_to_string(&config)
+        .unwrap()
+        .replace("pool = \"full\"", "pool = \"lazy\"");
+    fs::write(&config, lazy).unwrap();
+    site.follow(&Archive::new(noon()));
+    let at = noon().plus(600);
+    let store = site.site().join("store");
+    let deb = "foundry/pool/main/a/alloy/alloy_1_amd64.deb";
+    let (path, evil) = (store.join(deb), site.site().join("evil"));
+    fs::write(&evil, "evil").unwrap();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let _ = fs::remove_file(&path);
+    assert!(site.run(at, &["fsck"]).starts_with("whole: "));
+    let named = |verb: &str, expected: &str| {
+        let said = site.output(at, &[verb]);
+        let text = String::from_utf8(said.stdout).unwrap();
+        assert_eq!(said.status.code(), Some(3), "{verb}: {text}");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("V-")).collect();
+        assert!(lines.len() == 1 && lines[0].starts_with(expected), "{verb}: {text}");
+    };
+    let pipe = |path: &Path| {
+        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+    };
+    let link = |path: &Path| std::os::unix::fs::symlink(&evil, path).unwrap();
+    for (make, what) in [(&link as &dyn Fn(&Path), "a symbolic link"), (&pipe, "a pipe")] {
+        make(&path);
+        named("verify", &format!("V-DAMAGED {deb}: {what} "));
+        named("fsck", &format!("V-DAMAGED {deb}: {what} "));
+        assert!(site.run(at, &["fsck", "--repair"]).starts_with("whole: "));
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(fs::read(&evil).unwrap(), b"evil", "what the link led to is nobody's");
+    fs::create_dir(&path).unwrap();
+    named("fsck", &format!("V-DAMAGED {deb}: a folder "));
+    fs::write(path.join("index.html"), "evil").unwrap();
+    named("verify", &format!("V-DAMAGED {deb}: a folder "));
+    named("fsck", &format!("V-DAMAGED {deb}: a folder "));
+    fs::remove_dir_all(&path).unwrap();
+
+    let (etc, hidden) = ("foundry/dists/etc", "foundry/dists/.hidden");
+    std::os::unix::fs::symlink("/etc", store.join(etc)).unwrap();
+    named("verify", &format!("V-STRANGE {etc}: a symbolic link"));
+    named("fsck", &format!("V-STRANGE {etc}: a symbolic link"));
+    fs::remove_file(store.join(etc)).unwrap();
+    fs::write(store.join(hidden), "evil").unwrap();
+    named("verify", &format!("V-UNNAMED {hidden}: "));
+    fs::remove_file(store.join(hidden)).unwrap();
+    assert!(site.run(at, &["fsck"]).starts_with("whole: "));
+}

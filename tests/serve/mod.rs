@@ -342,3 +342,24 @@ fn provenance_and_trace_are_public_and_any_store_will_do() {
     );
     assert_eq!(get(running.address(), "/foundry/pool/main/a/a/a_1_all.deb").status, 404);
 }
+
+/// What is in the place of a file and is none is not followed, and the answer says what it is.
+#[test]
+fn a_link_in_the_place_of_a_file_is_said_and_not_followed() {
+    let served = Served::new();
+    assert_eq!(served.status(&format!("/foundry/{FIRST}")), 200);
+    let path = served
+        .mirror
+        .store
+        .local_path(&Key::new(format!("foundry/{FIRST}")).unwrap())
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+    let answer = get(served.at(), &format!("/foundry/{FIRST}"));
+    let text = answer.text();
+    assert_eq!(answer.status, 500, "{text}");
+    assert!(
+        text.contains("E-STORE-009") && text.contains("a symbolic link"),
+        "{text}"
+    );
+}

@@ -200,7 +200,7 @@ fn a_survey_gives_all_and_reads_what_is_wanted(store: &dyn Store) {
             wanted: &wanted,
             bar: &bar,
         };
-        let mut surveyed = store.survey(prefix, &reading).unwrap();
+        let mut surveyed = store.survey(prefix, &reading).unwrap().objects;
         surveyed.sort_by(|a, b| a.meta.key.cmp(&b.meta.key));
         let metas: Vec<_> = surveyed.iter().map(|object| object.meta.clone()).collect();
         assert_eq!(metas, store.list(prefix).unwrap());

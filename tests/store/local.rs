@@ -8,7 +8,7 @@ use std::process::Command;
 
 use assay::domain::Digest;
 use assay::host::Progress;
-use assay::store::{Created, LocalStore, Reading, Store, open_store};
+use assay::store::{Created, LocalStore, Oddity, Reading, Store, open_store};
 
 use super::key;
 
@@ -105,7 +105,19 @@ fn a_survey_follows_no_link_and_reads_what_somebody_changed() {
         wanted: &|_| true,
         bar: &bar,
     };
-    let surveyed = store.survey("", &reading).unwrap();
+    let survey = store.survey("", &reading).unwrap();
+    let mut strange: Vec<_> = survey
+        .strange
+        .into_iter()
+        .map(|found| (found.name, found.what))
+        .collect();
+    strange.sort();
+    let links = ["d/link", "folder"].map(|name| (name.to_owned(), Oddity::Link));
+    assert_eq!(
+        strange,
+        [links[0].clone(), ("d/pipe".to_owned(), Oddity::Pipe), links[1].clone()]
+    );
+    let surveyed = survey.objects;
     let mut found: Vec<_> = surveyed
         .into_iter()
         .map(|object| (object.meta.key.to_string(), object.digest.unwrap().unwrap()))
