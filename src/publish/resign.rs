@@ -4,11 +4,11 @@
 //! is, too. After a crash the next run finds the rest by that.
 
 use super::project::publish_tag;
-use super::vouch::{read_signature, statement};
-use super::{PublishError, ReleaseSigner, check_vouched, waiting};
+use super::vouch::{read_signature, sign, statement};
+use super::{PublishError, ReleaseSigner, check_vouched};
 use crate::domain::SignedByKey;
 use crate::snapshot::{Edition, Entry, TagRecord};
-use crate::store::{Key, Store};
+use crate::store::Store;
 use crate::trust::{Keyring, Requirement, latest_date, verify_release_gpg};
 
 /// Whether all keys that sign now vouch for an entry, and nobody else.
@@ -59,15 +59,7 @@ pub fn vouch_anew(store: &dyn Store, entry: &impl Entry, signer: &dyn ReleaseSig
         return Ok(false);
     }
     check_vouched(store, entry, &keyring)?;
-    let sha256 = entry.identity()?;
-    let signature = match signer.detach(&statement(entry, &sha256), entry.made_at()) {
-        Err(error @ PublishError::Waits { .. }) => {
-            waiting::stage(store, entry)?;
-            return Err(error);
-        }
-        done => done?,
-    };
-    store.replace(&Key::signature(entry.archive(), &sha256), &signature)?;
+    sign(store, entry, signer)?;
     Ok(true)
 }
 

@@ -21,6 +21,15 @@ const LARGEST: u64 = 64 << 10;
 /// `Waits` when the signature comes from another machine: the entry is kept until it does. The signer's or the store's
 /// failure: no entry was made, or trying again tells.
 pub fn commit(store: &dyn Store, entry: &impl Entry, signer: &dyn ReleaseSigner) -> Result<Committed, PublishError> {
+    sign(store, entry, signer)?;
+    Ok(create(store, entry)?)
+}
+
+/// Puts the signature of all keys that sign now on an entry. One that another machine makes is waited for.
+///
+/// # Errors
+/// As `commit`.
+pub(super) fn sign(store: &dyn Store, entry: &impl Entry, signer: &dyn ReleaseSigner) -> Result<(), PublishError> {
     let sha256 = entry.identity()?;
     let signature = match signer.detach(&statement(entry, &sha256), entry.made_at()) {
         Err(error @ PublishError::Waits { .. }) => {
@@ -29,8 +38,7 @@ pub fn commit(store: &dyn Store, entry: &impl Entry, signer: &dyn ReleaseSigner)
         }
         done => done?,
     };
-    store.replace(&Key::signature(entry.archive(), &sha256), &signature)?;
-    Ok(create(store, entry)?)
+    Ok(store.replace(&Key::signature(entry.archive(), &sha256), &signature)?)
 }
 
 /// The same, no earlier than the entry is dated: ids and Dates rise by a second at least, so those of several

@@ -1,4 +1,5 @@
-//! A site whose store is in S3: every verb as on a disk, whatever the service gets wrong; and what lies in the bucket is a repository.
+//! A site whose store is in S3: it mirrors, tags, renews, collects and verifies whatever the service gets wrong; and what lies in
+//! the bucket is a repository.
 
 use std::fs;
 use std::process::{Command, Output};

@@ -108,28 +108,6 @@ impl Metals {
         found
     }
 
-    /// The program's server on a port of its own, and its URL.
-    pub(super) fn serve(&self) -> (std::process::Child, String) {
-        use std::io::BufRead as _;
-        let mut child = std::process::Command::new(super::ASSAY)
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .current_dir(self.site())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        std::io::BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .split_whitespace()
-            .find(|word| word.starts_with("http://"))
-            .unwrap();
-        let url = url.trim_end_matches('/').to_owned();
-        (child, url)
-    }
-
     /// The public half of the key that signs the mirror.
     pub(super) fn certificate(&self) -> PathBuf {
         let keys = fs::read_dir(self.site().join("policies/keys")).unwrap();

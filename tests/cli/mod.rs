@@ -28,14 +28,36 @@ mod unproven;
 mod upload;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 pub(crate) const ASSAY: &str = env!("CARGO_BIN_EXE_assay");
 
 /// Runs the program in a folder.
 pub(crate) fn assay(folder: &Path, args: &[&str]) -> Output {
     Command::new(ASSAY).args(args).current_dir(folder).output().unwrap()
+}
+
+/// The server of the site in a folder, on a port of its own, and its URL.
+pub(crate) fn serve(folder: &Path) -> (std::process::Child, String) {
+    let mut child = Command::new(ASSAY)
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let url = line
+        .split_whitespace()
+        .find(|word| word.starts_with("http://"))
+        .unwrap();
+    let url = url.trim_end_matches('/').to_owned();
+    (child, url)
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use assay::format::compress::{Compression, decompress};
 use assay::trust::ArchiveKey;
 
-use super::{assay, text};
+use super::{assay, serve, text};
 use crate::support::apt::{Apt, source};
 use crate::support::archive::{Archive, key};
 use crate::support::http::Upstream;
@@ -144,27 +144,6 @@ impl Built {
             .filter_map(|line| line.strip_prefix("Package: ").map(str::to_owned));
         (names.collect(), text)
     }
-
-    fn serve(&self) -> (std::process::Child, String) {
-        use std::io::BufRead as _;
-        let mut child = Command::new(super::ASSAY)
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .current_dir(self.site())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        std::io::BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .split_whitespace()
-            .find(|word| word.starts_with("http://"))
-            .unwrap();
-        let url = url.trim_end_matches('/').to_owned();
-        (child, url)
-    }
 }
 
 const MANIFEST: &str = "---
@@ -230,7 +209,7 @@ fn a_manifest_makes_a_tag_that_apt_installs_from_and_that_verifies() {
     let proven = built.prints(&["verify", copy.to_str().unwrap(), "--against", "upstream"]);
     assert!(proven.starts_with("verified: 2 snapshots"), "{proven}");
 
-    let (mut server, url) = built.serve();
+    let (mut server, url) = serve(&built.site());
     let certificate = fs::read_dir(built.site().join("policies/keys")).unwrap().flatten();
     let certificate = certificate
         .map(|e| e.path())

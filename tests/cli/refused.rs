@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 
 use super::mirrors::Metals;
-use super::{assay, text};
+use super::{assay, serve, text};
 use crate::support::apt::{Apt, source};
 use crate::support::http::Trick;
 
@@ -185,7 +185,7 @@ fn an_index_that_contradicts_itself_is_named_with_the_package() {
     metals.upstream.set(archive.files(&metals.signer));
     // Nothing was fetched yet that could tell.
     assert_eq!(metals.mirror(), "new");
-    let (mut server, url) = metals.serve();
+    let (mut server, url) = serve(&metals.site());
     let apt = Apt::new(&source(&format!("{url}/foundry"), "tin", &metals.certificate()));
     apt.update();
     for (name, ..) in wrong {

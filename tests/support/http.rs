@@ -72,21 +72,9 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let upstream = Self {
-            address: listener.local_addr().unwrap(),
-            state: Arc::default(),
-        };
-        let state = Arc::clone(&upstream.state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = Arc::clone(&state);
-                std::thread::spawn(move || {
-                    let _ = converse(&stream, &state);
-                });
-            }
-        });
-        upstream
+        let state = Arc::default();
+        let address = listen(&state, converse);
+        Self { address, state }
     }
 
     /// The base URL of everything.
@@ -140,6 +128,24 @@ pub(crate) fn most_at_once(servers: &[&Upstream]) -> usize {
     let spans: Vec<(Instant, Instant)> = spans.collect();
     let at = |moment: Instant| spans.iter().filter(|(from, to)| (*from..*to).contains(&moment)).count();
     spans.iter().map(|(from, _)| at(*from)).max().unwrap_or_default()
+}
+
+/// A server on a port of its own: each connection is a conversation in a thread of its own.
+pub(crate) fn listen<S: Send + 'static>(
+    state: &Arc<Mutex<S>>,
+    converse: fn(&TcpStream, &Mutex<S>) -> std::io::Result<()>,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, state) = (listener.local_addr().unwrap(), Arc::clone(state));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let state = Arc::clone(&state);
+            std::thread::spawn(move || {
+                let _ = converse(&stream, &state);
+            });
+        }
+    });
+    address
 }
 
 fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
+
+use super::http::listen;
 
 /// How a request goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,21 +44,9 @@ const BUCKET: &str = "/bucket/";
 
 impl S3 {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Self {
-            address: listener.local_addr().unwrap(),
-            state: Arc::default(),
-        };
-        let state = Arc::clone(&server.state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = Arc::clone(&state);
-                std::thread::spawn(move || {
-                    let _ = converse(&stream, &state);
-                });
-            }
-        });
-        server
+        let state = Arc::default();
+        let address = listen(&state, converse);
+        Self { address, state }
     }
 
     /// What clients find in their environment.
