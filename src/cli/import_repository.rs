@@ -7,13 +7,13 @@ use clap::Args;
 
 use super::context::Context;
 use super::failure::{Failure, UsageError};
-use super::include::{show, show_parcels};
+use super::include::{show, show_included};
 use super::publish::writer;
 use crate::domain::{ArchiveName, Coded, Component, SuiteName};
 use crate::host::files;
 use crate::publish::{
-    Destination, Origin, Others, Parcel, ParcelError, Provable, Repository, check_parcels, find_packages, include,
-    provable, read_parcels,
+    Destination, IncludeError, Included, Origin, Others, Provable, Repository, check_included, find_packages, include,
+    provable, read_packages,
 };
 use crate::site::UnprovenArchive;
 use crate::trust::Keyring;
@@ -63,23 +63,23 @@ pub(super) struct ImportRepositoryArgs {
 pub(super) fn run(context: &Context, args: &ImportRepositoryArgs) -> Result<ExitCode, Failure> {
     let site = context.site()?;
     let config = site.unproven(&args.archive)?;
-    let (parcels, mut problems) = read(context, args, config)?;
+    let (packages, mut problems) = read(context, args, config)?;
     let store = context.store(&site)?;
     let _working = context.writing(&store, &args.archive, "import")?;
     let signer = context.signers(&site, &args.archive)?;
     let writer = writer(context, &site, store.as_ref(), (&args.archive, config), &signer);
-    problems.extend(check_parcels(&writer, &parcels, Others::Go)?);
+    problems.extend(check_included(&writer, &packages, Others::Go)?);
     if !problems.is_empty() {
         return Err(told(context, problems)?);
     }
-    let sources = provable(&site, &parcels)?;
+    let sources = provable(&site, &packages)?;
     if !args.dry_run {
-        let reason = format!("import {} packages and sources, without the gate", parcels.len());
+        let reason = format!("import {} packages and sources, without the gate", packages.len());
         let bar = context.progress.waiting("taking them in");
-        let published = include(&writer, &parcels, Others::Go, &reason, context.now())?;
+        let published = include(&writer, &packages, Others::Go, &reason, context.now())?;
         bar.finish();
         if context.verbose {
-            show_parcels(context, &args.archive, &parcels)?;
+            show_included(context, &args.archive, &packages)?;
         }
         show(context, &published)?;
     }
@@ -89,14 +89,14 @@ pub(super) fn run(context: &Context, args: &ImportRepositoryArgs) -> Result<Exit
     let declared = sources.iter().filter(|source| !source.declared.is_empty()).count();
     context.output.note(&format!(
         "{} packages and sources of {} source packages, of which {declared} are declared and could be proven",
-        parcels.len(),
+        packages.len(),
         sources.len()
     ));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Names each problem; gives the failure that ends the run.
-fn told(context: &Context, mut problems: Vec<ParcelError>) -> Result<Failure, Failure> {
+fn told(context: &Context, mut problems: Vec<IncludeError>) -> Result<Failure, Failure> {
     let count = problems.len();
     match (count, problems.pop()) {
         (1, Some(only)) => Ok(only.into()),
@@ -106,7 +106,7 @@ fn told(context: &Context, mut problems: Vec<ParcelError>) -> Result<Failure, Fa
                 let value = serde_json::json!({ "problem": { "code": code, "message": message } });
                 context.output.aside(&value, &format!("{code}: {message}"))?;
             }
-            Ok(ParcelError::Several(count).into())
+            Ok(IncludeError::Several(count).into())
         }
     }
 }
@@ -131,7 +131,7 @@ fn read(
     context: &Context,
     args: &ImportRepositoryArgs,
     config: &UnprovenArchive,
-) -> Result<(Vec<Parcel>, Vec<ParcelError>), Failure> {
+) -> Result<(Vec<Included>, Vec<IncludeError>), Failure> {
     let origin = match (&args.from_dir, &args.from_reprepro, &args.from_aptly) {
         (Some(folder), ..) if !files::is_folder(&folder.join("dists")) => return plain(context, args, folder, config),
         (Some(folder), ..) => Origin::Folder(folder.clone()),
@@ -169,7 +169,7 @@ fn plain(
     args: &ImportRepositoryArgs,
     folder: &std::path::Path,
     config: &UnprovenArchive,
-) -> Result<(Vec<Parcel>, Vec<ParcelError>), Failure> {
+) -> Result<(Vec<Included>, Vec<IncludeError>), Failure> {
     let suite = match (args.suites.as_slice(), config.suites.as_slice()) {
         ([suite], _) => suite,
         ([], [only]) => &only.name,
@@ -183,21 +183,21 @@ fn plain(
     let paths = find_packages(folder)?;
     if paths.is_empty() {
         let why = "it has neither `dists/` nor any package".to_owned();
-        return Err(ParcelError::Repository {
+        return Err(IncludeError::Repository {
             path: folder.to_owned(),
             why,
         }
         .into());
     }
     let bar = context.progress.items("reading packages", paths.len() as u64);
-    let (mut parcels, mut problems) = (Vec::new(), Vec::new());
+    let (mut packages, mut problems) = (Vec::new(), Vec::new());
     for path in paths {
-        match read_parcels(&path, into) {
-            Ok(read) => parcels.extend(read),
+        match read_packages(&path, into) {
+            Ok(read) => packages.extend(read),
             Err(problem) => problems.push(problem),
         }
         bar.advance(1);
     }
     bar.finish();
-    Ok((parcels, problems))
+    Ok((packages, problems))
 }

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::publish::writer;
 use crate::domain::{ArchiveName, Component, PackageName, SuiteName, Version};
-use crate::publish::{Destination, Gone, Others, Parcel, Published, exclude, include, read_parcels};
+use crate::publish::{Destination, Gone, Included, Others, Published, exclude, include, read_packages};
 
 /// Put packages into an unproven archive, without the gate
 ///
@@ -79,36 +79,36 @@ pub(super) fn run(context: &Context, args: &IncludeArgs) -> Result<ExitCode, Fai
         suite: &args.suite,
         component: args.component.as_ref(),
     };
-    let mut parcels = Vec::new();
+    let mut packages = Vec::new();
     for path in &args.files {
-        parcels.extend(read_parcels(path, into)?);
+        packages.extend(read_packages(path, into)?);
     }
     let others = if args.keep_older { Others::Stay } else { Others::Go };
-    let titles: Vec<String> = parcels.iter().map(Parcel::title).collect();
+    let titles: Vec<String> = packages.iter().map(Included::title).collect();
     let reason = short("include", &titles, &args.suite);
     let store = context.store(&site)?;
     let _working = context.writing(&store, &args.archive, "include")?;
     let signer = context.signers(&site, &args.archive)?;
     let writer = writer(context, &site, store.as_ref(), (&args.archive, config), &signer);
-    let published = include(&writer, &parcels, others, &reason, context.now())?;
-    show_parcels(context, &args.archive, &parcels)?;
+    let published = include(&writer, &packages, others, &reason, context.now())?;
+    show_included(context, &args.archive, &packages)?;
     show(context, &published)
 }
 
 /// One line for each package.
-pub(super) fn show_parcels(context: &Context, archive: &ArchiveName, parcels: &[Parcel]) -> Result<(), Failure> {
-    for parcel in parcels {
-        let (suite, component, architecture) = (&parcel.suite, &parcel.component, parcel.architecture.as_ref());
+pub(super) fn show_included(context: &Context, archive: &ArchiveName, packages: &[Included]) -> Result<(), Failure> {
+    for package in packages {
+        let (suite, component, architecture) = (&package.suite, &package.component, package.architecture.as_ref());
         let line = Line {
             archive,
             suite,
             component,
-            package: &parcel.package,
-            version: &parcel.version,
+            package: &package.package,
+            version: &package.version,
             architecture: architecture.map_or("source", |of| of.as_str()),
-            sha256: parcel.sha256.hex(),
+            sha256: package.sha256.hex(),
         };
-        let text = format!("{archive} {suite} {component} {}", parcel.title());
+        let text = format!("{archive} {suite} {component} {}", package.title());
         context.output.record(&line, &text)?;
     }
     Ok(())

@@ -16,11 +16,11 @@ use crate::site::Ungated;
 use crate::snapshot::{Chain, Record, SuiteState};
 
 use super::admit::put_in_pool;
+use super::included::{Included, check_together};
 use super::ledger::{append_ledger, held_claims, remember};
 use super::next::{Next, Writer, next_snapshot};
-use super::parcel::{Parcel, check_together};
 use super::stage::{Goes, Taken, catalog, next_unproven, read_texts};
-use super::{GateError, ParcelError, Published, load_vouched, publish, suite_of};
+use super::{GateError, IncludeError, Published, load_vouched, publish, suite_of};
 
 /// What becomes of other versions of what comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,25 +59,25 @@ impl Gone {
 ///
 /// # Errors
 /// When a record or index is damaged; the store's failure.
-pub fn check_parcels(
+pub fn check_included(
     writer: &Writer<'_, Ungated>,
-    parcels: &[Parcel],
+    packages: &[Included],
     others: Others,
-) -> Result<Vec<ParcelError>, ParcelError> {
-    let mut problems = check_together(writer.config, parcels);
+) -> Result<Vec<IncludeError>, IncludeError> {
+    let mut problems = check_together(writer.config, packages);
     let chain = load_vouched(writer.store, writer.archive, &writer.signer.keyring()?)?;
-    let claims = claims(parcels);
+    let claims = claims(packages);
     let mut held = held_claims(writer.store, writer.archive, chain.latest(), &claims)?;
     for claim in claims {
         let first = held.entry(claim.key.clone()).or_insert_with(|| claim.clone());
         if first.sha256 != claim.sha256 {
             let held = first.clone();
             let conflict = Box::new(LedgerConflict { held, claimed: claim });
-            problems.push(ParcelError::Returned { conflict });
+            problems.push(IncludeError::Returned { conflict });
         }
     }
     if others == Others::Go && problems.is_empty() {
-        for (suite, offered) in by_suite(parcels) {
+        for (suite, offered) in by_suite(packages) {
             if let Some(state) = state_of(chain.latest(), suite) {
                 problems.extend(newer(writer, suite, state, &offered)?);
             }
@@ -89,20 +89,20 @@ pub fn check_parcels(
 /// Takes packages in: one snapshot has all of them, or nothing changes. What is there already changes nothing.
 ///
 /// # Errors
-/// As [`check_parcels`] names them, the first; when a file has other bytes by now; the store's failure. Doing it again is safe.
+/// As [`check_included`] names them, the first; when a file has other bytes by now; the store's failure. Doing it again is safe.
 pub fn include(
     writer: &Writer<'_, Ungated>,
-    parcels: &[Parcel],
+    packages: &[Included],
     others: Others,
     reason: &str,
     now: Timestamp,
-) -> Result<Published, ParcelError> {
-    if let Some(problem) = check_parcels(writer, parcels, others)?.into_iter().next() {
+) -> Result<Published, IncludeError> {
+    if let Some(problem) = check_included(writer, packages, others)?.into_iter().next() {
         return Err(problem);
     }
-    let claims = claims(parcels);
+    let claims = claims(packages);
     append_ledger(writer.store, writer.archive, &claims)?;
-    let all = parcels.par_iter().flat_map(|parcel| &parcel.files);
+    let all = packages.par_iter().flat_map(|package| &package.files);
     all.map(|file| {
         put_in_pool(writer.store, writer.archive, (&file.path, &file.digest), || {
             Ok(Box::new(files::open(&file.from)?))
@@ -111,7 +111,7 @@ pub fn include(
     .collect::<Result<(), GateError>>()?;
     change(writer, (reason, now), &claims, |chain| {
         let mut taken = BTreeMap::new();
-        for (suite, offered) in by_suite(parcels) {
+        for (suite, offered) in by_suite(packages) {
             let goes = match state_of(chain.latest(), suite) {
                 Some(state) => with_catalog(writer, state, |catalog| replaced(catalog, &offered, others))?,
                 None => Goes::default(),
@@ -132,7 +132,7 @@ pub fn exclude(
     gone: &[Gone],
     reason: &str,
     now: Timestamp,
-) -> Result<Published, ParcelError> {
+) -> Result<Published, IncludeError> {
     let chain = load_vouched(writer.store, writer.archive, &writer.signer.keyring()?)?;
     let state = suite_of(writer.archive, chain.latest(), suite)?;
     for one in gone {
@@ -140,7 +140,7 @@ pub fn exclude(
         if goes == Goes::default() {
             // A run before may have done it, and was killed before clients saw it.
             super::finish(writer.store, &chain, writer.signer, writer.public_url)?;
-            return Err(ParcelError::NotThere {
+            return Err(IncludeError::NotThere {
                 suite: suite.clone(),
                 name: match &one.version {
                     Some(version) => format!("{}={version}", one.name),
@@ -162,7 +162,7 @@ fn change(
     (reason, now): (&str, Timestamp),
     claims: &[LedgerEntry],
     taken: impl Fn(&Chain) -> Result<BTreeMap<SuiteName, Taken>, GateError>,
-) -> Result<Published, ParcelError> {
+) -> Result<Published, IncludeError> {
     let (store, archive) = (writer.store, writer.archive);
     next_snapshot(writer, reason, now, |chain| {
         let states = next_unproven(store, archive, writer.config, chain.latest(), &taken(chain)?)?;
@@ -176,8 +176,8 @@ fn change(
 }
 
 /// What all of them claim.
-fn claims(parcels: &[Parcel]) -> Vec<LedgerEntry> {
-    parcels.iter().flat_map(Parcel::claims).collect()
+fn claims(packages: &[Included]) -> Vec<LedgerEntry> {
+    packages.iter().flat_map(Included::claims).collect()
 }
 
 /// Whether a record has these suites already: its Dates are its own, and its indexes are sorted.
@@ -197,10 +197,10 @@ fn state_of<'a>(latest: Option<&'a Record>, suite: &SuiteName) -> Option<&'a Sui
     latest.and_then(|record| record.suites.iter().find(|state| state.suite == *suite))
 }
 
-fn by_suite(parcels: &[Parcel]) -> BTreeMap<&SuiteName, Vec<&Parcel>> {
+fn by_suite(packages: &[Included]) -> BTreeMap<&SuiteName, Vec<&Included>> {
     let mut suites: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for parcel in parcels {
-        suites.entry(&parcel.suite).or_default().push(parcel);
+    for package in packages {
+        suites.entry(&package.suite).or_default().push(package);
     }
     suites
 }
@@ -214,39 +214,39 @@ fn with_catalog<T>(
     Ok(ask(&catalog(&texts)?))
 }
 
-fn take(offered: &[&Parcel], goes: Goes) -> Taken {
+fn take(offered: &[&Included], goes: Goes) -> Taken {
     let mut taken = Taken {
         goes,
         ..Taken::default()
     };
     let mut seen = BTreeSet::new();
-    for parcel in offered {
+    for package in offered {
         // A plain folder may have one file twice.
-        if !seen.insert((&parcel.component, &parcel.stanza)) {
+        if !seen.insert((&package.component, &package.stanza)) {
             continue;
         }
-        let mut stanza = parcel.stanza.clone();
+        let mut stanza = package.stanza.clone();
         stanza.push(b'\n');
-        let texts = match parcel.architecture {
+        let texts = match package.architecture {
             Some(_) => &mut taken.packages,
             None => &mut taken.sources,
         };
-        match texts.iter_mut().find(|(component, _)| *component == parcel.component) {
+        match texts.iter_mut().find(|(component, _)| *component == package.component) {
             Some((_, text)) => text.extend(stanza),
-            None => texts.push((parcel.component.clone(), stanza)),
+            None => texts.push((package.component.clone(), stanza)),
         }
     }
     taken
 }
 
 /// The versions that are offered of each package, by its name and architecture; none for source packages.
-type Offered<'a> = BTreeMap<(&'a PackageName, Option<&'a Architecture>), Vec<&'a Parcel>>;
+type Offered<'a> = BTreeMap<(&'a PackageName, Option<&'a Architecture>), Vec<&'a Included>>;
 
-fn offers<'a>(parcels: &[&'a Parcel]) -> Offered<'a> {
+fn offers<'a>(packages: &[&'a Included]) -> Offered<'a> {
     let mut offers = Offered::new();
-    for parcel in parcels {
-        let key = (&parcel.package, parcel.architecture.as_ref());
-        offers.entry(key).or_default().push(parcel);
+    for package in packages {
+        let key = (&package.package, package.architecture.as_ref());
+        offers.entry(key).or_default().push(package);
     }
     offers
 }
@@ -255,7 +255,7 @@ fn offers<'a>(parcels: &[&'a Parcel]) -> Offered<'a> {
 fn rivals<'a, 'o>(
     catalog: &'a Catalog<'_>,
     offers: &'a Offered<'o>,
-) -> impl Iterator<Item = (Rival<'a>, &'a [&'o Parcel])> {
+) -> impl Iterator<Item = (Rival<'a>, &'a [&'o Included])> {
     let binaries = catalog.binaries().filter_map(|(_, binary)| {
         let offered = offers.get(&(&binary.package, Some(&binary.architecture)))?;
         Some((Rival::Binary(binary), offered.as_slice()))
@@ -286,14 +286,14 @@ fn newer(
     writer: &Writer<'_, Ungated>,
     suite: &SuiteName,
     state: &SuiteState,
-    offered: &[&Parcel],
-) -> Result<Vec<ParcelError>, GateError> {
+    offered: &[&Included],
+) -> Result<Vec<IncludeError>, GateError> {
     let offers = offers(offered);
     with_catalog(writer, state, |catalog| {
-        let older = |(rival, offered): (Rival<'_>, &[&Parcel])| {
+        let older = |(rival, offered): (Rival<'_>, &[&Included])| {
             let best = offered.iter().max_by(|a, b| a.version.dpkg_cmp(&b.version))?;
             let there = rival.version();
-            there.dpkg_cmp(&best.version).is_gt().then(|| ParcelError::Older {
+            there.dpkg_cmp(&best.version).is_gt().then(|| IncludeError::Older {
                 suite: suite.clone(),
                 package: best.package.clone(),
                 there: there.clone(),
@@ -305,11 +305,11 @@ fn newer(
 }
 
 /// What goes since something comes in its place: other versions, and the same one where its component is another now.
-fn replaced(catalog: &Catalog<'_>, offered: &[&Parcel], others: Others) -> Goes {
+fn replaced(catalog: &Catalog<'_>, offered: &[&Included], others: Others) -> Goes {
     let offers = offers(offered);
     let mut goes = Goes::default();
     for (rival, offered) in rivals(catalog, &offers) {
-        if others == Others::Stay && !offered.iter().any(|parcel| parcel.version == *rival.version()) {
+        if others == Others::Stay && !offered.iter().any(|package| package.version == *rival.version()) {
             continue;
         }
         match rival {

@@ -34,8 +34,8 @@ mod links;
 mod mismatch;
 mod overrides;
 mod outside;
-mod parcel;
-mod parcel_error;
+mod included;
+mod include_error;
 mod partial;
 mod plan;
 mod project;
@@ -69,7 +69,9 @@ pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_no
 pub use filtered::{Filtered, filter, selection_digest};
 pub use gate_error::GateError;
 pub use import::{ImportRequest, Importer, Importing, kept_release, kept_upstream};
-pub use include::{Gone, Others, check_parcels, exclude, include};
+pub use include::{Gone, Others, check_included, exclude, include};
+pub use include_error::IncludeError;
+pub use included::{Destination, Included, find_packages, read_packages};
 pub use kept::{Fetch, Keyrings, StoreFiles};
 pub use known::{Known, built_in, load_known};
 pub use ledger::{append_ledger, key as ledger_key, load_claim, load_ledger, put_back};
@@ -81,8 +83,6 @@ pub use moves::{
     Contents, Held, Move, Moves, SourceChange, SourceDiff, Target, compare, contents, moves, remove, restore, suite_of,
 };
 pub use next::Writer;
-pub use parcel::{Destination, Parcel, find_packages, read_parcels};
-pub use parcel_error::ParcelError;
 pub use partial::{Missing, Part, Selection, select_packages};
 pub use plan::{How, Release, Step, plan};
 pub use project::{Published, PublishedSuite, finish, is_published, publish, publish_all, publish_record, publish_tag};

@@ -8,7 +8,7 @@ use crate::domain::{ArchiveName, PackageName, Version};
 use crate::site::{ArchiveConfig, Site};
 use crate::source::Declaration;
 
-use super::{GateError, Parcel, ParcelError};
+use super::{GateError, IncludeError, Included};
 
 /// A source package, and who declares it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,14 +22,14 @@ pub struct Provable {
     pub declared: BTreeMap<ArchiveName, Version>,
 }
 
-/// Every source package of some parcels, by name.
+/// Every source package of some packages, by name.
 ///
 /// # Errors
 /// When a declaration cannot be read.
-pub fn provable(site: &Site, parcels: &[Parcel]) -> Result<Vec<Provable>, ParcelError> {
+pub fn provable(site: &Site, packages: &[Included]) -> Result<Vec<Provable>, IncludeError> {
     let mut sources: BTreeMap<&PackageName, usize> = BTreeMap::new();
-    for parcel in parcels {
-        *sources.entry(&parcel.source).or_default() += 1;
+    for package in packages {
+        *sources.entry(&package.source).or_default() += 1;
     }
     let custom = site.archives().iter();
     let custom = custom.filter(|(_, config)| matches!(config, ArchiveConfig::Custom(_)));
@@ -51,12 +51,12 @@ pub fn provable(site: &Site, parcels: &[Parcel]) -> Result<Vec<Provable>, Parcel
             packages,
             declared: by
                 .map(|(archive, _)| Ok(((*archive).clone(), version(archive)?)))
-                .collect::<Result<_, ParcelError>>()?,
+                .collect::<Result<_, IncludeError>>()?,
         })
     };
     sources.into_iter().map(provable).collect()
 }
 
-fn unread(error: &dyn std::fmt::Display) -> ParcelError {
-    ParcelError::Gate(GateError::NotImportable { why: error.to_string() })
+fn unread(error: &dyn std::fmt::Display) -> IncludeError {
+    IncludeError::Gate(GateError::NotImportable { why: error.to_string() })
 }

@@ -18,8 +18,8 @@ use crate::host::{Bar, files};
 use crate::site::UnprovenArchive;
 use crate::trust::{Keyring, Requirement, unverified_text, verify_inrelease, verify_release_gpg};
 
-use super::parcel::{Parcel, malformed, read_package, read_source};
-use super::{Destination, ParcelError};
+use super::included::{Included, malformed, read_package, read_source};
+use super::{Destination, IncludeError};
 
 /// The largest Release, signature, index (plain) and configuration that are read, in bytes.
 const LARGEST_RELEASE: u64 = 64 << 20;
@@ -57,7 +57,7 @@ impl Repository {
     ///
     /// # Errors
     /// When nothing is, or it is not to be told what.
-    pub fn find(origin: &Origin) -> Result<Self, ParcelError> {
+    pub fn find(origin: &Origin) -> Result<Self, IncludeError> {
         let repository = match origin {
             Origin::Folder(base) => Self::published(base.clone())?,
             Origin::Reprepro(base) => reprepro(base)?,
@@ -72,7 +72,7 @@ impl Repository {
         Ok(repository)
     }
 
-    fn published(base: PathBuf) -> Result<Self, ParcelError> {
+    fn published(base: PathBuf) -> Result<Self, IncludeError> {
         let dists = base.join("dists");
         if !files::is_folder(&dists) {
             return Err(no_repository(&base, "it has no `dists/`"));
@@ -116,7 +116,7 @@ impl Repository {
         config: &UnprovenArchive,
         keyring: Option<(&Keyring, Timestamp)>,
         bar: &Bar,
-    ) -> Result<(Vec<Parcel>, Vec<ParcelError>), ParcelError> {
+    ) -> Result<(Vec<Included>, Vec<IncludeError>), IncludeError> {
         let (mut wanted, mut problems) = (BTreeMap::new(), Vec::new());
         for suite in &self.suites {
             match self.listed(suite, keyring) {
@@ -128,25 +128,25 @@ impl Repository {
             }
         }
         bar.extend(wanted.len() as u64);
-        let read: Vec<Result<Parcel, ParcelError>> = wanted
+        let read: Vec<Result<Included, IncludeError>> = wanted
             .par_iter()
             .map(|(place, listed)| {
-                let parcel = self.parcel(config, place, listed);
+                let package = self.package(config, place, listed);
                 bar.advance(1);
-                parcel
+                package
             })
             .collect();
-        let mut parcels = Vec::new();
+        let mut packages = Vec::new();
         for one in read {
             match one {
-                Ok(parcel) => parcels.push(parcel),
+                Ok(package) => packages.push(package),
                 Err(problem) => problems.push(problem),
             }
         }
-        Ok((parcels, problems))
+        Ok((packages, problems))
     }
 
-    fn parcel(&self, config: &UnprovenArchive, place: &Place, listed: &Listed) -> Result<Parcel, ParcelError> {
+    fn package(&self, config: &UnprovenArchive, place: &Place, listed: &Listed) -> Result<Included, IncludeError> {
         let into = Destination {
             config,
             suite: &place.suite,
@@ -154,18 +154,18 @@ impl Repository {
         };
         let path = self.base.join(&place.path);
         if !files::exists(&path) {
-            return Err(ParcelError::Missing(path));
+            return Err(IncludeError::Missing(path));
         }
-        let parcel = match listed.architecture {
+        let package = match listed.architecture {
             Some(_) => read_package(&path, Some(&listed.digest), into)?,
             None => read_source(&path, Some(&listed.digest), into)?,
         };
         // A stanza that says something else than its file would have been believed by clients.
-        if parcel.title() != listed.title {
-            let why = format!("it is {}, and is listed as {}", parcel.title(), listed.title);
+        if package.title() != listed.title {
+            let why = format!("it is {}, and is listed as {}", package.title(), listed.title);
             return Err(malformed(&path, &why));
         }
-        Ok(parcel)
+        Ok(package)
     }
 
     /// Everything that a suite lists.
@@ -173,7 +173,7 @@ impl Repository {
         &self,
         suite: &SuiteName,
         keyring: Option<(&Keyring, Timestamp)>,
-    ) -> Result<(BTreeMap<Place, Listed>, Vec<ParcelError>), ParcelError> {
+    ) -> Result<(BTreeMap<Place, Listed>, Vec<IncludeError>), IncludeError> {
         let folder = self.base.join("dists").join(suite.as_str());
         let text = release_text(&folder, keyring)?;
         let path = folder.join("Release");
@@ -225,7 +225,7 @@ struct Listed {
 }
 
 /// What is listed, by path below the base.
-fn stanzas(index: &Path, text: &[u8]) -> Result<Vec<(String, Listed)>, ParcelError> {
+fn stanzas(index: &Path, text: &[u8]) -> Result<Vec<(String, Listed)>, IncludeError> {
     let wrong = |error: &dyn std::fmt::Display| malformed(index, error);
     let mut found = Vec::new();
     for stanza in Stanzas::new(text) {
@@ -256,14 +256,14 @@ fn stanzas(index: &Path, text: &[u8]) -> Result<Vec<(String, Listed)>, ParcelErr
 }
 
 /// The text of a Release, of the form that is signed.
-fn release_text(folder: &Path, keyring: Option<(&Keyring, Timestamp)>) -> Result<Vec<u8>, ParcelError> {
+fn release_text(folder: &Path, keyring: Option<(&Keyring, Timestamp)>) -> Result<Vec<u8>, IncludeError> {
     let [clearsigned, plain, detached] = ["InRelease", "Release", "Release.gpg"].map(|name| folder.join(name));
     let requirement = keyring.map(|(keyring, now)| Requirement {
         keyring,
         threshold: 1,
         now,
     });
-    let unsigned = |path: &Path, why: &dyn std::fmt::Display| ParcelError::Unsigned {
+    let unsigned = |path: &Path, why: &dyn std::fmt::Display| IncludeError::Unsigned {
         path: path.to_owned(),
         why: why.to_string(),
     };
@@ -289,7 +289,7 @@ fn release_text(folder: &Path, keyring: Option<(&Keyring, Timestamp)>) -> Result
 }
 
 /// An index in whichever of its forms is there, by the hash that Release gives; none when Release lists none.
-fn index_text(folder: &Path, release: &Release, index: &str) -> Result<Option<Vec<u8>>, ParcelError> {
+fn index_text(folder: &Path, release: &Release, index: &str) -> Result<Option<Vec<u8>>, IncludeError> {
     let mut listed = false;
     for form in FORMS {
         let name = format!("{index}{form}");
@@ -304,7 +304,7 @@ fn index_text(folder: &Path, release: &Release, index: &str) -> Result<Option<Ve
         let bytes = files::read(&path, LARGEST_INDEX)?;
         let found = Digest::of(&bytes);
         if found != entry.digest {
-            return Err(ParcelError::Other {
+            return Err(IncludeError::Other {
                 path,
                 said: entry.digest,
                 found,
@@ -314,7 +314,7 @@ fn index_text(folder: &Path, release: &Release, index: &str) -> Result<Option<Ve
         return plain.map(Some).map_err(|error| malformed(&path, &error));
     }
     match listed {
-        true => Err(ParcelError::Missing(folder.join(index))),
+        true => Err(IncludeError::Missing(folder.join(index))),
         false => Ok(None),
     }
 }
@@ -323,7 +323,7 @@ fn words<T: std::str::FromStr<Err = crate::domain::DomainError>>(
     release: &Release,
     field: &str,
     path: &Path,
-) -> Result<Vec<T>, ParcelError> {
+) -> Result<Vec<T>, IncludeError> {
     let words = release.words(field).filter(|word| *word != "source");
     words
         .map(|word| word.parse().map_err(|error| malformed(path, &error)))
@@ -331,21 +331,21 @@ fn words<T: std::str::FromStr<Err = crate::domain::DomainError>>(
 }
 
 /// The names in a folder.
-fn names(folder: &Path) -> Result<Vec<String>, ParcelError> {
+fn names(folder: &Path) -> Result<Vec<String>, IncludeError> {
     let paths = files::list(folder)?;
     let name = |path: &PathBuf| path.file_name()?.to_str().map(str::to_owned);
     Ok(paths.iter().filter_map(name).collect())
 }
 
-fn no_repository(path: &Path, why: &str) -> ParcelError {
-    ParcelError::Repository {
+fn no_repository(path: &Path, why: &str) -> IncludeError {
+    IncludeError::Repository {
         path: path.to_owned(),
         why: why.to_owned(),
     }
 }
 
 /// reprepro's: its `conf/distributions` names the suites, its `conf/options` where they are published.
-fn reprepro(base: &Path) -> Result<Repository, ParcelError> {
+fn reprepro(base: &Path) -> Result<Repository, IncludeError> {
     let conf = base.join("conf").join("distributions");
     if !files::exists(&conf) || files::is_folder(&conf) {
         return Err(no_repository(
@@ -380,7 +380,7 @@ fn reprepro(base: &Path) -> Result<Repository, ParcelError> {
 }
 
 /// `outdir` of `conf/options`, in which `+b` stands for the base; by default the base itself.
-fn outdir(base: &Path) -> Result<PathBuf, ParcelError> {
+fn outdir(base: &Path) -> Result<PathBuf, IncludeError> {
     let options = base.join("conf").join("options");
     if !files::exists(&options) {
         return Ok(base.to_owned());
@@ -417,7 +417,7 @@ fn without_comments(text: &[u8]) -> Vec<u8> {
 }
 
 /// The one folder below aptly's `public/` that has `dists/`.
-fn aptly(root: &Path) -> Result<PathBuf, ParcelError> {
+fn aptly(root: &Path) -> Result<PathBuf, IncludeError> {
     let public = root.join("public");
     if !files::is_folder(&public) {
         return Err(no_repository(root, "it has no `public/`: `aptly publish` makes it"));

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use assay::domain::{ArchiveName, Coded as _, Fingerprint, SuiteName};
 use assay::host::Clock;
-use assay::publish::{Destination, GateError, Gone, Others, ParcelError, Writer, exclude, include, read_parcels};
-use assay::site::{Absent, ArchiveKind, IndexForm, OwnSuite, Ungated, UnprovenArchive};
+use assay::publish::{Destination, GateError, Gone, IncludeError, Others, Writer, exclude, include, read_packages};
+use assay::site::{Ungated, UnprovenArchive};
 use assay::snapshot::Chain;
 use assay::store::Store;
 use assay::trust::ArchiveKey;
@@ -15,35 +15,13 @@ use crate::admission::site::Site;
 use crate::support::packages::deb_in;
 use crate::support::repository::{Repository, now};
 
+/// As its file in `repos/` says it.
 fn config(key: &Fingerprint) -> UnprovenArchive {
-    UnprovenArchive {
-        kind: ArchiveKind::Unproven,
-        origin: "Apps".into(),
-        label: "Apps".into(),
-        suites: vec![OwnSuite {
-            name: "stable".parse().unwrap(),
-            policy: Absent,
-            rebuild: Absent,
-            description: None,
-            not_automatic: false,
-            but_automatic_upgrades: false,
-        }],
-        branches: None,
-        components: vec!["main".parse().unwrap()],
-        architectures: vec!["amd64".parse().unwrap()],
-        compress: IndexForm::usual(),
-        all: Default::default(),
-        contents: true,
-        translations: false,
-        overrides: Default::default(),
-        changelogs: None,
-        valid_days: 10,
-        keep: None,
-        incoming: None,
-        signing_key: key.clone(),
-        signing: Default::default(),
-        environment: Vec::new(),
-    }
+    toml::from_str(&format!(
+        "kind = \"unproven\"\norigin = \"Apps\"\nlabel = \"Apps\"\ncomponents = [\"main\"]\narchitectures = [\"amd64\"]\n\
+         signing-key = \"{key}\"\n[[suite]]\nname = \"stable\"\n"
+    ))
+    .unwrap()
 }
 
 struct Apps {
@@ -74,21 +52,21 @@ impl Apps {
         }
     }
 
-    fn include(&self, store: &dyn Store, paths: &[&Path]) -> Result<(), ParcelError> {
+    fn include(&self, store: &dyn Store, paths: &[&Path]) -> Result<(), IncludeError> {
         let suite: SuiteName = "stable".parse().unwrap();
         let into = Destination {
             config: &self.config,
             suite: &suite,
             component: None,
         };
-        let parcels: Vec<_> = paths
+        let packages: Vec<_> = paths
             .iter()
-            .flat_map(|path| read_parcels(path, into).unwrap())
+            .flat_map(|path| read_packages(path, into).unwrap())
             .collect();
-        include(&self.writer(store), &parcels, Others::Go, "a test", now()).map(drop)
+        include(&self.writer(store), &packages, Others::Go, "a test", now()).map(drop)
     }
 
-    fn exclude(&self, store: &dyn Store, name: &str) -> Result<(), ParcelError> {
+    fn exclude(&self, store: &dyn Store, name: &str) -> Result<(), IncludeError> {
         let gone = Gone {
             name: name.parse().unwrap(),
             version: None,
@@ -128,11 +106,11 @@ fn a_run_that_fails_anywhere_is_finished_by_the_next() {
     let second = deb_in(folder.path(), "hello", "2.0", "amd64", "second");
     let other = deb_in(folder.path(), "other", "1.0", "all", "other");
     apps.include(&site.store, &[&first]).unwrap();
-    let work = |store: &dyn Store| -> Result<(), ParcelError> {
+    let work = |store: &dyn Store| -> Result<(), IncludeError> {
         apps.include(store, &[&second, &other])?;
         match apps.exclude(store, "other") {
             // The run before did it.
-            Err(ParcelError::NotThere { .. }) => Ok(()),
+            Err(IncludeError::NotThere { .. }) => Ok(()),
             done => done,
         }
     };
@@ -250,5 +228,5 @@ fn an_archive_stays_the_kind_that_it_was_made_as() {
     assert_eq!(refused.code(), "E-GATE-115", "{refused}");
     let chain = Chain::load(&site.store, &site.archive).unwrap();
     assert_eq!(chain.len(), 1);
-    assert!(matches!(refused, ParcelError::Gate(GateError::OtherKind { .. })));
+    assert!(matches!(refused, IncludeError::Gate(GateError::OtherKind { .. })));
 }

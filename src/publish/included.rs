@@ -18,7 +18,7 @@ use crate::site::UnprovenArchive;
 use crate::store::{Key, hash_stream};
 use crate::trust::unframed_text;
 
-use super::{ParcelError, Upload};
+use super::{IncludeError, Upload};
 
 /// The most that a .dsc may have, in bytes.
 const LARGEST_DSC: u64 = 1 << 20;
@@ -27,7 +27,7 @@ const PACKAGES: [&str; 3] = ["deb", "udeb", "ddeb"];
 
 /// A package as it is to be in a suite, or a source package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
+pub struct Included {
     /// The suite.
     pub suite: SuiteName,
     /// The component.
@@ -44,18 +44,18 @@ pub struct Parcel {
     pub sha256: Sha256,
     /// Its stanza in Packages or Sources, without the empty line after it.
     pub(super) stanza: Vec<u8>,
-    pub(super) files: Vec<ParcelFile>,
+    pub(super) files: Vec<IncludedFile>,
 }
 
 /// A file of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ParcelFile {
+pub(super) struct IncludedFile {
     pub(super) path: PoolPath,
     pub(super) digest: Digest,
     pub(super) from: PathBuf,
 }
 
-impl Parcel {
+impl Included {
     /// What it claims, so that nothing else comes by its names, even when it has gone.
     pub(super) fn claims(&self) -> Vec<LedgerEntry> {
         let version = self.version.without_epoch().to_owned();
@@ -117,7 +117,7 @@ impl Destination<'_> {
 ///
 /// # Errors
 /// When a file is missing, malformed, or another than the .dsc or .changes says.
-pub fn read_parcels(path: &Path, into: Destination<'_>) -> Result<Vec<Parcel>, ParcelError> {
+pub fn read_packages(path: &Path, into: Destination<'_>) -> Result<Vec<Included>, IncludeError> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("dsc") => Ok(vec![read_source(path, None, into)?]),
         Some("changes") => read_changes(path, into),
@@ -129,11 +129,11 @@ pub fn read_parcels(path: &Path, into: Destination<'_>) -> Result<Vec<Parcel>, P
     }
 }
 
-/// Every file below a folder that [`read_parcels`] takes alone, sorted: a plain folder of packages.
+/// Every file below a folder that [`read_packages`] takes alone, sorted: a plain folder of packages.
 ///
 /// # Errors
 /// When a folder cannot be read, or folders are nested too deep.
-pub fn find_packages(folder: &Path) -> Result<Vec<PathBuf>, ParcelError> {
+pub fn find_packages(folder: &Path) -> Result<Vec<PathBuf>, IncludeError> {
     const DEEPEST: usize = 16;
     let (mut found, mut todo) = (Vec::new(), vec![(folder.to_owned(), 0)]);
     while let Some((folder, depth)) = todo.pop() {
@@ -157,7 +157,11 @@ pub fn find_packages(folder: &Path) -> Result<Vec<PathBuf>, ParcelError> {
 }
 
 /// Reads a binary package; its bytes must be those that somebody said.
-pub(super) fn read_package(path: &Path, said: Option<&Digest>, into: Destination<'_>) -> Result<Parcel, ParcelError> {
+pub(super) fn read_package(
+    path: &Path,
+    said: Option<&Digest>,
+    into: Destination<'_>,
+) -> Result<Included, IncludeError> {
     let wrong = |why: &dyn std::fmt::Display| malformed(path, why);
     let deb = read_deb(files::open(path)?, &DebLimits::default()).map_err(|error| match said {
         // A package that was changed may be no package any more.
@@ -178,7 +182,7 @@ pub(super) fn read_package(path: &Path, said: Option<&Digest>, into: Destination
     let in_pool = |name: String| PoolPath::in_pool(&component, &source, &FileName::new(name)?);
     let pool = in_pool(name).map_err(|error: DomainError| wrong(&error))?;
     let stanza = binary_stanza(&deb.control, &pool, &deb.digest).map_err(|error| wrong(&error))?;
-    Ok(Parcel {
+    Ok(Included {
         suite: into.suite.clone(),
         package,
         version,
@@ -186,7 +190,7 @@ pub(super) fn read_package(path: &Path, said: Option<&Digest>, into: Destination
         source,
         sha256: deb.digest.sha256,
         stanza,
-        files: vec![ParcelFile {
+        files: vec![IncludedFile {
             path: pool,
             digest: deb.digest,
             from: path.to_owned(),
@@ -196,7 +200,7 @@ pub(super) fn read_package(path: &Path, said: Option<&Digest>, into: Destination
 }
 
 /// Reads a .dsc and hashes what it names, beside it. Its signature is nobody's vote and is not looked at.
-pub(super) fn read_source(path: &Path, said: Option<&Digest>, into: Destination<'_>) -> Result<Parcel, ParcelError> {
+pub(super) fn read_source(path: &Path, said: Option<&Digest>, into: Destination<'_>) -> Result<Included, IncludeError> {
     let wrong = |why: &dyn std::fmt::Display| malformed(path, why);
     let bytes = files::read(path, LARGEST_DSC)?;
     let digest = Digest::of(&bytes);
@@ -213,7 +217,7 @@ pub(super) fn read_source(path: &Path, said: Option<&Digest>, into: Destination<
     let folder = pool.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
     let folder = PoolPath::new(folder).map_err(|error| wrong(&error))?;
     let stanza = source_stanza(&dsc.paragraph, &own, &bytes, &folder).map_err(|error| wrong(&error))?;
-    let mut all = vec![ParcelFile {
+    let mut all = vec![IncludedFile {
         path: pool,
         digest,
         from: path.to_owned(),
@@ -222,13 +226,13 @@ pub(super) fn read_source(path: &Path, said: Option<&Digest>, into: Destination<
     for (name, digest) in &dsc.files {
         let from = beside.join(name.as_str());
         check(&from, digest)?;
-        all.push(ParcelFile {
+        all.push(IncludedFile {
             path: place(name)?,
             digest: *digest,
             from,
         });
     }
-    Ok(Parcel {
+    Ok(Included {
         suite: into.suite.clone(),
         package: dsc.source.clone(),
         version: dsc.version,
@@ -241,30 +245,30 @@ pub(super) fn read_source(path: &Path, said: Option<&Digest>, into: Destination<
     })
 }
 
-fn read_changes(path: &Path, into: Destination<'_>) -> Result<Vec<Parcel>, ParcelError> {
+fn read_changes(path: &Path, into: Destination<'_>) -> Result<Vec<Included>, IncludeError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name = FileName::new(name).map_err(|error| malformed(path, &error))?;
     let upload = Upload::read(folder, &name)?;
     upload.check()?;
-    let mut parcels = Vec::new();
+    let mut packages = Vec::new();
     for (name, digest) in upload.files() {
         let path = folder.join(name.as_str());
         if name.as_str().ends_with(".dsc") {
-            parcels.push(read_source(&path, Some(digest), into)?);
+            packages.push(read_source(&path, Some(digest), into)?);
         }
     }
     for (name, digest) in upload.packages() {
-        parcels.push(read_package(&folder.join(name.as_str()), Some(digest), into)?);
+        packages.push(read_package(&folder.join(name.as_str()), Some(digest), into)?);
     }
-    Ok(parcels)
+    Ok(packages)
 }
 
 /// A file has the bytes that somebody said.
-fn check(path: &Path, said: &Digest) -> Result<(), ParcelError> {
+fn check(path: &Path, said: &Digest) -> Result<(), IncludeError> {
     if !files::exists(path) {
-        return Err(ParcelError::Missing(path.to_owned()));
+        return Err(IncludeError::Missing(path.to_owned()));
     }
     // The name is for the error of a disk that fails.
     let key = Key::new("file")?;
@@ -279,34 +283,34 @@ fn check(path: &Path, said: &Digest) -> Result<(), ParcelError> {
     }
 }
 
-fn other(path: &Path, said: &Digest, found: &Digest) -> ParcelError {
-    ParcelError::Other {
+fn other(path: &Path, said: &Digest, found: &Digest) -> IncludeError {
+    IncludeError::Other {
         path: path.to_owned(),
         said: *said,
         found: *found,
     }
 }
 
-pub(super) fn malformed(path: &Path, why: &(impl std::fmt::Display + ?Sized)) -> ParcelError {
-    ParcelError::Malformed {
+pub(super) fn malformed(path: &Path, why: &(impl std::fmt::Display + ?Sized)) -> IncludeError {
+    IncludeError::Malformed {
         path: path.to_owned(),
         why: why.to_string(),
     }
 }
 
-/// What of several parcels cannot be together, or cannot be in the archive at all.
-pub(super) fn check_together(config: &UnprovenArchive, parcels: &[Parcel]) -> Vec<ParcelError> {
+/// What of several packages cannot be together, or cannot be in the archive at all.
+pub(super) fn check_together(config: &UnprovenArchive, packages: &[Included]) -> Vec<IncludeError> {
     let suites: BTreeSet<&SuiteName> = config.suites.iter().map(|suite| &suite.name).collect();
     let mut problems = BTreeSet::new();
-    for parcel in parcels {
+    for package in packages {
         let outside = |what: &'static str, value: &str| (what, value.to_owned());
-        if !suites.contains(&parcel.suite) {
-            problems.insert(outside("suite", parcel.suite.as_str()));
+        if !suites.contains(&package.suite) {
+            problems.insert(outside("suite", package.suite.as_str()));
         }
-        if !config.components.contains(&parcel.component) {
-            problems.insert(outside("component", parcel.component.as_str()));
+        if !config.components.contains(&package.component) {
+            problems.insert(outside("component", package.component.as_str()));
         }
-        if let Some(of) = parcel.architecture.as_ref().filter(|of| !of.is_all())
+        if let Some(of) = package.architecture.as_ref().filter(|of| !of.is_all())
             && !config.architectures.contains(of)
         {
             problems.insert(outside("architecture", of.as_str()));
@@ -314,6 +318,6 @@ pub(super) fn check_together(config: &UnprovenArchive, parcels: &[Parcel]) -> Ve
     }
     problems
         .into_iter()
-        .map(|(what, value)| ParcelError::Outside { what, value })
+        .map(|(what, value)| IncludeError::Outside { what, value })
         .collect()
 }

@@ -11,7 +11,7 @@ use super::{GateError, PublishError, UploadError};
 
 /// What is wrong with something that is handed in, or cannot be done.
 #[derive(Debug, thiserror::Error)]
-pub enum ParcelError {
+pub enum IncludeError {
     /// A file could not be read.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -97,25 +97,25 @@ pub enum ParcelError {
     Several(usize),
 }
 
-impl From<UploadError> for ParcelError {
+impl From<UploadError> for IncludeError {
     fn from(error: UploadError) -> Self {
         Self::Upload(Box::new(error))
     }
 }
 
-impl From<StoreError> for ParcelError {
+impl From<StoreError> for IncludeError {
     fn from(error: StoreError) -> Self {
         Self::Gate(error.into())
     }
 }
 
-impl From<PublishError> for ParcelError {
+impl From<PublishError> for IncludeError {
     fn from(error: PublishError) -> Self {
         Self::Gate(error.into())
     }
 }
 
-impl Coded for ParcelError {
+impl Coded for IncludeError {
     fn code(&self) -> &'static str {
         match self {
             Self::Host(error) => error.code(),
