@@ -80,20 +80,30 @@ pub(super) fn references(
         return Ok(references);
     }
     for archive in site.archives().keys() {
-        if Chain::load(store, archive)?.is_empty() {
-            context.output.note(&format!("{archive} has no snapshot yet: left out"));
-            continue;
-        }
-        references.push(SnapshotRef {
-            archive: archive.clone(),
-            name: SnapshotName::Latest,
-        });
+        references.extend(latest_of(context, archive, &Chain::load(store, archive)?));
     }
     if references.is_empty() {
-        let why = "no archive has a snapshot yet: make one with `assay mirror` or `assay admit`";
-        return Err(UsageError::NotFound(why.to_owned()).into());
+        return Err(none_yet());
     }
     Ok(references)
+}
+
+/// The newest snapshot of an archive; that there is none is said.
+pub(super) fn latest_of(context: &Context, archive: &ArchiveName, chain: &Chain) -> Option<SnapshotRef> {
+    if chain.is_empty() {
+        context.output.note(&format!("{archive} has no snapshot yet: left out"));
+        return None;
+    }
+    Some(SnapshotRef {
+        archive: archive.clone(),
+        name: SnapshotName::Latest,
+    })
+}
+
+/// No archive has anything.
+pub(super) fn none_yet() -> Failure {
+    let why = "no archive has a snapshot yet: make one with `assay mirror` or `assay admit`";
+    UsageError::NotFound(why.to_owned()).into()
 }
 
 /// The snapshot's own URL, `<url>/<archive>/<id>/`: every apt takes it, and it means one state for ever.

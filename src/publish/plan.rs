@@ -120,7 +120,7 @@ fn overtaken(edition: &Edition, head: bool) -> Vec<Step> {
 }
 
 /// What must be in the store before anything moves.
-fn staged(edition: &Edition, state: &SuiteState, known: &BTreeSet<Sha256>) -> Vec<Step> {
+pub(super) fn staged(edition: &Edition, state: &SuiteState, known: &BTreeSet<Sha256>) -> Vec<Step> {
     let archive = &edition.archive;
     let check = |key: Key, digest: Digest| {
         let how = if known.contains(&digest.sha256) {

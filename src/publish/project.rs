@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use super::plan::{How, INRELEASE, constant};
+use super::plan::{How, INRELEASE, constant, staged};
 use super::reader::{read_as_clients, signed_before};
 use super::{PublishError, Release, ReleaseSigner, Step, check_vouched, load_vouched, plan};
 use crate::domain::{ArchiveName, Digest, Sha256, SnapshotId, SuiteName, TagName};
@@ -194,12 +194,25 @@ pub fn publish_tag(
 ) -> Result<Published, PublishError> {
     let tag = TagRecord::load(store, archive, tag)?;
     check_vouched(store, &tag, &signer.keyring()?)?;
-    let known = if tag.partial {
+    project(store, &Edition::of_tag(&tag), false, &known(&tag), signer, public_url)
+}
+
+/// Checks that all that a tag consists of is in the store, as publishing it does.
+pub(super) fn check_tag(store: &dyn Store, tag: &TagRecord) -> Result<(), PublishError> {
+    let (edition, known) = (Edition::of_tag(tag), known(tag));
+    for state in &edition.suites {
+        execute(store, &staged(&edition, state, &known))?;
+    }
+    Ok(())
+}
+
+/// What was read whole when the snapshot was published that a tag is of.
+fn known(tag: &TagRecord) -> BTreeSet<Sha256> {
+    if tag.partial {
         BTreeSet::new()
     } else {
         objects(&tag.suites)
-    };
-    project(store, &Edition::of_tag(&tag), false, &known, signer, public_url)
+    }
 }
 
 fn unfinished(edition: &Edition) -> Published {

@@ -1,7 +1,7 @@
 //! What is made beside snapshots: renewals and tags. Each is signed, committed, then published; after
 //! a crash in between, making it again finishes.
 
-use super::project::{publish_record, publish_tag};
+use super::project::{check_tag, publish_record, publish_tag};
 use super::{PublishError, Published, ReleaseSigner, check_vouched, commit, commit_in_time};
 use crate::domain::TagName;
 use crate::snapshot::{
@@ -88,7 +88,8 @@ pub fn is_new_tag(store: &dyn Store, what: &Tagging<'_>) -> Result<bool, Publish
 /// that is there with the same content is published again, which changes nothing.
 ///
 /// # Errors
-/// `TagTaken` when the tag is there with other content; `NotVouched`; as `publish`.
+/// `TagTaken` when the tag is there with other content; `NotVouched`; as `publish`, and when an index is missing or
+/// damaged there is no tag.
 pub fn tag(
     store: &dyn Store,
     what: Tagging<'_>,
@@ -99,8 +100,13 @@ pub fn tag(
     check_vouched(store, what.of, &signer.keyring()?)?;
     let (archive, name) = (what.of.archive.clone(), what.tag.clone());
     let new = is_new_tag(store, &what)?;
-    if new && commit(store, &tag_record(what, made)?, signer)? == Committed::Conflict {
-        return Err(PublishError::TagTaken(name));
+    if new {
+        let record = tag_record(what, made)?;
+        // Else there were a tag that nobody can read until its snapshot is mended.
+        check_tag(store, &record)?;
+        if commit(store, &record, signer)? == Committed::Conflict {
+            return Err(PublishError::TagTaken(name));
+        }
     }
     Ok((publish_tag(store, &archive, &name, signer, public_url)?, new))
 }

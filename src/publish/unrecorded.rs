@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::{ArchiveName, Serial, SuiteName, TagName, Timestamp};
 use crate::format::release::Release;
-use crate::snapshot::Chain;
+use crate::snapshot::{Chain, Edition, SuiteState};
 use crate::store::{Key, Store, StoreError};
 use crate::trust::{Keyring, Requirement, latest_date, unverified_text, verify_inrelease};
 
@@ -71,9 +71,10 @@ pub fn unrecorded<'k>(
     Ok(found)
 }
 
-/// What clients have seen that is newer than all records: the record of it, or its renewal, is lost. None when
-/// another writer made it meanwhile. Of the newest record it reads one InRelease of each suite, and checks the
-/// signature only of one that has a later Date.
+/// What clients can have seen that is newer than all records: the record of it, or its renewal, is lost. A writer
+/// that was killed may have published no more than the tree of its serial. None when another writer made it meanwhile.
+/// It reads one InRelease of each suite of the newest record, and lists the suite's folder; it checks the signature
+/// only of what has a later Date, or a later serial.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -93,18 +94,58 @@ pub fn lost_newest(store: &dyn Store, chain: &Chain, keyring: &Keyring) -> Resul
     let renewed = newest.number.map_or(0, |(_, k)| k);
     let renewal = Key::renewal(archive, latest.n, renewed.saturating_add(1));
     for state in &newest.suites {
-        let [Ok(head), Ok(tree)] = ["", newest.name.as_str()].map(|name| inrelease(archive, &state.suite, name)) else {
-            continue;
+        let found = match newer(store, &newest, state, keyring)? {
+            Some((inrelease, Newer::Date)) => lost(renewal.clone(), inrelease),
+            Some((inrelease, Newer::Snapshot)) => lost(next.clone(), inrelease),
+            None => continue,
         };
-        let Some(bytes) = signed_after(store, &head, Some(state.date), keyring)? else {
-            continue;
-        };
+        // A record is made before its tree.
         if store.head(&next)?.is_some() || store.head(&renewal)?.is_some() {
             return Ok(None);
         }
-        // A renewal is the same snapshot, with a later Date.
-        let renewed = read(store, &tree)?.is_some_and(|tree| tree == bytes);
-        return Ok(Some(lost(if renewed { renewal } else { next }, head)));
+        return Ok(Some(found));
+    }
+    Ok(None)
+}
+
+/// How something is newer than an edition.
+enum Newer {
+    /// The same snapshot, with a later Date.
+    Date,
+    /// Another snapshot.
+    Snapshot,
+}
+
+/// An InRelease of a suite that is newer than the newest edition, when one of these keys signed it.
+fn newer(
+    store: &dyn Store,
+    newest: &Edition,
+    state: &SuiteState,
+    keyring: &Keyring,
+) -> Result<Option<(Key, Newer)>, StoreError> {
+    let (archive, suite) = (&newest.archive, &state.suite);
+    let [Ok(head), Ok(tree)] = ["", newest.name.as_str()].map(|name| inrelease(archive, suite, name)) else {
+        return Ok(None);
+    };
+    let at_head = signed_after(store, &head, Some(state.date), keyring)?;
+    let in_tree = match store.is_same(&head, &tree)? {
+        Some(true) => at_head.clone(),
+        _ => signed_after(store, &tree, Some(state.date), keyring)?,
+    };
+    match (at_head, in_tree) {
+        (Some(at_head), in_tree) if in_tree.as_ref() != Some(&at_head) => return Ok(Some((head, Newer::Snapshot))),
+        (Some(_), _) => return Ok(Some((head, Newer::Date))),
+        (None, Some(_)) => return Ok(Some((tree, Newer::Date))),
+        (None, None) => {}
+    }
+    for name in store.folders(&format!("{archive}/dists/{suite}"))? {
+        let is_later = Serial::new(name.as_str()).is_ok() && name.as_str() > newest.name.as_str();
+        if is_later
+            && let Ok(later) = inrelease(archive, suite, &name)
+            && signed_after(store, &later, None, keyring)?.is_some()
+        {
+            return Ok(Some((later, Newer::Snapshot)));
+        }
     }
     Ok(None)
 }

@@ -173,6 +173,14 @@ impl Store for LocalStore {
         walked.map_err(not_listed(prefix))
     }
 
+    fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        Key::new(prefix)?;
+        let listed = self.listed(prefix).map_err(not_listed(prefix))?;
+        let mut folders = listed.map(|listed| listed.folders).unwrap_or_default();
+        folders.sort();
+        Ok(folders)
+    }
+
     /// Small objects are read where they are found, on all cores; the others after that, the largest first.
     fn survey(&self, prefix: &str, reading: &Reading<'_>) -> Result<Survey, StoreError> {
         if !prefix.is_empty() {

@@ -20,6 +20,7 @@ pub use strange::{Oddity, Strange};
 pub use survey::{Reading, Survey, Surveyed};
 pub use url::{open_store, open_store_to_read};
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -320,6 +321,23 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn visit(&self, prefix: &str, take: &mut dyn FnMut(Meta)) -> Result<(), StoreError> {
         self.list(prefix)?.into_iter().for_each(take);
         Ok(())
+    }
+
+    /// The folders in the folder `prefix`: the next part of each name that goes on after it; sorted. Without what is
+    /// in them, where the store can do that.
+    ///
+    /// # Errors
+    /// The backend's failure.
+    fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let above = format!("{prefix}/");
+        let mut found = BTreeSet::new();
+        self.visit(prefix, &mut |meta| {
+            let below = meta.key.as_str().strip_prefix(&above);
+            if let Some((folder, _)) = below.and_then(|below| below.split_once('/')) {
+                found.insert(folder.to_owned());
+            }
+        })?;
+        Ok(found.into_iter().collect())
     }
 
     /// Every object below `prefix`, in no order, with the digests of those that `reading` wants: each is

@@ -141,6 +141,17 @@ impl ObjectStore {
         Ok(metas)
     }
 
+    fn folders_once(&self, prefix: &str, below: Path) -> Result<Vec<String>, StoreError> {
+        let client = self.client.clone();
+        let request = async move { client.list_with_delimiter(Some(&below)).await };
+        let found = self.threads.wait("list", prefix, request)?;
+        let found = found.map_err(|error| backend("list", prefix, error))?;
+        let names = found.common_prefixes.iter().filter_map(Path::filename);
+        let mut folders: Vec<String> = names.map(str::to_owned).collect();
+        folders.sort();
+        Ok(folders)
+    }
+
     /// Whether this very request was answered as the one that created it. Services answer "there is one" to a request that
     /// they were sent twice: it may be ours all the same.
     fn create_once(&self, key: &Key, bytes: &[u8]) -> Result<bool, StoreError> {
@@ -227,6 +238,11 @@ impl Store for ObjectStore {
             _ => Some(path(Key::new(prefix)?.as_str())?),
         };
         again(|| self.list_once(prefix, below.clone()))
+    }
+
+    fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let above = path(Key::new(prefix)?.as_str())?;
+        again(|| self.folders_once(prefix, above.clone()))
     }
 
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<Created, StoreError> {

@@ -221,6 +221,25 @@ fn a_lost_newest_record_is_asked_back_before_anything_new_is_made() {
     refused("state/foundry/renewals/3/1.json");
     back(renewal);
     assert_eq!(metals.mirror(), "unchanged");
+    // A writer that was killed after its serial's tree, or that of its renewal, and before the head.
+    let at = |name: &str| store.join("foundry/dists/tin").join(name);
+    let head = fs::read(at("InRelease")).unwrap();
+    let renewal = lose("state/foundry/renewals/3/1.json");
+    let name = text(&run(&["snapshot", "list"]).stdout);
+    let serial = |n: usize| name.lines().nth(n).unwrap().split(' ').nth(1).unwrap().to_owned();
+    let put = |bytes: &[u8]| {
+        fs::remove_file(at("InRelease")).unwrap();
+        fs::write(at("InRelease"), bytes).unwrap();
+    };
+    let by_hash = |serial: &str| fs::read(at(serial).join("InRelease")).unwrap();
+    put(&by_hash(&serial(1)));
+    refused("state/foundry/renewals/3/1.json");
+    back(renewal);
+    let third = lose("state/foundry/3.json");
+    refused("state/foundry/3.json");
+    back(third);
+    put(&head);
+    metals.verify();
     // All of them: the first snapshot is no new one.
     let all = ["1", "2", "3"].map(|n| lose(&format!("state/foundry/{n}.json")));
     let done = run(&["mirror"]);
@@ -289,6 +308,58 @@ fn what_is_wrong_with_one_archive_is_said_and_the_others_are_done() {
     assert!(!wrong.contains("]: foundry: "), "{wrong}");
     fs::write(&first, record).unwrap();
     assert!(run(&["status"]).status.success());
+}
+
+/// A tag is for each archive that it can be of; of those that it cannot, each says why, and has nothing of it.
+#[test]
+fn a_tag_tries_every_archive_and_says_of_each_what_is_wrong() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    let repos = metals.site().join("repos");
+    for other in ["smithy", "anvil"] {
+        fs::copy(repos.join("foundry.toml"), repos.join(format!("{other}.toml"))).unwrap();
+    }
+    let run = |args: &[&str]| assay(&metals.site(), args);
+    let done = run(&["mirror"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let state = |name: &str| metals.site().join("store/state").join(name);
+    let packages = metals
+        .site()
+        .join("store/anvil/dists/tin/main/binary-amd64/Packages.xz");
+    let spoiled = [by_hash(&packages), state("foundry/1.json")].map(|path| {
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        (path, bytes)
+    });
+    for args in [&["tag", "v1"][..], &["--json", "tag", "v1"]] {
+        let done = run(args);
+        let (said, wrong) = (text(&done.stdout), text(&done.stderr));
+        assert_eq!(done.status.code(), Some(3), "{said}{wrong}");
+        assert!(said.lines().count() == 1 && said.contains("smithy"), "{said}");
+        for archive in ["foundry", "anvil"] {
+            let json = format!("\"message\":\"{archive}: ");
+            let of_it = |line: &&str| line.contains(&format!("]: {archive}: ")) || line.contains(&json);
+            assert_eq!(wrong.lines().filter(of_it).count(), 1, "{archive}: {wrong}");
+            let next = format!("`v1` was not made for {archive}");
+            assert!(wrong.contains(&next) || args[0] == "--json", "{wrong}");
+            assert!(!state(&format!("{archive}/tags/v1.json")).exists());
+            assert!(!metals.site().join(format!("store/{archive}/dists/tin/v1")).exists());
+        }
+        assert!(!wrong.contains("for smithy") && !wrong.contains("]: smithy"), "{wrong}");
+    }
+    for (path, bytes) in spoiled {
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, bytes).unwrap();
+    }
+    let again = run(&["tag", "v1"]);
+    let said = text(&again.stdout);
+    assert!(again.status.success(), "{said}{}", text(&again.stderr));
+    assert_eq!(
+        (said.matches(" new\n").count(), said.matches(" unchanged\n").count()),
+        (2, 1),
+        "{said}"
+    );
+    metals.verify();
 }
 
 /// Every file below a folder, with its bytes.

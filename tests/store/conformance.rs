@@ -168,6 +168,11 @@ fn listings_are_sorted_and_bounded_by_a_folder(store: &dyn Store) {
         visited.sort_by(|x, y| x.key.cmp(&y.key));
         assert_eq!(visited, store.list(prefix).unwrap());
     }
+    let folders = |prefix: &str| store.folders(prefix).unwrap();
+    assert_eq!(folders("a"), ["b.c"]);
+    assert_eq!((folders("b"), folders("a/b.c")), (vec![], vec![]));
+    assert_eq!(folders("nothing/here"), [""; 0]);
+    assert!(store.folders("../b").is_err());
     // Nothing but what is below a folder goes with it.
     for folder in ["a", "a0", "nothing/here"] {
         store.delete_all(folder).unwrap();

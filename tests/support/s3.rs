@@ -349,8 +349,21 @@ fn list(state: &State, query: &BTreeMap<String, String>) -> Answer {
         .filter(|(key, _)| key.starts_with(prefix) && (after.is_empty() || key.as_str() > after))
         .peekable();
     let (mut text, mut last) = (String::new(), "");
+    let mut folder = "";
     for (key, bytes) in all.by_ref().take(PAGE) {
         last = key;
+        let below = key.strip_prefix(prefix).unwrap_or_default();
+        if query.contains_key("delimiter")
+            && let Some((inner, _)) = below.split_once('/')
+        {
+            if folder != inner {
+                folder = inner;
+                text.push_str(&format!(
+                    "<CommonPrefixes><Prefix>{prefix}{inner}/</Prefix></CommonPrefixes>"
+                ));
+            }
+            continue;
+        }
         text.push_str(&format!(
             "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>2026-01-01T00:00:00Z</LastModified><ETag>{}</ETag></Contents>",
             bytes.len(),
