@@ -1,6 +1,8 @@
 //! The hashes that an index lists for a pool file beside its SHA-256. apt checks every one that is listed, so
 //! a file counts as what an index says only when all of them match (threat F7).
 
+use sha1::Digest as _;
+
 use super::FormatError;
 use super::checksums::words;
 use super::deb822::Stanza;
@@ -21,6 +23,13 @@ pub struct Hashes {
 /// of thousands of files. Two of these are equal when the same hashes are listed, and each has the same value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OtherHashes([u8; 16]);
+
+/// SHA-1 of a file as lists name it, in lower-case hexadecimal digits: plain, as apt and dpkg compute it,
+/// without the defence against collisions that Git's objects get. Nothing is believed for it alone.
+#[must_use]
+pub fn sha1(bytes: &[u8]) -> String {
+    hex::encode(sha1::Sha1::digest(bytes))
+}
 
 const MD5: u8 = 1;
 const SHA1: u8 = 2;

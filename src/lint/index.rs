@@ -7,6 +7,7 @@ use super::judge::{Judging, Object};
 use super::release::{Entry, HASHES, Release};
 use super::targets::{COMPRESSIONS, Target};
 use crate::format::compress::{Compression, decompress};
+use crate::format::hashes::sha1;
 
 /// The largest index that is read, in bytes, compressed or not.
 const LARGEST: u64 = 1 << 30;
@@ -139,7 +140,7 @@ fn hash(name: &str, bytes: &[u8]) -> String {
     match name {
         "SHA512" => hex::encode(sha2::Sha512::digest(bytes)),
         "SHA256" => hex::encode(sha2::Sha256::digest(bytes)),
-        "SHA1" => hex::encode(sha1_checked::Sha1::digest(bytes)),
+        "SHA1" => sha1(bytes),
         _ => hex::encode(md5::Md5::digest(bytes)),
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::{FileName, Sha256, escape};
 use crate::format::FormatError;
 use crate::format::control::BinaryControl;
 use crate::format::deb822::Paragraph;
+use crate::format::hashes::sha1;
 use crate::format::relation::{Relation, Relations};
 
 const CONTROL: &str = "debian/control";
@@ -60,10 +61,7 @@ pub(super) fn dsc(debian: &Debian, tarballs: &[(FileName, Vec<u8>)]) -> Result<V
         }
     }
     set("Package-List", &package_list(debian)?)?;
-    set(
-        "Checksums-Sha1",
-        &listed(tarballs, |bytes| hex::encode(sha1_checked::Sha1::digest(bytes))),
-    )?;
+    set("Checksums-Sha1", &listed(tarballs, sha1))?;
     set("Checksums-Sha256", &listed(tarballs, |bytes| Sha256::of(bytes).hex()))?;
     set("Files", &listed(tarballs, |bytes| hex::encode(Md5::digest(bytes))))?;
     Ok(dsc.to_bytes())

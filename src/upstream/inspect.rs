@@ -241,7 +241,7 @@ impl<R: Read> Read for Checked<R> {
 struct Hashing<R> {
     bytes: R,
     md5: Option<md5::Md5>,
-    sha1: Option<sha1_checked::Sha1>,
+    sha1: Option<sha1::Sha1>,
     sha512: Option<sha2::Sha512>,
 }
 
@@ -250,7 +250,7 @@ impl<R: Read> Hashing<R> {
         Self {
             bytes,
             md5: md5.then(md5::Md5::new),
-            sha1: sha1.then(sha1_checked::Sha1::new),
+            sha1: sha1.then(sha1::Sha1::new),
             sha512: sha512.then(sha2::Sha512::new),
         }
     }
