@@ -589,7 +589,8 @@ pub(super) struct FsckArgs {
     /// The archives [default: all]
     #[arg(value_name = "ARCHIVE")]
     pub(super) archives: Vec<ArchiveName>,
-    /// Fetch damaged and missing pool files of mirrors from upstream again, verified
+    /// Put back what is damaged and missing of mirrors: indexes from another of their names or forms or from upstream, pool
+    /// files from upstream, all verified
     #[arg(long)]
     pub(super) repair: bool,
 }

@@ -1,16 +1,19 @@
 //! `assay fsck`: what is damaged or missing, and what of it upstream still has.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::args::FsckArgs;
 use super::context::{Context, named_or_all};
 use super::failure::Failure;
-use super::mirror::upstream_uri;
+use super::mirror::{say_mended, upstream_uri};
 use super::verify::problems;
 use crate::domain::{ArchiveName, Kind, PoolPath};
+use crate::publish::read_vouched;
 use crate::site::{ArchiveConfig, Site};
-use crate::upstream::{Client, Limits, PullThrough};
+use crate::store::Key;
+use crate::upstream::{Client, Limits, Mender, PullThrough};
 use crate::verify::{Anchors, Report, fsck};
 
 pub(super) fn run(context: &Context, args: &FsckArgs) -> Result<ExitCode, Failure> {
@@ -29,16 +32,19 @@ pub(super) fn run(context: &Context, args: &FsckArgs) -> Result<ExitCode, Failur
         let ArchiveConfig::Mirror(_) = site.archive(archive)? else {
             continue;
         };
-        let files = report.pool_files(archive);
-        if args.repair && !files.is_empty() {
-            repair(context, &site, archive, &files, &mut report)?;
+        let (indexes, files) = (report.index_files(archive), report.pool_files(archive));
+        if indexes.is_empty() && files.is_empty() {
+            continue;
+        }
+        if args.repair {
+            repair(context, &site, archive, (&indexes, &files), &mut report)?;
         } else {
-            repairable += files.len();
+            repairable += indexes.len() + files.len();
         }
     }
     problems(context, &report.problems)?;
     if repairable > 0 {
-        let text = "next: `assay fsck --repair` fetches pool files of mirrors again while upstream has them";
+        let text = "next: `assay fsck --repair` puts back what is lost of mirrors: what the store has under another name, or while upstream has it";
         context.output.note(text);
     }
     let outcome = match report.problems.len() {
@@ -53,22 +59,44 @@ pub(super) fn run(context: &Context, args: &FsckArgs) -> Result<ExitCode, Failur
     })
 }
 
-/// Fetches files of a mirror's pool again. What cannot be had stays a problem.
+/// Puts back indexes of a mirror, and then fetches files of its pool again. What cannot be had stays a problem.
 fn repair(
     context: &Context,
     site: &Site,
     archive: &ArchiveName,
-    files: &[PoolPath],
+    (indexes, files): (&BTreeSet<String>, &[PoolPath]),
     report: &mut Report,
 ) -> Result<(), Failure> {
     let store = context.store(site)?;
     let _working = context.writing(&store, archive, "fsck")?;
-    let client = Client::new(&upstream_uri(site, archive)?, Limits::of(site.mirror(archive)?))?;
+    let config = site.mirror(archive)?;
+    let client = Client::new(&upstream_uri(site, archive)?, Limits::of(config))?;
+    if !indexes.is_empty() {
+        let mender = Mender {
+            client: &client,
+            store: store.as_ref(),
+            archive,
+            config,
+        };
+        match read_vouched(store.as_ref(), archive, &site.archive_keyring(archive)?) {
+            Ok(chain) => {
+                let mended = mender.mend(&chain, indexes)?;
+                mended.iter().for_each(|mending| say_mended(context, mending));
+                let mended = mended.iter().filter_map(|(_, done)| done.as_ref().ok());
+                mended
+                    .flat_map(|mended| &mended.names)
+                    .for_each(|name| report.repaired(name));
+            }
+            Err(error) => context
+                .output
+                .note(&format!("{archive}: no index is put back: {error}")),
+        }
+    }
     let pool = PullThrough::new(archive.clone(), Arc::clone(&store), Some(Arc::new(client)));
     for path in files {
         match pool.mend(path) {
             Ok(()) => {
-                report.repaired(archive, path);
+                report.repaired(&Key::pool(archive, path));
                 context.output.note(&format!("{archive}/{path}: fetched again"));
             }
             Err(error) => context

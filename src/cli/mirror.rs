@@ -13,9 +13,9 @@ use crate::domain::{ArchiveName, Kind};
 use crate::host::apt_sources;
 use crate::publish::{self, PublishError, ReleaseSigner as _, Signers};
 use crate::site::{ArchiveConfig, Site};
-use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
-use crate::store::Store;
-use crate::upstream::{self, Client, Connections, Follow, Followed, Refused, UpstreamError};
+use crate::snapshot::{Chain, Committed, Made, Record, SnapshotError, SuiteState};
+use crate::store::{Store, StoreError};
+use crate::upstream::{self, Client, Connections, Follow, Followed, Mended, Mender, Mending, Refused, UpstreamError};
 
 #[derive(Serialize)]
 struct Mirrored<'a> {
@@ -78,6 +78,7 @@ impl Run<'_> {
         // A file that upstream's own index names and that is gone: it may have moved on since the index was read.
         let done = match self.mirror(archive) {
             Err(failure) if failure.code() == UpstreamError::NOT_IN_POOL => self.mirror(archive),
+            Err(failure) if is_damage(&failure) && self.mend(archive) => self.mirror(archive),
             done => done,
         };
         self.keep_in_mind(archive, done.as_ref().err());
@@ -92,6 +93,33 @@ impl Run<'_> {
         self.context
             .progress
             .around(|| self.context.output.record(&shown, &text))
+    }
+
+    /// Puts back what the newest snapshot lost of its indexes; whether any of it was.
+    fn mend(&self, archive: &ArchiveName) -> bool {
+        let mended = self.mended(archive).unwrap_or_else(|failure| {
+            // The cause is that of the run, which says it.
+            tracing::info!(%archive, cause = failure.cause(), "nothing can be put back");
+            Vec::new()
+        });
+        let say = |mending| self.context.progress.around(|| say_mended(self.context, mending));
+        mended.iter().for_each(say);
+        mended.iter().any(|(_, done)| done.is_ok())
+    }
+
+    fn mended(&self, archive: &ArchiveName) -> Result<Vec<Mending>, Failure> {
+        let (site, store) = (self.site, self.store.as_ref());
+        let config = site.mirror(archive)?;
+        let limits = upstream::Limits::of(config);
+        let client = Client::sharing(&upstream_uri(site, archive)?, limits, self.connections.clone())?;
+        let chain = publish::load_vouched(store, archive, &site.archive_keyring(archive)?)?;
+        let mender = Mender {
+            client: &client,
+            store,
+            archive,
+            config,
+        };
+        Ok(mender.mend(&chain, &mender.damaged(&chain)?)?)
     }
 
     /// How it ended, for `assay status`. Another writer that was faster says himself how it ended.
@@ -169,6 +197,40 @@ impl Run<'_> {
         publish::publish(store, archive, &key, url)?;
         Ok((record, "new"))
     }
+}
+
+/// Whether something is wrong with what the store has, and may be put back.
+fn is_damage(failure: &Failure) -> bool {
+    let codes = [
+        UpstreamError::OLD,
+        SnapshotError::RECORD,
+        SnapshotError::DAMAGED,
+        StoreError::MISSING,
+        PublishError::MISSING,
+        PublishError::DAMAGED,
+    ];
+    codes.contains(&failure.code())
+}
+
+/// Says what became of an index that was damaged or missing.
+pub(super) fn say_mended(context: &Context, (key, done): &Mending) {
+    let also = |names: usize| match names {
+        0 | 1 => String::new(),
+        count => format!(", under {count} names"),
+    };
+    context.output.note(&match done {
+        Ok(Mended { from: Some(from), names }) => format!(
+            "`{key}` was damaged or missing, and was put back from {from}{}",
+            also(names.len())
+        ),
+        Ok(Mended { from: None, names }) => {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("{}: put back from `{key}`", names.join(", "))
+        }
+        Err(error) => format!(
+            "`{key}` is damaged or missing, no other name or form of it is whole, and upstream gives no such bytes: {error}"
+        ),
+    });
 }
 
 /// The base URL of a mirror's upstream.

@@ -172,6 +172,10 @@ pub enum PublishError {
 impl PublishError {
     /// The code of `Waits`: nothing went wrong.
     pub const WAITS: &'static str = "E-PUBLISH-014";
+    /// The code of `Missing`.
+    pub const MISSING: &'static str = "E-PUBLISH-002";
+    /// The code of `Damaged`.
+    pub const DAMAGED: &'static str = "E-PUBLISH-003";
 }
 
 impl Coded for PublishError {
@@ -182,8 +186,8 @@ impl Coded for PublishError {
             Self::Site(error) => error.code(),
             Self::Nothing(_) => "E-PUBLISH-001",
             Self::NotVouched { .. } => "E-PUBLISH-006",
-            Self::Missing(_) => "E-PUBLISH-002",
-            Self::Damaged { .. } => "E-PUBLISH-003",
+            Self::Missing(_) => Self::MISSING,
+            Self::Damaged { .. } => Self::DAMAGED,
             Self::TooLarge { .. } => "E-PUBLISH-004",
             Self::Signing(_) => "E-PUBLISH-005",
             Self::Shorter { .. } => "E-PUBLISH-007",

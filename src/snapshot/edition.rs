@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Record, Renewal, SuiteState, TagRecord};
-use crate::domain::{ArchiveName, DomainError, Serial, SignedByKey, SnapshotId, TagName, Timestamp};
+use super::{Record, Renewal, SuiteState, TagRecord, index_key, upstream_files};
+use crate::domain::{ArchiveName, Digest, DomainError, RelPath, Serial, SignedByKey, SnapshotId, TagName, Timestamp};
+use crate::store::Key;
 
 /// The name of an edition, and of its folder below `dists/<suite>/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -106,6 +107,44 @@ impl Edition {
         }
     }
 
+    /// The files below `dists/` that it consists of, but for what we sign: those that are kept, with all their names.
+    #[must_use]
+    pub fn files(&self) -> Vec<EditionFile<'_>> {
+        let mut found = Vec::new();
+        for state in &self.suites {
+            let suite = &state.suite;
+            let file = |path: &RelPath, digest: Digest, key: Key| EditionFile {
+                state,
+                path: path.clone(),
+                digest,
+                key,
+                names: vec![Key::dists_named(&self.archive, suite, self.name.as_str(), path)],
+                head: self.number.map(|_| Key::dists(&self.archive, suite, path)),
+            };
+            for index in state.indexes.iter().filter(|index| index.kept) {
+                let (path, sha256) = (&index.path, &index.digest.sha256);
+                let mut indexed = file(path, index.digest, index_key(&self.archive, suite, index));
+                let hashed = Key::by_hash_named(&self.archive, suite, self.name.as_str(), path, sha256);
+                indexed.names.insert(0, hashed);
+                found.push(indexed);
+            }
+            let Some(upstream) = &state.upstream else { continue };
+            let signed = upstream_files(&self.archive, suite, upstream).into_iter();
+            found.extend(signed.map(|signed| file(&signed.path, signed.digest, signed.key)));
+            // Proofs of stanzas have no name but that by their hash.
+            let proofs = upstream.indexes.iter().filter(|index| index.kept);
+            found.extend(proofs.map(|index| EditionFile {
+                state,
+                path: index.path.clone(),
+                digest: index.digest,
+                key: index_key(&self.archive, suite, index),
+                names: Vec::new(),
+                head: None,
+            }));
+        }
+        found
+    }
+
     /// When the first of its Release files runs out; none: never.
     #[must_use]
     pub fn valid_until(&self) -> Option<Timestamp> {
@@ -125,5 +164,35 @@ impl Edition {
     #[must_use]
     pub fn date(&self) -> Option<Timestamp> {
         self.suites.iter().map(|state| state.date).max()
+    }
+}
+
+/// A file of an edition: an index, or what upstream signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditionFile<'a> {
+    /// Of which suite.
+    pub state: &'a SuiteState,
+    /// Below `dists/<suite>/`.
+    pub path: RelPath,
+    /// What it is.
+    pub digest: Digest,
+    /// Where its bytes are kept, once for all editions of the suite.
+    pub key: Key,
+    /// Its names in the edition's own tree.
+    pub names: Vec<Key>,
+    /// Its name at the head, while the edition is the newest; none of a tag.
+    pub head: Option<Key>,
+}
+
+impl EditionFile<'_> {
+    /// All its names.
+    pub fn all_names(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.key).chain(&self.names).chain(&self.head)
+    }
+
+    /// Whether it is what upstream signed.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.path.folder() == "upstream/" && self.names.len() == 1
     }
 }

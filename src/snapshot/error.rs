@@ -127,17 +127,24 @@ impl SnapshotError {
     }
 }
 
+impl SnapshotError {
+    /// The code of `Record`.
+    pub const RECORD: &'static str = "E-SNAPSHOT-001";
+    /// The code of `Damaged`.
+    pub const DAMAGED: &'static str = "E-SNAPSHOT-007";
+}
+
 impl Coded for SnapshotError {
     fn code(&self) -> &'static str {
         match self {
             Self::Store(error) => error.code(),
-            Self::Record { .. } => "E-SNAPSHOT-001",
+            Self::Record { .. } => Self::RECORD,
             Self::Chain { .. } => "E-SNAPSHOT-002",
             Self::Suite { .. } => "E-SNAPSHOT-003",
             Self::Full { .. } => "E-SNAPSHOT-004",
             Self::NotFound { .. } => "E-SNAPSHOT-005",
             Self::NotKept { .. } => "E-SNAPSHOT-006",
-            Self::Damaged { .. } => "E-SNAPSHOT-007",
+            Self::Damaged { .. } => Self::DAMAGED,
             Self::Partial { .. } => "E-SNAPSHOT-008",
             Self::LetGo { .. } => "E-SNAPSHOT-009",
         }

@@ -539,11 +539,16 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// The code of `Missing`.
+    pub const MISSING: &'static str = "E-STORE-002";
+}
+
 impl Coded for StoreError {
     fn code(&self) -> &'static str {
         match self {
             Self::Key(_) => "E-STORE-001",
-            Self::Missing(_) => "E-STORE-002",
+            Self::Missing(_) => Self::MISSING,
             Self::TooLarge { .. } => "E-STORE-003",
             Self::Digest { .. } => "E-STORE-004",
             Self::Different(_) => "E-STORE-005",

@@ -360,6 +360,8 @@ pub struct Mismatch {
 }
 
 impl UpstreamError {
+    /// The code of `Old`.
+    pub const OLD: &'static str = "E-UP-041";
     /// The code of `NotInPool`: what an upstream looks like that moved on after its indexes were read.
     pub const NOT_IN_POOL: &'static str = "E-UP-038";
 
@@ -421,7 +423,7 @@ impl Coded for UpstreamError {
             Self::OtherBytes { .. } => "E-UP-031",
             Self::Stanza { .. } => "E-UP-033",
             Self::Left { .. } => "E-UP-034",
-            Self::Old { .. } => "E-UP-041",
+            Self::Old { .. } => Self::OLD,
             Self::Nested(_) => "E-UP-040",
             Self::Format { .. } => "E-UP-019",
             Self::Client(_) => "E-UP-020",
@@ -510,8 +512,8 @@ impl Coded for UpstreamError {
                 "put it back from a backup, or remove it: what it says of the past is then forgotten, and may come back as something else"
             }
             Self::Old { .. } => {
-                "nothing was changed; `assay fsck` names all that is damaged or missing: put it back from a backup or from `dists/SUITE/SERIAL/`, \
-                 which has the same bytes, and run it again"
+                "nothing was changed; neither the store nor upstream has these bytes any more: put the file back from a backup, and run it \
+                 again; `assay fsck` names all that is damaged or missing"
             }
             Self::Nested(_) => {
                 "no such package could be had: ask upstream, or leave out this component; nothing was changed, and clients keep the old state"

@@ -83,6 +83,15 @@ pub fn follow(
     }
 }
 
+/// Where upstream has a file of a suite, below its base: `folder` is empty, or ends with a slash. A flat repository
+/// has no folders.
+pub(super) fn location(config: &MirrorArchive, suite: &SuiteName, folder: &str, name: &str) -> String {
+    match &config.flat {
+        Some(flat) => format!("{}{name}", flat.prefix()),
+        None => format!("dists/{suite}/{folder}{name}"),
+    }
+}
+
 impl Follow<'_> {
     fn heads(&self, now: Timestamp, progress: &Progress) -> Result<Vec<Head>, UpstreamError> {
         let bar = progress.items(&format!("{} releases", self.archive), self.config.suites.len() as u64);
@@ -120,13 +129,9 @@ impl Follow<'_> {
         }
     }
 
-    /// Where upstream has a file of a suite, below its base: `folder` is empty, or ends with a slash. A
-    /// flat repository has no folders.
+    /// See [`location`].
     pub(super) fn location(&self, suite: &SuiteName, folder: &str, name: &str) -> String {
-        match &self.config.flat {
-            Some(flat) => format!("{}{name}", flat.prefix()),
-            None => format!("dists/{suite}/{folder}{name}"),
-        }
+        location(self.config, suite, folder, name)
     }
 
     pub(super) fn before(&self, suite: &SuiteName) -> Option<&SuiteState> {

@@ -12,8 +12,8 @@ use crate::format::FormatError;
 use crate::format::deb822::{LARGEST_STANZA, Stanza, Stanzas, blocks};
 use crate::format::hashes::OtherHashes;
 use crate::format::packages::{Entry, Glance, PoolFile};
-use crate::snapshot::{IndexFile, SuiteState, each_chunk, index_key, package_indexes};
-use crate::store::{Key, Store};
+use crate::snapshot::{IndexFile, SuiteState, each_chunk, package_indexes};
+use crate::store::Store;
 
 /// A name, as the start of its SHA-256. Of two names with one such start, both would be refused.
 pub(super) type Name = [u8; 8];
@@ -115,7 +115,6 @@ impl Known {
         let read = |of: &Of<'_>| {
             let mut old = Old::default();
             let mut names = Naming::of(of);
-            reader.restore(of);
             let done = reader.each(of, &mut |block| {
                 let number = u32::try_from(old.marks.len()).unwrap_or(u32::MAX);
                 old.marks.push(known.marks.of(of, block));
@@ -385,21 +384,6 @@ impl<'a> Reading<'a> {
 }
 
 impl Reader<'_> {
-    /// Puts an index of the newest snapshot that lost its name by hash back, from the name that apt asks for. What
-    /// hinders that hinders reading it.
-    fn restore(self, of: &Of<'_>) {
-        let key = index_key(self.archive, of.suite, of.index);
-        if !matches!(self.store.head(&key), Ok(None)) {
-            return;
-        }
-        let head = Key::dists(self.archive, of.suite, &of.index.path);
-        let found = self.store.open(&head);
-        let put = found.and_then(|mut bytes| self.store.put_stream(&key, &of.index.digest, &mut bytes));
-        if put.is_ok() {
-            tracing::warn!("`{key}` was missing, and was put back from `{head}`");
-        }
-    }
-
     /// Gives every stanza of an index to `take`, as it stands.
     pub(super) fn each(self, of: &Of<'_>, take: Take<'_>) -> Result<(), UpstreamError> {
         each_chunk(self.store, self.archive, of.suite, of.index, &mut |stanzas| {

@@ -261,7 +261,7 @@ fn old<'a>(before: &'a SuiteState, plain: &str) -> Option<(&'a IndexFile, Digest
 
 /// The programs that make the indexes of Debian's archive, as it calls them. xz cuts its output into blocks
 /// there, which it does with any number of threads: here with one.
-fn compressor(compression: Compression) -> Option<Program> {
+pub(super) fn compressor(compression: Compression) -> Option<Program> {
     match compression {
         Compression::Gzip => Some(Program::new("gzip").args(["-9cn", "--rsyncable"])),
         Compression::Xz => Some(Program::new("xz").args(["-6ec", "-T+1"])),

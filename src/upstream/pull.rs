@@ -66,11 +66,29 @@ pub(super) fn replace_pool_file(
     path: &PoolPath,
     sums: &Sums,
 ) -> Result<(), UpstreamError> {
-    let beside = Key::beside(archive, &sums.digest.sha256);
+    replace(
+        store,
+        archive,
+        &Key::pool(archive, path),
+        &sums.digest.sha256,
+        |beside| fetch_object(client, store, path.as_str(), beside, sums),
+    )
+}
+
+/// Has `put` write an object beside the one that may be there, and puts it in its place: readers see the one or the
+/// other. Whoever writes beside it checks what the bytes are.
+pub(super) fn replace(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    key: &Key,
+    sha256: &Sha256,
+    put: impl FnOnce(&Key) -> Result<(), UpstreamError>,
+) -> Result<(), UpstreamError> {
+    let beside = Key::beside(archive, sha256);
     // What a killed run left was never looked at again.
     store.delete(&beside)?;
-    fetch_object(client, store, path.as_str(), &beside, sums)?;
-    store.link(&beside, &Key::pool(archive, path))?;
+    put(&beside)?;
+    store.link(&beside, key)?;
     Ok(store.delete(&beside)?)
 }
 

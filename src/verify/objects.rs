@@ -10,7 +10,7 @@ use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, RelPath, SuiteName, Timestamp};
 use crate::host::Progress;
 use crate::publish::Unrecorded;
-use crate::snapshot::{Edition, IndexFile, index_key, read_plain_index, upstream_files};
+use crate::snapshot::{Edition, IndexFile, index_key, read_plain_index};
 use crate::store::{Key, Store};
 
 /// Hashes every object that something names; reports those that differ, are missing, or that
@@ -102,35 +102,12 @@ fn expect_indexes(store: &dyn Store, history: &History, expected: &mut Expected)
 /// at the head that a newer snapshot no longer has keeps the bytes of the last one that had it: so the
 /// newest comes last.
 fn indexes(edition: &Edition) -> Vec<(String, Digest, bool)> {
-    let (archive, name, head) = (&edition.archive, edition.name.as_str(), edition.number.is_some());
     let mut found = Vec::new();
-    for state in &edition.suites {
-        let suite = &state.suite;
-        let mut add = |key: Key, digest: Digest, head: bool| found.push((key.as_str().to_owned(), digest, head));
-        for index in state.indexes.iter().filter(|index| index.kept) {
-            let (path, digest) = (&index.path, index.digest);
-            add(index_key(archive, suite, index), digest, false);
-            add(
-                Key::by_hash_named(archive, suite, name, path, &digest.sha256),
-                digest,
-                false,
-            );
-            add(Key::dists_named(archive, suite, name, path), digest, false);
-            if head {
-                add(Key::dists(archive, suite, path), digest, true);
-            }
-        }
-        let Some(upstream) = &state.upstream else { continue };
-        for file in upstream_files(archive, suite, upstream) {
-            add(Key::dists_named(archive, suite, name, &file.path), file.digest, false);
-            if head {
-                add(Key::dists(archive, suite, &file.path), file.digest, true);
-            }
-            add(file.key, file.digest, false);
-        }
-        for index in upstream.indexes.iter().filter(|index| index.kept) {
-            add(index_key(archive, suite, index), index.digest, false);
-        }
+    for file in edition.files() {
+        let mut add = |key: &Key, head: bool| found.push((key.as_str().to_owned(), file.digest, head));
+        add(&file.key, false);
+        file.names.iter().for_each(|name| add(name, false));
+        file.head.iter().for_each(|name| add(name, true));
     }
     found
 }

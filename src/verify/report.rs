@@ -162,11 +162,34 @@ impl Report {
         pool.filter_map(|path| PoolPath::new(path).ok()).collect()
     }
 
-    /// A file of an archive's pool is there again as it should be.
-    pub fn repaired(&mut self, archive: &ArchiveName, path: &PoolPath) {
-        let object = Key::pool(archive, path);
-        self.problems
-            .retain(|problem| !(problem.is_lost() && problem.object == object.as_str()));
+    /// The names below `dists/` of an archive's files that are damaged or missing.
+    #[must_use]
+    pub fn index_files(&self, archive: &ArchiveName) -> BTreeSet<String> {
+        let top = format!("{archive}/dists/");
+        let bad = self.problems.iter().filter(|problem| problem.is_lost());
+        let names = bad.flat_map(|problem| std::iter::once(&problem.object).chain(&problem.also));
+        names.filter(|name| name.starts_with(&top)).cloned().collect()
+    }
+
+    /// An object is there again as it should be, under this name.
+    pub fn repaired(&mut self, name: &Key) {
+        self.problems.retain_mut(|problem| {
+            if !problem.is_lost() {
+                return true;
+            }
+            problem.also.retain(|other| other != name.as_str());
+            if problem.object != name.as_str() {
+                return true;
+            }
+            // What is left has still the other names.
+            match problem.also.is_empty() {
+                true => false,
+                false => {
+                    problem.object = problem.also.remove(0);
+                    true
+                }
+            }
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -308,6 +309,106 @@ fn what_is_wrong_with_one_archive_is_said_and_the_others_are_done() {
     assert!(!wrong.contains("]: foundry: "), "{wrong}");
     fs::write(&first, record).unwrap();
     assert!(run(&["status"]).status.success());
+}
+
+/// A file has other bytes of the same length now, under all its names.
+fn spoil(path: &Path) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, vec![b'x'; bytes.len()]).unwrap();
+    bytes
+}
+
+/// An index of the newest snapshot that is damaged or gone stops nobody while its bytes can be had, and nothing but these
+/// bytes takes its place.
+#[test]
+fn a_damaged_index_is_put_back_from_wherever_its_bytes_are_and_the_mirror_goes_on() {
+    let metals = Metals::new("pool = \"lazy\"\n");
+    let offer = |version: &str, seconds: i64| {
+        let mut archive = metals.archive(version, seconds);
+        archive.by_programs = true;
+        metals.upstream.set(archive.files(&metals.signer));
+    };
+    offer("1", -3000);
+    metals.mirror();
+    let folder = metals.site().join("store/foundry/dists/tin/main/binary-amd64");
+    let [gz, xz] = ["Packages.gz", "Packages.xz"].map(|name| folder.join(name));
+    let mirrored = || {
+        let done = assay(&metals.site(), &["mirror"]);
+        let said = text(&done.stderr);
+        assert!(
+            done.status.success() && text(&done.stdout).ends_with(" new\n"),
+            "{said}"
+        );
+        metals.verify();
+        said
+    };
+    let from = |said: &str, from: &str| {
+        let line = said.lines().find(|line| line.contains("was put back from"));
+        let line = line.unwrap_or_else(|| panic!("nothing was put back: {said}"));
+        assert!(line.contains("by-hash/SHA256") && line.contains(from), "{line}");
+    };
+    // Another name has the bytes.
+    fs::remove_file(by_hash(&gz)).unwrap();
+    offer("2", -2400);
+    from(&mirrored(), "put back from `foundry/dists/tin/2");
+    let lost = by_hash(&gz);
+    fs::remove_file(&lost).unwrap();
+    fs::write(&lost, vec![b'x'; fs::read(&gz).unwrap().len()]).unwrap();
+    offer("3", -1800);
+    from(&mirrored(), "put back from `foundry/dists/tin/2");
+    // Another form has the text.
+    spoil(&gz);
+    offer("4", -1200);
+    from(&mirrored(), "which has the same text");
+    // Upstream has it.
+    spoil(&gz);
+    spoil(&xz);
+    offer("4", -600);
+    from(
+        &mirrored(),
+        "put back from upstream's `dists/tin/main/binary-amd64/by-hash/SHA256/",
+    );
+    // What has not changed is not read by `mirror`; `fsck` does.
+    let fsck = |args: &[&str], code: i32, says: &str| {
+        let done = assay(&metals.site(), args);
+        let said = text(&done.stdout) + &text(&done.stderr);
+        assert_eq!(done.status.code(), Some(code), "{said}");
+        assert!(said.contains(says), "{said}");
+    };
+    let whole = [&gz, &xz].map(|path| (path, by_hash(path), spoil(path)));
+    fsck(&["fsck"], 3, "`assay fsck --repair` puts back");
+    fsck(&["fsck", "--repair"], 0, "put back from upstream's");
+    metals.verify();
+    // Nobody has it: nothing else is taken for it.
+    for (path, lost, bytes) in &whole {
+        spoil(path);
+        let name = lost.file_name().unwrap().to_str().unwrap();
+        let at = "dists/tin/main/binary-amd64";
+        let plain = path.file_name().unwrap().to_str().unwrap();
+        for path in [format!("{at}/by-hash/SHA256/{name}"), format!("{at}/{plain}")] {
+            metals.upstream.add(&path, &vec![b'y'; bytes.len()]);
+        }
+    }
+    fsck(&["fsck", "--repair"], 3, "upstream gives no such bytes");
+    offer("5", -60);
+    let published = contents(&metals.site().join("store/foundry"));
+    let refused = assay(&metals.site(), &["mirror"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("E-UP-041") && said.contains("from a backup"), "{said}");
+    for (path, bytes) in &published {
+        assert!(fs::read(path).unwrap() == *bytes, "{} changed", path.display());
+    }
+    // By hand, in the place of one of its forms.
+    let (_, lost, bytes) = &whole[1];
+    fs::remove_file(lost).unwrap();
+    fs::write(lost, bytes).unwrap();
+    let done = assay(&metals.site(), &["mirror"]);
+    from(&text(&done.stderr), "which has the same text");
+    assert!(text(&done.stdout).ends_with(" new\n"));
+    fsck(&["fsck", "--repair"], 0, "Packages.xz`: put back from");
+    metals.verify();
 }
 
 /// A tag is for each archive that it can be of; of those that it cannot, each says why, and has nothing of it.
