@@ -51,7 +51,8 @@ pub(super) fn has_contents(state: &SuiteState) -> bool {
 /// One Contents index, as it is to be.
 struct Wanted<'a> {
     path: String,
-    before: Vec<u8>,
+    /// What it was; none where it could not be read: then nothing may be taken over from it.
+    before: Option<Vec<u8>>,
     /// Packages of which it says something else than now.
     changed: BTreeSet<&'a str>,
     /// The package files to be read for it.
@@ -98,7 +99,7 @@ pub(super) fn stage_contents<K: OwnKind>(
             wanted.push(Wanted {
                 new: new.map(|(_, binary)| binary).collect(),
                 path,
-                before: text.unwrap_or_default(),
+                before: text,
                 changed,
             });
         }
@@ -111,11 +112,9 @@ pub(super) fn stage_contents<K: OwnKind>(
             .iter()
             .filter_map(|binary| lists.get(&binary.filename))
             .collect();
-        let text = contents(&index.before, &index.changed, &new)?;
-        let was = before.map(|state| Was {
-            state,
-            text: &index.before,
-        });
+        let text = contents(index.before.as_deref().unwrap_or_default(), &index.changed, &new)?;
+        let was = before.zip(index.before.as_deref());
+        let was = was.map(|(state, text)| Was { state, text });
         let path = index_path(index.path.clone())?;
         staged.extend(stage_forms(
             store,
