@@ -118,6 +118,11 @@ impl Renewing<'_> {
                 let days = edition.valid_days.filter(|_| shortens && !self.args.shorten);
                 later.of(self.one(&chain, &record, days.unwrap_or(usual), &key))?;
             }
+            if !goes {
+                let url = self.site.config().public_url.as_str();
+                let finished = publish::finish_renewal(self.store, &chain, &record, &key, url);
+                later.of(finished.map_err(Failure::from))?;
+            }
             // What goes is still a part of the chain, and is proven as one.
             if let Some(renewal) = Renewal::newest(self.store, &record)? {
                 later.of(publish::vouch_anew(self.store, &renewal, &key).map_err(Failure::from))?;

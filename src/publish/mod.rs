@@ -89,7 +89,7 @@ pub use project::{Published, PublishedSuite, finish, is_published, publish, publ
 pub use propose::{Proposal, gather, inspect, propose};
 pub use provable::{Provable, provable};
 pub use redeclared::{Redeclared, load_redeclared, note_declared};
-pub use renew::{Tagging, is_new_tag, renew, tag};
+pub use renew::{Tagging, finish_renewal, is_new_tag, renew, tag};
 pub use repeat::{Kept, list_decisions, load_decision, noted_decisions};
 pub use repository::{Origin, Repository};
 pub use resign::{is_by_all, is_signed_otherwise, resign_tag, vouch_anew};

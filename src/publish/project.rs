@@ -12,7 +12,7 @@ use crate::snapshot::{Chain, Edition, EditionName, Marks, Record, Renewal, Suite
 use crate::store::{Created, Key, Store, StoreError, hash_stream};
 
 /// apt's `Acquire::MaxReleaseFileSize`.
-const LARGEST_INRELEASE: u64 = 10_000_000;
+pub(super) const LARGEST_INRELEASE: u64 = 10_000_000;
 
 /// What is public now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! What is made beside snapshots: renewals and tags. Each is signed, committed, then published; after
 //! a crash in between, making it again finishes.
 
-use super::project::{check_tag, publish_record, publish_tag};
+use super::project::{LARGEST_INRELEASE, check_tag, publish_record, publish_tag};
 use super::{PublishError, Published, ReleaseSigner, check_vouched, commit, commit_in_time};
-use crate::domain::TagName;
+use crate::domain::{RelPath, TagName};
 use crate::snapshot::{
     Chain, Committed, Edition, EditionName, Entry as _, Made, Marks, Record, Renewal, SnapshotError, SuiteState,
     TagRecord, TaggedRecord, content_digest,
 };
-use crate::store::Store;
+use crate::store::{Key, Store, StoreError};
 
 /// How often one writer starts over because others were faster.
 const ATTEMPTS: u32 = 20;
@@ -48,6 +48,51 @@ pub fn renew(
         }
     }
     Err(PublishError::Busy(ATTEMPTS))
+}
+
+/// Publishes a renewed snapshot again, when whoever renewed it was killed before clients could see that. Whether that was to
+/// be done. The newest snapshot is for [`super::finish`].
+///
+/// # Errors
+/// As `publish`.
+pub fn finish_renewal(
+    store: &dyn Store,
+    chain: &Chain,
+    record: &Record,
+    signer: &dyn ReleaseSigner,
+    public_url: &str,
+) -> Result<bool, PublishError> {
+    let Some(renewal) = Renewal::newest(store, record)? else {
+        return Ok(false);
+    };
+    if is_shown(store, &Edition::of_record(record, Some(&renewal)))? {
+        return Ok(false);
+    }
+    publish_record(store, chain, record, signer, public_url)?;
+    Ok(true)
+}
+
+/// Whether all suites below an edition's name have its Date: a later renewal has a later one, and InRelease is written last.
+fn is_shown(store: &dyn Store, edition: &Edition) -> Result<bool, PublishError> {
+    let Ok(path) = RelPath::new("InRelease") else {
+        return Ok(false);
+    };
+    for state in &edition.suites {
+        let key = Key::dists_named(&edition.archive, &state.suite, edition.name.as_str(), &path);
+        let inrelease = match store.get(&key, LARGEST_INRELEASE) {
+            Ok(bytes) => bytes,
+            Err(StoreError::Missing(_)) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let date = format!("Date: {}", state.date.release_date());
+        if !inrelease
+            .split(|byte| *byte == b'\n')
+            .any(|line| line == date.as_bytes())
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What becomes a tag.
