@@ -8,7 +8,7 @@ SITE ?= demo-site
 RUNS ?= 3
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench bench-queries show-mirrors show-packages show-dependencies show-image backends overhead clean
+.PHONY: demo test setup build check fuzz bench bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -31,6 +31,10 @@ build: setup
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+# Each operation on the store goes wrong in each way, in every scenario: some minutes, where `make test` tries one of three.
+test-faults: setup
+	ASSAY_FAULTS=all $(CARGO) test --locked --test it -- --nocapture anywhere at_any_step
 
 # Mirrors and snapshots side by side with aptly, debmirror and reprepro on the same upstream; 6 GB below target/bench.
 bench: setup

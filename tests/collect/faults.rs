@@ -9,8 +9,8 @@ use assay::store::{Key, Store};
 use assay::trust::{Ed25519Key, Keyring};
 use assay::verify::{Anchor, AnchorKind, Anchors, verify};
 
-use crate::publish::crash::{Faulty, Mode, everything, restored};
 use crate::support::archive::{Archive, Mirror, key, noon};
+use crate::support::faulty::{Scenario, everything, restored};
 use crate::support::http::Upstream;
 use crate::support::repository::made;
 
@@ -107,20 +107,19 @@ fn a_collection_that_fails_anywhere_leaves_a_whole_store_and_the_next_finishes()
         "records stay"
     );
 
-    for mode in [Mode::Before, Mode::After] {
-        for fails_at in 0.. {
-            let store = restored(&before);
-            let faulty = Faulty::new(&store, fails_at, mode);
-            let outcome = run(&mirror, &faulty, false);
-            assert_eq!(problems(&mirror, &store), Vec::<String>::new(), "{mode:?} {fails_at}");
-            run(&mirror, &store, false).unwrap();
-            assert_eq!(everything(&store), undisturbed, "{mode:?} {fails_at}");
-            if outcome.is_ok() {
-                assert!(fails_at > 60, "it only had {fails_at} operations to fail at");
-                break;
-            }
-        }
-    }
+    let scenario = Scenario {
+        name: "gc",
+        before: &before,
+        one_of: 1,
+        work: &|store| {
+            run(&mirror, store.as_ref(), false)
+                .map(drop)
+                .map_err(|error| error.to_string())
+        },
+        read: &|store| problems(&mirror, store),
+        same: &|all| all,
+    };
+    scenario.survives();
 }
 
 #[test]

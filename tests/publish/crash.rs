@@ -1,96 +1,15 @@
 //! Every step fails once, before or after it took effect; then publishing runs again.
 
-use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use assay::domain::{Digest, Timestamp};
 use assay::format::release::Release;
 use assay::publish::publish;
-use assay::store::{Created, Key, Meta, ObjectStore, Store, StoreError};
+use assay::store::{ObjectStore, Store, StoreError};
 use assay::trust::{Keyring, Requirement, verify_inrelease};
 
+use crate::support::faulty::{Scenario, everything};
 use crate::support::repository::{Repository, now};
-
-/// When the failing operation fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// It did nothing.
-    Before,
-    /// It did its work, and its answer was lost.
-    After,
-}
-
-/// A store whose operation number `fails_at` fails, and every one after it, as after a crash.
-#[derive(Debug)]
-pub(crate) struct Faulty<'a> {
-    store: &'a dyn Store,
-    count: AtomicU64,
-    fails_at: u64,
-    mode: Mode,
-}
-
-impl<'a> Faulty<'a> {
-    pub(crate) fn new(store: &'a dyn Store, fails_at: u64, mode: Mode) -> Self {
-        Self {
-            store,
-            count: AtomicU64::new(0),
-            fails_at,
-            mode,
-        }
-    }
-
-    fn fault<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let broken = || StoreError::Backend {
-            act: "do",
-            key: "anything".to_owned(),
-            source: "crash".into(),
-        };
-        let count = self.count.fetch_add(1, Ordering::SeqCst);
-        if count > self.fails_at || (count == self.fails_at && self.mode == Mode::Before) {
-            return Err(broken());
-        }
-        let done = work();
-        if count == self.fails_at { Err(broken()) } else { done }
-    }
-}
-
-impl Store for Faulty<'_> {
-    fn get(&self, key: &Key, limit: u64) -> Result<Vec<u8>, StoreError> {
-        self.fault(|| self.store.get(key, limit))
-    }
-    fn open(&self, key: &Key) -> Result<Box<dyn Read + Send>, StoreError> {
-        self.fault(|| self.store.open(key))
-    }
-    fn head(&self, key: &Key) -> Result<Option<Meta>, StoreError> {
-        self.fault(|| self.store.head(key))
-    }
-    fn list(&self, prefix: &str) -> Result<Vec<Meta>, StoreError> {
-        self.fault(|| self.store.list(prefix))
-    }
-    fn create(&self, key: &Key, bytes: &[u8]) -> Result<Created, StoreError> {
-        self.fault(|| self.store.create(key, bytes))
-    }
-    fn put_stream(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<(), StoreError> {
-        self.fault(|| self.store.put_stream(key, digest, stream))
-    }
-    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
-        self.fault(|| self.store.replace(key, bytes))
-    }
-    fn link(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
-        self.fault(|| self.store.link(from, to))
-    }
-    fn is_same(&self, a: &Key, b: &Key) -> Result<Option<bool>, StoreError> {
-        self.fault(|| self.store.is_same(a, b))
-    }
-    fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.fault(|| self.store.delete(key))
-    }
-    fn local_path(&self, key: &Key) -> Option<PathBuf> {
-        self.store.local_path(key)
-    }
-}
 
 #[test]
 fn a_crash_at_any_step_leaves_the_old_or_the_new_and_the_next_run_finishes() {
@@ -99,48 +18,29 @@ fn a_crash_at_any_step_leaves_the_old_or_the_new_and_the_next_run_finishes() {
     let old = repository.commit(&before, "Package: old\n");
     repository.publish(&before);
     let new = repository.commit(&before, "Package: new\n");
-    let before = everything(&before);
-    let undisturbed = restored(&before);
-    repository.publish(&undisturbed);
-    let undisturbed = everything(&undisturbed);
-    let named = format!("{}/", new.serial);
-    let [old, new] = [old, new].map(|record| record.suites[0].date);
-
-    for mode in [Mode::Before, Mode::After] {
-        for fails_at in 0.. {
-            let store = restored(&before);
-            let faulty = Faulty::new(&store, fails_at, mode);
-            let outcome = publish(&faulty, &repository.archive, &repository.key, &repository.url);
-
-            let seen = read_as_client(&store, &repository, "").unwrap();
-            assert!(seen == old || seen == new, "{mode:?} {fails_at}");
-            match read_as_client(&store, &repository, &named) {
-                Some(date) => assert_eq!(date, new, "{mode:?} {fails_at}"),
-                None => assert_eq!(seen, old, "the serial comes before the head: {mode:?} {fails_at}"),
-            }
-
-            repository.publish(&store);
-            assert_eq!(everything(&store), undisturbed, "{mode:?} {fails_at}");
-            assert_eq!(repository.publish(&store).written, 0, "{mode:?} {fails_at}");
-            if outcome.is_ok() {
-                assert!(fails_at > 40, "it only had {fails_at} operations to fail at");
-                break;
-            }
+    let work = |store: &Arc<dyn Store>| {
+        let done = publish(store.as_ref(), &repository.archive, &repository.key, &repository.url);
+        done.map(drop).map_err(|error| error.to_string())
+    };
+    let [old_date, new_date] = [old, new.clone()].map(|record| record.suites[0].date);
+    let read = |store: &dyn Store| {
+        let seen = read_as_client(store, &repository, "").unwrap();
+        assert!(seen == old_date || seen == new_date);
+        match read_as_client(store, &repository, &format!("{}/", new.serial)) {
+            Some(date) => assert_eq!(date, new_date),
+            None => assert_eq!(seen, old_date, "the serial comes before the head"),
         }
-    }
-}
-
-pub(crate) fn restored(objects: &BTreeMap<String, Vec<u8>>) -> ObjectStore {
-    let store = ObjectStore::memory().unwrap();
-    for (key, bytes) in objects {
-        store.create(&Key::new(key).unwrap(), bytes).unwrap();
-    }
-    store
-}
-
-pub(crate) fn everything(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
-    let read = |meta: Meta| (meta.key.to_string(), store.get(&meta.key, 1 << 20).unwrap());
-    store.list("").unwrap().into_iter().map(read).collect()
+        vec![seen]
+    };
+    let scenario = Scenario {
+        name: "publish",
+        before: &everything(&before),
+        one_of: 1,
+        work: &work,
+        read: &read,
+        same: &|all| all,
+    };
+    scenario.survives();
 }
 
 /// Reads a tree as apt does: InRelease, then what it lists, by hash. Gives its Date; none when there
@@ -162,7 +62,7 @@ pub(super) fn read_as_client_at(
 }
 
 /// The same of a suite with any indexes; gives its Release.
-pub(super) fn read_suite(store: &dyn Store, repository: &Repository, tree: &str, now: Timestamp) -> Option<Release> {
+pub(crate) fn read_suite(store: &dyn Store, repository: &Repository, tree: &str, now: Timestamp) -> Option<Release> {
     let inrelease = match store.get(&repository.dists(&format!("{tree}InRelease")), 1 << 20) {
         Ok(bytes) => bytes,
         Err(StoreError::Missing(_)) => return None,

@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 
 use assay::domain::{Coded as _, RelPath, Timestamp};
-use assay::publish::{PublishError, Published, Tagging, check_vouched, is_published, publish_tag, renew, tag};
+use assay::publish::{
+    PublishError, Published, ReleaseSigner, Signed, Tagging, check_vouched, finish, finish_renewal, is_published,
+    is_signed_otherwise, load_vouched, publish_tag, renew, tag, vouch_anew,
+};
 use assay::snapshot::{Chain, Edition, Entry as _, Made, Record, Renewal, TagRecord, commit};
 use assay::store::{Key, LocalStore, ObjectStore, Store};
+use assay::trust::{ArchiveKey, Keyring, merge_clearsigned, merge_detached};
 
 use super::crash::read_as_client_at;
 use crate::support::apt::{Apt, source};
+use crate::support::faulty::{Scenario, everything};
 use crate::support::repository::{Repository, made, now};
 use crate::support::web::Web;
 
@@ -102,6 +107,101 @@ fn a_renewal_that_was_cut_short_is_finished_by_the_next_publish() {
     assert!(is_published(&store, &edition).unwrap());
     assert_eq!(read_as_client(&store, &repository, ""), Some(later));
     assert_eq!(repository.publish(&store).written, 0);
+}
+
+/// Two keys that sign together: one that clients know, and one that takes its turn.
+struct Both<'a>([&'a ArchiveKey; 2]);
+
+impl ReleaseSigner for Both<'_> {
+    fn sign(&self, text: &[u8], at: Timestamp) -> Result<Signed, PublishError> {
+        let clearsigned: Vec<_> = self.0.iter().map(|key| key.clearsign(text, at).unwrap()).collect();
+        Ok(Signed {
+            inrelease: merge_clearsigned(&clearsigned)?,
+            release_gpg: self.detach(text, at)?,
+        })
+    }
+    fn detach(&self, data: &[u8], at: Timestamp) -> Result<Vec<u8>, PublishError> {
+        let detached: Vec<_> = self.0.iter().map(|key| key.detach(data, at).unwrap()).collect();
+        Ok(merge_detached(&detached)?)
+    }
+    fn keyring(&self) -> Result<Keyring, PublishError> {
+        let certificates = self.0.map(|key| key.certificate_armored().unwrap());
+        Ok(Keyring::parse(certificates.concat().as_bytes())?)
+    }
+}
+
+/// What `assay snapshot renew --all` does.
+fn renew_all(
+    store: &dyn Store,
+    repository: &Repository,
+    signer: &dyn ReleaseSigner,
+    at: Timestamp,
+) -> Result<(), PublishError> {
+    let chain = load_vouched(store, &repository.archive, &signer.keyring()?)?;
+    for record in chain.records(store) {
+        let record = record?;
+        let edition = Edition::of_record(&record, Renewal::newest(store, &record)?.as_ref());
+        if is_signed_otherwise(store, &record, &edition, signer)? || edition.renewal_due(at) {
+            renew(store, &chain, &record, false, made("r", at), signer, &repository.url)?;
+        }
+        finish_renewal(store, &chain, &record, signer, &repository.url)?;
+        if let Some(renewal) = Renewal::newest(store, &record)? {
+            vouch_anew(store, &renewal, signer)?;
+        }
+        vouch_anew(store, &record, signer)?;
+    }
+    finish(store, &chain, signer, &repository.url).map(drop)
+}
+
+#[test]
+fn renewing_and_rotating_keys_that_fail_anywhere_are_finished_by_the_next_run() {
+    let store = ObjectStore::memory().unwrap();
+    let repository = Repository::new("https://example.org");
+    let serials = ["Package: a\n", "Package: b\n"].map(|packages| {
+        let record = repository.commit(&store, packages);
+        repository.publish(&store);
+        record.serial.to_string()
+    });
+    let other = ArchiveKey::generate("Next <next@example.org>", now()).unwrap();
+    let both = Both([&repository.key, &other]);
+    let later = Repository {
+        archive: repository.archive.clone(),
+        suite: repository.suite.clone(),
+        key: ArchiveKey::parse(other.secret_armored().unwrap().as_bytes()).unwrap(),
+        ..Repository::new("https://example.org")
+    };
+    for (name, signer, at) in [
+        ("renew", &repository.key as &dyn ReleaseSigner, now().plus_days(6)),
+        ("rotate", &both, now().plus_days(1)),
+    ] {
+        let scenario = Scenario {
+            name,
+            before: &everything(&store),
+            one_of: 3,
+            work: &|store| renew_all(store.as_ref(), &repository, signer, at).map_err(|error| error.to_string()),
+            read: &|store| {
+                let places = [String::new(), format!("{}/", serials[0]), format!("{}/", serials[1])];
+                let is_renewed = |place: String| {
+                    let date = read_as_client(store, &repository, &place).unwrap();
+                    // Clients that know one of the keys only.
+                    if date >= at && name == "rotate" {
+                        assert_eq!(read_as_client(store, &later, &place), Some(date));
+                    }
+                    date >= at
+                };
+                places.map(is_renewed).into()
+            },
+            same: &|mut all| {
+                // Cut short before its record is signed anew, a snapshot is renewed twice: a second later.
+                all.retain(|name_of, _| {
+                    name == "renew" || !name_of.contains("/dists/") && !name_of.starts_with("state/")
+                });
+                all.retain(|name_of, _| name == "renew" || !name_of.contains("/project/"));
+                all
+            },
+        };
+        scenario.survives();
+    }
 }
 
 /// Whoever can write to the store could make an old snapshot look new.

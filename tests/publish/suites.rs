@@ -10,7 +10,6 @@ use assay::publish::{
 };
 use assay::site::{BranchSuites, CustomArchive, SuiteClass};
 use assay::snapshot::Chain;
-use assay::store::Store;
 
 use crate::admission::scenario::secret_key;
 use crate::admission::site::{Built, Site};
@@ -55,13 +54,9 @@ pub(super) fn suite(name: &str) -> SuiteName {
 }
 
 fn sources(site: &Site, name: &str) -> BTreeMap<String, String> {
-    sources_in(&site.store, site, name)
-}
-
-pub(super) fn sources_in(store: &dyn Store, site: &Site, name: &str) -> BTreeMap<String, String> {
-    let chain = Chain::load(store, &site.archive).unwrap();
+    let chain = Chain::load(&site.store, &site.archive).unwrap();
     let state = suite_of(&site.archive, chain.latest(), &suite(name)).unwrap();
-    let held = contents(store, &site.archive, state).unwrap();
+    let held = contents(&site.store, &site.archive, state).unwrap();
     held.into_iter()
         .map(|(source, held)| (source.to_string(), held.version.to_string()))
         .collect()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use assay::domain::{ArchiveName, Coded as _, Fingerprint, SuiteName};
+use assay::domain::{ArchiveName, Coded as _, Fingerprint, SuiteName, Timestamp};
 use assay::host::Clock;
 use assay::publish::{Destination, GateError, Gone, IncludeError, Others, Writer, exclude, include, read_packages};
 use assay::site::{Ungated, UnprovenArchive};
@@ -10,8 +10,10 @@ use assay::snapshot::Chain;
 use assay::store::Store;
 use assay::trust::ArchiveKey;
 
-use super::crash::{Faulty, Mode, everything, read_suite, restored};
+use super::crash::read_suite;
+use super::faults::nothing_random;
 use crate::admission::site::Site;
+use crate::support::faulty::{Scenario, everything};
 use crate::support::packages::deb_in;
 use crate::support::repository::{Repository, now};
 
@@ -28,6 +30,7 @@ struct Apps {
     archive: ArchiveName,
     config: UnprovenArchive,
     key: ArchiveKey,
+    now: Timestamp,
 }
 
 impl Apps {
@@ -37,6 +40,7 @@ impl Apps {
             archive: "apps".parse().unwrap(),
             config: config(key.fingerprint()),
             key,
+            now: now(),
         }
     }
 
@@ -48,7 +52,7 @@ impl Apps {
             public_url: "file:///nowhere",
             signer: &self.key,
             program: "assay test",
-            clock: Clock::Fixed(now()),
+            clock: Clock::Fixed(self.now),
         }
     }
 
@@ -63,7 +67,7 @@ impl Apps {
             .iter()
             .flat_map(|path| read_packages(path, into).unwrap())
             .collect();
-        include(&self.writer(store), &packages, Others::Go, "a test", now()).map(drop)
+        include(&self.writer(store), &packages, Others::Go, "a test", self.now).map(drop)
     }
 
     fn exclude(&self, store: &dyn Store, name: &str) -> Result<(), IncludeError> {
@@ -77,70 +81,58 @@ impl Apps {
             &"stable".parse().unwrap(),
             &[gone],
             "a test",
-            now(),
+            self.now,
         )
         .map(drop)
     }
 
-    /// Indexes by path and hash, as a client has them.
-    fn seen(&self, store: &dyn Store) -> Vec<(String, String)> {
+    fn clients(&self) -> Repository {
         let key = self.key.secret_armored().unwrap();
-        let repository = Repository {
+        Repository {
             archive: self.archive.clone(),
             suite: "stable".parse().unwrap(),
             key: ArchiveKey::parse(key.as_bytes()).unwrap(),
             ..Repository::new("file:///nowhere")
-        };
-        let release = read_suite(store, &repository, "", now().plus(7200));
-        let entries = release.iter().flat_map(|release| release.entries());
-        entries
-            .map(|(path, listed)| (path.to_string(), listed.digest.sha256.to_string()))
-            .collect()
+        }
     }
 }
 
+/// Indexes by path and hash, as a client has them.
+fn seen(store: &dyn Store, clients: &Repository) -> Vec<(String, String)> {
+    let release = read_suite(store, clients, "", now().plus(7200));
+    let entries = release.iter().flat_map(|release| release.entries());
+    entries
+        .map(|(path, listed)| (path.to_string(), listed.digest.sha256.to_string()))
+        .collect()
+}
+
 #[test]
-fn a_run_that_fails_anywhere_is_finished_by_the_next() {
+fn including_and_excluding_that_fail_anywhere_are_finished_by_the_next_run() {
     let (site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
     let first = deb_in(folder.path(), "hello", "1.0", "amd64", "first");
     let second = deb_in(folder.path(), "hello", "2.0", "amd64", "second");
     let other = deb_in(folder.path(), "other", "1.0", "all", "other");
     apps.include(&site.store, &[&first]).unwrap();
-    let work = |store: &dyn Store| -> Result<(), IncludeError> {
-        apps.include(store, &[&second, &other])?;
-        match apps.exclude(store, "other") {
-            // The run before did it.
-            Err(IncludeError::NotThere { .. }) => Ok(()),
-            done => done,
-        }
+    let clients = apps.clients();
+    let survives = |name, work: &dyn Fn(&dyn Store) -> Result<(), IncludeError>| {
+        let scenario = Scenario {
+            name,
+            before: &everything(&site.store),
+            work: &|store| work(store.as_ref()).map_err(|error| error.to_string()),
+            one_of: 7,
+            read: &|store| vec![seen(store, &clients)],
+            same: &nothing_random,
+        };
+        scenario.survives();
     };
-    let before = everything(&site.store);
-    let old = apps.seen(&site.store);
-    let undisturbed = restored(&before);
-    apps.include(&undisturbed, &[&second, &other]).unwrap();
-    let middle = apps.seen(&undisturbed);
-    work(&undisturbed).unwrap();
-    let new = apps.seen(&undisturbed);
-    assert!(old != middle && middle != new);
-    let mut ran = 0;
-    for fails_at in (0..).step_by(7) {
-        let store = restored(&before);
-        let faulty = Faulty::new(&store, fails_at, Mode::Before);
-        let outcome = work(&faulty);
-        let read = apps.seen(&store);
-        assert!(read == old || read == middle || read == new, "{fails_at}");
-        work(&store).unwrap();
-        assert_eq!(apps.seen(&store), new, "{fails_at}");
-        ran += 1;
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    assert!(ran > 10, "it only had {ran} operations to fail at");
-    // Nothing is left of what the rest of the archive's life would trip over.
-    let done = everything(&undisturbed);
-    apps.include(&undisturbed, &[&second]).unwrap();
-    assert!(everything(&undisturbed) == done, "again: nothing to do");
+    let include = |store: &dyn Store| apps.include(store, &[&second, &other]);
+    survives("include", &include);
+    include(&site.store).unwrap();
+    survives("exclude", &|store| match apps.exclude(store, "other") {
+        // The run before did it.
+        Err(IncludeError::NotThere { .. }) => Ok(()),
+        done => done,
+    });
 }
 
 #[test]
@@ -168,7 +160,7 @@ fn a_name_and_version_never_comes_back_with_other_bytes() {
     }
     apps.include(store, &[&other]).unwrap();
     assert!(
-        apps.seen(store)
+        seen(store, &apps.clients())
             .iter()
             .any(|(path, _)| path == "main/binary-amd64/Packages")
     );
@@ -222,6 +214,7 @@ fn an_archive_stays_the_kind_that_it_was_made_as() {
         archive: site.archive.clone(),
         config: config(site.archive_key.fingerprint()),
         key: ArchiveKey::parse(site.archive_key.secret_armored().unwrap().as_bytes()).unwrap(),
+        now: now(),
     };
     let other = deb_in(folder.path(), "other", "1.0", "amd64", "unproven");
     let refused = apps.include(&site.store, &[&other]).unwrap_err();

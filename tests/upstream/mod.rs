@@ -1,5 +1,6 @@
 //! Tests of `upstream`: an archive on loopback that moves, breaks and lies (threats F1–F9).
 
+mod faults;
 mod flat;
 mod hostile;
 mod indexes;

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use assay::publish::{self, Brought, Signers};
 use assay::store::{Key, LocalStore, Store};
 
 use super::{Gpg, Keyed, TODAY, gpg, list};
 use crate::cli::made;
-use crate::publish::crash::{Faulty, Mode, everything, restored};
 use crate::support::apt::{Apt, source};
+use crate::support::faulty::{Faulty, Mode, everything, restored};
 
 /// A key that is on another machine: gpg's, which nothing of the site reaches.
 struct Away {
@@ -318,19 +319,20 @@ fn attaching_that_fails_anywhere_is_finished_by_the_next_run() {
     let mut last = BTreeMap::new();
     for (turn, fails_at) in (0..).step_by(7).enumerate() {
         let mode = if turn % 2 == 0 { Mode::Before } else { Mode::After };
-        let store = restored(&before);
-        let outcome = attach(&Faulty::new(&store, fails_at, mode));
-        let left = everything(&store);
+        let store: Arc<dyn Store> = Arc::new(restored(&before));
+        let outcome = attach(&Faulty::new(Arc::clone(&store), fails_at, mode));
+        let store = store.as_ref();
+        let left = everything(store);
         // What only read since the run before failed has left the same.
         if outcome.is_err() && left == last {
             continue;
         }
         last = left;
-        for ((read, old), new) in read(&store).iter().zip(&old).zip(&new) {
+        for ((read, old), new) in read(store).iter().zip(&old).zip(&new) {
             assert!(read == old || read == new, "{fails_at} {mode:?}");
         }
-        attach(&store).unwrap();
-        assert!(everything(&store) == done, "{fails_at} {mode:?}");
+        attach(store).unwrap();
+        assert!(everything(store) == done, "{fails_at} {mode:?}");
         if outcome.is_ok() {
             assert!(fails_at > 100, "it only had {fails_at} operations to fail at");
             return;
