@@ -263,11 +263,18 @@ impl Fresh {
 
     /// All of these together, sorted.
     pub(super) fn of_all(all: impl IntoIterator<Item = Self>) -> Self {
-        let mut sum = Self {
+        let mut all: Vec<Self> = all.into_iter().collect();
+        // Into the longest, which has room for all then: they are the most that a first run holds.
+        all.sort_by_key(|one| one.names.len());
+        let rows = |of: fn(&Self) -> &Names| all.iter().map(|one| of(one).len()).sum::<usize>();
+        let (names, others) = (rows(|one| &one.names), rows(|one| &one.others));
+        let mut sum = all.pop().unwrap_or_else(|| Self {
             added: Some(Vec::new()),
             ..Self::default()
-        };
-        for one in all {
+        });
+        sum.names.reserve_exact(names.saturating_sub(sum.names.len()));
+        sum.others.reserve_exact(others.saturating_sub(sum.others.len()));
+        while let Some(one) = all.pop() {
             sum.names.extend(one.names);
             sum.others.extend(one.others);
             if sum.kept.0.len() < one.kept.0.len() {
@@ -348,7 +355,11 @@ impl<'a> Reading<'a> {
         let tail = std::mem::take(&mut self.tail);
         match self.failed.take() {
             Some(failed) => Err(failed),
-            None => self.take(&tail).map(|()| (self.of, self.fresh)),
+            None => self.take(&tail).map(|()| {
+                self.fresh.names.shrink_to_fit();
+                self.fresh.others.shrink_to_fit();
+                (self.of, self.fresh)
+            }),
         }
     }
 
