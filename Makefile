@@ -8,7 +8,7 @@ SITE ?= demo-site
 RUNS ?= 3
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean
+.PHONY: demo test setup build check fuzz bench bench-publish bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -40,6 +40,11 @@ test-faults: setup
 bench: setup
 	$(CARGO) build --release --locked
 	tests/bench/run $(RUNS)
+
+# Archives of one's own side by side with apt-ftparchive, reprepro and aptly on the same .debs; 3 GB below target/bench.
+bench-publish: setup
+	$(CARGO) build --release --locked
+	tests/bench/publish $(RUNS)
 
 # Real Debian read from every form of URL by the next release's apt; some hundred megabytes, as root.
 show-mirrors: build

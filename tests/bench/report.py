@@ -6,8 +6,10 @@ share of all cores, in the turn that counts. A tool that was stopped shows `>` a
 import json, sys
 from collections import OrderedDict
 
-ORDER = ["first-sync", "unchanged", "snapshot-make", "snapshot-publish", "snapshot", "changed-1pct", "verify"]
-PEERS = ["aptly", "debmirror", "reprepro-gz", "reprepro"]
+ORDER = ["first-sync", "unchanged", "snapshot-make", "snapshot-publish", "snapshot", "changed-1pct", "verify",
+         "take-in", "take-10", "first-publish", "taken-and-published", "publish-unchanged", "publish-1", "check"]
+PEERS = ["aptly", "debmirror", "reprepro-gz", "reprepro", "apt-ftparchive", "apt-ftparchive-db"]
+WRITE_XZ = ["reprepro", "apt-ftparchive", "apt-ftparchive-db"]
 
 rows = [json.loads(line) for line in open(sys.argv[1])]
 rows = [row for row in rows if str(row.get("run")) == sys.argv[2]]
@@ -24,15 +26,22 @@ for row in rows:
     known.update({k: quickest[k] for k in ("wall", "load_other")}, cpu=min(known["cpu"], row["cpu"]),
                  rss_mb=max(known["rss_mb"], row["rss_mb"]), turns=known["turns"] + 1, worst=max(known["worst"], row["wall"]))
 
-# A snapshot that is served: what makes it, and what publishes it where that is another step.
-for tree in OrderedDict.fromkeys(tree for tree, _ in best):
-    made, published = best.get((tree, "snapshot-make"), {}), best.get((tree, "snapshot-publish"), {})
+def join(tree, first, second, name):
+    """Two steps as one: for a tool that does both in the first, that alone."""
+    made, published = best.get((tree, first), {}), best.get((tree, second), {})
     for tool, one in made.items():
         both = dict(one)
         if tool in published:
             other = published[tool]
             both.update(wall=one["wall"] + other["wall"], cpu=one["cpu"] + other["cpu"], rss_mb=max(one["rss_mb"], other["rss_mb"]))
-        best.setdefault((tree, "snapshot"), OrderedDict())[tool] = both
+        elif (tree, second, tool) in stopped:
+            continue
+        best.setdefault((tree, name), OrderedDict())[tool] = both
+
+for tree in OrderedDict.fromkeys(tree for tree, _ in best):
+    # A snapshot that is served: what makes it, and what publishes it where that is another step.
+    join(tree, "snapshot-make", "snapshot-publish", "snapshot")
+    join(tree, "take-in", "first-publish", "taken-and-published")
 
 def line(tool, one, floor):
     ratio = ""
@@ -80,7 +89,46 @@ for tree in trees:
         one, bare = ours(tree, "verify", against)
         if one and bare:
             aim(tree, "verify", f"verify, part of the speed of {name}", bare["wall"] / one["wall"], bare["cpu"] / one["cpu"], 0.9, ">")
+    own = (tree, "take-in") in best
     peaks = [(r["rss_mb"], step) for (t, step), tools in best.items() if t == tree for tool, r in tools.items() if tool == "assay"]
     if peaks:
         rss, step = max(peaks)
-        aim(tree, step, f"peak memory, MB ({step})", rss, rss, 150, "<")
+        aim(tree, step, f"peak memory, MB ({step})", rss, rss, 400 if own else 150, "<")
+
+# Archives of one's own: by CPU seconds.
+def times(tree, step, tool, limit, better, what=None):
+    """What `tool` takes, in times of ours; or for `<` ours in times of it. One that was stopped took at least that."""
+    ours, theirs = best.get((tree, step), {}).get("assay"), best.get((tree, step), {}).get(tool)
+    late = stopped.get((tree, step, tool))
+    if not ours or not (theirs or late):
+        return
+    cpu = theirs["cpu"] if theirs else late
+    ratio = cpu / max(ours["cpu"], 0.001) if better == ">" else ours["cpu"] / max(cpu, 0.001)
+    holds = ratio >= limit if better == ">" else ratio <= limit
+    said = f"{step}: {tool} takes, times ours" if better == ">" else f"{step}: ours, times {what or tool}"
+    print(f"  {'holds' if holds else 'FAILS'}  {tree:10} {said:52} {'>' if late and not theirs else ' '}{ratio:8.2f}, aim {better} {limit}")
+
+def below(tree, step, limit):
+    one = best.get((tree, step), {}).get("assay")
+    if one:
+        print(f"  {'holds' if one['cpu'] < limit else 'FAILS'}  {tree:10} {step + ', CPU s (wall ' + format(one['wall'], '.3f') + ')':52}  {one['cpu']:8.3f}, aim < {limit}")
+
+published = [tree for tree in trees if (tree, "take-in") in best]
+if published:
+    print("\naims for archives of one's own, by CPU seconds")
+for tree in published:
+    big = tree == "meta63k"
+    if tree == "real1k":
+        times(tree, "take-in", "floor", 1.3, "<", what="hashing on all cores")
+    elif not big:
+        times(tree, "take-in", "apt-ftparchive", 3, ">")
+        for tool in ("aptly", "reprepro", "reprepro-gz"):
+            times(tree, "take-in", tool, 10, ">")
+    if big:
+        times(tree, "taken-and-published", "floor", 1, "<", what="hashing and xz -6")
+    below(tree, "take-10", 0.05)
+    below(tree, "publish-unchanged", 0.05)
+    below(tree, "publish-1", 0.5 if big else 0.1)
+    for tool in WRITE_XZ if big else ():
+        times(tree, "publish-1", tool, 20, ">")
+    times(tree, "check", "floor", 0.9, ">", what="openssl")
