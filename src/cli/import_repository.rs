@@ -13,7 +13,7 @@ use crate::domain::{ArchiveName, Coded, Component, SuiteName};
 use crate::host::files;
 use crate::publish::{
     Destination, IncludeError, Included, Origin, Others, Provable, Repository, check_included, find_packages, include,
-    provable, read_packages,
+    provable, read_all,
 };
 use crate::site::UnprovenArchive;
 use crate::trust::Keyring;
@@ -191,12 +191,11 @@ fn plain(
     }
     let bar = context.progress.items("reading packages", paths.len() as u64);
     let (mut packages, mut problems) = (Vec::new(), Vec::new());
-    for path in paths {
-        match read_packages(&path, into) {
+    for read in read_all(&paths, into, || bar.advance(1)) {
+        match read {
             Ok(read) => packages.extend(read),
             Err(problem) => problems.push(problem),
         }
-        bar.advance(1);
     }
     bar.finish();
     Ok((packages, problems))

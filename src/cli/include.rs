@@ -10,7 +10,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::publish::writer;
 use crate::domain::{ArchiveName, Component, PackageName, SuiteName, Version};
-use crate::publish::{Destination, Gone, Included, Others, Published, exclude, include, read_packages};
+use crate::publish::{Destination, Gone, Included, Others, Published, exclude, include, read_all};
 
 /// Put packages into an unproven archive, without the gate
 ///
@@ -79,10 +79,9 @@ pub(super) fn run(context: &Context, args: &IncludeArgs) -> Result<ExitCode, Fai
         suite: &args.suite,
         component: args.component.as_ref(),
     };
-    let mut packages = Vec::new();
-    for path in &args.files {
-        packages.extend(read_packages(path, into)?);
-    }
+    let read = read_all(&args.files, into, || {});
+    let read: Vec<Vec<Included>> = read.into_iter().collect::<Result<_, _>>()?;
+    let packages: Vec<Included> = read.into_iter().flatten().collect();
     let others = if args.keep_older { Others::Stay } else { Others::Go };
     let titles: Vec<String> = packages.iter().map(Included::title).collect();
     let reason = short("include", &titles, &args.suite);

@@ -4,6 +4,7 @@
 //! it, this leaves what nobody names; run again it finishes. Only an unproven archive can be given to it: the type says so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
 use rayon::prelude::*;
 
@@ -14,13 +15,17 @@ use crate::host::files;
 use crate::index::Catalog;
 use crate::site::Ungated;
 use crate::snapshot::{Chain, Record, SuiteState};
+use crate::store::{Key, Staged};
 
 use super::admit::put_in_pool;
-use super::included::{Included, check_together};
+use super::included::{Included, IncludedFile, check_together};
 use super::ledger::{append_ledger, held_claims, remember};
 use super::next::{Next, Writer, next_snapshot};
 use super::stage::{Goes, Taken, catalog, next_unproven, read_texts};
 use super::{GateError, IncludeError, Published, load_vouched, publish, suite_of};
+
+/// From how many files on they are brought to the disk together.
+const TOGETHER: usize = 32;
 
 /// What becomes of other versions of what comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,13 +107,7 @@ pub fn include(
     }
     let claims = claims(packages);
     append_ledger(writer.store, writer.archive, &claims)?;
-    let all = packages.par_iter().flat_map(|package| &package.files);
-    all.map(|file| {
-        put_in_pool(writer.store, writer.archive, (&file.path, &file.digest), || {
-            Ok(Box::new(files::open(&file.from)?))
-        })
-    })
-    .collect::<Result<(), GateError>>()?;
+    fill_pool(writer, packages)?;
     change(writer, (reason, now), &claims, |chain| {
         let mut taken = BTreeMap::new();
         for (suite, offered) in by_suite(packages) {
@@ -120,6 +119,26 @@ pub fn include(
         }
         Ok(taken)
     })
+}
+
+/// Copies their files into the pool, hashing on the way. Many are brought to the disk together, which costs all of them a
+/// fraction of what it costs one by one; of few, one by one does not wait for what others write. A crash leaves no name
+/// with other bytes either way, and no record names any of them yet.
+fn fill_pool(writer: &Writer<'_, Ungated>, packages: &[Included]) -> Result<(), GateError> {
+    let (store, archive) = (writer.store, writer.archive);
+    let files: Vec<&IncludedFile> = packages.iter().flat_map(|package| &package.files).collect();
+    let together = files.len() >= TOGETHER;
+    let put = |file: &&IncludedFile| {
+        let key = Key::pool(archive, &file.path);
+        if together && store.head(&key)?.is_none() {
+            let mut bytes = files::open(&file.from)?;
+            return Ok(Some(store.stage(&key, &file.digest, &mut bytes)?));
+        }
+        let open = || -> Result<Box<dyn Read>, GateError> { Ok(Box::new(files::open(&file.from)?)) };
+        put_in_pool(store, archive, (&file.path, &file.digest), open).map(|()| None)
+    };
+    let staged: Vec<Option<Staged>> = files.par_iter().map(put).collect::<Result<_, GateError>>()?;
+    Ok(store.settle(staged.into_iter().flatten().collect())?)
 }
 
 /// Takes packages out of a suite. What was there stays in the snapshots that have it, and its version is used up.

@@ -71,7 +71,7 @@ pub use gate_error::GateError;
 pub use import::{ImportRequest, Importer, Importing, kept_release, kept_upstream};
 pub use include::{Gone, Others, check_included, exclude, include};
 pub use include_error::IncludeError;
-pub use included::{Destination, Included, find_packages, read_packages};
+pub use included::{Destination, Included, find_packages, read_all, read_packages};
 pub use kept::{Fetch, Keyrings, StoreFiles};
 pub use known::{Known, built_in, load_known};
 pub use ledger::{append_ledger, key as ledger_key, load_claim, load_ledger, put_back};

@@ -136,6 +136,56 @@ fn including_and_excluding_that_fail_anywhere_are_finished_by_the_next_run() {
 }
 
 #[test]
+fn many_packages_together_are_checked_and_kept_as_each_is_alone() {
+    let (alone, together, apps) = (Site::new(), Site::new(), Apps::new());
+    let folder = tempfile::tempdir().unwrap();
+    let debs: Vec<_> = (0..40)
+        .map(|n| deb_in(folder.path(), &format!("package-{n}"), "1.0", "amd64", "one of many"))
+        .collect();
+    let paths: Vec<&Path> = debs.iter().map(AsRef::as_ref).collect();
+    let suite: SuiteName = "stable".parse().unwrap();
+    let into = Destination {
+        config: &apps.config,
+        suite: &suite,
+        component: None,
+    };
+    let read: Vec<_> = paths
+        .iter()
+        .flat_map(|path| read_packages(path, into).unwrap())
+        .collect();
+    // One is another by the time it is copied.
+    let (last, bytes) = (paths[39], std::fs::read(paths[39]).unwrap());
+    let mut other = bytes.clone();
+    *other.last_mut().unwrap() ^= 1;
+    std::fs::write(last, other).unwrap();
+    let writer = apps.writer(&together.store);
+    include(&writer, &read, Others::Go, "a test", now()).unwrap_err();
+    let pool = |site: &Site| {
+        let everything = everything(&site.store).into_iter();
+        everything
+            .filter(|(key, _)| key.to_string().starts_with("apps/pool/"))
+            .collect::<Vec<_>>()
+    };
+    assert!(Chain::load(&together.store, &apps.archive).unwrap().latest().is_none());
+    assert!(
+        pool(&together)
+            .iter()
+            .all(|(key, _)| !key.to_string().contains("package-39"))
+    );
+    std::fs::write(last, bytes).unwrap();
+    include(&writer, &read, Others::Go, "a test", now()).unwrap();
+    for some in paths.chunks(20) {
+        apps.include(&alone.store, some).unwrap();
+    }
+    assert!(pool(&together).len() == 40 && pool(&together) == pool(&alone));
+    let packages = |site: &Site| {
+        let seen = seen(&site.store, &apps.clients()).into_iter();
+        seen.filter(|(path, _)| path.contains("Packages")).collect::<Vec<_>>()
+    };
+    assert_eq!(packages(&together), packages(&alone));
+}
+
+#[test]
 fn a_name_and_version_never_comes_back_with_other_bytes() {
     let (site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
     let store = &site.store;
