@@ -97,16 +97,18 @@ for tree in trees:
 
 # Archives of one's own: by CPU seconds.
 def times(tree, step, tool, limit, better, what=None):
-    """What `tool` takes, in times of ours; or for `<` ours in times of it. One that was stopped took at least that."""
+    """What `tool` takes, in times of ours; or for `<` ours in times of it."""
     ours, theirs = best.get((tree, step), {}).get("assay"), best.get((tree, step), {}).get(tool)
-    late = stopped.get((tree, step, tool))
-    if not ours or not (theirs or late):
-        return
-    cpu = theirs["cpu"] if theirs else late
-    ratio = cpu / max(ours["cpu"], 0.001) if better == ">" else ours["cpu"] / max(cpu, 0.001)
-    holds = ratio >= limit if better == ">" else ratio <= limit
     said = f"{step}: {tool} takes, times ours" if better == ">" else f"{step}: ours, times {what or tool}"
-    print(f"  {'holds' if holds else 'FAILS'}  {tree:10} {said:52} {'>' if late and not theirs else ' '}{ratio:8.2f}, aim {better} {limit}")
+    if (tree, step, tool) in stopped and not theirs:
+        # It waited for the disk, or computed: nobody knows.
+        print(f"  open   {tree:10} {said:52} it was stopped after {stopped[tree, step, tool]:.0f} s of wall")
+    if not ours or not theirs:
+        return
+    mine, other = max(ours["cpu"], 0.001), max(theirs["cpu"], 0.001)
+    ratio = other / mine if better == ">" else mine / other
+    holds = ratio >= limit if better == ">" else ratio <= limit
+    print(f"  {'holds' if holds else 'FAILS'}  {tree:10} {said:52} {ratio:8.2f}, aim {better} {limit}")
 
 def below(tree, step, limit):
     one = best.get((tree, step), {}).get("assay")
