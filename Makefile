@@ -8,7 +8,7 @@ SITE ?= demo-site
 RUNS ?= 3
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench bench-publish bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean
+.PHONY: demo test setup build check fuzz bench bench-publish bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean show-kills
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -35,6 +35,10 @@ check:
 # Each operation on the store goes wrong in each way, in every scenario: some minutes, where `make test` tries one of three.
 test-faults: setup
 	ASSAY_FAULTS=all $(CARGO) test --locked --test it -- --nocapture anywhere at_any_step
+
+# Real runs of the program, killed by strace at each system call that writes; then full disks and broken ones. EACH=40 for a few.
+show-kills: build
+	tests/show/kills "$(SHOW)"
 
 # Mirrors and snapshots side by side with aptly, debmirror and reprepro on the same upstream; 6 GB below target/bench.
 bench: setup
