@@ -138,6 +138,10 @@ fn newer(
         (None, Some(_)) => return Ok(Some((tree, Newer::Date))),
         (None, None) => {}
     }
+    // Readers ask as well, over HTTP; who could take a tree's place has listings.
+    if !store.has_listings() {
+        return Ok(None);
+    }
     for name in store.folders(&format!("{archive}/dists/{suite}"))? {
         let is_later = Serial::new(name.as_str()).is_ok() && name.as_str() > newest.name.as_str();
         if is_later

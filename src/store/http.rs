@@ -136,6 +136,10 @@ impl Store for HttpStore {
         }
     }
 
+    fn has_listings(&self) -> bool {
+        false
+    }
+
     fn list(&self, prefix: &str) -> Result<Vec<Meta>, StoreError> {
         Err(StoreError::Backend {
             act: "list",

@@ -323,6 +323,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
+    /// Whether it can be listed at all. Who can only read it over HTTP knows the names that records say.
+    fn has_listings(&self) -> bool {
+        true
+    }
+
     /// The folders in the folder `prefix`: the next part of each name that goes on after it; sorted. Without what is
     /// in them, where the store can do that.
     ///
