@@ -50,13 +50,16 @@ fn one(
     let key = signers()?;
     // A mirror is renewed when it follows upstream; our own archives have nothing to follow.
     let config = site.archive(archive)?;
-    if config.kind() != ArchiveKind::Mirror {
+    // In an unproven archive what the newest snapshot remembers is asked for there.
+    if config.kind() == ArchiveKind::Custom {
         let back = publish::put_back(store, archive, chain.latest())?;
         if back > 0 {
             let text =
                 format!("{archive}: put back {back} entries of its ledger, as the newest snapshot remembers them");
             context.output.note(&text);
         }
+    }
+    if config.kind() != ArchiveKind::Mirror {
         keep_fresh(context, store, &chain, config.valid_days(), &key, url)?;
     }
     let again = match args.all {

@@ -40,6 +40,9 @@ pub struct Book<'a> {
 struct Contents {
     format: u32,
     pages: BTreeMap<String, Sha256>,
+    /// Of an unproven archive: its entries of claims up to this one are on the pages ([`super::claimed`]).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    entries: u64,
 }
 
 /// What is on a page.
@@ -71,6 +74,7 @@ impl<'a> Book<'a> {
             None => Contents {
                 format: FORMAT,
                 pages: BTreeMap::new(),
+                entries: 0,
             },
             Some(sha256) => {
                 let bytes = read_document(store, archive, &sha256, LARGEST)?;
@@ -91,6 +95,18 @@ impl<'a> Book<'a> {
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.is_kept
+    }
+
+    /// The number of the entry of claims that it has all of, with those before; 0: of none.
+    #[must_use]
+    pub(super) fn has_entries_until(&self) -> u64 {
+        self.contents.entries
+    }
+
+    /// The same, which is to have all entries of claims up to this one.
+    pub(super) fn having_entries_until(mut self, entry: u64) -> Self {
+        self.contents.entries = entry;
+        self
     }
 
     /// All that it says.
@@ -198,6 +214,11 @@ impl<'a> Book<'a> {
         let bytes = json::canonical("ledger", document).map_err(GateError::document("ledger"))?;
         add_document(self.store, self.archive, &bytes)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The page that a name is on.

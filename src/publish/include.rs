@@ -18,8 +18,8 @@ use crate::snapshot::{Chain, Record, SuiteState};
 use crate::store::{Key, Staged};
 
 use super::admit::put_in_pool;
+use super::claimed::{self, claim, remember};
 use super::included::{Included, IncludedFile, check_together};
-use super::ledger::{append_ledger, held_claims, remember};
 use super::next::{Next, Writer, next_snapshot};
 use super::stage::{Goes, Taken, catalog, next_unproven, read_texts};
 use super::{GateError, IncludeError, Published, load_vouched, publish, suite_of};
@@ -70,9 +70,9 @@ pub fn check_included(
     others: Others,
 ) -> Result<Vec<IncludeError>, IncludeError> {
     let mut problems = check_together(writer.config, packages);
-    let chain = load_vouched(writer.store, writer.archive, &writer.signer.keyring()?)?;
     let claims = claims(packages);
-    let mut held = held_claims(writer.store, writer.archive, chain.latest(), &claims)?;
+    let (chain, claimed, book) = claimed::load(writer.store, writer.archive, &writer.signer.keyring()?)?;
+    let mut held = claimed.held(&book, &claims)?;
     for claim in claims {
         let first = held.entry(claim.key.clone()).or_insert_with(|| claim.clone());
         if first.sha256 != claim.sha256 {
@@ -106,7 +106,7 @@ pub fn include(
         return Err(problem);
     }
     let claims = claims(packages);
-    append_ledger(writer.store, writer.archive, &claims)?;
+    claim(writer.store, writer.archive, &writer.signer.keyring()?, &claims)?;
     fill_pool(writer, packages)?;
     change(writer, (reason, now), &claims, |chain| {
         let mut taken = BTreeMap::new();
@@ -188,7 +188,7 @@ fn change(
         if is_same(&states, chain.latest()) {
             return Ok(None);
         }
-        let ledger = remember(store, archive, chain.latest(), claims.iter().cloned(), &BTreeSet::new())?;
+        let ledger = remember(store, archive, chain.latest(), claims)?;
         Ok(Some(Next::from(states).remembering(ledger)))
     })?;
     Ok(publish(store, archive, writer.signer, writer.public_url)?)

@@ -4,6 +4,7 @@
 //! A claim is made before the snapshot that needs it. A crash between the two leaves a claim that
 //! only the same bytes can use, which doing it again does. What snapshots need is in the book, too, which the newest
 //! record names ([`super::Book`]): of an object that is lost the book still knows, and one that says otherwise stops the gate.
+//! Unproven archives claim many at once ([`super::claimed`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,30 +86,6 @@ pub fn append_ledger<'e>(
     Ok(())
 }
 
-/// What is held of what some claims are about, in the ledger or in the book of the newest record.
-///
-/// # Errors
-/// As [`load_ledger`].
-pub(super) fn held_claims(
-    store: &dyn Store,
-    archive: &ArchiveName,
-    latest: Option<&Record>,
-    claims: &[LedgerEntry],
-) -> Result<BTreeMap<LedgerKey, LedgerEntry>, GateError> {
-    let subjects: BTreeSet<&str> = claims.iter().map(|claim| claim.key.subject()).collect();
-    let mut held = Book::of(store, archive, latest)?.about(&subjects)?.claims;
-    for claim in claims {
-        let Some(found) = load_claim(store, archive, &claim.key)? else {
-            continue;
-        };
-        let said = held.entry(claim.key.clone()).or_insert_with(|| found.clone());
-        if said.sha256 != found.sha256 {
-            return Err(GateError::forgotten(&claim.key, &found.sha256, &said.sha256));
-        }
-    }
-    Ok(held)
-}
-
 /// What the next record remembers, beside what the newest does: the claims of what it lists, and the lineages of the
 /// sources. Of an archive whose records name no book yet, all that the ledger holds.
 ///
@@ -164,7 +141,8 @@ pub fn put_back(store: &dyn Store, archive: &ArchiveName, latest: Option<&Record
     Ok(made)
 }
 
-fn load_all(store: &dyn Store, archive: &ArchiveName, below: &str) -> Result<Vec<LedgerEntry>, GateError> {
+/// Every claim that is an object of its own, below a folder of the ledger.
+pub(super) fn load_all(store: &dyn Store, archive: &ArchiveName, below: &str) -> Result<Vec<LedgerEntry>, GateError> {
     let folder = format!("{}/{below}", prefix(archive));
     let mut entries = Vec::new();
     for meta in store.list(folder.trim_end_matches('/'))? {

@@ -11,6 +11,7 @@
 
 mod admit;
 mod canary;
+mod claimed;
 mod asked;
 mod book;
 mod attach;
@@ -63,6 +64,7 @@ pub use asked::{Fresh, Said, said};
 pub use attach::{Brought, attach};
 pub use book::{Book, Page};
 pub use canary::canaries;
+pub use claimed::Claimed;
 pub use ephemeral::{Ephemeral, ephemeral};
 pub use error::PublishError;
 pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document};

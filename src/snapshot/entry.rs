@@ -117,7 +117,7 @@ pub(super) fn load<E: Entry>(store: &dyn Store, key: &Key) -> Result<Option<(E, 
 ///
 /// # Errors
 /// When an entry is missing while the one after it is there; the store's failure.
-pub(super) fn newest(store: &dyn Store, key: impl Fn(u64) -> Key) -> Result<u64, SnapshotError> {
+pub fn newest(store: &dyn Store, key: impl Fn(u64) -> Key) -> Result<u64, SnapshotError> {
     let is_there = |n: u64| store.head(&key(n)).map(|meta| meta.is_some());
     let mut above: u64 = 1;
     while is_there(above)? {

@@ -24,7 +24,7 @@ pub use check::is_descriptive;
 pub use content::{UpstreamFile, content_digest, index_key, kept_index, read_index, read_plain_index, upstream_files};
 pub use diff::{Change, IndexChange, PackageChange, Place, diff_indexes, diff_packages};
 pub use edition::{Edition, EditionFile, EditionName};
-pub use entry::{Committed, Entry, commit, parse_entry};
+pub use entry::{Committed, Entry, commit, newest as newest_number, parse_entry};
 pub use error::SnapshotError;
 pub use mark::{Mark, Marks, Says};
 pub use record::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UNPROVEN, UpstreamRelease};

@@ -119,6 +119,12 @@ impl Key {
         ])
     }
 
+    /// Entry `k` of what is claimed in an unproven archive: see `publish::claimed`.
+    #[must_use]
+    pub fn claims(archive: &ArchiveName, k: u64) -> Self {
+        Self::joined(&["state", archive.as_str(), "claims", &k.to_string()])
+    }
+
     /// The prefix of an archive's tags, for listing.
     #[must_use]
     pub fn tags(archive: &ArchiveName) -> String {

@@ -13,7 +13,8 @@ use super::{Anchor, Anchors, Problem, Report};
 use crate::admission::{KeptCase, LedgerEntry, LedgerKey, claims, identity};
 use crate::domain::{PackageName, Sha256};
 use crate::publish::{
-    Book, GateError, Kept, Page, ledger_key, lineage_folder, load_admitted, load_claim, load_decision, noted_decisions,
+    Book, Claimed, GateError, Kept, Page, ledger_key, lineage_folder, load_admitted, load_claim, load_decision,
+    noted_decisions,
 };
 use crate::snapshot::Entry as _;
 use crate::store::{Key, Store};
@@ -85,10 +86,18 @@ impl Memory {
     ) {
         let mut unread = Vec::new();
         let Some(newest) = history.chain.latest() else { return };
-        let read = Book::of(store, &anchor.name, Some(newest)).and_then(|book| Ok((book.is_kept(), book.whole()?)));
+        let read = Book::of(store, &anchor.name, Some(newest)).and_then(|book| {
+            let claimed = match anchor.is_unproven() {
+                true => Claimed::beside(store, &anchor.name, &book)?,
+                false => None,
+            };
+            Ok((book.is_kept(), book.whole()?, claimed))
+        });
+        let mut beside = None;
         match read {
             Err(error) => unread.push(unreadable(&newest.key(), &error)),
-            Ok((is_kept, book)) => {
+            Ok((is_kept, book, claimed)) => {
+                beside = claimed;
                 // Of an archive that is older than its book, no record has one.
                 let mut before = history.chain.records(store).flatten();
                 if is_kept || before.any(|record| record.ledger.is_some()) {
@@ -103,7 +112,11 @@ impl Memory {
         report
             .problems
             .extend(unread.into_iter().filter(|problem| !damaged.names(&problem.object)));
-        for (why, lost) in self.lost(store, anchor) {
+        let lost = match anchor.is_unproven() {
+            true => self.claimed_otherwise(anchor, beside.as_ref()),
+            false => self.lost(store, anchor),
+        };
+        for (why, lost) in lost {
             report.problems.extend(told(anchor, &why, &lost));
         }
     }
@@ -172,6 +185,22 @@ impl Memory {
         Ok(())
     }
 
+    /// What an unproven archive's newest entry of claims says otherwise: the book is what remembers there.
+    fn claimed_otherwise(&self, anchor: &Anchor, beside: Option<&Claimed>) -> BTreeMap<Why, Vec<Lost>> {
+        let mut lost: BTreeMap<Why, Vec<Lost>> = BTreeMap::new();
+        for (claimed, held) in beside
+            .iter()
+            .flat_map(|claimed| claimed.claims.values().map(move |held| (claimed, held)))
+        {
+            if let Some((sha256, why)) = self.claims.get(&held.key).filter(|(sha256, _)| *sha256 != held.sha256) {
+                let object = claimed.key(&anchor.name).to_string();
+                let how = format!("says {}, and not {}", held.sha256.short(), sha256.short());
+                lost.entry(why.clone()).or_default().push(Lost { object, how });
+            }
+        }
+        lost
+    }
+
     /// What ledger and lineages have no more, or otherwise.
     fn lost(&self, store: &dyn Store, anchor: &Anchor) -> BTreeMap<Why, Vec<Lost>> {
         let archive = &anchor.name;
@@ -209,6 +238,7 @@ fn told(anchor: &Anchor, why: &Why, lost: &[Lost]) -> Option<Problem> {
     let archive = &anchor.name;
     let how = &first.how;
     let next = match why {
+        _ if anchor.is_unproven() => format!("somebody changed it: take `{}` away", first.object),
         // The newest snapshot knows nothing of it.
         Why::Decided(..) => "put it back from a copy of the store, or admit what it decided on again".to_owned(),
         Why::Listed(..) | Why::Remembered(_) => format!(

@@ -238,6 +238,13 @@ fn versions_follow_each_other_and_go() {
     let old = apps.prints(&["snapshot", "list", "apps"]);
     assert_eq!(old.lines().count(), 4, "{old}");
     assert!(apps.run(&["verify"]).status.success());
+    // Whoever may write to the store claims it for other bytes: what the newest snapshot remembers holds.
+    let claims = apps.made.path("store/state/apps/claims");
+    let entry = fs::read_to_string(claims.join("3")).unwrap();
+    let sha256 = entry.split("\"sha256\":\"").nth(1).unwrap().split('"').next().unwrap();
+    fs::write(claims.join("4"), entry.replace(sha256, &"0".repeat(64))).unwrap();
+    apps.fails(&["verify"], 3, "V-LEDGER state/apps/claims/4");
+    apps.fails(&["include", "apps", "stable", &three], 3, "E-GATE-114");
 }
 
 #[test]

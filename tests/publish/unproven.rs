@@ -1,19 +1,25 @@
 //! Unproven archives: what fails anywhere is finished by the next run, and nothing in one is evidence for the gate.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use assay::domain::{ArchiveName, Coded as _, Fingerprint, SuiteName, Timestamp};
+use assay::admission::{LedgerEntry, LedgerKey};
+use assay::domain::{ArchiveName, Coded as _, Fingerprint, PoolPath, Sha256, SuiteName, Timestamp};
 use assay::host::Clock;
-use assay::publish::{Destination, GateError, Gone, IncludeError, Others, Writer, exclude, include, read_packages};
+use assay::publish::{
+    Book, Claimed, Destination, GateError, Gone, IncludeError, Others, Writer, append_ledger, exclude, include,
+    read_packages,
+};
 use assay::site::{Ungated, UnprovenArchive};
-use assay::snapshot::Chain;
-use assay::store::Store;
+use assay::snapshot::{Chain, IndexFile, read_index};
+use assay::store::{Key, Store};
 use assay::trust::ArchiveKey;
 
 use super::crash::read_suite;
 use super::faults::nothing_random;
+use super::writers::Overtaken;
 use crate::admission::site::Site;
-use crate::support::faulty::{Scenario, everything};
+use crate::support::faulty::{Objects, Scenario, everything, restored};
 use crate::support::packages::deb_in;
 use crate::support::repository::{Repository, now};
 
@@ -198,12 +204,8 @@ fn a_name_and_version_never_comes_back_with_other_bytes() {
     apps.include(store, &[&other]).unwrap();
     assert_eq!(apps.include(store, &[&first]).unwrap_err().code(), "E-UNPROVEN-004");
     apps.exclude(store, "hello").unwrap();
-    // Whoever deletes the claim has not made it forgotten: the newest record remembers it.
-    let claim = site
-        .folder
-        .path()
-        .join("store/state/apps/ledger/binary/hello/1.0/amd64");
-    std::fs::remove_file(claim).unwrap();
+    // Whoever deletes the claims has not made them forgotten: the newest record remembers them.
+    std::fs::remove_dir_all(site.folder.path().join("store/state/apps/claims")).unwrap();
     for path in [&first, &epoch] {
         let refused = apps.include(store, &[path]).unwrap_err();
         assert_eq!(refused.code(), "E-UNPROVEN-004", "after it has gone: {refused}");
@@ -213,6 +215,141 @@ fn a_name_and_version_never_comes_back_with_other_bytes() {
         seen(store, &apps.clients())
             .iter()
             .any(|(path, _)| path == "main/binary-amd64/Packages")
+    );
+}
+
+/// The SHA-256 that the newest snapshot lists for `hello`, which its pool file has.
+fn listed(store: &dyn Store, apps: &Apps) -> Sha256 {
+    let chain = Chain::load(store, &apps.archive).unwrap();
+    let state = &chain.latest().unwrap().suites[0];
+    let is_packages = |index: &&IndexFile| index.path.as_str() == "main/binary-amd64/Packages";
+    let index = state.indexes.iter().find(is_packages).unwrap();
+    let text = String::from_utf8(read_index(store, &apps.archive, &state.suite, index).unwrap()).unwrap();
+    let stanza = text.split("\n\n").find(|stanza| stanza.starts_with("Package: hello\n"));
+    let field = |name: &str| {
+        stanza
+            .unwrap()
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap()
+    };
+    let path = PoolPath::new(field("Filename: ")).unwrap();
+    let bytes = store.get(&Key::pool(&apps.archive, &path), 1 << 20).unwrap();
+    let listed: Sha256 = field("SHA256: ").parse().unwrap();
+    assert_eq!(listed, Sha256::of(&bytes), "the file is another");
+    listed
+}
+
+#[test]
+fn of_two_writers_with_other_bytes_one_has_the_name_wherever_they_meet() {
+    let (apps, folder) = (Apps::new(), tempfile::tempdir().unwrap());
+    // Of one size: the pool cannot tell them apart by that.
+    let ours = deb_in(&folder.path().join("a"), "hello", "1.0", "amd64", "one");
+    let theirs = deb_in(&folder.path().join("b"), "hello", "1.0", "amd64", "two");
+    let more = deb_in(&folder.path().join("b"), "more", "1.0", "amd64", "more");
+    let bytes = [&ours, &theirs].map(|path| Sha256::of(&std::fs::read(path).unwrap()));
+    let before = {
+        let site = Site::new();
+        let first = deb_in(folder.path(), "first", "1.0", "amd64", "first");
+        apps.include(&site.store, &[&first]).unwrap();
+        everything(&site.store)
+    };
+    let (mut won, mut lost) = (0, 0);
+    for at in 0.. {
+        let store = restored(&before);
+        let they = AtomicBool::new(false);
+        let other = |store: &dyn Store| {
+            let done = apps.include(store, &[&theirs, &more]);
+            they.store(done.is_ok(), Ordering::SeqCst);
+        };
+        let overtaken = Overtaken::new(&store, &other, at);
+        let done = apps.include(&overtaken, &[&ours]);
+        if !overtaken.was_overtaken() {
+            break;
+        }
+        let they = they.into_inner();
+        let mine = match &done {
+            Ok(()) => true,
+            Err(error) if ["E-UNPROVEN-004", "E-GATE-104"].contains(&error.code()) => false,
+            // Their snapshot overtook ours while it was published: ours is in the chain.
+            Err(error) => panic!("{at}: {error}"),
+        };
+        assert!(mine != they, "{at}: {done:?}, the other one {they}");
+        assert_eq!(listed(&store, &apps), bytes[usize::from(they)], "{at}");
+        won += u32::from(mine);
+        lost += u32::from(they);
+        // Nobody gets it later either.
+        let again = if mine { &theirs } else { &ours };
+        assert_eq!(apps.include(&store, &[again]).unwrap_err().code(), "E-UNPROVEN-004");
+    }
+    assert!(won > 20 && lost > 5, "they met {won} and {lost} times");
+}
+
+#[test]
+fn what_a_writer_claimed_that_was_killed_is_held_and_the_next_record_remembers_it() {
+    let (site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
+    let deb = |place: &str, name: &str| deb_in(&folder.path().join(place), name, "1.0", "amd64", place);
+    let [first, hello, other, more] =
+        [("a", "first"), ("a", "hello"), ("b", "hello"), ("a", "more")].map(|(a, b)| deb(a, b));
+    apps.include(&site.store, &[&first]).unwrap();
+    let mut objects: Objects = everything(&site.store);
+    // The entry of claims is all that a run left.
+    apps.include(&site.store, &[&hello]).unwrap();
+    let entry = "state/apps/claims/2";
+    objects.insert(entry.to_owned(), everything(&site.store).remove(entry).unwrap());
+    let store = restored(&objects);
+    let refused = apps.include(&store, &[&other]).unwrap_err();
+    assert_eq!(refused.code(), "E-UNPROVEN-004", "{refused}");
+    // The next one takes it along; then the book has it, and entries begin anew.
+    apps.include(&store, &[&more]).unwrap();
+    let open = |store: &dyn Store| {
+        let chain = Chain::load(store, &apps.archive).unwrap();
+        let book = Book::of(store, &apps.archive, chain.latest()).unwrap();
+        let claimed = Claimed::beside(store, &apps.archive, &book).unwrap().unwrap();
+        (
+            claimed.key(&apps.archive).to_string(),
+            claimed.claims.len(),
+            book.whole().unwrap().claims.len(),
+        )
+    };
+    assert_eq!(open(&store), ("state/apps/claims/3".to_owned(), 0, 3));
+    for k in 1..=3 {
+        store.delete(&Key::claims(&apps.archive, k)).unwrap();
+    }
+    assert_eq!(apps.include(&store, &[&other]).unwrap_err().code(), "E-UNPROVEN-004");
+    apps.include(&store, &[&hello]).unwrap();
+    assert_eq!(
+        open(&store),
+        ("state/apps/claims/3".to_owned(), 0, 3),
+        "nothing new was claimed"
+    );
+}
+
+#[test]
+fn claims_that_were_made_one_by_one_are_taken_over() {
+    let (site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
+    let old = LedgerEntry {
+        key: LedgerKey::Binary {
+            package: "hello".parse().unwrap(),
+            version: "1.0".to_owned(),
+            architecture: "amd64".parse().unwrap(),
+        },
+        sha256: Sha256::of(b"what it was"),
+        source: "hello".parse().unwrap(),
+        version: "1.0".parse().unwrap(),
+    };
+    append_ledger(&site.store, &apps.archive, [&old]).unwrap();
+    let hello = deb_in(folder.path(), "hello", "1.0", "amd64", "otherwise");
+    let other = deb_in(folder.path(), "other", "1.0", "amd64", "other");
+    assert_eq!(
+        apps.include(&site.store, &[&hello]).unwrap_err().code(),
+        "E-UNPROVEN-004"
+    );
+    apps.include(&site.store, &[&other]).unwrap();
+    std::fs::remove_dir_all(site.folder.path().join("store/state/apps/ledger")).unwrap();
+    assert_eq!(
+        apps.include(&site.store, &[&hello]).unwrap_err().code(),
+        "E-UNPROVEN-004"
     );
 }
 

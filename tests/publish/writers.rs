@@ -12,10 +12,10 @@ use assay::store::{Created, Key, Meta, ObjectStore, Store, StoreError};
 use super::crash::read_as_client;
 use crate::support::repository::Repository;
 
-/// A store in which another writer commits and publishes just before operation `at`.
-struct Overtaken<'a> {
-    store: &'a ObjectStore,
-    repository: &'a Repository,
+/// A store in which another writer does all of its work just before operation `at`.
+pub(super) struct Overtaken<'a> {
+    store: &'a dyn Store,
+    other: &'a (dyn Fn(&dyn Store) + Sync),
     count: AtomicU64,
     at: u64,
 }
@@ -26,11 +26,25 @@ impl std::fmt::Debug for Overtaken<'_> {
     }
 }
 
-impl Overtaken<'_> {
+impl<'a> Overtaken<'a> {
+    pub(super) fn new(store: &'a dyn Store, other: &'a (dyn Fn(&dyn Store) + Sync), at: u64) -> Self {
+        let count = AtomicU64::new(0);
+        Self {
+            store,
+            other,
+            count,
+            at,
+        }
+    }
+
+    /// Whether there was such an operation.
+    pub(super) fn was_overtaken(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > self.at
+    }
+
     fn store(&self) -> &dyn Store {
         if self.count.fetch_add(1, Ordering::SeqCst) == self.at {
-            self.repository.commit(self.store, "Package: newest\n");
-            self.repository.publish(self.store);
+            (self.other)(self.store);
         }
         self.store
     }
@@ -78,14 +92,13 @@ fn whoever_ends_last_leaves_the_newest() {
         let store = ObjectStore::memory().unwrap();
         let repository = Repository::new("https://example.org");
         repository.commit(&store, "Package: old\n");
-        let overtaken = Overtaken {
-            store: &store,
-            repository: &repository,
-            count: AtomicU64::new(0),
-            at,
+        let other = |store: &dyn Store| {
+            repository.commit(store, "Package: newest\n");
+            repository.publish(store);
         };
+        let overtaken = Overtaken::new(&store, &other, at);
         let outcome = publish(&overtaken, &repository.archive, &repository.key, &repository.url);
-        let was_overtaken = overtaken.count.load(Ordering::SeqCst) > at;
+        let was_overtaken = overtaken.was_overtaken();
         // The one overtaken may find a file of its Release gone on to the newer state: it says so,
         // and what readers see is the newer state, whole.
         let chain = Chain::load(&store, &repository.archive).unwrap();

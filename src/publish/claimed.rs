@@ -1,0 +1,229 @@
+//! What is claimed in an unproven archive: `state/<archive>/claims/<k>`, one object for all that is taken in together.
+//!
+//! Its packages come by the thousand, and an object for each claim would cost more than the packages. So claims are made in
+//! numbered entries, each created if absent behind the newest, and never changed or removed. An entry has all that is claimed and
+//! that is not in the book ([`Book`]) of the record it was made on; the book says which entry it has all of. So the newest
+//! entry and the newest book together are all that was ever claimed. Of two writers one comes second, and looks again at
+//! what the first has claimed, before it puts any file anywhere: a name and version never has two files.
+//!
+//! A crash between an entry and its record leaves claims that only the same bytes can use, as in [`super::ledger`]; the next
+//! record's book has them. Stores from before this have their claims one by one: the first entry takes them over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::admission::{LedgerEntry, LedgerKey};
+use crate::domain::{ArchiveName, Sha256};
+use crate::format::{FormatError, json};
+use crate::snapshot::{Chain, Record, newest_number};
+use crate::store::{Created, Key, Store};
+use crate::trust::Keyring;
+
+use super::book::{Book, Page};
+use super::{GateError, ledger, load_vouched};
+
+/// The format that is written.
+const FORMAT: u32 = 1;
+/// The most that an entry may have, in bytes: two million claims.
+const LARGEST: u64 = 512 << 20;
+/// How often a faster writer is made way for: each time one more has its claims.
+const ATTEMPTS: u32 = 64;
+
+/// What an entry begins with; a claim is on each line after it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Head {
+    /// The entry that the book has all of on which this one was made.
+    after: u64,
+    format: u32,
+}
+
+/// What is claimed beside what a book says.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The number of the newest entry.
+    newest: u64,
+    /// Every claim that is in an entry and may not be in the book.
+    pub claims: BTreeMap<LedgerKey, LedgerEntry>,
+}
+
+impl Claimed {
+    /// Beside the book of a record, which the newest should be. None when a later record has been made, since the newest
+    /// entry stands on its book.
+    ///
+    /// # Errors
+    /// When an entry is missing or malformed; the store's failure.
+    pub fn beside(store: &dyn Store, archive: &ArchiveName, book: &Book<'_>) -> Result<Option<Self>, GateError> {
+        let known = book.has_entries_until();
+        let newest = known.saturating_add(newest_number(store, |n| Key::claims(archive, known.saturating_add(n)))?);
+        let claims = match newest {
+            // One by one, as they were made before.
+            0 => ledger::load_all(store, archive, "")?,
+            _ if newest == known => Vec::new(),
+            _ => {
+                let key = Key::claims(archive, newest);
+                let (head, claims) = parse(&key, &store.get(&key, LARGEST)?)?;
+                if head.after > known {
+                    return Ok(None);
+                }
+                claims
+            }
+        };
+        let claims = claims.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        Ok(Some(Self { newest, claims }))
+    }
+
+    /// Where the newest entry is.
+    #[must_use]
+    pub fn key(&self, archive: &ArchiveName) -> Key {
+        Key::claims(archive, self.newest)
+    }
+
+    /// What is held under the keys of some claims, here or in the book.
+    ///
+    /// # Errors
+    /// `Forgotten` when the two say different things; when a page is missing or damaged; the store's failure.
+    pub(super) fn held(
+        &self,
+        book: &Book<'_>,
+        claims: &[LedgerEntry],
+    ) -> Result<BTreeMap<LedgerKey, LedgerEntry>, GateError> {
+        let keys = claims.iter().map(|claim| &claim.key).chain(self.claims.keys());
+        let mut held = book.about(&keys.map(LedgerKey::subject).collect())?.claims;
+        for (key, entry) in &self.claims {
+            let said = held.entry(key.clone()).or_insert_with(|| entry.clone());
+            if said.sha256 != entry.sha256 {
+                return Err(GateError::forgotten(key, &entry.sha256, &said.sha256));
+            }
+        }
+        Ok(held)
+    }
+
+    /// Makes the next entry, when something of these claims is new. Whether all of them are made then.
+    fn add(
+        &self,
+        store: &dyn Store,
+        archive: &ArchiveName,
+        book: &Book<'_>,
+        claims: &[LedgerEntry],
+    ) -> Result<Created, GateError> {
+        let mut held = self.held(book, claims)?;
+        let mut new = BTreeMap::new();
+        for claim in claims {
+            let first = held.entry(claim.key.clone()).or_insert_with(|| {
+                new.insert(&claim.key, claim);
+                claim.clone()
+            });
+            if first.sha256 != claim.sha256 {
+                let entry = Box::new(claim.clone());
+                return Err(GateError::Claimed { entry });
+            }
+        }
+        if new.is_empty() {
+            return Ok(Created::Yes);
+        }
+        new.extend(&self.claims);
+        let key = Key::claims(archive, self.newest.saturating_add(1));
+        let head = Head {
+            after: book.has_entries_until(),
+            format: FORMAT,
+        };
+        let bytes = written(&head, new.into_values()).map_err(GateError::document(&key))?;
+        Ok(store.create(&key, &bytes)?)
+    }
+}
+
+/// An archive's chain, what is claimed beside the book of its newest record, and that book.
+///
+/// # Errors
+/// As [`Claimed::beside`]; `Busy` when it was made anew too often meanwhile.
+pub(super) fn load<'a>(
+    store: &'a dyn Store,
+    archive: &'a ArchiveName,
+    keyring: &Keyring,
+) -> Result<(Chain, Claimed, Book<'a>), GateError> {
+    for _ in 0..ATTEMPTS {
+        let chain = load_vouched(store, archive, keyring)?;
+        let book = Book::of(store, archive, chain.latest())?;
+        if let Some(claimed) = Claimed::beside(store, archive, &book)? {
+            return Ok((chain, claimed, book));
+        }
+    }
+    Err(GateError::Busy(ATTEMPTS))
+}
+
+/// Makes all of these claims, or none. Those that are held with the same bytes stay.
+///
+/// # Errors
+/// `Claimed` when one is held with other bytes; as [`load`]. Doing it again is safe.
+pub(super) fn claim(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    keyring: &Keyring,
+    claims: &[LedgerEntry],
+) -> Result<(), GateError> {
+    for _ in 0..ATTEMPTS {
+        let (_, claimed, book) = load(store, archive, keyring)?;
+        if claimed.add(store, archive, &book, claims)? == Created::Yes {
+            return Ok(());
+        }
+    }
+    Err(GateError::Busy(ATTEMPTS))
+}
+
+/// What the next record remembers, beside what the newest does: these claims, and all that is in an entry.
+///
+/// # Errors
+/// As [`Claimed::beside`]; `Forgotten` when the book says something else.
+pub(super) fn remember(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    latest: Option<&Record>,
+    claims: &[LedgerEntry],
+) -> Result<Sha256, GateError> {
+    let mut book = Book::of(store, archive, latest)?;
+    let mut more = Page::default();
+    more.claims
+        .extend(claims.iter().map(|entry| (entry.key.clone(), entry.clone())));
+    // Without an answer a later record is there: the next one cannot be made on this.
+    if let Some(claimed) = Claimed::beside(store, archive, &book)? {
+        book = book.having_entries_until(claimed.newest);
+        more.claims.extend(claimed.claims);
+    }
+    book.with(more)
+}
+
+fn written<'e>(head: &Head, claims: impl Iterator<Item = &'e LedgerEntry>) -> Result<Vec<u8>, FormatError> {
+    let mut bytes = json::canonical("claims", head)?;
+    bytes.push(b'\n');
+    for claim in claims {
+        bytes.extend(json::canonical("claim", claim)?);
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}
+
+fn parse(key: &Key, bytes: &[u8]) -> Result<(Head, Vec<LedgerEntry>), GateError> {
+    let malformed = |why: String| FormatError::Malformed {
+        what: "claims",
+        at: key.to_string(),
+        why,
+    };
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let head: Head = json::strict("claims", first).map_err(GateError::document(key))?;
+    if head.format != FORMAT {
+        let why = format!("it has the format {}, not {FORMAT}", head.format);
+        return Err(GateError::document(key)(malformed(why)));
+    }
+    let claims = lines.map(|line| json::strict("claim", line).map_err(GateError::document(key)));
+    let claims: Vec<LedgerEntry> = claims.collect::<Result<_, _>>()?;
+    let keys: BTreeSet<&LedgerKey> = claims.iter().map(|claim| &claim.key).collect();
+    if keys.len() != claims.len() {
+        return Err(GateError::document(key)(malformed(
+            "something is claimed twice".to_owned(),
+        )));
+    }
+    Ok((head, claims))
+}
