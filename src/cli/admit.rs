@@ -71,13 +71,16 @@ fn admit(context: &Context, work: &Work, name: &PackageName, upload: Option<&Upl
     if let Some(why) = upload.and_then(|upload| undeclared(upload, &declared)) {
         return Err(UsageError::Argument(why).into());
     }
+    if let Some(upload) = upload {
+        upload.check_brought(&declared.declaration)?;
+    }
     if upload.is_some()
         && let Some(why) = waits(context, work, &declared)?
     {
         return Err(UsageError::NotFound(format!("the upload of `{name}` waits for rebuilds: {why}")).into());
     }
     let offer = upload
-        .map(|upload| upload.hold(work.store.as_ref(), &work.archive))
+        .map(|upload| upload.hold(work.store.as_ref(), &work.archive, &declared.declaration))
         .transpose()?;
     admit_declared(context, work, &declared, offer.as_ref())
 }

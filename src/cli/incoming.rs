@@ -10,7 +10,7 @@ use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::work::Work;
 use crate::admission::{decide, explain};
-use crate::domain::FileName;
+use crate::domain::{Coded as _, FileName};
 use crate::publish::{Incoming, Upload, UploadError};
 
 /// What becomes of an upload.
@@ -88,10 +88,10 @@ fn one(
         Err(Stopped::Upload(error)) if error.is_its_own() => {
             let idle = incoming.idle(name, context.now());
             let overdue = args.patience == 0 || idle >= i64::from(args.patience);
-            if error.may_be_unfinished() && !overdue {
-                Fate::Waits(error.to_string())
-            } else {
-                Fate::Refused(error.to_string())
+            match incoming.contested(name).filter(|_| error.may_be_unfinished()) {
+                Some(contested) => Fate::Refused(in_words(&contested)),
+                None if error.may_be_unfinished() && !overdue => Fate::Waits(error.to_string()),
+                None => Fate::Refused(in_words(&error)),
             }
         }
         Err(Stopped::Upload(error)) => return Err(error.into()),
@@ -109,6 +109,12 @@ fn one(
             Fate::Refused(format!("{first} ({})", place.display()))
         }
     })
+}
+
+/// What the reason file says of what no gate decided on.
+fn in_words(error: &UploadError) -> String {
+    let next = error.hint().map(|hint| format!("\nnext: {hint}"));
+    format!("{}: {error}{}", error.code(), next.unwrap_or_default())
 }
 
 /// Why an upload was not decided on.
@@ -146,6 +152,7 @@ fn upload(
     if let Some(why) = undeclared(&upload, &declared) {
         return Ok(Fate::Refused(why));
     }
+    upload.check_brought(&declared.declaration)?;
     match waits(context, work, &declared) {
         Ok(None) => {}
         Ok(Some(why)) => return Ok(Fate::Waits(why)),
@@ -153,7 +160,7 @@ fn upload(
         Err(failure) if failure.code() == "E-CLI-006" => return Ok(Fate::Waits(failure.cause())),
         Err(failure) => return Err(failure.into()),
     }
-    let offer = upload.hold(work.store.as_ref(), &work.archive)?;
+    let offer = upload.hold(work.store.as_ref(), &work.archive, &declared.declaration)?;
     let (candidate, evidence) = prepare(context, work, &declared, Some(&offer))?;
     let decision = decide(&declared.policy, &candidate, &evidence, context.now());
     if decision.waits_for_rebuilds() {

@@ -14,6 +14,7 @@ mod canary;
 mod claimed;
 mod asked;
 mod book;
+mod brought;
 mod attach;
 mod contents;
 mod ephemeral;

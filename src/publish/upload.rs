@@ -13,6 +13,7 @@ use crate::format::FormatError;
 use crate::format::changes::Changes;
 use crate::host::files::OpenFolder;
 use crate::host::{HostError, files};
+use crate::source::Declaration;
 use crate::store::{Key, Store, StoreError, hash_stream};
 use crate::trust::{TrustError, unverified_text};
 
@@ -24,6 +25,8 @@ const LARGEST_FILE: u64 = 2 << 30;
 const LARGEST_UPLOAD: u64 = 8 << 30;
 /// The most files of an upload.
 const MOST_FILES: usize = 1000;
+/// How the name of an upload ends.
+const CHANGES: &str = ".changes";
 /// Where refused uploads go, below the folder.
 const REFUSED: &str = "refused";
 
@@ -57,6 +60,14 @@ impl Upload {
             text.clone()
         };
         let changes = Changes::parse(&plain).map_err(|error: FormatError| malformed(error.to_string()))?;
+        // Else it would take another upload away with it, or the folder of those that were refused.
+        let is_no_file_of_it = |name: &FileName| name.as_str().ends_with(CHANGES) || name.as_str() == REFUSED;
+        if let Some((other, _)) = changes.files.iter().find(|(name, _)| is_no_file_of_it(name)) {
+            return Err(UploadError::Nested {
+                path: folder.join(name.as_str()),
+                other: other.clone(),
+            });
+        }
         let total = changes
             .files
             .iter()
@@ -119,6 +130,11 @@ impl Upload {
         Ok(files::open_beneath(&self.folder, Path::new(name.as_str()))?)
     }
 
+    /// Where it lies.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// All that it names.
     #[must_use]
     pub fn files(&self) -> &[(FileName, Digest)] {
@@ -137,11 +153,17 @@ impl Upload {
         self.files.iter().any(|(name, _)| name.as_str().ends_with(".dsc"))
     }
 
-    /// Holds the packages and keeps the `.changes`.
+    /// Holds the packages and keeps the `.changes`, of an upload that brings nothing else than what is declared.
     ///
     /// # Errors
-    /// When a file has other bytes by now; the store's failure.
-    pub fn hold(&self, store: &dyn Store, archive: &ArchiveName) -> Result<Offer, UploadError> {
+    /// As [`Upload::check_brought`]; when a file has other bytes by now; the store's failure.
+    pub fn hold(
+        &self,
+        store: &dyn Store,
+        archive: &ArchiveName,
+        declaration: &Declaration,
+    ) -> Result<Offer, UploadError> {
+        self.check_brought(declaration)?;
         let mut packages = Vec::new();
         for (name, digest) in self.packages() {
             let (mut file, _) = self.open(name)?;
@@ -196,8 +218,8 @@ pub struct Incoming {
     pub changes: Vec<FileName>,
     /// Names of `.changes` files that no archive could have, escaped: they are left where they are.
     pub strange: Vec<String>,
-    /// The files that each of those names which is still there.
-    named: BTreeMap<FileName, BTreeSet<FileName>>,
+    /// What each of those names which is still there.
+    named: BTreeMap<FileName, BTreeMap<FileName, Digest>>,
 }
 
 impl Incoming {
@@ -207,27 +229,59 @@ impl Incoming {
     /// When it cannot be read.
     pub fn look(folder: &Path) -> Result<Self, UploadError> {
         let folder = files::absolute(folder)?;
-        let (mut changes, mut strange, mut named) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for path in files::list(&folder)? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if !name.ends_with(".changes") {
-                continue;
-            }
-            match FileName::new(name.as_ref()) {
-                Ok(name) => changes.push(name),
-                Err(_) => strange.push(escape(&name)),
-            }
-        }
-        for name in &changes {
-            if let Ok(upload) = Upload::read(&folder, name) {
-                named.insert(name.clone(), upload.files.into_iter().map(|(name, _)| name).collect());
-            }
-        }
-        Ok(Self {
+        let mut incoming = Self {
             folder,
-            changes,
-            strange,
-            named,
+            changes: Vec::new(),
+            strange: Vec::new(),
+            named: BTreeMap::new(),
+        };
+        for name in incoming.uploads()? {
+            match FileName::new(name.as_str()) {
+                Ok(file) => incoming.changes.push(file),
+                Err(_) => incoming.strange.push(escape(&name)),
+            }
+        }
+        incoming.look_again()?;
+        Ok(incoming)
+    }
+
+    /// The names that end as an upload's do.
+    fn uploads(&self) -> Result<Vec<String>, UploadError> {
+        let paths = files::list(&self.folder)?;
+        let names = paths.iter().filter_map(|path| path.file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        Ok(names.filter(|name| name.ends_with(CHANGES)).collect())
+    }
+
+    /// Reads the uploads that came meanwhile: none of their files goes with another.
+    fn look_again(&mut self) -> Result<(), UploadError> {
+        for name in self.uploads()? {
+            let Ok(name) = FileName::new(name) else { continue };
+            if !self.named.contains_key(&name)
+                && let Ok(upload) = Upload::read(&self.folder, &name)
+            {
+                self.named.insert(name, upload.files.into_iter().collect());
+            }
+        }
+        Ok(())
+    }
+
+    /// Why an upload whose files are not as it says need not be waited for: another one says of the same file that it is something
+    /// else, so both can never be whole.
+    #[must_use]
+    pub fn contested(&self, name: &FileName) -> Option<UploadError> {
+        let own = self.named.get(name)?;
+        let others = self.named.iter().filter(|(other, _)| *other != name);
+        let mut others = others;
+        others.find_map(|(other, theirs)| {
+            let (file, _) = own
+                .iter()
+                .find(|(file, digest)| theirs.get(*file).is_some_and(|their| their != *digest))?;
+            Some(UploadError::Contested {
+                path: self.folder.join(name.as_str()),
+                file: file.clone(),
+                other: other.clone(),
+            })
         })
     }
 
@@ -256,12 +310,13 @@ impl Incoming {
 
     /// What goes when an upload goes: all of it but what another one names that is still there. Of several that name
     /// a file, the last one takes it along.
-    fn goes_with(&self, name: &FileName) -> Vec<FileName> {
+    fn goes_with(&mut self, name: &FileName) -> Result<Vec<FileName>, UploadError> {
+        self.look_again()?;
         let others = self.named.iter().filter(|(other, _)| *other != name);
-        let needed: BTreeSet<&FileName> = others.flat_map(|(_, names)| names).collect();
+        let needed: BTreeSet<&FileName> = others.flat_map(|(_, files)| files.keys()).collect();
         let mut names = self.names(name);
         names.retain(|name| !needed.contains(name));
-        names
+        Ok(names)
     }
 
     /// Takes an admitted upload away: the store has it. The `.changes` goes first, so that a crash leaves
@@ -271,7 +326,7 @@ impl Incoming {
     /// When a file cannot be removed.
     pub fn done(&mut self, name: &FileName) -> Result<(), UploadError> {
         let folder = OpenFolder::open(&self.folder)?;
-        for name in self.goes_with(name) {
+        for name in self.goes_with(name)? {
             folder.remove(name.as_str())?;
         }
         self.named.remove(name);
@@ -285,7 +340,7 @@ impl Incoming {
     /// # Errors
     /// When `refused` is a link or somebody else's, a file cannot be moved, or the reason cannot be written.
     pub fn refuse(&mut self, name: &FileName, reason: &str) -> Result<PathBuf, UploadError> {
-        let stem = name.as_str().trim_end_matches(".changes");
+        let stem = name.as_str().trim_end_matches(CHANGES);
         let folder = OpenFolder::open(&self.folder)?;
         let refused = folder.own_folder(REFUSED)?;
         let mut number = 1_u32;
@@ -299,7 +354,7 @@ impl Incoming {
         };
         let said = format!("{stem}.reason");
         place.write_new(&said, reason.as_bytes())?;
-        for name in self.goes_with(name).iter().rev() {
+        for name in self.goes_with(name)?.iter().rev() {
             folder.move_to(name.as_str(), &place)?;
         }
         self.named.remove(name);
@@ -360,6 +415,42 @@ pub enum UploadError {
         /// What it is.
         found: Digest,
     },
+    /// It names what is an upload of its own.
+    #[error("`{}` names `{other}` as one of its files, which is none of any upload's", path.display())]
+    Nested {
+        /// The `.changes` file.
+        path: PathBuf,
+        /// What it names.
+        other: FileName,
+    },
+    /// A file that is of nothing which is declared.
+    #[error("`{}` is no file of {source_package} {version}: neither Git nor a rebuild gives one of that name", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The declared source package.
+        source_package: PackageName,
+        /// Its version.
+        version: Version,
+    },
+    /// A `.dsc` or `.buildinfo` that says something else than Git and the upload.
+    #[error("`{}` is not of what is declared: {why}", path.display())]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        why: String,
+    },
+    /// Two uploads say of one file that it is something else.
+    #[error("`{}` and `{other}` say of `{file}` that it is different bytes, and what is there is not what the first one says", path.display())]
+    Contested {
+        /// The `.changes` file.
+        path: PathBuf,
+        /// The file that both name.
+        file: FileName,
+        /// The other upload.
+        other: FileName,
+    },
 }
 
 impl UploadError {
@@ -370,7 +461,13 @@ impl UploadError {
             Self::Missing(_) | Self::Malformed { .. } | Self::Other { .. } => true,
             Self::Size { said, found, .. } => found < said,
             Self::Gate(GateError::Store(error)) | Self::Store(error) => matches!(error, StoreError::Digest { .. }),
-            Self::Host(_) | Self::Gate(_) | Self::TooMuch { .. } => false,
+            Self::Host(_)
+            | Self::Gate(_)
+            | Self::TooMuch { .. }
+            | Self::Nested { .. }
+            | Self::Foreign { .. }
+            | Self::Differs { .. }
+            | Self::Contested { .. } => false,
         }
     }
 
@@ -383,6 +480,10 @@ impl UploadError {
             | Self::Other { .. }
             | Self::Size { .. }
             | Self::TooMuch { .. }
+            | Self::Nested { .. }
+            | Self::Foreign { .. }
+            | Self::Differs { .. }
+            | Self::Contested { .. }
             | Self::Host(_) => true,
             Self::Gate(GateError::Store(error)) | Self::Store(error) => matches!(error, StoreError::Digest { .. }),
             Self::Gate(_) => false,
@@ -401,6 +502,10 @@ impl Coded for UploadError {
             Self::Missing(_) => "E-UPLOAD-003",
             Self::Size { .. } => "E-UPLOAD-004",
             Self::Other { .. } => "E-UPLOAD-005",
+            Self::Nested { .. } => "E-UPLOAD-006",
+            Self::Foreign { .. } => "E-UPLOAD-007",
+            Self::Differs { .. } => "E-UPLOAD-008",
+            Self::Contested { .. } => "E-UPLOAD-009",
         }
     }
     fn kind(&self) -> Kind {
@@ -408,15 +513,32 @@ impl Coded for UploadError {
             Self::Host(error) => error.kind(),
             Self::Gate(error) => error.kind(),
             Self::Store(error) => error.kind(),
+            Self::Nested { .. } | Self::Foreign { .. } | Self::Differs { .. } | Self::Contested { .. } => Kind::Refused,
             _ => Kind::Usage,
         }
     }
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::Host(error) => error.hint(),
-            Self::Gate(error) => error.hint(),
-            Self::Store(error) => error.hint(),
-            _ => None,
-        }
+        let hint = match self {
+            Self::Host(error) => return error.hint(),
+            Self::Gate(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
+            Self::Nested { .. } => "upload each .changes file with the files of its own build",
+            Self::Foreign { .. } => {
+                "upload it without that file: the declared .dsc and tarballs, the packages and their .buildinfo are taken, by the \
+                 names that `assay rebuild NAME --output DIR` gives"
+            }
+            Self::Differs { .. } => {
+                "build what the declared tag or commit has: `assay rebuild NAME --output DIR` gives the same files; or leave it out"
+            }
+            Self::Contested { .. } => "upload one build of each version, whole, once more",
+            Self::Malformed { .. }
+            | Self::Missing(_)
+            | Self::Size { .. }
+            | Self::Other { .. }
+            | Self::TooMuch { .. } => {
+                return None;
+            }
+        };
+        Some(hint.to_owned())
     }
 }

@@ -9,6 +9,7 @@ use assay::admission::explain;
 use assay::domain::{Coded as _, Digest, Kind};
 use assay::publish::{Admission, Incoming, Upload, UploadError, admit};
 
+use super::brought::{buildinfo, dsc};
 use super::scenario::file;
 use super::site::{Built, Site, deb};
 
@@ -35,12 +36,12 @@ pub(crate) fn put(folder: &Path, version: &str, files: &[(&str, &[u8])], said: &
     name
 }
 
-fn honest(folder: &Path, version: &str, files: &[(&str, &[u8])]) -> String {
+pub(super) fn honest(folder: &Path, version: &str, files: &[(&str, &[u8])]) -> String {
     let said: Vec<Digest> = files.iter().map(|(_, bytes)| Digest::of(bytes)).collect();
     put(folder, version, files, &said)
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(super) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -50,10 +51,10 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// What the gate says of an upload of what was built.
-fn offered(site: &Site, built: &Built, folder: &Path, name: &str) -> Result<Admission, UploadError> {
+pub(super) fn offered(site: &Site, built: &Built, folder: &Path, name: &str) -> Result<Admission, UploadError> {
     let upload = Upload::read(folder, &file(name))?;
     upload.check()?;
-    let offer = upload.hold(&site.store, &site.archive)?;
+    let offer = upload.hold(&site.store, &site.archive, &built.scenario.candidate.declaration)?;
     let (mut candidate, evidence) = site.prepare(built);
     offer.put_into(&mut candidate);
     let scenario = &built.scenario;
@@ -102,6 +103,7 @@ fn another_byte_an_extra_file_or_a_missing_one_refuses_the_whole_set() {
     let site = Site::new();
     let built = site.build("1.0", "first");
     let (good, other, extra) = (deb("1.0", "first"), deb("1.0", "other"), deb("1.0", "extra"));
+    let info = buildinfo("1.0", &[]);
     let public = site.objects("custom/pool");
     type Case<'a> = (&'a [(&'a str, &'a [u8])], &'a [&'a str]);
     let cases: [Case<'_>; 3] = [
@@ -110,7 +112,7 @@ fn another_byte_an_extra_file_or_a_missing_one_refuses_the_whole_set() {
             &[("hello_1.0_amd64.deb", &good), ("hello-extra_1.0_amd64.deb", &extra)],
             &["R1", "B1", "B7", "V1"],
         ),
-        (&[("hello_1.0_source.buildinfo", b"x")], &["R1", "B1", "A2"]),
+        (&[("hello_1.0_source.buildinfo", &info)], &["R1", "B1", "A2"]),
     ];
     for (files, rules) in cases {
         let folder = tempfile::tempdir().unwrap();
@@ -136,7 +138,8 @@ fn a_source_alone_asks_for_what_was_rebuilt_and_its_tarball_must_be_that_of_git(
     let site = Site::new();
     let built = site.build("1.0", "first");
     let folder = tempfile::tempdir().unwrap();
-    let dsc: (&str, &[u8]) = ("hello_1.0.dsc", b"signed by whoever built it");
+    let text = dsc("1.0", b"the tarball of 1.0") + "X-Built-By: somebody\n";
+    let dsc: (&str, &[u8]) = ("hello_1.0.dsc", text.as_bytes());
     let name = honest(folder.path(), "1.0", &[dsc, ("hello_1.0.tar.xz", b"another tarball")]);
     assert_eq!(
         refused_by(&offered(&site, &built, folder.path(), &name).unwrap())[0],
@@ -183,6 +186,8 @@ fn an_upload_waits_while_rebuilds_are_to_come() {
 #[test]
 fn what_is_partial_oversized_or_no_file_is_not_read_into_the_store() {
     let site = Site::new();
+    // Of something else: what was built is held already.
+    let declared = site.build("1.0", "other").scenario.candidate.declaration;
     let bytes = deb("1.0", "first");
     let deb_name = "hello_1.0_amd64.deb";
     let before = site.objects("");
@@ -233,7 +238,7 @@ fn what_is_partial_oversized_or_no_file_is_not_read_into_the_store() {
         assert!(error.to_string().contains(why), "{error}");
         assert_eq!(error.may_be_unfinished(), unfinished, "{error}");
         assert!(error.is_its_own() && error.kind() != Kind::Bug);
-        assert!(upload.hold(&site.store, &site.archive).is_err());
+        assert!(upload.hold(&site.store, &site.archive, &declared).is_err());
     }
     // The .changes itself: a link, a FIFO, a path, too much.
     let folder = tempfile::tempdir().unwrap();
@@ -280,6 +285,8 @@ fn what_is_partial_oversized_or_no_file_is_not_read_into_the_store() {
 #[test]
 fn a_file_that_changes_while_it_is_read_is_not_held() {
     let site = Site::new();
+    // Of something else: what was built is held already.
+    let declared = site.build("1.0", "other").scenario.candidate.declaration;
     let folder = tempfile::tempdir().unwrap();
     let bytes = deb("1.0", "first");
     let name = honest(folder.path(), "1.0", &[("hello_1.0_amd64.deb", &bytes)]);
@@ -289,7 +296,7 @@ fn a_file_that_changes_while_it_is_read_is_not_held() {
     other[200] ^= 1;
     fs::write(folder.path().join("hello_1.0_amd64.deb"), other).unwrap();
     let before = site.objects("");
-    let error = upload.hold(&site.store, &site.archive).unwrap_err();
+    let error = upload.hold(&site.store, &site.archive, &declared).unwrap_err();
     assert!(error.may_be_unfinished() && error.is_its_own(), "{error}");
     assert_eq!(site.objects(""), before);
 }

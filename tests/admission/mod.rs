@@ -2,6 +2,7 @@
 
 mod again;
 mod attacks;
+mod brought;
 mod flow;
 pub(crate) mod imports;
 mod incoming;

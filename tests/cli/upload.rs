@@ -209,6 +209,33 @@ fn an_incoming_folder_is_worked_through_and_says_what_became_of_each() {
     );
 }
 
+#[test]
+fn an_upload_with_a_file_that_nobody_compares_is_refused_with_the_next_step() {
+    let offered = Offered::new();
+    let bytes = deb(DECLARED, "x");
+    let changes = offered.offer(DECLARED, &bytes, &Digest::of(&bytes));
+    let (evil, text) = (Digest::of(b"evil"), fs::read_to_string(&changes).unwrap());
+    let text = text.replace("Files:\n", &format!(" {} 4 evil.sh\nFiles:\n", evil.sha256));
+    let md5 = "0123456789abcdef".repeat(2);
+    fs::write(&changes, format!("{text} {md5} 4 devel optional evil.sh\n")).unwrap();
+    fs::write(offered.path("evil.sh"), "evil").unwrap();
+    offered.refused(
+        &changes,
+        1,
+        &["E-UPLOAD-007", "evil.sh", "next: upload it without that file"],
+    );
+    let run = offered
+        .made
+        .run(&["admit", "--incoming", offered.folder.path().to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    assert!(super::text(&run.stdout).contains(" refused: E-UPLOAD-007: "), "{run:?}");
+    let refused = offered.path(&format!("refused/hello_{DECLARED}_amd64"));
+    assert_eq!(fs::read(refused.join("evil.sh")).unwrap(), b"evil");
+    assert!(refused.join(changes.file_name().unwrap()).exists());
+    let reason = fs::read_to_string(refused.join(format!("hello_{DECLARED}_amd64.reason"))).unwrap();
+    assert!(reason.contains("\nnext: "), "{reason}");
+}
+
 /// Whoever may write into the folder stops nobody else's upload with it.
 #[test]
 fn what_is_no_upload_is_refused_by_itself_and_the_others_go_on() {
