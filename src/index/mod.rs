@@ -13,6 +13,7 @@ mod packages;
 pub mod release;
 mod select;
 mod sources;
+mod touched;
 mod translation;
 
 pub use blocks::{Before, Cut, Packed, blocks, packed};
@@ -23,4 +24,5 @@ pub use error::IndexError;
 pub use packages::{INDEX_FIELDS, binary_stanza, overridden};
 pub use select::{Place, Search, select};
 pub use sources::source_stanza;
+pub use touched::{spliced, touched};
 pub use translation::{Descriptions, translation_path};

@@ -11,7 +11,7 @@ use crate::domain::{Architecture, ArchiveName, Component, PackageName, PoolPath,
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::packages::Binary;
 use crate::index::{Catalog, FileList, contents, contents_path, has_index, index_path};
-use crate::site::{OwnArchive, OwnKind};
+use crate::site::{IndexForm, OwnArchive, OwnKind};
 use crate::snapshot::{IndexFile, SuiteState, kept_index, read_plain_index};
 use crate::store::{Key, Store};
 
@@ -48,83 +48,121 @@ pub(super) fn has_contents(state: &SuiteState) -> bool {
         .any(|index| index.path.file_name().starts_with("Contents-"))
 }
 
-/// One Contents index, as it is to be.
-struct Wanted<'a> {
+/// The Contents of a suite of ours: those that it is to have, as it had them.
+#[derive(Debug)]
+pub(super) struct Contents(Vec<Before>);
+
+/// Of one component and architecture.
+#[derive(Debug)]
+struct Before {
+    component: Component,
+    architecture: Architecture,
     path: String,
     /// What it was; none where it could not be read: then nothing may be taken over from it.
-    before: Option<Vec<u8>>,
+    text: Option<Vec<u8>>,
+}
+
+impl Contents {
+    /// None, where the site asks for none.
+    pub(super) fn read<K: OwnKind>(
+        store: &dyn Store,
+        (archive, config): (&ArchiveName, &OwnArchive<K>),
+        before: Option<&SuiteState>,
+    ) -> Self {
+        let mut all = Vec::new();
+        for component in config.components.iter().filter(|_| config.contents) {
+            for architecture in config.architectures.iter().filter(|a| has_index(a)) {
+                let Some(path) = contents_path(&format!("{component}/binary-{architecture}/Packages")) else {
+                    continue;
+                };
+                let kept = before.and_then(|state| Some((state, kept_index(state, &path)?)));
+                // What is missing or damaged there is made anew.
+                let text = kept.and_then(|(state, index)| read_plain_index(store, archive, &state.suite, index).ok());
+                all.push(Before {
+                    component: component.clone(),
+                    architecture: architecture.clone(),
+                    path,
+                    text,
+                });
+            }
+        }
+        Self(all)
+    }
+
+    /// Whether each could be read: then what did not change need not be known.
+    pub(super) fn are_whole(&self) -> bool {
+        self.0.iter().all(|before| before.text.is_some())
+    }
+
+    /// Stages each. `old` is what the suite had before of what the catalog may have.
+    ///
+    /// # Errors
+    /// When a .deb is missing or damaged; the store's failure.
+    pub(super) fn stage(
+        &self,
+        store: &dyn Store,
+        (archive, suite): (&ArchiveName, &SuiteName),
+        forms: &BTreeSet<IndexForm>,
+        (before, old): (Option<&SuiteState>, &BTreeSet<Member>),
+        catalog: &Catalog<'_>,
+    ) -> Result<Vec<IndexFile>, GateError> {
+        let now = members(catalog);
+        let wanted: Vec<Wanted<'_>> = self.0.iter().map(|before| before.wanted(old, &now, catalog)).collect();
+        let lists = file_lists(store, archive, &wanted)?;
+        let mut staged = Vec::new();
+        for index in &wanted {
+            let new: Vec<&FileList> = index
+                .new
+                .iter()
+                .filter_map(|binary| lists.get(&binary.filename))
+                .collect();
+            let text = contents(index.before.unwrap_or_default(), &index.changed, &new)?;
+            let was = before.zip(index.before);
+            let was = was.map(|(state, text)| Was { state, text });
+            let path = index_path(index.path.to_owned())?;
+            staged.extend(stage_forms(store, (archive, suite), (path, &text), forms, was)?);
+        }
+        Ok(staged)
+    }
+}
+
+/// One Contents index, as it is to be.
+struct Wanted<'a> {
+    path: &'a str,
+    before: Option<&'a [u8]>,
     /// Packages of which it says something else than now.
     changed: BTreeSet<&'a str>,
     /// The package files to be read for it.
     new: Vec<&'a Binary>,
 }
 
-/// Stages the Contents of every component and architecture. `old` is what the suite had before.
-///
-/// # Errors
-/// When a .deb is missing or damaged; the store's failure.
-pub(super) fn stage_contents<K: OwnKind>(
-    store: &dyn Store,
-    (archive, suite): (&ArchiveName, &SuiteName),
-    config: &OwnArchive<K>,
-    (before, old): (Option<&SuiteState>, &BTreeSet<Member>),
-    catalog: &Catalog<'_>,
-) -> Result<Vec<IndexFile>, GateError> {
-    let now = members(catalog);
-    let mut wanted = Vec::new();
-    for component in &config.components {
-        for architecture in config.architectures.iter().filter(|a| has_index(a)) {
-            let Some(path) = contents_path(&format!("{component}/binary-{architecture}/Packages")) else {
-                continue;
-            };
-            let kept = before.and_then(|state| Some((state, kept_index(state, &path)?)));
-            // What is missing or damaged there is made anew.
-            let text = kept.and_then(|(state, index)| read_plain_index(store, archive, &state.suite, index).ok());
-            let here = |member: &&Member| {
-                let of = &member.architecture;
-                member.component == *component && (of == architecture || of.is_all())
-            };
-            let changed: BTreeSet<&str> = match &text {
-                Some(_) => old
-                    .symmetric_difference(&now)
-                    .filter(here)
-                    .map(|member| member.package.as_str())
-                    .collect(),
-                None => now.iter().filter(here).map(|member| member.package.as_str()).collect(),
-            };
-            let new = catalog.binaries().filter(|(of, binary)| {
-                let matches = binary.architecture == *architecture || binary.architecture.is_all();
-                *of == component && matches && is_deb(binary) && changed.contains(binary.package.as_str())
-            });
-            wanted.push(Wanted {
-                new: new.map(|(_, binary)| binary).collect(),
-                path,
-                before: text,
-                changed,
-            });
+impl Before {
+    fn wanted<'a>(
+        &'a self,
+        old: &'a BTreeSet<Member>,
+        now: &'a BTreeSet<Member>,
+        catalog: &'a Catalog<'_>,
+    ) -> Wanted<'a> {
+        let is_here = |of: &Architecture| *of == self.architecture || of.is_all();
+        let here = |member: &&Member| member.component == self.component && is_here(&member.architecture);
+        let name = |member: &'a Member| member.package.as_str();
+        let changed: BTreeSet<&str> = match &self.text {
+            Some(_) => old.symmetric_difference(now).filter(here).map(name).collect(),
+            None => now.iter().filter(here).map(name).collect(),
+        };
+        let new = catalog.binaries().filter(|(of, binary)| {
+            **of == self.component
+                && is_here(&binary.architecture)
+                && is_deb(binary)
+                && changed.contains(binary.package.as_str())
+        });
+        Wanted {
+            new: new.map(|(_, binary)| binary).collect(),
+            path: &self.path,
+            before: self.text.as_deref(),
+            changed,
         }
     }
-    let lists = file_lists(store, archive, &wanted)?;
-    let mut staged = Vec::new();
-    for index in &wanted {
-        let new: Vec<&FileList> = index
-            .new
-            .iter()
-            .filter_map(|binary| lists.get(&binary.filename))
-            .collect();
-        let text = contents(index.before.as_deref().unwrap_or_default(), &index.changed, &new)?;
-        let was = before.zip(index.before.as_deref());
-        let was = was.map(|(state, text)| Was { state, text });
-        let path = index_path(index.path.clone())?;
-        staged.extend(stage_forms(
-            store,
-            (archive, suite),
-            (path, &text),
-            &config.compress,
-            was,
-        )?);
-    }
-    Ok(staged)
 }
 
 /// The files of each package that has to be read, once.

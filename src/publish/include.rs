@@ -19,6 +19,7 @@ use crate::store::{Key, Staged};
 
 use super::admit::put_in_pool;
 use super::claimed::{self, claim, remember};
+use super::few::Few;
 use super::included::{Included, IncludedFile, check_together};
 use super::next::{Next, Writer, next_snapshot};
 use super::stage::{Goes, Taken, catalog, next_unproven, read_texts};
@@ -108,14 +109,10 @@ pub fn include(
     let claims = claims(packages);
     claim(writer.store, writer.archive, &writer.signer.keyring()?, &claims)?;
     fill_pool(writer, packages)?;
-    change(writer, (reason, now), &claims, |chain| {
+    change(writer, (reason, now), &claims, |_| {
         let mut taken = BTreeMap::new();
         for (suite, offered) in by_suite(packages) {
-            let goes = match state_of(chain.latest(), suite) {
-                Some(state) => with_catalog(writer, state, |catalog| replaced(catalog, &offered, others))?,
-                None => Goes::default(),
-            };
-            taken.insert(suite.clone(), take(&offered, goes));
+            taken.insert(suite.clone(), take(&offered, others));
         }
         Ok(taken)
     })
@@ -154,8 +151,16 @@ pub fn exclude(
 ) -> Result<Published, IncludeError> {
     let chain = load_vouched(writer.store, writer.archive, &writer.signer.keyring()?)?;
     let state = suite_of(writer.archive, chain.latest(), suite)?;
-    for one in gone {
-        let goes = with_catalog(writer, state, |catalog| named(catalog, std::slice::from_ref(one)))?;
+    // What is built of a source package may have any name.
+    let names = gone
+        .iter()
+        .map(|gone| (!gone.whole_source).then_some(gone.name.as_str()));
+    let names: Option<BTreeSet<&str>> = names.collect();
+    let goes = with_catalog(writer, state, names.as_ref(), |catalog| {
+        let goes = |one| named(catalog, std::slice::from_ref(one));
+        gone.iter().map(goes).collect::<Vec<Goes>>()
+    })?;
+    for (one, goes) in gone.iter().zip(goes) {
         if goes == Goes::default() {
             // A run before may have done it, and was killed before clients saw it.
             super::finish(writer.store, &chain, writer.signer, writer.public_url)?;
@@ -169,18 +174,23 @@ pub fn exclude(
         }
     }
     change(writer, (reason, now), &[], |chain| {
-        let state = suite_of(writer.archive, chain.latest(), suite)?;
-        let goes = with_catalog(writer, state, |catalog| named(catalog, gone))?;
-        Ok(BTreeMap::from([(suite.clone(), take(&[], goes))]))
+        suite_of(writer.archive, chain.latest(), suite)?;
+        let taken = Taken {
+            packages: Vec::new(),
+            sources: Vec::new(),
+            goes: Box::new(|catalog| named(catalog, gone)),
+            names: names.clone(),
+        };
+        Ok(BTreeMap::from([(suite.clone(), taken)]))
     })
 }
 
 /// Makes the next snapshot when it is another than the newest, and publishes. The record remembers the claims.
-fn change(
+fn change<'a>(
     writer: &Writer<'_, Ungated>,
     (reason, now): (&str, Timestamp),
     claims: &[LedgerEntry],
-    taken: impl Fn(&Chain) -> Result<BTreeMap<SuiteName, Taken>, GateError>,
+    taken: impl Fn(&Chain) -> Result<BTreeMap<SuiteName, Taken<'a>>, GateError>,
 ) -> Result<Published, IncludeError> {
     let (store, archive) = (writer.store, writer.archive);
     next_snapshot(writer, reason, now, |chain| {
@@ -224,19 +234,29 @@ fn by_suite(packages: &[Included]) -> BTreeMap<&SuiteName, Vec<&Included>> {
     suites
 }
 
+/// Asks a catalog of what a suite has of these names, or of all that it has.
 fn with_catalog<T>(
     writer: &Writer<'_, Ungated>,
     state: &SuiteState,
+    names: Option<&BTreeSet<&str>>,
     ask: impl FnOnce(&Catalog<'_>) -> T,
 ) -> Result<T, GateError> {
     let texts = read_texts(writer.store, writer.archive, state)?;
-    Ok(ask(&catalog(&texts)?))
+    let few = names.and_then(|names| Few::named(&texts, names.iter().map(|name| (*name).to_owned()).collect()));
+    Ok(ask(&catalog(few.as_ref().map_or(&texts, |few| &few.texts))?))
 }
 
-fn take(offered: &[&Included], goes: Goes) -> Taken {
+fn names<'a>(offered: &[&'a Included]) -> BTreeSet<&'a str> {
+    offered.iter().map(|package| package.package.as_str()).collect()
+}
+
+fn take<'a>(offered: &[&'a Included], others: Others) -> Taken<'a> {
+    let all = offered.to_vec();
     let mut taken = Taken {
-        goes,
-        ..Taken::default()
+        packages: Vec::new(),
+        sources: Vec::new(),
+        goes: Box::new(move |catalog| replaced(catalog, &all, others)),
+        names: Some(names(offered)),
     };
     let mut seen = BTreeSet::new();
     for package in offered {
@@ -308,7 +328,7 @@ fn newer(
     offered: &[&Included],
 ) -> Result<Vec<IncludeError>, GateError> {
     let offers = offers(offered);
-    with_catalog(writer, state, |catalog| {
+    with_catalog(writer, state, Some(&names(offered)), |catalog| {
         let older = |(rival, offered): (Rival<'_>, &[&Included])| {
             let best = offered.iter().max_by(|a, b| a.version.dpkg_cmp(&b.version))?;
             let there = rival.version();

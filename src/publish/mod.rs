@@ -20,6 +20,7 @@ mod contents;
 mod ephemeral;
 mod error;
 mod evidence;
+mod few;
 mod filtered;
 mod forms;
 mod gate_error;

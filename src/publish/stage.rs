@@ -3,6 +3,7 @@
 //!
 //! Stages index objects by hash before any record names them; what a crash leaves is unreferenced.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::Decision;
@@ -17,7 +18,8 @@ use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteSta
 use crate::store::Store;
 
 use super::GateError;
-use super::contents::{Member, has_contents, members, stage_contents};
+use super::contents::{Contents, has_contents, members};
+use super::few::Few;
 use super::forms::{Was, has_forms, stage_forms};
 use super::overrides::with_overrides;
 use super::translations::{Translations, has_translations};
@@ -37,14 +39,15 @@ pub(super) struct Addition<'a> {
 }
 
 /// What a suite of an unproven archive gets.
-#[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct Taken<'a> {
     /// Stanzas for Packages, each ended by an empty line, with their component.
     pub(super) packages: Vec<(Component, Vec<u8>)>,
     /// Those for Sources.
     pub(super) sources: Vec<(Component, Vec<u8>)>,
-    /// What is there and goes.
-    pub(super) goes: Goes,
+    /// What is there and goes, by a catalog that has at least what is touched.
+    pub(super) goes: Box<dyn Fn(&Catalog<'_>) -> Goes + 'a>,
+    /// The names of all packages that are touched; none where all have to be looked at.
+    pub(super) names: Option<BTreeSet<&'a str>>,
 }
 
 /// Binary packages and source packages that go, each by its name, version and, of a binary package, architecture.
@@ -141,7 +144,7 @@ pub(super) fn next_unproven(
     archive: &ArchiveName,
     config: &UnprovenArchive,
     latest: Option<&Record>,
-    taken: &BTreeMap<SuiteName, Taken>,
+    taken: &BTreeMap<SuiteName, Taken<'_>>,
 ) -> Result<Vec<SuiteState>, GateError> {
     states_after(store, (archive, config), latest, &Change::default(), taken)
 }
@@ -151,7 +154,7 @@ fn states_after<K: OwnKind>(
     (archive, config): (&ArchiveName, &OwnArchive<K>),
     latest: Option<&Record>,
     change: &Change<'_>,
-    taken: &BTreeMap<SuiteName, Taken>,
+    taken: &BTreeMap<SuiteName, Taken<'_>>,
 ) -> Result<Vec<SuiteState>, GateError> {
     // What got in without the gate would be carried over by whoever changes the kind in the site's file.
     let states = latest.iter().flat_map(|record| &record.suites);
@@ -228,7 +231,7 @@ impl<K: OwnKind> Place<'_, K> {
         suite: &SuiteName,
         before: Option<&SuiteState>,
         additions: &[&Addition<'_>],
-        (edit, taken): (Option<&Edit>, Option<&Taken>),
+        (edit, taken): (Option<&Edit>, Option<&Taken<'_>>),
     ) -> Result<SuiteState, GateError> {
         let mut texts = Texts::new();
         let mut decisions = Decisions::new();
@@ -255,8 +258,16 @@ impl<K: OwnKind> Place<'_, K> {
             });
         let brought: Vec<(&Component, Vec<u8>)> = brought.collect::<Result<_, GateError>>()?;
         custom.overrides.clone_from(&self.config.overrides);
-        let mut catalog = catalog(&shaped)?;
+        let contents = Contents::read(self.store, (self.archive, self.config), before);
+        let few = match before.filter(|state| edit.is_none() && has_shape(self.config, state) && contents.are_whole()) {
+            Some(_) => Few::of(&shaped, additions, taken)?,
+            None => None,
+        };
+        let mut catalog = catalog(few.as_ref().map_or(&shaped, |few| &few.texts))?;
         let old = members(&catalog);
+        let touched: Option<BTreeSet<PoolPath>> = few
+            .as_ref()
+            .map(|_| catalog.files().map(|(path, _)| path.clone()).collect());
         if let Some(edit) = edit {
             if let Some(burial) = &edit.bury {
                 bury(&mut custom, &catalog, edit, burial);
@@ -291,10 +302,8 @@ impl<K: OwnKind> Place<'_, K> {
             custom.removed.retain(|removed| removed.source != *source);
         }
         if let Some(taken) = taken {
-            catalog.retain_each(
-                |binary| !taken.goes.has_binary(binary),
-                |source| !taken.goes.has_source(source),
-            )?;
+            let goes = (taken.goes)(&catalog);
+            catalog.retain_each(|binary| !goes.has_binary(binary), |source| !goes.has_source(source))?;
             for (component, packages) in &brought {
                 catalog.add_packages(component, packages)?;
             }
@@ -303,8 +312,19 @@ impl<K: OwnKind> Place<'_, K> {
             }
         }
         let listed: BTreeSet<&PoolPath> = catalog.files().map(|(path, _)| path).collect();
-        decisions.retain(|path, _| listed.contains(path));
-        let mut staged = self.indexes(suite, (before, &texts, &old), &catalog, &translations)?;
+        let untouched = |path: &PoolPath| touched.as_ref().is_some_and(|touched| !touched.contains(path));
+        decisions.retain(|path, _| listed.contains(path) || untouched(path));
+        let (all, components) = (self.config.all, &self.config.components);
+        let indexes = suite_indexes(&catalog, components, &self.config.architectures, all)?;
+        let indexes = match &few {
+            Some(few) => few.put_in(&shaped, indexes)?,
+            None => indexes.into_iter().map(|(path, text)| (path, text.into())).collect(),
+        };
+        let mut staged = self.indexes(suite, (before, &texts), &indexes, &translations)?;
+        if self.config.contents {
+            let place = (self.archive, suite);
+            staged.extend(contents.stage(self.store, place, &self.config.compress, (before, &old), &catalog)?);
+        }
         if K::GATED {
             let text = decisions_text(&decisions);
             staged.push(stage(self.store, self.archive, suite, rel_path(DECISIONS)?, &text)?);
@@ -322,32 +342,28 @@ impl<K: OwnKind> Place<'_, K> {
         })
     }
 
-    /// Stages all that follows from the packages; what `before` has already is taken over.
+    /// Stages Packages, Sources and Translation-en; what `before` has already is taken over.
     fn indexes(
         &self,
         suite: &SuiteName,
-        (before, texts, old): (Option<&SuiteState>, &Texts, &BTreeSet<Member>),
-        catalog: &Catalog<'_>,
+        (before, texts): (Option<&SuiteState>, &Texts),
+        indexes: &[(RelPath, Cow<'_, [u8]>)],
         translations: &Translations,
     ) -> Result<Vec<IndexFile>, GateError> {
         let components = &self.config.components;
         let mut staged = Vec::new();
-        let indexes = suite_indexes(catalog, components, &self.config.architectures, self.config.all)?;
         let place = (self.archive, suite);
-        staged.extend(translations.stage(self.store, place, (components, &self.config.compress), before, &indexes)?);
+        staged.extend(translations.stage(self.store, place, (components, &self.config.compress), before, indexes)?);
         for (path, text) in indexes {
-            let was = before.and_then(|state| Some((state, texts.get(&path)?)));
+            let was = before.and_then(|state| Some((state, texts.get(path)?)));
             let was = was.map(|(state, (_, text))| Was { state, text });
             staged.extend(stage_forms(
                 self.store,
                 place,
-                (path, &text),
+                (path.clone(), text),
                 &self.config.compress,
                 was,
             )?);
-        }
-        if self.config.contents {
-            staged.extend(stage_contents(self.store, place, self.config, (before, old), catalog)?);
         }
         Ok(staged)
     }

@@ -106,7 +106,7 @@ impl Translations {
         place: (&ArchiveName, &SuiteName),
         (components, forms): (&[Component], &BTreeSet<IndexForm>),
         before: Option<&SuiteState>,
-        indexes: &[(RelPath, Vec<u8>)],
+        indexes: &[(RelPath, impl AsRef<[u8]>)],
     ) -> Result<Vec<IndexFile>, GateError> {
         let mut staged = Vec::new();
         for component in components.iter().filter(|_| self.wanted) {
@@ -119,12 +119,12 @@ impl Translations {
         Ok(staged)
     }
 
-    fn index(&self, component: &Component, indexes: &[(RelPath, Vec<u8>)]) -> Result<Vec<u8>, GateError> {
+    fn index(&self, component: &Component, indexes: &[(RelPath, impl AsRef<[u8]>)]) -> Result<Vec<u8>, GateError> {
         let Some(known) = self.descriptions.get(component) else {
             return Ok(Vec::new());
         };
         let folder = format!("{component}/binary-");
         let packages = indexes.iter().filter(|(path, _)| path.as_str().starts_with(&folder));
-        Ok(known.index_of(packages.map(|(_, text)| text.as_slice()))?)
+        Ok(known.index_of(packages.map(|(_, text)| text.as_ref()))?)
     }
 }

@@ -191,6 +191,55 @@ fn many_packages_together_are_checked_and_kept_as_each_is_alone() {
     assert_eq!(packages(&together), packages(&alone));
 }
 
+/// The order in which packages came, and what was there meanwhile, does not show: neither where a change touches a few names
+/// and the rest is copied, nor where all is made of the whole catalog.
+#[test]
+fn a_suite_that_grew_change_by_change_is_as_one_that_was_made_at_once() {
+    let (grown, made, mut apps) = (Site::new(), Site::new(), Apps::new());
+    (apps.config.contents, apps.config.translations) = (true, true);
+    apps.config.architectures.push("arm64".parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let deb =
+        |name: &str, version: &str, of: &str| deb_in(folder.path(), name, version, of, &format!("{name} {version}"));
+    let udeb = |name: &str| {
+        let deb = deb(name, "1.0", "amd64");
+        let udeb = deb.with_extension("udeb");
+        std::fs::rename(deb, &udeb).unwrap();
+        udeb
+    };
+    let (old, gone, brief) = (deb("hello", "1.0", "amd64"), deb("gone", "1.0", "all"), udeb("brief"));
+    let last = [
+        deb("mid", "1.0", "amd64"),
+        deb("hello", "2.0", "amd64"),
+        deb("hello", "2.0", "arm64"),
+        deb("zeta", "1.0", "all"),
+        udeb("abc"),
+        deb("aa", "1.0", "arm64"),
+    ];
+    let include = |site: &Site, paths: &[&Path]| apps.include(&site.store, paths).unwrap();
+    include(&grown, &[&old, &gone, &last[0]]);
+    for path in [&last[1], &brief, &last[2], &last[3]] {
+        include(&grown, &[path]);
+    }
+    apps.exclude(&grown.store, "gone").unwrap();
+    apps.exclude(&grown.store, "brief").unwrap();
+    include(&grown, &[&last[4], &last[5]]);
+    include(&made, &last.each_ref().map(AsRef::as_ref));
+    let seen = |site: &Site| seen(&site.store, &apps.clients());
+    assert!(seen(&made).iter().any(|(path, _)| path.contains("Contents-arm64")));
+    assert_eq!(seen(&grown), seen(&made));
+    let indexes = |site: &Site| {
+        Chain::load(&site.store, &apps.archive)
+            .unwrap()
+            .latest()
+            .unwrap()
+            .suites[0]
+            .indexes
+            .clone()
+    };
+    assert_eq!(indexes(&grown), indexes(&made), "of all forms");
+}
+
 #[test]
 fn a_name_and_version_never_comes_back_with_other_bytes() {
     let (site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
