@@ -20,6 +20,8 @@ const WHAT: &str = "compressed index";
 /// The most that a block can look back for, in bytes: no part gains by more, and a reader needs that
 /// much memory.
 const XZ_DICTIONARY: u32 = 2 << 20;
+/// The length of a match that is good enough, in bytes.
+const XZ_NICE: u32 = 128;
 /// Magic, flags (CRC64), and CRC32 of the flags.
 const XZ_HEADER: [u8; 12] = [0xfd, b'7', b'z', b'X', b'Z', 0, 0, 4, 0xe6, 0xd6, 0xb4, 0x46];
 /// The flags again, and the magic of the end.
@@ -173,6 +175,9 @@ fn zstd_length(file: &[u8]) -> Option<(usize, u64)> {
 fn xz_stream(plain: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut options = xz2::stream::LzmaOptions::new_preset(XZ_PRESET)?;
     options.dict_size(XZ_DICTIONARY);
+    // For short blocks of text: no byte depends on its place in a word, each on more of the one before; longer matches are
+    // looked for.
+    options.position_bits(0).literal_context_bits(4).nice_len(XZ_NICE);
     let mut filters = xz2::stream::Filters::new();
     filters.lzma2(&options);
     let stream = xz2::stream::Stream::new_stream_encoder(&filters, xz2::stream::Check::Crc64)?;

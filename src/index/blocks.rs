@@ -16,7 +16,10 @@ use crate::format::parts::{Part, assemble, part, take_apart};
 
 /// Two cuts are at least this far apart, and a cut is judged by the bytes within this distance; blocks
 /// have twice as much, on the average. Part of the format: another distance makes other files.
-const DISTANCE: usize = 256 << 10;
+const DISTANCE: usize = 128 << 10;
+
+/// A unit is judged by so many of its first bytes: they tell stanzas apart, and all of them would be read for nothing.
+const JUDGED: usize = 128;
 
 /// An index as it was in a state before: its text, and one compressed form of it.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +81,8 @@ pub fn packed(
     })
 }
 
-/// The blocks of the index before, by the hash of their text.
-struct Known<'a>(HashMap<u64, (&'a [u8], Part<'a>)>);
+/// The blocks of the index before, by the length of their text and the hash of what it begins with.
+struct Known<'a>(HashMap<(usize, u64), (&'a [u8], Part<'a>)>);
 
 impl<'a> Known<'a> {
     /// None when its parts are not the blocks of its text: another program made it, or an older form of this one.
@@ -95,18 +98,22 @@ impl<'a> Known<'a> {
             if part.plain() != text.len() as u64 {
                 return None;
             }
-            known.insert(hash(text), (text, part));
+            known.insert(Self::key(text), (text, part));
         }
         Some(Self(known))
     }
 
+    fn key(text: &[u8]) -> (usize, u64) {
+        (text.len(), judged(text))
+    }
+
     fn get(&self, block: &[u8]) -> Option<&Part<'a>> {
-        let (text, part) = self.0.get(&hash(block))?;
+        let (text, part) = self.0.get(&Self::key(block))?;
         (*text == block).then_some(part)
     }
 }
 
-/// The blocks of a text, in order. A block begins where a unit (stanza or line) does whose hash is
+/// The blocks of a text, in order. A block begins where a unit (stanza or line) does whose hash, of what it begins with, is
 /// the largest of all units that begin within [`DISTANCE`]; of equal ones the first.
 #[must_use]
 pub fn blocks(text: &[u8], cut: Cut) -> Vec<Range<usize>> {
@@ -136,7 +143,7 @@ fn cuts(text: &[u8], cut: Cut) -> Vec<usize> {
     };
     for unit in units(text, cut) {
         settle(&mut best, unit.start, &mut found);
-        let hash = hash(text.get(unit.clone()).unwrap_or_default());
+        let hash = judged(text.get(unit.clone()).unwrap_or_default());
         while best.back().is_some_and(|last| last.hash < hash) {
             best.pop_back();
         }
@@ -160,7 +167,7 @@ struct Candidate {
 }
 
 /// Each stanza with the empty line after it, or each line.
-fn units(text: &[u8], cut: Cut) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn units(text: &[u8], cut: Cut) -> impl Iterator<Item = Range<usize>> {
     let mut from = 0;
     std::iter::from_fn(move || {
         let rest = text.get(from..).filter(|rest| !rest.is_empty())?;
@@ -172,6 +179,11 @@ fn units(text: &[u8], cut: Cut) -> impl Iterator<Item = Range<usize>> {
         from = unit.end;
         Some(unit)
     })
+}
+
+/// What a unit is judged by.
+fn judged(unit: &[u8]) -> u64 {
+    hash(unit.get(..JUDGED).unwrap_or(unit))
 }
 
 /// A quick hash, the same on every machine. Part of the format, as the distance is. Nothing is

@@ -187,7 +187,7 @@ proptest! {
         prop_assert_eq!(new.concat(), after);
         // All but the last are longer than the distance between two cuts, and the first.
         for block in new.iter().rev().skip(1).rev().skip(1) {
-            prop_assert!(block.len() > 256 << 10);
+            prop_assert!(block.len() > 128 << 10);
         }
         let changed = new.iter().filter(|block| !old.contains(block)).count();
         prop_assert!(changed <= 4, "{} of {}", changed, new.len());
