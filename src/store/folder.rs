@@ -424,6 +424,13 @@ impl Listed {
         enter(&self.folder, name)?.map(Self::read).transpose()
     }
 
+    /// Whether it is a temporary file of ours, or not there any more.
+    pub(super) fn is_temp(&self, name: &str) -> io::Result<bool> {
+        let there = stat(&self.folder, name)?;
+        let file = there.is_none_or(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+        Ok(file && name.starts_with(TEMP_PREFIX))
+    }
+
     /// Looks at a file in it; none when it is not there any more.
     pub(super) fn look(&self, name: &str) -> io::Result<Option<Found>> {
         look(&self.folder, name)

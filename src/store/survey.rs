@@ -137,8 +137,9 @@ impl<'a> Walk<'a> {
     pub(super) fn folder(&self, folder: &Listed, above: &str, room: &mut Vec<u8>) -> io::Result<()> {
         for (name, what) in &folder.strange {
             // The one name of our own that is no key.
-            if !(above.is_empty() && name == TEMP_FOLDER && *what == Oddity::Unnamed) {
-                self.strange(&below(above, name), *what);
+            match above.is_empty() && name == TEMP_FOLDER && *what == Oddity::Unnamed {
+                true => self.temp(folder)?,
+                false => self.strange(&below(above, name), *what),
             }
         }
         if folder.is_empty() && !above.is_empty() {
@@ -159,6 +160,22 @@ impl<'a> Walk<'a> {
             [only] => inner(room, only),
             many => many.par_iter().try_for_each_init(self::room, inner),
         }
+    }
+
+    /// What is where files are being written, and is none of these.
+    fn temp(&self, folder: &Listed) -> io::Result<()> {
+        let Some(temp) = folder.enter(TEMP_FOLDER)? else {
+            return Ok(());
+        };
+        for name in temp.files.iter().chain(&temp.folders) {
+            self.strange(&below(TEMP_FOLDER, name), Oddity::Unnamed);
+        }
+        for (name, what) in &temp.strange {
+            if !(*what == Oddity::Unnamed && temp.is_temp(name)?) {
+                self.strange(&below(TEMP_FOLDER, name), *what);
+            }
+        }
+        Ok(())
     }
 
     fn strange(&self, name: &str, what: Oddity) {

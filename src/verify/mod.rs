@@ -24,6 +24,7 @@ mod releases;
 mod report;
 mod returns;
 mod selected;
+mod state;
 mod translations;
 mod upstream;
 mod why;

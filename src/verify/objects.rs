@@ -6,6 +6,7 @@ use super::editions::{History, all, is_newest, unrecorded};
 use super::hashing::{Damaged, Expected, compare, named_by_hash, survey};
 use super::places::check_strange;
 use super::pool::{self, Pools};
+use super::state::is_written;
 use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, RelPath, SuiteName, Timestamp};
 use crate::host::Progress;
@@ -151,8 +152,16 @@ pub(super) fn intact(
 fn unnamed(anchors: &Anchors, unexpected: Vec<&str>, known: &Known<'_>, report: &mut Report) {
     for name in unexpected {
         let top = name.split_once('/').map_or(name, |(top, _)| top);
+        if top == "state" {
+            if !is_written(name) {
+                let why = "nothing of ours has such a name, and a web server on the store's folder hands it out; remove it, \
+                           and serve no `state/`";
+                report.problem(Problem::UNNAMED, name, why);
+            }
+            continue;
+        }
         let unjudged = known.lost.iter().any(|lost| name.starts_with(lost.tree()));
-        if top == "state" || unjudged || known.unreadable.contains(top) {
+        if unjudged || known.unreadable.contains(top) {
             continue;
         }
         let Some(anchor) = anchors.archives.iter().find(|anchor| anchor.name.as_str() == top) else {

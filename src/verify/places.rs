@@ -5,15 +5,17 @@ use std::collections::BTreeSet;
 
 use super::editions::{History, lost_newest};
 use super::hashing::named_by_hash;
+use super::state::is_written;
 use super::{Anchor, Anchors, Problem, Report};
 use crate::publish;
-use crate::store::Store;
+use crate::store::{Key, Store};
 
 /// By these a client knows a suite.
-const SIGNED: [&str; 3] = ["InRelease", "Release", "Release.gpg"];
+pub(super) const SIGNED: [&str; 3] = ["InRelease", "Release", "Release.gpg"];
 
-/// Of names that nothing expects: those below `dists/` of mirrors, signed files anywhere in them, and archives that
-/// the site does not have. Of a folder with a signed file that one is named; the rest hangs on it. What is named
+/// Of names that nothing expects: those below `dists/` of mirrors, signed files anywhere in them, archives that
+/// the site does not have, signed files in the state that are not written there, and names that are no key, which the
+/// store never makes: what such a folder has in it is not looked at. Of a folder with a signed file that one is named; the rest hangs on it. What is named
 /// by its hash alone is nothing until a signed file lists it: an interrupted run leaves such.
 pub(super) fn check_strange(
     anchors: &Anchors,
@@ -30,11 +32,15 @@ pub(super) fn check_strange(
         mirror || anchors.archives.iter().all(|anchor| anchor.name.as_str() != top)
     };
     let strange = |name: &str| {
-        let Some((top, below)) = name.split_once('/') else {
-            return false;
+        let (top, below) = name.split_once('/').unwrap_or((name, ""));
+        let ours = match top {
+            "state" => signed_folder(name).is_none() || is_written(name),
+            _ => {
+                let read = below.starts_with("dists/") || signed_folder(name).is_some();
+                !read || !judged(top) || places.contains(name) || named_by_hash(name).is_some()
+            }
         };
-        let read = below.starts_with("dists/") || signed_folder(name).is_some();
-        top != "state" && read && judged(top) && !places.contains(name) && named_by_hash(name).is_none()
+        !ours || Key::new(name).is_err()
     };
     let mut names: Vec<&str> = unexpected.iter().copied().filter(|name| strange(name)).collect();
     names.sort_unstable();
@@ -43,7 +49,7 @@ pub(super) fn check_strange(
     for name in names {
         let first = match signed_folder(name) {
             Some(folder) => said.insert(folder),
-            None => !folders.iter().any(|folder| name.starts_with(folder)),
+            None => !folders.iter().any(|folder| !folder.is_empty() && name.starts_with(folder)),
         };
         if first {
             let why = "clients can read it, and no record of a snapshot or tag has it: nothing of upstream's proves \
@@ -53,12 +59,14 @@ pub(super) fn check_strange(
     }
 }
 
-/// The folder, with its slash, that such a file signs for. What upstream signed is only kept as evidence.
+/// The folder, with its slash, that such a file signs for; of one at the top of the store that has no name.
 fn signed_folder(name: &str) -> Option<&str> {
-    let file = SIGNED
-        .iter()
-        .find(|file| name.strip_suffix(**file).is_some_and(|folder| folder.ends_with('/')))?;
-    name.strip_suffix(file).filter(|folder| !folder.ends_with("/upstream/"))
+    let folder = |file: &&str| name.strip_suffix(*file).filter(is_folder);
+    SIGNED.iter().find_map(folder)
+}
+
+fn is_folder(name: &&str) -> bool {
+    name.is_empty() || name.ends_with('/')
 }
 
 /// Adds the next step to what is damaged or missing below `dists/`: where a run ended between its record and what

@@ -143,21 +143,74 @@ fn delete(mirror: &Mirror, prefix: &str) {
 
 /// Has another package in a folder of `dists`, signed with the site's own key.
 fn forge(mirror: &Mirror, folder: &str) {
+    for (file, bytes) in forged(mirror) {
+        mirror.store.replace(&at(&format!("{folder}/{file}")), &bytes).unwrap();
+    }
+}
+
+fn forged(mirror: &Mirror) -> [(String, Vec<u8>); 5] {
     let index = b"Package: evil\nVersion: 9\nArchitecture: amd64\nFilename: pool/e.deb\nSize: 1\n\n";
     let Digest { sha256, size } = Digest::of(index);
     let text = format!("Suite: stable\nCodename: tin\nSHA256:\n {sha256} {size} main/binary-amd64/Packages\n");
     let signed = mirror.ours.sign(text.as_bytes(), noon()).unwrap();
-    let by_hash = format!("main/binary-amd64/by-hash/SHA256/{sha256}");
-    let files: [(&str, &[u8]); 5] = [
-        ("InRelease", &signed.inrelease),
-        ("Release", text.as_bytes()),
-        ("Release.gpg", &signed.release_gpg),
-        ("main/binary-amd64/Packages", index),
-        (&by_hash, index),
+    [
+        ("InRelease".to_owned(), signed.inrelease),
+        ("Release".to_owned(), text.into_bytes()),
+        ("Release.gpg".to_owned(), signed.release_gpg),
+        ("main/binary-amd64/Packages".to_owned(), index.to_vec()),
+        (format!("main/binary-amd64/by-hash/SHA256/{sha256}"), index.to_vec()),
+    ]
+}
+
+/// A web server on the store's folder hands out every file in it, also where the store itself has no names.
+#[test]
+fn a_repository_in_the_state_or_in_a_hidden_folder_is_named() {
+    let upstream = Upstream::start();
+    let mirror = tagged(&upstream);
+    let root = mirror.store.local_path(&at("state/foundry/1.json")).unwrap();
+    let root = root.ancestors().nth(3).unwrap().to_owned();
+    let text = "0".repeat(64);
+    let cases = [
+        ("state/dists/sid", "state/dists/sid/InRelease"),
+        ("state/x/y/dists/sid", "state/x/y/dists/sid/InRelease"),
+        ("state/foundry/ledger/dists/sid", "state/foundry/ledger/dists/sid/InRelease"),
+        ("state/foundry/upstream", "state/foundry/upstream/InRelease"),
+        (&format!("state/foundry/waiting/signed/{text}"), ""),
+        ("foundry/any/upstream", "foundry/any/upstream/InRelease"),
+        ("foundry/.x/dists/sid", "foundry/.x"),
+        ("foundry/dists/.sid", "foundry/dists/.sid"),
+        ("state/.x/dists/sid", "state/.x"),
+        (".x/dists/sid", ".x"),
+        (".tmp-writes/dists/sid", ".tmp-writes/dists"),
+        (".tmp-writes/.tmp-1-1-1/dists/sid", ".tmp-writes/.tmp-1-1-1"),
+        ("", "InRelease"),
     ];
-    for (file, bytes) in files {
-        mirror.store.replace(&at(&format!("{folder}/{file}")), bytes).unwrap();
+    for (folder, first) in cases {
+        for (file, bytes) in forged(&mirror) {
+            let path = root.join(folder).join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        let all = [named(against_upstream(&mirror)), problems(&mirror, noon().plus(180))];
+        for found in &all {
+            let said = found
+                .iter()
+                .any(|(object, code)| *code == "V-UNNAMED" && (object == first || first.is_empty()));
+            // What another machine signed waits there without an index: apt finds nothing in it.
+            assert!(said || (first.is_empty() && found == &all[0]), "{folder}: {found:?}");
+        }
+        for (file, _) in forged(&mirror) {
+            let path = root.join(folder).join(file);
+            std::fs::remove_file(&path).unwrap();
+            let above = path.ancestors().skip(1).take_while(|above| *above != root);
+            let _ = above.take_while(|above| std::fs::remove_dir(above).is_ok()).count();
+        }
+        let temp = root.join(".tmp-writes");
+        std::fs::create_dir_all(temp).unwrap();
     }
+    std::fs::write(root.join(".tmp-writes/.tmp-1-2-3"), "being written").unwrap();
+    assert_eq!(named(against_upstream(&mirror)), []);
+    assert_eq!(problems(&mirror, noon().plus(180)), []);
 }
 
 /// Whoever has our key and the store, and takes a record away, publishes nothing that is then called verified.
