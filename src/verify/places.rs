@@ -49,7 +49,9 @@ pub(super) fn check_strange(
     for name in names {
         let first = match signed_folder(name) {
             Some(folder) => said.insert(folder),
-            None => !folders.iter().any(|folder| !folder.is_empty() && name.starts_with(folder)),
+            None => !folders
+                .iter()
+                .any(|folder| !folder.is_empty() && name.starts_with(folder)),
         };
         if first {
             let why = "clients can read it, and no record of a snapshot or tag has it: nothing of upstream's proves \

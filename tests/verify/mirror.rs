@@ -173,7 +173,10 @@ fn a_repository_in_the_state_or_in_a_hidden_folder_is_named() {
     let cases = [
         ("state/dists/sid", "state/dists/sid/InRelease"),
         ("state/x/y/dists/sid", "state/x/y/dists/sid/InRelease"),
-        ("state/foundry/ledger/dists/sid", "state/foundry/ledger/dists/sid/InRelease"),
+        (
+            "state/foundry/ledger/dists/sid",
+            "state/foundry/ledger/dists/sid/InRelease",
+        ),
         ("state/foundry/upstream", "state/foundry/upstream/InRelease"),
         (&format!("state/foundry/waiting/signed/{text}"), ""),
         ("foundry/any/upstream", "foundry/any/upstream/InRelease"),
