@@ -15,6 +15,7 @@ mod own;
 mod policy;
 mod select;
 mod signer;
+mod spelling;
 
 pub use archive::{
     AllPackages, ArchiveConfig, ArchiveKind, CustomArchive, CustomSuite, EnvironmentSource, IndexForm, IndexKind, Keep,

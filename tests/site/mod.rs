@@ -365,3 +365,61 @@ fn one_key_is_one_builder_and_one_signer() {
         );
     }
 }
+
+/// A quorum counts operators, and whoever is spelled in two ways would be two.
+#[test]
+fn one_operator_is_spelled_in_one_way() {
+    let key = |name: &str| crate::admission::scenario::secret_key(name).public().hex();
+    let builder = |id: &str, operator: &str, hosting: &str| {
+        let key = key(id);
+        format!(
+            "\n[[builder]]\nid = \"{id}\"\noperator = \"{operator}\"\nhosting = \"{hosting}\"\npublic-key = \"{key}\"\n"
+        )
+    };
+    let signer = |name: &str, key: &str| {
+        let key = key.repeat(40);
+        format!("\n[[signer]]\nname = \"{name}\"\nscheme = \"openpgp\"\nfingerprint = \"{key}\"\n")
+    };
+    let with = |more: &str| {
+        let more = more.to_owned();
+        site_with("policies/default.toml", move |text| format!("{text}{more}"))
+    };
+    let first = builder("a/1", "alice", "home");
+    let good = first.clone() + &builder("a/2", "alice", "home") + &builder("b/1", "bob", "dc 1-12");
+    with(&(good + &builder("c/1", "carol", "dc 11-2") + &signer("Dana", "A") + &signer("Dan", "B"))).unwrap();
+    let other = |operator: &str, hosting: &str| first.clone() + &builder("b/1", operator, hosting);
+    // Each with the line of what was added that is wrong, counted from its beginning.
+    for (more, line, why) in [
+        (
+            other("Alice", "there"),
+            7,
+            "the operator `Alice` of the builder `b/1` is that of `a/1`",
+        ),
+        (other("al-ice", "there"), 7, "in another spelling"),
+        (other("\u{430}lice", "there"), 7, "in another spelling"),
+        (other("bob", "Home"), 7, "the hosting `Home`"),
+        (other("alice ", "there"), 9, "`alice ` is no name"),
+        (other("alice\u{200b}", "there"), 9, "is no name"),
+        (other("", "there"), 9, "is no name"),
+        (other("bob", " home"), 10, "is no name"),
+        (
+            signer("Dana", "A") + &signer("dana", "B"),
+            6,
+            "the signer `dana` is `Dana` in another spelling",
+        ),
+        (signer("Dana", "A") + &signer("Dana ", "B"), 7, "`Dana ` is no name"),
+    ] {
+        let before = std::cell::Cell::new(0);
+        let error = site_with("policies/default.toml", |text| {
+            before.set(text.lines().count());
+            format!("{text}{more}")
+        });
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), "E-SITE-002", "{error}");
+        let line = format!("line {},", before.get() + line + 1);
+        assert!(
+            error.to_string().contains(why) && error.to_string().contains(&line),
+            "{line}: {error}"
+        );
+    }
+}
