@@ -6,7 +6,7 @@ use super::args::DeclareArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::work::Work;
-use crate::admission::Previous;
+use crate::admission::{Lineage, Previous, unauthorised};
 use crate::domain::{Fingerprint, GitRef};
 use crate::host::files;
 use crate::publish::load_lineage;
@@ -58,7 +58,7 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
     };
     let (mut declaration, package) =
         work.with_files(|files| source::declare(&repository, &request, &signed, &signers, files))?;
-    follow(&work, args, &policy, &declaration, &mut request)?;
+    let lineage = follow(&work, args, &policy, &declaration, &mut request)?;
     request.says_who_follows(&mut declaration);
     let path = work.site.declaration_path(&work.archive, &declaration.source);
     files::write(&path, declaration.to_toml()?.as_bytes())?;
@@ -76,6 +76,12 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
     if let Some(difference) = declaration.orig.as_ref().and_then(|orig| orig.difference.as_ref()) {
         context.output.note(&format!(
             "the upstream tarball is not the tree of the upstream tag: {difference}; rule S7 asks for an exception in the policy"
+        ));
+    }
+    let keys = signed.signatures.iter().map(|signature| &signature.signer);
+    if let Some(why) = unauthorised(&lineage, declaration.supersedes, &policy, keys) {
+        context.output.note(&format!(
+            "rule S10 will refuse it: {why}\n  next: let one of those sign a new tag, and declare that; or ask for an exception in the policy"
         ));
     }
     context.output.note(&format!(
@@ -107,14 +113,15 @@ fn base(work: &Work, args: &DeclareArgs) -> Result<Option<Base>, Failure> {
     Ok(Some(found?))
 }
 
-/// What the declaration says of the one before, which names who may sign this one, and of the one after.
+/// What the declaration says of the one before, which names who may sign this one, and of the one after; gives what it is judged by:
+/// nothing when it is the one that was admitted last.
 fn follow(
     work: &Work,
     args: &DeclareArgs,
     policy: &Policy,
     declaration: &Declaration,
     request: &mut Request,
-) -> Result<(), Failure> {
+) -> Result<Lineage, Failure> {
     let chain = Chain::load(work.store.as_ref(), &work.archive)?;
     let lineage = load_lineage(
         work.store.as_ref(),
@@ -123,14 +130,14 @@ fn follow(
         None,
         chain.latest(),
     )?;
-    if let Some(previous) = lineage.newest {
-        if let Some(same) = unchanged(work, args, declaration, &previous) {
+    if let Some(previous) = &lineage.newest {
+        if let Some(same) = unchanged(work, args, declaration, previous) {
             *request = Request::of(&same);
-            return Ok(());
+            return Ok(Lineage::default());
         }
         request.supersedes = Some(previous.declaration);
         if !args.authorise_by_policy {
-            request.authorised = previous.authorised;
+            request.authorised.clone_from(&previous.authorised);
             request.authorised_threshold = previous.threshold;
         }
     }
@@ -147,7 +154,7 @@ fn follow(
         );
         return Err(UsageError::Argument(why).into());
     }
-    Ok(())
+    Ok(lineage)
 }
 
 /// The declaration that is written already, when it is the one that was admitted last and says the same:

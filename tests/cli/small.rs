@@ -242,6 +242,14 @@ fn a_build_that_fails_shows_the_end_of_its_log() {
 #[test]
 fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
     let small = Small::new();
+    // Who signs this one may sign the next, and nobody else.
+    let key = Command::new("ssh-keygen")
+        .args(["-lf", "../signer.pub"])
+        .current_dir(small.path(""))
+        .output()
+        .unwrap();
+    let key = text(&key.stdout).split(' ').nth(1).unwrap().to_owned();
+    small.prints(&["declare", "../tiny", "--ref", "refs/tags/v1.0", "--authorise", &key]);
     small.prints(&["rebuild", "tiny", "--output", "../offered"]);
     let (offered, incoming) = (small.path("../offered"), small.path("../incoming"));
     fs::create_dir(&incoming).unwrap();
@@ -275,6 +283,33 @@ fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
     apt.update();
     assert_eq!(apt.versions("tiny"), ["1.0"]);
     what_the_gate_keeps_is_missed(&small);
+    what_nobody_may_sign_is_said_when_it_is_declared(&small);
+}
+
+/// Another person, whom the policy lets sign, and the declaration that was admitted does not.
+const OTHER_SIGNER: &str = r#"
+set -eu
+mv ../signer ../first; mv ../signer.pub ../first.pub
+ssh-keygen -q -t ed25519 -N '' -C u@example.org -f ../signer
+signer=$(ssh-keygen -lf ../signer.pub | cut -d' ' -f2)
+cp ../signer.pub "policies/keys/$(echo "$signer" | tr '/:' '_-').pub"
+printf '\n[[signer]]\nname = "U"\nscheme = "ssh"\nfingerprint = "%s"\n' "$signer" >> policies/default.toml
+"#;
+
+fn what_nobody_may_sign_is_said_when_it_is_declared(small: &Small) {
+    let warned = |version: &str| {
+        let tag = format!("refs/tags/v{version}");
+        let declared = small.made.run(&["declare", "../tiny", "--ref", &tag]);
+        assert!(declared.status.success(), "{}", said(&declared));
+        text(&declared.stderr).contains("rule S10 will refuse it: 0 of 1 people signed it whom the declaration of 1.0")
+    };
+    small.sh(OTHER_SIGNER, &[]);
+    small.release("1.1");
+    assert!(warned("1.1"));
+    small.sh("mv ../first ../signer; mv ../first.pub ../signer.pub", &[]);
+    small.release("1.2");
+    assert!(!warned("1.2"));
+    assert!(!warned("1.0"), "what is in is no successor of itself");
 }
 
 /// The ledger is asked for by `verify`, and put back by `publish`; and `decisions` lists all, whatever is missing.

@@ -3,73 +3,113 @@
 use std::collections::BTreeSet;
 
 use super::super::context::Context;
-use super::super::evidence::Previous;
+use super::super::evidence::{Lineage, Previous};
 use super::Verdict;
 use super::source::{allowed, derived};
-use crate::domain::escape;
-use crate::site::SignerKey;
+use crate::domain::{Sha256, escape};
+use crate::site::{Policy, SignerKey};
 
 pub(super) fn s10(context: &Context<'_>) -> Verdict {
-    let declared = &context.candidate.declaration;
     let Some(lineage) = &context.evidence.lineage else {
         return Verdict::broken("nobody looked which declaration of this source was admitted before");
     };
-    let Some(previous) = &lineage.newest else {
-        return match declared.supersedes {
-            Some(other) => Verdict::broken(format!(
-                "it follows the declaration {}, and none of this source was admitted",
-                other.short()
-            )),
-            None => Verdict::not_applicable("nothing of this source was admitted before: the policy says who may sign"),
-        };
+    let previous = match successor(lineage, context.candidate.declaration.supersedes) {
+        Ok(Some(previous)) => previous,
+        Ok(None) => {
+            return Verdict::not_applicable("nothing of this source was admitted before: the policy says who may sign");
+        }
+        Err(why) => return Verdict::broken(why),
     };
-    let version = &previous.version;
-    let names = previous.declaration.short();
-    if let Some(other) = declared.supersedes
-        && !lineage.admitted.contains(&other)
-    {
-        return Verdict::broken(format!(
-            "it follows the declaration {}, which was not admitted",
-            other.short()
-        ));
-    }
-    if previous.authorised.is_empty() && previous.threshold.is_none() {
-        return Verdict::held(format!(
-            "the declaration of {version} ({names}) leaves it to the policy who may sign"
-        ));
-    }
-    if declared.supersedes != Some(previous.declaration) {
-        return Verdict::broken(format!(
-            "the declaration of {version} ({names}) says who may sign the next one, which must say that it follows it"
-        ));
+    if leaves_it_to_the_policy(previous) {
+        let names = named(previous);
+        return Verdict::held(format!("{names} leaves it to the policy who may sign"));
     }
     let source = match derived(context, "S10") {
         Ok(source) => source,
         Err(verdict) => return verdict,
     };
-    let people: BTreeSet<&str> = source
-        .signers
-        .iter()
-        .filter_map(|signer| allowed(context, signer).ok())
+    let keys = source.signers.iter().filter_map(|signer| allowed(context, signer).ok());
+    match authorised(previous, context.policy, keys) {
+        Ok(people) => Verdict::held(format!("{} lets {people} sign this one", named(previous))),
+        Err(why) => Verdict::broken(why),
+    }
+}
+
+/// Why rule S10 would refuse a declaration that follows `supersedes` and is signed by these keys of the policy; none when it would not.
+#[must_use]
+pub fn unauthorised<'k>(
+    lineage: &Lineage,
+    supersedes: Option<Sha256>,
+    policy: &Policy,
+    keys: impl Iterator<Item = &'k SignerKey>,
+) -> Option<String> {
+    match successor(lineage, supersedes) {
+        Err(why) => Some(why),
+        Ok(Some(previous)) if !leaves_it_to_the_policy(previous) => authorised(previous, policy, keys).err(),
+        Ok(_) => None,
+    }
+}
+
+/// The declaration that has a say about one which says that it follows `supersedes`; none when nothing was admitted yet.
+fn successor(lineage: &Lineage, supersedes: Option<Sha256>) -> Result<Option<&Previous>, String> {
+    let Some(previous) = &lineage.newest else {
+        return match supersedes {
+            Some(other) => Err(format!(
+                "it follows the declaration {}, and none of this source was admitted",
+                other.short()
+            )),
+            None => Ok(None),
+        };
+    };
+    if let Some(other) = supersedes
+        && !lineage.admitted.contains(&other)
+    {
+        return Err(format!(
+            "it follows the declaration {}, which was not admitted",
+            other.short()
+        ));
+    }
+    if !leaves_it_to_the_policy(previous) && supersedes != Some(previous.declaration) {
+        return Err(format!(
+            "{} says who may sign the next one, which must say that it follows it",
+            named(previous)
+        ));
+    }
+    Ok(Some(previous))
+}
+
+fn leaves_it_to_the_policy(previous: &Previous) -> bool {
+    previous.authorised.is_empty() && previous.threshold.is_none()
+}
+
+fn named(previous: &Previous) -> String {
+    format!(
+        "the declaration of {} ({})",
+        previous.version,
+        previous.declaration.short()
+    )
+}
+
+/// The people among these signers whom a declaration lets sign the next one; or that they are too few.
+fn authorised<'k>(
+    previous: &Previous,
+    policy: &Policy,
+    keys: impl Iterator<Item = &'k SignerKey>,
+) -> Result<String, String> {
+    let people: BTreeSet<&str> = keys
         .filter(|key| lists(previous, key))
         .map(|key| key.name.as_str())
         .collect();
-    let wanted = previous
-        .threshold
-        .unwrap_or(1)
-        .max(context.policy.signer_threshold)
-        .max(1) as usize;
+    let wanted = previous.threshold.unwrap_or(1).max(policy.signer_threshold).max(1) as usize;
     if people.len() < wanted {
-        return Verdict::broken(format!(
-            "{} of {wanted} people signed it whom the declaration of {version} ({names}) lets sign the next one",
-            people.len()
+        return Err(format!(
+            "{} of {wanted} people signed it whom {} lets sign the next one",
+            people.len(),
+            named(previous)
         ));
     }
     let people: Vec<String> = people.into_iter().map(escape).collect();
-    let people = people.join(", ");
-    Verdict::held(format!(
-        "the declaration of {version} ({names}) lets {people} sign this one"
-    ))
+    Ok(people.join(", "))
 }
 
 /// Whether a declaration lets this key sign the next one.
