@@ -16,7 +16,7 @@ use super::sources::{Source, stanza};
 use super::work::{Declared, Work};
 use crate::admission::shortage;
 use crate::collect::Working;
-use crate::domain::{ArchiveName, GitOid, SnapshotName, SnapshotRef, SuiteName, suite_of_branch};
+use crate::domain::{ArchiveName, GitOid, PackageName, SnapshotName, SnapshotRef, SuiteName, suite_of_branch};
 use crate::environment;
 use crate::format::json;
 use crate::host::{Clock, files};
@@ -24,9 +24,8 @@ use crate::prepare::{Heads, Image, Own, PrepareError, Step, Wanted, check_tag, p
 use crate::publish::{self, Fresh, Said, check_named, contents, load_nonces, load_records, load_vouched, said};
 use crate::site::{ArchiveConfig, Rebuild};
 use crate::snapshot::{Chain, Record, SuiteState};
-use crate::source::Declaration;
-use crate::source::branches_and_tags;
 use crate::source::checkout::{Checkout, Frozen, Origin, Serials, head_of, tags_of};
+use crate::source::{Declaration, branches_and_tags, strayed_tags};
 use crate::verify::{Anchors, check_admitted};
 
 /// The serials of a build, in its folder.
@@ -267,6 +266,7 @@ impl Job<'_> {
         let steps = environment::order(&environment::declared_sources(&self.work.site)?)?;
         let ours = steps.iter().filter(|step| step.name.archive == self.work.archive);
         let sources: Vec<_> = ours.map(|step| &step.name.source).collect();
+        self.tags_stand(&sources)?;
         if let Some(serial) = replayed {
             let chain = self.chain(&self.work.archive)?;
             let record = chain.resolve(store, &SnapshotName::Serial(serial.clone()))?;
@@ -335,7 +335,40 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn wanted(&self, source: &crate::domain::PackageName) -> Result<Wanted, Failure> {
+    /// Checks that no tag was moved which a source of the image is declared by: what is admitted already is taken from the store, and
+    /// nobody would look at Git. A repository that does not answer keeps no image from being built.
+    fn tags_stand(&self, sources: &[&PackageName]) -> Result<(), Failure> {
+        let (site, archive) = (&self.work.site, &self.work.archive);
+        let mut declared = Vec::new();
+        for source in sources {
+            let declaration = Declaration::load(&site.declaration_path(archive, source))?;
+            if self.build.image.wants(&declaration.suites) {
+                declared.push(declaration);
+            }
+        }
+        for (declaration, said) in declared.iter().zip(strayed_tags(&declared, &self.work.git_cache())) {
+            let source = &declaration.source;
+            let strayed = said.unwrap_or_else(|error| {
+                let output = &self.context.output;
+                output.note(&format!("{source}: nobody can say whether its tag was moved: {error}"));
+                Vec::new()
+            });
+            for strayed in strayed {
+                if strayed.found.is_some() {
+                    let source_package = source.clone();
+                    return Err(PrepareError::Strayed {
+                        source_package,
+                        strayed,
+                    }
+                    .into());
+                }
+                self.context.output.note(&format!("{source}: {strayed}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, source: &PackageName) -> Result<Wanted, Failure> {
         let declaration = Declaration::load(&self.work.site.declaration_path(&self.work.archive, source))?;
         Ok(Wanted {
             source: source.clone(),

@@ -104,7 +104,7 @@ pub(super) struct DissentArgs {
 
 /// List what needs attention: old environments, declarations that moved on, records, exceptions and keys near their end
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  assay stale\n  assay stale --older-than 14 --within 60")]
+#[command(after_help = "Example:\n  assay stale\n  assay stale --older-than 14 --within 60\n  assay stale --git")]
 pub(super) struct StaleArgs {
     /// Environments that are this many days older than the newest snapshot of their suite
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
@@ -112,6 +112,9 @@ pub(super) struct StaleArgs {
     /// What ends within this many days
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     within: u32,
+    /// Ask the repository of each declared source, too, whether its tag was moved (exit 3) or is gone (6)
+    #[arg(long)]
+    git: bool,
     #[command(flatten)]
     from: From,
 }
@@ -183,11 +186,14 @@ pub(super) fn stale(context: &Context, args: &StaleArgs) -> Result<ExitCode, Fai
         environment_days: args.older_than,
         soon_days: args.within,
     };
-    show(
-        context,
-        &ask(context, &args.from, |index, site| query::stale(index, site, limits))?,
-        false,
-    )
+    let said = ask(context, &args.from, |index, site| {
+        let mut answers = query::stale(index, site, limits)?;
+        if args.git {
+            answers.extend(query::strayed(index, site, &site.cache().join("git"))?);
+        }
+        Ok(answers)
+    })?;
+    show(context, &said, false)
 }
 
 /// How many packages have nothing against them but that all of their builds were at one path: on standard error.

@@ -1,6 +1,7 @@
 //! Why an image cannot be built yet.
 
 use crate::domain::{Coded, GitOid, GitRef, Kind, PackageName, SuiteName};
+use crate::source::Strayed;
 use crate::source::checkout::LINK;
 
 /// So many files are named.
@@ -73,6 +74,14 @@ pub enum PrepareError {
         /// What it names in the checkout.
         now: GitOid,
     },
+    /// A tag that a declared source was signed under is another one now.
+    #[error("`{source_package}` is not what its repository has: {strayed}")]
+    Strayed {
+        /// The source package.
+        source_package: PackageName,
+        /// The tag, and what became of it.
+        strayed: Strayed,
+    },
     /// The work tree is not what is committed.
     #[error("the image's packages are not defined by a commit: {}", list(files))]
     Uncommitted {
@@ -106,6 +115,7 @@ impl Coded for PrepareError {
             Self::Moved { .. } => "E-PREP-007",
             Self::Uncommitted { .. } => "E-PREP-008",
             Self::Changed => "E-PREP-009",
+            Self::Strayed { .. } => "E-PREP-010",
         }
     }
     fn kind(&self) -> Kind {
@@ -118,7 +128,7 @@ impl Coded for PrepareError {
             | Self::Moved { .. }
             | Self::Uncommitted { .. }
             | Self::Changed => Kind::Refused,
-            Self::Unproven { .. } => Kind::Verification,
+            Self::Unproven { .. } | Self::Strayed { .. } => Kind::Verification,
         }
     }
     fn hint(&self) -> Option<String> {
@@ -137,6 +147,14 @@ impl Coded for PrepareError {
             ),
             Self::Moved { reference, .. } => format!(
                 "find out who moved `{reference}`; fetch it as it was, or make a new tag for what is to be released"
+            ),
+            Self::Strayed {
+                source_package,
+                strayed,
+            } => format!(
+                "find out who moved `{}`, and put it back; what is new gets a tag of its own, and `assay declare` again: \
+                 `assay source verify {source_package}` says more",
+                strayed.reference
             ),
             Self::Uncommitted { files } if files.iter().any(|(_, what)| *what == LINK) => {
                 "put the file itself in place of each link, and commit it: a commit does not have what a link leads to"

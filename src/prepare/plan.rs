@@ -26,6 +26,18 @@ pub struct Image {
     pub own: Own,
 }
 
+impl Image {
+    /// Whether what is declared for these suites, or for that of its branch, is for one of the image's.
+    #[must_use]
+    pub fn wants(&self, suites: &[SuiteName]) -> bool {
+        suites.is_empty() || suites.iter().any(|suite| self.takes(suite))
+    }
+
+    fn takes(&self, suite: &SuiteName) -> bool {
+        self.suites.is_empty() || self.suites.contains(suite)
+    }
+}
+
 /// The suite of what is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Own {
@@ -132,8 +144,7 @@ pub fn place<E: From<PrepareError>>(
     mut holds: impl FnMut(&SuiteName) -> Result<bool, E>,
 ) -> Result<Step, E> {
     if !wanted.suites.is_empty() {
-        let of_image = |suite: &&SuiteName| image.suites.is_empty() || image.suites.contains(suite);
-        let ours: Vec<&SuiteName> = wanted.suites.iter().filter(of_image).collect();
+        let ours: Vec<&SuiteName> = wanted.suites.iter().filter(|suite| image.takes(suite)).collect();
         let Some(first) = ours.first() else {
             return Ok(Step::Elsewhere);
         };

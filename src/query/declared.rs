@@ -39,7 +39,7 @@ pub(super) fn of_site(index: &mut Index<'_>, site: &Site) -> Result<Vec<(usize, 
                 return Ok((known, None));
             }
             let bytes = files::read(&path, LARGEST).map_err(SiteError::from)?;
-            let declaration = Declaration::parse(&path.display().to_string(), &bytes)?;
+            let declaration = Declaration::parse_file(&path, &bytes)?;
             let read = SiteDeclaration {
                 sha256: declaration.identity()?,
                 source: declaration.source,

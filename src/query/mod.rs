@@ -32,4 +32,4 @@ pub use error::QueryError;
 pub use facts::DecisionId;
 pub use index::{Asked, Index, builder_keys};
 pub use source::{by_signer, outputs_of, source_of};
-pub use stale::{Limits, stale};
+pub use stale::{Limits, stale, strayed};

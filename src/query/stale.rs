@@ -1,6 +1,7 @@
 //! `stale`: what needs somebody's attention, now or within some days.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -12,8 +13,9 @@ use super::index::{Index, suites};
 use super::view::Decision;
 use crate::domain::{ArchiveName, Sha256, SnapshotId, Timestamp, Version};
 use crate::site::{Policy, Site};
+use crate::source::{Declaration, strayed_tags};
 use crate::trust::Keyring;
-use crate::verify::{Anchor, AnchorKind};
+use crate::verify::{Anchor, AnchorKind, Proof};
 
 /// What counts as old and as soon.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +63,63 @@ pub fn stale(index: &mut Index<'_>, site: &Site, limits: Limits) -> Result<Vec<A
     );
     answers.dedup();
     Ok(answers)
+}
+
+/// The declared sources whose repository has another tag than was declared, lacks it, or does not answer. The one question that is
+/// not answered offline: each repository is asked once, and nothing is fetched.
+///
+/// # Errors
+/// When a declaration of the site cannot be read.
+pub fn strayed(index: &mut Index<'_>, site: &Site, cache: &Path) -> Result<Vec<Answer>, QueryError> {
+    let declared = of_site(index, site)?;
+    let index: &Index<'_> = index;
+    let mut declarations = Vec::new();
+    for (anchor, one) in &placed(index, &declared) {
+        declarations.push(Declaration::load(&site.declaration_path(&anchor.name, &one.source))?);
+    }
+    let mut answers = Vec::new();
+    for ((anchor, one), said) in placed(index, &declared)
+        .into_iter()
+        .zip(strayed_tags(&declarations, cache))
+    {
+        let said: Vec<(Proof, String)> = match said {
+            Ok(strayed) => strayed
+                .iter()
+                .map(|strayed| {
+                    (
+                        if strayed.found.is_some() {
+                            Proof::Refuted
+                        } else {
+                            Proof::Unknown
+                        },
+                        strayed.to_string(),
+                    )
+                })
+                .collect(),
+            Err(error) => vec![(
+                Proof::Unknown,
+                format!("nobody can say whether its tag was moved: {error}"),
+            )],
+        };
+        for (proof, why) in said {
+            let mut answer = Answer::declared(index, anchor, one, why);
+            (answer.declaration, answer.proof) = (Some(one.sha256), proof);
+            answers.push(answer);
+        }
+    }
+    Ok(answers)
+}
+
+/// Declarations, each with its archive.
+fn placed<'i>(
+    index: &'i Index<'_>,
+    declared: &'i [(usize, SiteDeclaration)],
+) -> Vec<(&'i Anchor, &'i SiteDeclaration)> {
+    let anchor = |place: &usize| index.anchors().archives.get(*place);
+    declared
+        .iter()
+        .filter_map(|(place, one)| Some((anchor(place)?, one)))
+        .collect()
 }
 
 /// By archive, then by suite.

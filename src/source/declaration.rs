@@ -217,10 +217,26 @@ impl Declaration {
     /// Reads a declaration file.
     ///
     /// # Errors
-    /// When it cannot be read, is not TOML, or has a field that is unknown, missing or malformed.
+    /// When it cannot be read; as `parse_file`.
     pub fn load(path: &Path) -> Result<Self, SourceError> {
         let bytes = files::read(path, LARGEST_FILE)?;
-        Self::parse(&path.display().to_string(), &bytes)
+        Self::parse_file(path, &bytes)
+    }
+
+    /// Reads what a declaration file has. It declares the source package that it is named after, and no other: all verbs find a
+    /// declaration by its file's name.
+    ///
+    /// # Errors
+    /// As `parse`; when it is of another source package than its name says.
+    pub fn parse_file(path: &Path, bytes: &[u8]) -> Result<Self, SourceError> {
+        let declaration = Self::parse(&path.display().to_string(), bytes)?;
+        if path.file_stem().is_none_or(|stem| stem != declaration.source.as_str()) {
+            return Err(SourceError::Misnamed {
+                path: path.display().to_string(),
+                declares: declaration.source,
+            });
+        }
+        Ok(declaration)
     }
 
     /// Reads a declaration's TOML; `path` is for messages.

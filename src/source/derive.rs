@@ -120,7 +120,7 @@ pub fn declare(
     debian.check_against(signed)?;
     let (source, version) = (&debian.control.name, &debian.head.version);
     let text = TagText::read(signed)?;
-    text.check(signed, source, version)?;
+    text.check(signed, source, version, debian.format)?;
     let signed_by = signed.signers_of(source, signers)?;
     let packaging = Packaging {
         repository,
@@ -141,7 +141,7 @@ pub fn declare(
         Some(found) => (Some(found.side), found.upstream, found.orig),
         None => (None, None, None),
     };
-    text.check_upstream(signed, upstream.as_ref().map(|upstream| &upstream.git_commit))?;
+    text.check_upstream(signed, debian.format, upstream.as_ref())?;
     let package = package::make(&debian, &tree, &blobs, side, files.packed())?;
     let mut declaration = Declaration {
         source: source.clone(),

@@ -1,6 +1,6 @@
 //! What is wrong with a source.
 
-use crate::domain::{Coded, DomainError, Kind};
+use crate::domain::{Coded, DomainError, Kind, PackageName, escape};
 use crate::format::FormatError;
 use crate::host::HostError;
 
@@ -40,6 +40,14 @@ pub enum SourceError {
         what: String,
         /// How.
         why: String,
+    },
+    /// A declaration file that has another name than its source package.
+    #[error("`{}` declares the source package `{declares}`", escape(path))]
+    Misnamed {
+        /// The file.
+        path: String,
+        /// The source package.
+        declares: PackageName,
     },
     /// What a tag's message tells tools disagrees with the source, or must be understood and is not.
     #[error("rule S9: `{reference}`: its text says `{item}`: {why}")]
@@ -198,12 +206,17 @@ impl Coded for SourceError {
             Self::Checkout { .. } => "E-SRC-012",
             Self::TagText { .. } => "E-SRC-013",
             Self::Kept { .. } => "E-SRC-014",
+            Self::Misnamed { .. } => "E-SRC-015",
         }
     }
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Url { .. } | Self::NoSuchRef { .. } | Self::Declaration { .. } | Self::Key { .. } => Kind::Usage,
+            Self::Url { .. }
+            | Self::NoSuchRef { .. }
+            | Self::Declaration { .. }
+            | Self::Misnamed { .. }
+            | Self::Key { .. } => Kind::Usage,
             Self::Fetch { source, .. } => source.kind(),
             Self::Checkout { .. } => Kind::Refused,
             Self::Host(error) => error.kind(),
@@ -255,6 +268,11 @@ impl Coded for SourceError {
             }
             Self::TagText { .. } => "make a new tag whose `[dgit …]` lines say what is in it",
             Self::Checkout { fix, .. } => fix,
+            Self::Misnamed { declares, .. } => {
+                return Some(format!(
+                    "remove the file, or call it `{declares}.toml`; `assay declare` writes the one of each source package"
+                ));
+            }
             Self::Differs { .. } => "if the change is wanted, review it and run `assay declare` again",
             _ => return None,
         };

@@ -15,6 +15,7 @@ mod dsc;
 mod error;
 mod git;
 mod keys;
+mod moved;
 mod object;
 mod orig;
 mod package;
@@ -34,6 +35,7 @@ pub use declaration::{
 pub use derive::{Request, SourcePackage, check, declare, derive};
 pub use error::SourceError;
 pub use keys::SourceKeys;
+pub use moved::{Strayed, strayed_tags};
 pub use orig::{Files, NoFiles, WantedOrig};
 pub use packed::Packed;
 pub use pristine::pristine_branch;

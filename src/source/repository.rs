@@ -119,14 +119,7 @@ pub(super) fn fetch_tips(url: &str, cache: &Path) -> Result<Repository, SourceEr
     let address = Address::parse(url)?;
     let settings = cache.join("git-settings");
     keep(&settings, git::SETTINGS)?;
-    let output = git::remote(&address, None, &settings)
-        .args(["ls-remote", "--quiet", "--refs", "--"])
-        .arg(address.as_str())
-        .args(BRANCHES)
-        .timeout(120)
-        .run()
-        .map_err(fetching(&address))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = ls_remote(&address, &settings, &["--refs"], BRANCHES)?;
     let first = text.split('\t').next().and_then(|id| GitOid::new(id).ok());
     let format = first.map_or(ObjectFormat::Sha1, |id| ObjectFormat::of(&id));
     let repository = Repository {
@@ -437,16 +430,48 @@ impl Repository {
     }
 }
 
-/// What the remote has under each of `refs`.
-fn list_remote(address: &Address, refs: &[GitRef], settings: &Path) -> Result<Vec<(GitRef, GitOid)>, SourceError> {
+/// What `git ls-remote` says of a repository: an id and a ref on each line.
+fn ls_remote<'a>(
+    address: &Address,
+    settings: &Path,
+    options: &[&str],
+    patterns: impl IntoIterator<Item = &'a str>,
+) -> Result<String, SourceError> {
     let output = git::remote(address, None, settings)
-        .args(["ls-remote", "--quiet", "--refs", "--"])
+        .args(["ls-remote", "--quiet"])
+        .args(options)
+        .arg("--")
         .arg(address.as_str())
-        .args(refs.iter().map(GitRef::as_str))
+        .args(patterns)
         .timeout(120)
         .run()
         .map_err(fetching(address))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What `url` has under these tags, by the whole ref; under `REF^{}` the commit that an annotated one means. What it lacks is
+/// left out.
+pub(super) fn list_tags(url: &str, refs: &[&GitRef], cache: &Path) -> Result<BTreeMap<String, GitOid>, SourceError> {
+    let address = Address::parse(url)?;
+    let settings = cache.join("git-settings");
+    keep(&settings, git::SETTINGS)?;
+    let peeled: Vec<String> = refs.iter().map(|reference| format!("{reference}^{{}}")).collect();
+    let patterns = refs.iter().map(|reference| reference.as_str());
+    let text = ls_remote(
+        &address,
+        &settings,
+        &[],
+        patterns.chain(peeled.iter().map(String::as_str)),
+    )?;
+    let lines = text.lines().filter_map(|line| line.split_once('\t'));
+    Ok(lines
+        .filter_map(|(id, name)| Some((name.to_owned(), GitOid::new(id).ok()?)))
+        .collect())
+}
+
+/// What the remote has under each of `refs`.
+fn list_remote(address: &Address, refs: &[GitRef], settings: &Path) -> Result<Vec<(GitRef, GitOid)>, SourceError> {
+    let text = ls_remote(address, settings, &["--refs"], refs.iter().map(GitRef::as_str))?;
     let found = |name: &GitRef| {
         // Git matches by the end of a ref; only the whole one is meant.
         let mut lines = text.lines().filter_map(|line| line.split_once('\t'));
@@ -535,14 +560,7 @@ pub fn branches_and_tags(url: &str, cache: &Path) -> Result<BTreeMap<GitRef, Git
     let address = Address::parse(url)?;
     let settings = cache.join("git-settings");
     keep(&settings, git::SETTINGS)?;
-    let output = git::remote(&address, None, &settings)
-        .args(["ls-remote", "--quiet", "--"])
-        .arg(address.as_str())
-        .args(["refs/heads/*", "refs/tags/*"])
-        .timeout(120)
-        .run()
-        .map_err(fetching(&address))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = ls_remote(&address, &settings, &[], ["refs/heads/*", "refs/tags/*"])?;
     let lines = text.lines().filter_map(|line| line.split_once('\t'));
     // A signed tag comes twice, the second time with the commit that it means.
     let named = lines.filter_map(|(id, name)| {

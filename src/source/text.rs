@@ -4,14 +4,26 @@
 //! understand must agree with what we derive; what is not known is passed over, unless its author says
 //! with `!` that it must not be.
 
-use super::SourceError;
+use super::debian::SourceFormat;
 use super::signed::SignedSource;
-use crate::domain::{GitOid, GitRef, PackageName, Version, escape};
+use super::{SourceError, Upstream};
+use crate::domain::{GitRef, PackageName, Version, escape};
+
+/// How the tree of a source lies whose patches are kept apart from upstream's files: the maintainer's view is not the built one.
+const SPLIT_MODES: [&str; 6] = [
+    "gbp",
+    "dpm",
+    "unapplied",
+    "baredebian",
+    "baredebian+git",
+    "baredebian+tarball",
+];
 
 /// What a tag says that bears on its source package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct TagText {
     please_upload: bool,
+    split: Option<bool>,
     distro: Option<String>,
     source: Option<String>,
     version: Option<String>,
@@ -55,7 +67,13 @@ impl TagText {
                 self.please_upload = true;
                 return Ok(());
             }
-            ("split" | "no-split", None) => return Ok(()),
+            ("split" | "no-split", None) => {
+                let split = keyword == "split";
+                return match self.split.replace(split) {
+                    Some(other) if other != split => Err("it stands there beside its opposite"),
+                    _ => Ok(()),
+                };
+            }
             ("distro", Some(_)) => &mut self.distro,
             ("source", Some(_)) => &mut self.source,
             ("version", Some(_)) => &mut self.version,
@@ -86,6 +104,7 @@ impl TagText {
         signed: &SignedSource,
         source: &PackageName,
         version: &Version,
+        format: SourceFormat,
     ) -> Result<(), SourceError> {
         let bad = |item: String, why: &str| Err(wrong(&signed.reference, &item, why));
         if self.please_upload && (self.source.is_none() || self.version.is_none()) {
@@ -100,12 +119,8 @@ impl TagText {
                 &format!("`debian/changelog` has `{version}`"),
             );
         }
-        let vendor = signed.reference.tag_name().and_then(|name| name.rsplit_once('/'));
-        if let (Some(distro), Some((vendor, _))) = (&self.distro, vendor)
-            && distro != vendor
-        {
-            return bad(format!("distro={distro}"), &format!("the tag is one of `{vendor}`"));
-        }
+        self.check_distro(signed)?;
+        self.check_layout(signed, format)?;
         match self.quilt.as_deref() {
             Some(mode) if mode.starts_with("baredebian") => bad(
                 format!("--quilt={mode}"),
@@ -115,18 +130,77 @@ impl TagText {
         }
     }
 
-    /// What it says of upstream's commit must be so; `none` when no upstream commit is used.
-    pub(super) fn check_upstream(&self, signed: &SignedSource, commit: Option<&GitOid>) -> Result<(), SourceError> {
-        match (&self.upstream, commit) {
-            (Some(said), Some(commit)) if said != commit.as_str() => Err(wrong(
-                &signed.reference,
-                &format!("upstream={said}"),
-                &format!("the upstream tag names the commit `{commit}`"),
-            )),
+    /// `git debpush` and dgit write a distribution into its own tags only: `debian/1.0-1`, `archive/debian/1.0-1`.
+    fn check_distro(&self, signed: &SignedSource) -> Result<(), SourceError> {
+        let Some(distro) = &self.distro else { return Ok(()) };
+        let name = signed.reference.tag_name().unwrap_or_default();
+        let vendor = name.rsplit_once('/').map(|(vendor, _)| vendor);
+        let own = vendor.map(|vendor| vendor.strip_prefix("archive/").unwrap_or(vendor));
+        if own == Some(distro) {
+            return Ok(());
+        }
+        let why = match vendor {
+            Some(vendor) => format!("the tag is one of `{}`", escape(vendor)),
+            None => "a tag for it is called by its name, a slash, and the version".to_owned(),
+        };
+        Err(wrong(&signed.reference, &format!("distro={distro}"), &why))
+    }
+
+    /// How it says that the tree lies must be how it is built.
+    fn check_layout(&self, signed: &SignedSource, format: SourceFormat) -> Result<(), SourceError> {
+        let bad = |item: &str, why: &str| Err(wrong(&signed.reference, item, why));
+        let mode = self.quilt.as_deref();
+        let is_split = mode.is_some_and(|mode| SPLIT_MODES.contains(&mode));
+        let quilt = format!("--quilt={}", mode.unwrap_or_default());
+        match (format, self.split) {
+            (SourceFormat::Native, _) if is_split => bad(&quilt, NO_PATCHES),
+            (SourceFormat::Native, Some(true)) => bad("split", NO_PATCHES),
+            (_, Some(false)) if is_split => bad("no-split", &format!("it says `{}`, too", escape(&quilt))),
+            (_, Some(true)) if mode.is_some() && !is_split => {
+                bad("split", &format!("it says `{}`, too", escape(&quilt)))
+            }
             _ => Ok(()),
         }
     }
+
+    /// What it says of upstream must be so: of the upstream tag that is used, when one is; of a native source it can say nothing.
+    pub(super) fn check_upstream(
+        &self,
+        signed: &SignedSource,
+        format: SourceFormat,
+        used: Option<&Upstream>,
+    ) -> Result<(), SourceError> {
+        let bad =
+            |keyword: &str, said: &str, why: &str| Err(wrong(&signed.reference, &format!("{keyword}={said}"), why));
+        let (commit, tag) = (self.upstream.as_deref(), self.upstream_tag.as_deref());
+        if format == SourceFormat::Native
+            && let Some((keyword, said)) = commit
+                .map(|said| ("upstream", said))
+                .or(tag.map(|said| ("upstream-tag", said)))
+        {
+            return bad(keyword, said, "the source is native: nothing in it is an upstream's");
+        }
+        let Some(used) = used else { return Ok(()) };
+        if let Some(said) = commit.filter(|said| *said != used.git_commit.as_str()) {
+            return bad(
+                "upstream",
+                said,
+                &format!("the upstream tag names the commit `{}`", used.git_commit),
+            );
+        }
+        if let Some(said) = tag.filter(|said| Some(*said) != used.tag_ref.tag_name()) {
+            return bad(
+                "upstream-tag",
+                said,
+                &format!("the upstream tag that is used is `{}`", used.tag_ref),
+            );
+        }
+        Ok(())
+    }
 }
+
+/// Why a native source has no patches.
+const NO_PATCHES: &str = "the source is native: it has no patches that could be kept apart";
 
 fn wrong(reference: &GitRef, item: &str, why: &str) -> SourceError {
     SourceError::TagText {
@@ -139,26 +213,34 @@ fn wrong(reference: &GitRef, item: &str, why: &str) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::GitOid;
 
-    fn read(message: &str) -> Result<TagText, SourceError> {
+    fn read_as(name: &str, message: &str, format: SourceFormat) -> Result<TagText, SourceError> {
         let id = GitOid::new("1".repeat(40)).unwrap();
         let signed = SignedSource {
-            reference: GitRef::new("refs/tags/debian/1.0-1").unwrap(),
+            reference: GitRef::new(format!("refs/tags/{name}")).unwrap(),
             tag: Some(id.clone()),
             commit: id.clone(),
-            tree: id,
+            tree: id.clone(),
             date: crate::domain::Timestamp::from_unix(1_700_000_000),
             signatures: Vec::new(),
             message: message.as_bytes().to_vec(),
         };
         let text = TagText::read(&signed)?;
-        text.check(
-            &signed,
-            &PackageName::new("hello").unwrap(),
-            &Version::new("1.0-1").unwrap(),
-        )?;
-        text.check_upstream(&signed, Some(&GitOid::new("2".repeat(40)).unwrap()))?;
+        let (source, version) = (PackageName::new("hello").unwrap(), Version::new("1.0-1").unwrap());
+        text.check(&signed, &source, &version, format)?;
+        let upstream = Upstream {
+            tag_ref: GitRef::new("refs/tags/v1.0").unwrap(),
+            git_commit: GitOid::new("2".repeat(40)).unwrap(),
+            git_tree: id,
+        };
+        let used = Some(&upstream).filter(|_| format == SourceFormat::Quilt);
+        text.check_upstream(&signed, format, used)?;
         Ok(text)
+    }
+
+    fn read(message: &str) -> Result<TagText, SourceError> {
+        read_as("debian/1.0-1", message, SourceFormat::Quilt)
     }
 
     #[test]
@@ -190,9 +272,48 @@ mod tests {
             "[dgit distro=ubuntu]",
             "[dgit upstream=3333333333333333333333333333333333333333]",
             "[dgit --quilt=baredebian]",
+            "[dgit split no-split]",
+            "[dgit split --quilt=linear]",
+            "[dgit no-split --quilt=gbp]",
+            "[dgit upstream-tag=v0.9]",
         ] {
             let error = read(&format!("x\n\n{bad}\n")).unwrap_err();
             assert!(matches!(error, SourceError::TagText { .. }), "{bad}");
+            assert!(
+                error.to_string().contains("rule S9") && error.broken_rule() == Some("S9"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_tag_says_of_a_native_source_is_held_against_it() {
+        let zeros = format!("[dgit upstream={}]", "0".repeat(40));
+        for (name, bad) in [
+            ("v1.0", "[dgit source=other]"),
+            ("v1.0", "[dgit source=]"),
+            ("v1.0", "[dgit version=2.0]"),
+            ("v1.0", "[dgit distro=debian]"),
+            ("ubuntu/1.0-1", "[dgit distro=debian]"),
+            ("v1.0", "[dgit split]"),
+            ("v1.0", "[dgit --quilt=gbp]"),
+            ("v1.0", "[dgit upstream-tag=v1.0]"),
+            ("v1.0", zeros.as_str()),
+        ] {
+            let error = read_as(name, &format!("x\n\n{bad}\n"), SourceFormat::Native).unwrap_err();
+            assert!(
+                error.to_string().contains("rule S9") && error.broken_rule() == Some("S9"),
+                "{bad}: {error}"
+            );
+        }
+        for (name, good) in [
+            (
+                "debian/1.0-1",
+                "[dgit distro=debian no-split]\n[dgit please-upload source=hello version=1.0-1]",
+            ),
+            ("archive/debian/1.0-1", "[dgit distro=debian --quilt=linear]"),
+        ] {
+            read_as(name, &format!("x\n\n{good}\n"), SourceFormat::Native).unwrap();
         }
     }
 }

@@ -3,6 +3,7 @@
 mod checkout;
 mod checkpoints;
 mod cloud;
+mod declared;
 mod ephemeral;
 mod keys;
 mod killed;

@@ -1,0 +1,90 @@
+//! Declarations that do not say what their place does: a file by another name, a tag that was moved.
+
+use std::fs;
+use std::process::Command;
+
+use super::small::{Small, said};
+use super::text;
+
+/// `git` in the source's own repository, with the key that signs its tags.
+fn git(small: &Small, args: &[&str]) {
+    let ran = Command::new("git")
+        .args(["-c", "gpg.format=ssh", "-c", "user.signingKey=../signer"])
+        .args(["-c", "user.name=T", "-c", "user.email=t@example.org"])
+        .args(args)
+        .current_dir(small.path("../tiny"))
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{args:?}: {}", said(&ran));
+}
+
+#[test]
+fn a_declaration_by_another_name_and_a_moved_tag_are_seen_by_every_verb() {
+    let small = Small::new();
+    let asked = small.made.run(&["stale", "--git"]);
+    assert_eq!(asked.status.code(), Some(0), "{}", said(&asked));
+
+    let (own, other) = (
+        small.path("repos/custom/tiny.toml"),
+        small.path("repos/custom/hello.toml"),
+    );
+    fs::copy(&own, &other).unwrap();
+    fs::copy(
+        small.path("repos/custom/tiny.lock"),
+        small.path("repos/custom/hello.lock"),
+    )
+    .unwrap();
+    for verb in [
+        &["admit", "hello"][..],
+        &["rebuild", "hello", "--plan"],
+        &["source", "verify", "hello"],
+        &["env", "lock", "hello"],
+        &["unreproduced"],
+        &["stale"],
+        &["lock"],
+        &["gc", "--dry-run"],
+        &["prepare", "--checkout", ".", "--allow-dirty"],
+    ] {
+        let refused = small.made.run(verb);
+        let said = said(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{verb:?}: {said}");
+        for word in ["E-SRC-015", "hello.toml", "`tiny`", "next: remove the file"] {
+            assert!(said.contains(word), "{verb:?}: {word} is not in {said}");
+        }
+    }
+    fs::remove_file(other).unwrap();
+    fs::remove_file(small.path("repos/custom/hello.lock")).unwrap();
+
+    // Another tag of the same name, by the same signer, at the same commit: it is another object.
+    let prepare = ["prepare", "--checkout", "."];
+    git(&small, &["tag", "--sign", "--force", "--message", "moved", "v1.0"]);
+    let stale = small.made.run(&["stale", "--git"]);
+    assert_eq!(stale.status.code(), Some(3), "{}", said(&stale));
+    let moved = "the tag `refs/tags/v1.0` was moved";
+    assert!(text(&stale.stdout).contains(moved), "{}", said(&stale));
+    let refused = small.made.run(&prepare);
+    assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+    assert!(refused.stdout.is_empty(), "nothing to build from is printed");
+    for word in ["E-PREP-010", moved, "assay source verify tiny"] {
+        assert!(text(&refused.stderr).contains(word), "{}", said(&refused));
+    }
+    assert_eq!(small.builds().len(), 0, "nothing was built for it");
+
+    git(&small, &["tag", "--delete", "v1.0"]);
+    let stale = small.made.run(&["stale", "--git"]);
+    assert_eq!(stale.status.code(), Some(6), "{}", said(&stale));
+    assert!(
+        text(&stale.stdout).contains("is gone from its repository"),
+        "{}",
+        said(&stale)
+    );
+    fs::remove_dir_all(small.path("../tiny")).unwrap();
+    let stale = small.made.run(&["stale", "--git"]);
+    assert_eq!(stale.status.code(), Some(6), "{}", said(&stale));
+    assert!(
+        text(&stale.stdout).contains("nobody can say whether its tag was moved"),
+        "{}",
+        said(&stale)
+    );
+}
