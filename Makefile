@@ -8,7 +8,7 @@ SITE ?= demo-site
 RUNS ?= 3
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench bench-publish bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean show-kills
+.PHONY: demo test setup build check fuzz bench bench-publish bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean show-kills show-writers
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -39,6 +39,10 @@ test-faults: setup
 # Real runs of the program, killed by strace at each system call that writes; then full disks and broken ones. EACH=40 for a few.
 show-kills: build
 	tests/show/kills "$(SHOW)"
+
+# Two to sixteen writers at once, on a folder and on a bucket that loses answers, while real apts update and install.
+show-writers: setup
+	ASSAY_WRITERS=2,4,8,16 $(CARGO) test --locked --test it -- --nocapture --test-threads=1 cli::together
 
 # Mirrors and snapshots side by side with aptly, debmirror and reprepro on the same upstream; 6 GB below target/bench.
 bench: setup

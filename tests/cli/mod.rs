@@ -24,6 +24,7 @@ mod small;
 mod snapshots;
 mod mirrors;
 mod terms;
+mod together;
 mod tour;
 mod unproven;
 mod upload;

@@ -99,6 +99,19 @@ impl Apt {
         said.text.lines().filter_map(version).collect()
     }
 
+    /// Installs packages, in its own root; what is there in an older version is upgraded.
+    pub(crate) fn install(&self, packages: &[&str]) -> Said {
+        let root = self.folder.path().display();
+        for below in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/log/apt"] {
+            fs::create_dir_all(self.folder.path().join(below)).unwrap();
+        }
+        let option = |text: &str| format!("DPkg::Options::={text}");
+        let (root, log) = (option(&format!("--root={root}")), option("--log=/dev/null"));
+        let mut args = vec!["--yes", "-o", &root, "-o", &log, "install"];
+        args.extend(packages);
+        self.get(&args)
+    }
+
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
     }

@@ -140,6 +140,8 @@ pub(crate) fn listen<S: Send + 'static>(
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let state = Arc::clone(&state);
+            // Head and body are written one after the other: else the body waits for the client to acknowledge the head.
+            let _ = stream.set_nodelay(true);
             std::thread::spawn(move || {
                 let _ = converse(&stream, &state);
             });

@@ -5,7 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use assay::domain::Timestamp;
+
 use super::http::listen;
+use super::repository::now;
 
 /// How a request goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +26,25 @@ pub(crate) enum Fault {
 #[derive(Debug, Default)]
 struct State {
     objects: BTreeMap<String, Vec<u8>>,
+    /// When each was last written.
+    written: HashMap<String, Timestamp>,
     uploads: HashMap<String, (String, BTreeMap<u32, Vec<u8>>)>,
     /// Method and path of each request.
     requests: Vec<String>,
     /// Each so many-th request goes wrong so.
     faults: Option<(usize, Fault)>,
     unsigned: usize,
+}
+
+impl State {
+    fn put(&mut self, key: &str, body: Vec<u8>) {
+        self.written.insert(key.to_owned(), now());
+        self.objects.insert(key.to_owned(), body);
+    }
+
+    fn written(&self, key: &str) -> Timestamp {
+        self.written.get(key).copied().unwrap_or_else(now)
+    }
 }
 
 /// The server, with one bucket.
@@ -52,7 +68,7 @@ impl S3 {
     /// What clients find in their environment.
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
         let settings = [
-            ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
+            ("AWS_ENDPOINT_URL", self.url()),
             ("AWS_ACCESS_KEY_ID", "key".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
             ("AWS_REGION", "nowhere-1".to_owned()),
@@ -60,7 +76,12 @@ impl S3 {
         settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 
-    /// From now on each so many-th request goes wrong.
+    /// The base URL, without the bucket.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on each so many-th request goes wrong, of those that are signed: not of clients that read what lies there.
     pub(crate) fn fail_each(&self, turn: usize, fault: Fault) {
         self.state.lock().unwrap().faults = Some((turn, fault));
     }
@@ -129,14 +150,14 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader)? {
         let head = request.method == "HEAD";
-        let (answer, fault) = {
+        let (answer, fault, written) = {
             let mut state = state.lock().unwrap();
             state.requests.push(format!("{} {}", request.method, request.key));
             state.unsigned += usize::from(!request.headers.contains_key("authorization"));
             let count = state.requests.len();
             let fault = state
                 .faults
-                .filter(|(turn, _)| count.is_multiple_of(*turn))
+                .filter(|(turn, _)| count.is_multiple_of(*turn) && request.headers.contains_key("authorization"))
                 .map(|(_, fault)| fault);
             let answer = match fault {
                 Some(Fault::Refused(status)) => Answer::of(status),
@@ -146,14 +167,16 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                 }
                 _ => handle(&mut state, &request),
             };
-            (answer, fault)
+            let written = state.written(&request.key);
+            (answer, fault, written)
         };
         if fault == Some(Fault::DoneAndGone) {
             return Ok(());
         }
         let mut text = format!(
-            "HTTP/1.1 {} x\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n",
-            answer.status
+            "HTTP/1.1 {} x\r\nLast-Modified: {}\r\n",
+            answer.status,
+            written.http_date()
         );
         for (name, value) in &answer.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -262,7 +285,7 @@ fn handle(state: &mut State, request: &Request) -> Answer {
                 }
             };
             let tag = etag(&body);
-            state.objects.insert(key.clone(), body);
+            state.put(key, body);
             let copied = format!("<CopyObjectResult><ETag>{tag}</ETag></CopyObjectResult>");
             let mut answer = match headers.contains_key("x-amz-copy-source") {
                 true => Answer::xml(copied),
@@ -306,7 +329,7 @@ fn handle(state: &mut State, request: &Request) -> Answer {
             };
             let whole: Vec<u8> = parts.into_values().flatten().collect();
             let tag = etag(&whole);
-            state.objects.insert(key, whole);
+            state.put(&key, whole);
             Answer::xml(format!(
                 "<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>"
             ))
@@ -365,8 +388,9 @@ fn list(state: &State, query: &BTreeMap<String, String>) -> Answer {
             continue;
         }
         text.push_str(&format!(
-            "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>2026-01-01T00:00:00Z</LastModified><ETag>{}</ETag></Contents>",
+            "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>{}</LastModified><ETag>{}</ETag></Contents>",
             bytes.len(),
+            state.written(key).rfc3339(),
             etag(bytes)
         ));
     }

@@ -21,6 +21,7 @@ impl Web {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let folder = folder.clone();
+                let _ = client.set_nodelay(true);
                 std::thread::spawn(move || answer(client, &folder));
             }
         });
