@@ -37,8 +37,9 @@ pub struct Known {
     pub admitted: BTreeMap<Sha256, Sha256>,
 }
 
-/// Looks up everything that `locks` and `candidate` name, in the snapshots that the locks name and
-/// nowhere else: so the same candidate is judged by the same facts for ever. A snapshot that this
+/// Looks up everything that `locks` and `candidate` name, in the snapshots that the locks name; and whose the
+/// candidate's names are, in the newest of every mirror too, since who writes the lock chooses what it leaves out. All
+/// of it is kept with the decision, which is so made again from the same facts for ever. A snapshot that this
 /// site does not have is left out, and rule E1 refuses it. Only the packages of `mirrors`, the archives
 /// that the site says are mirrors, can be signed by an upstream, whatever a record says.
 ///
@@ -51,10 +52,12 @@ pub fn load_known<'a>(
     mirrors: &BTreeSet<ArchiveName>,
 ) -> Result<Known, GateError> {
     let mut known = Known::default();
-    let mut names: BTreeSet<PackageName> = Whole::from(candidate).names().into_iter().collect();
+    let own: BTreeSet<PackageName> = Whole::from(candidate).names().into_iter().collect();
+    let (mut names, mut built, mut seen) = (own.clone(), BTreeSet::new(), BTreeSet::new());
     let mut wanted: BTreeMap<_, (&LockedSnapshot, BTreeSet<&Architecture>)> = BTreeMap::new();
     for lock in locks {
         names.extend(lock.packages.iter().map(|package| package.package.clone()));
+        built.insert(&lock.architecture);
         for locked in &lock.snapshots {
             let entry = wanted.entry((&locked.archive, &locked.suite, &locked.id));
             entry.or_insert((locked, BTreeSet::new())).1.insert(&lock.architecture);
@@ -98,6 +101,7 @@ pub fn load_known<'a>(
             .iter()
             .filter(|index| is_packages(index) && built_for(index, &architectures))
         {
+            seen.insert((locked.archive.clone(), locked.suite.clone(), index.digest.sha256));
             reader.binaries(index, &names, &mut known.indexed)?;
         }
         for index in state.indexes.iter().filter(|index| index.path.file_name() == "Sources") {
@@ -106,9 +110,48 @@ pub fn load_known<'a>(
         let decided = read_decisions(store, &locked.archive, state)?;
         known.admitted.extend(decided.into_values());
     }
+    known
+        .indexed
+        .extend(newest_owners(store, mirrors, (&own, &built), &seen)?);
     known.indexed.sort();
     known.indexed.dedup();
     Ok(known)
+}
+
+/// The packages of some names and architectures in the newest snapshots of all suites of mirrors. Most locks name the
+/// newest snapshot: an index that was `seen` is not read again.
+fn newest_owners(
+    store: &dyn Store,
+    mirrors: &BTreeSet<ArchiveName>,
+    (names, architectures): (&BTreeSet<PackageName>, &BTreeSet<&Architecture>),
+    seen: &BTreeSet<(ArchiveName, SuiteName, Sha256)>,
+) -> Result<Vec<Indexed>, GateError> {
+    let mut indexed = Vec::new();
+    for archive in mirrors {
+        let chain = Chain::load(store, archive)?;
+        let states = chain.latest().into_iter().flat_map(|record| &record.suites);
+        for state in states.filter(|state| !state.is_unproven()) {
+            let reader = Reader {
+                store,
+                place: (archive, &state.suite),
+                state,
+                mirror: true,
+            };
+            for index in state
+                .indexes
+                .iter()
+                .filter(|i| is_packages(i) && built_for(i, architectures))
+            {
+                if !seen.contains(&(archive.clone(), state.suite.clone(), index.digest.sha256)) {
+                    reader.binaries(index, names, &mut indexed)?;
+                }
+            }
+        }
+    }
+    for row in &mut indexed {
+        row.newest = true;
+    }
+    Ok(indexed)
 }
 
 /// What the newest snapshots of suites hold under the names of what is offered: packages for the archive's
@@ -380,6 +423,7 @@ impl Reader<'_> {
             source,
             takes: Vec::new(),
             sha256,
+            newest: false,
         }
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod imports;
 mod incoming;
 mod policy;
 mod locked;
+mod owners;
 mod properties;
 mod release;
 mod relocked;

@@ -284,6 +284,7 @@ pub(crate) fn row(name: &str, text: &str, sha256: Sha256) -> Indexed {
         source: package(name),
         takes: Vec::new(),
         sha256,
+        newest: false,
     }
 }
 

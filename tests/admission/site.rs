@@ -246,7 +246,7 @@ impl Site {
             &built.locks,
             records,
             Ok(source),
-            &BTreeSet::from(["debian".parse().unwrap()]),
+            &["debian", "debian-security"].map(|name| name.parse().unwrap()).into(),
         )
         .unwrap();
         (candidate, evidence)

@@ -157,6 +157,7 @@ fn level(context: &Context<'_>, package: &LockedPackage) -> Option<&'static str>
 fn rows<'c>(context: &'c Context<'_>, package: &'c LockedPackage) -> impl Iterator<Item = &'c Indexed> {
     context.evidence.indexed.iter().filter(move |row| {
         row.kind == IndexedKind::Binary
+            && !row.newest
             && (&row.package, &row.version, &row.architecture)
                 == (&package.package, &package.version, &package.architecture)
     })

@@ -2,6 +2,9 @@
 //!
 //! A package may take the place of a mirrored one of the same source, when it is newer without another
 //! epoch. All else that reaches beyond the package itself must be listed in the policy, by name.
+//!
+//! Whose a name is, every mirror's newest snapshot says as well, which a lock need not name. What is newer is a
+//! question to the snapshots of the locks alone: a release that is frozen goes on while its mirrors go on.
 
 use std::cmp::Ordering;
 
@@ -108,7 +111,7 @@ fn shadowed(context: &Common<'_>, output: &Output, facts: &DebFacts) -> Option<S
                     "{name} is a package of `{archive}`, and the policy does not list it"
                 ));
             }
-            not_above(context, Some(name), row, &facts.version)
+            (!row.newest).then(|| not_above(context, Some(name), row, &facts.version))?
         })
         .collect();
     found.sort();
@@ -123,7 +126,7 @@ fn source_name(context: &Common<'_>) -> Option<String> {
         return None;
     }
     let mut problems = rows(context, IndexedKind::Source, whole.source)
-        .filter(|row| !is_own(context, row))
+        .filter(|row| !row.newest && !is_own(context, row))
         .filter_map(|row| not_above(context, None, row, whole.version));
     problems.next().map(|why| format!("the source package {why}"))
 }
