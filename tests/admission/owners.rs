@@ -33,7 +33,7 @@ fn a_name_of_a_mirror_that_no_lock_names_is_taken_by_nobody() {
 
 #[test]
 fn a_name_that_a_mirror_gave_away_since_the_lock_is_taken_by_nobody() {
-    let mut site = Site::new();
+    let site = Site::new();
     let taken = stanza("hello", "greetings-22", "0.1");
     site.debian.commit(&site.store, &taken);
     let decision = site.admit(&site.build("1.0", "first")).unwrap().decision;
@@ -42,7 +42,7 @@ fn a_name_that_a_mirror_gave_away_since_the_lock_is_taken_by_nobody() {
 
 #[test]
 fn a_mirror_that_went_on_keeps_no_frozen_release_from_its_own_versions() {
-    let mut site = Site::new();
+    let site = Site::new();
     site.debian.commit(&site.store, &stanza("hello", "hello", "2.0"));
     mirrored(&site, "debian-security", &stanza("hello", "hello", "2.0"));
     let admission = site.admit(&site.build("1.0", "first")).unwrap();

@@ -1,6 +1,6 @@
 //! A store with a mirror in it, and a gate before it; packages are made by dpkg-deb.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
