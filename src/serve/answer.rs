@@ -68,7 +68,16 @@ pub(super) async fn send(
 
 /// One line of text: why there is nothing else.
 pub(super) fn line(status: StatusCode, why: &str) -> Response<Body> {
-    let mut answer = Response::new(Body::from(format!("{}\n", escape(why))));
+    refusal(status, why, "")
+}
+
+/// The same with what to do next, when there is something.
+pub(super) fn refusal(status: StatusCode, why: &str, next: &str) -> Response<Body> {
+    let next = match next {
+        "" => String::new(),
+        next => format!("; next: {}", escape(next)),
+    };
+    let mut answer = Response::new(Body::from(format!("{}{next}\n", escape(why))));
     *answer.status_mut() = status;
     set(&mut answer, header::CONTENT_TYPE, "text/plain; charset=utf-8");
     set(&mut answer, header::CACHE_CONTROL, "no-store");

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 
 use super::Overlays;
-use super::answer::{Caching, line, send, set};
+use super::answer::{Caching, line, refusal, send, set};
 use super::checked::Checked;
 use super::meant::Meant;
 use super::object::Object;
@@ -64,8 +64,8 @@ struct Found {
     caching: Caching,
 }
 
-/// Why nothing is sent.
-struct Refused(StatusCode, String);
+/// Why nothing is sent, and what to do next, when that is known.
+struct Refused(StatusCode, String, String);
 
 type Result<T> = std::result::Result<T, Refused>;
 
@@ -92,7 +92,7 @@ async fn answer(app: Arc<App>, method: &Method, uri: &Uri, asked: &HeaderMap) ->
     let found = tokio::task::spawn_blocking(move || app.find(target)).await;
     match found {
         Ok(Ok(found)) => send(method, asked, found.object, found.media, found.caching).await,
-        Ok(Err(Refused(status, why))) => line(status, &why),
+        Ok(Err(Refused(status, why, next))) => refusal(status, &why, &next),
         Err(_) => line(
             StatusCode::INTERNAL_SERVER_ERROR,
             "a bug of the server; its log says more",
@@ -104,6 +104,12 @@ impl App {
     fn find(&self, target: Target) -> Result<Found> {
         match target {
             Target::Home => self.home(),
+            Target::Archive(archive, name) => {
+                if let Some(name) = name {
+                    self.meant(&archive, &name)?;
+                }
+                self.of_archive(&archive)
+            }
             Target::Snapshots => self.snapshots(),
             Target::Dists(archive, path) => self.of_head(&archive, &path),
             Target::SnapshotDists(archive, name, path) => self.of_snapshot(&archive, &name, &path),
@@ -184,8 +190,8 @@ impl App {
         }
         let edition = match chain.edition(self.store.as_ref(), name) {
             Ok(edition) => edition,
-            Err(SnapshotError::NotFound { .. }) => return Err(not_found(NO_SNAPSHOT)),
-            Err(error @ SnapshotError::LetGo { .. }) => return Err(not_found(error.to_string())),
+            Err(SnapshotError::NotFound { .. }) => return Err(self.no_snapshot(&chain, NO_SNAPSHOT)),
+            Err(error @ SnapshotError::LetGo { .. }) => return Err(self.no_snapshot(&chain, &error.to_string())),
             Err(error) => return Err(snapshot_failed(error)),
         };
         let meant = Arc::new(Meant::of(&edition));
@@ -193,11 +199,17 @@ impl App {
         Ok(meant)
     }
 
+    /// There is no such snapshot, but others.
+    fn no_snapshot(&self, chain: &Chain, why: &str) -> Refused {
+        let next = pages::instead(self.store.as_ref(), chain).unwrap_or_default();
+        Refused(StatusCode::NOT_FOUND, why.to_owned(), next)
+    }
+
     /// A file below the `dists/` of the newest snapshot, where a suite has more than one name.
     fn of_head(&self, archive: &ArchiveName, path: &RelPath) -> Result<Found> {
         self.archive(archive)?;
         let direct = self.index(&key(&[archive.as_str(), "dists", path.as_str()])?, path);
-        let Err(Refused(StatusCode::NOT_FOUND, _)) = &direct else {
+        let Err(Refused(StatusCode::NOT_FOUND, ..)) = &direct else {
             return direct;
         };
         let Ok(meant) = self.meant(archive, &SnapshotName::Latest) else {
@@ -223,7 +235,7 @@ impl App {
         let named = Key::dists_named(archive, suite, meant.folder(), &rest);
         match self.index(&named, &rest) {
             // Bytes by hash are the same in all snapshots.
-            Err(Refused(StatusCode::NOT_FOUND, _)) if is_by_hash(&rest) => {
+            Err(Refused(StatusCode::NOT_FOUND, ..)) if is_by_hash(&rest) => {
                 self.index(&Key::dists(archive, suite, &rest), &rest)
             }
             other => other,
@@ -289,7 +301,7 @@ impl App {
     fn flat(&self, archive: &ArchiveName, path: &PoolPath) -> Result<Found> {
         match self.archive(archive)?.pool.find(path).map_err(fetch_failed)? {
             Some(_) => self.pool(archive, path),
-            None => Err(not_found(NO_SNAPSHOT)),
+            None => Err(self.no_snapshot(self.chain(archive)?.as_ref(), NO_SNAPSHOT)),
         }
     }
 
@@ -317,6 +329,12 @@ impl App {
 
     fn home(&self) -> Result<Found> {
         let page = pages::home(self.store.as_ref(), &self.chains()?).map_err(snapshot_failed)?;
+        Ok(self.page(page.into_bytes(), "text/html; charset=utf-8"))
+    }
+
+    fn of_archive(&self, archive: &ArchiveName) -> Result<Found> {
+        let chain = self.chain(archive)?;
+        let page = pages::of_archive(self.store.as_ref(), &chain).map_err(snapshot_failed)?;
         Ok(self.page(page.into_bytes(), "text/html; charset=utf-8"))
     }
 
@@ -365,11 +383,16 @@ fn media_of(name: &str) -> &'static str {
 }
 
 fn not_found(why: impl Into<String>) -> Refused {
-    Refused(StatusCode::NOT_FOUND, why.into())
+    Refused(StatusCode::NOT_FOUND, why.into(), String::new())
 }
 
 fn missing(key: &Key) -> Refused {
-    not_found(format!("there is no `{key}`"))
+    let archive = key.as_str().split('/').next().unwrap_or_default();
+    Refused(
+        StatusCode::NOT_FOUND,
+        format!("there is no `{key}`"),
+        format!("the page at /{archive}/ says which suites and snapshots there are"),
+    )
 }
 
 fn no_overlay() -> Refused {
@@ -377,9 +400,16 @@ fn no_overlay() -> Refused {
 }
 
 fn failed(status: StatusCode, error: &dyn Coded) -> Refused {
-    let (code, next) = (error.code(), error.hint().unwrap_or_default());
-    tracing::warn!(code, %error, next, "a request failed");
-    Refused(status, format!("{code}: {error}"))
+    let (code, hint) = (error.code(), error.hint().unwrap_or_default());
+    tracing::warn!(code, %error, next = hint, "a request failed");
+    // What to do on the server is for its log: here it is said to somebody who can only ask again.
+    let next = match status {
+        StatusCode::BAD_GATEWAY => {
+            "try again in a minute; when it stays, tell whoever runs this server, whose log says more"
+        }
+        _ => "tell whoever runs this server, whose log says more",
+    };
+    Refused(status, format!("{code}: {error}"), next.to_owned())
 }
 
 fn store_failed(error: StoreError) -> Refused {
@@ -393,8 +423,16 @@ fn snapshot_failed(error: SnapshotError) -> Refused {
 fn fetch_failed(error: UpstreamError) -> Refused {
     match error {
         UpstreamError::Store(error @ StoreError::Strange { .. }) => store_failed(error),
-        UpstreamError::NotInSnapshots(_) => not_found(error.to_string()),
-        _ if error.code() == "E-UP-004" => not_found(format!("upstream no longer has this file: {error}")),
+        UpstreamError::NotInSnapshots(_) => Refused(
+            StatusCode::NOT_FOUND,
+            error.to_string(),
+            "`apt update`, and ask for what the indexes of a snapshot that is kept list".to_owned(),
+        ),
+        _ if error.code() == "E-UP-004" => Refused(
+            StatusCode::NOT_FOUND,
+            format!("upstream no longer has this file: {error}"),
+            "`apt update` for a newer version, or have this server keep whole snapshots (`pool = \"full\"`)".to_owned(),
+        ),
         _ if error.kind() == Kind::Bug => failed(StatusCode::INTERNAL_SERVER_ERROR, &error),
         _ => failed(StatusCode::BAD_GATEWAY, &error),
     }

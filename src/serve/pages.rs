@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::domain::{ArchiveName, Serial, SnapshotId, SuiteName, TagName};
+use crate::domain::{ArchiveName, Component, Serial, SnapshotId, SuiteName, TagName};
 use crate::format::json;
 use crate::snapshot::{Chain, EditionName, Marks, Record, SnapshotError, SuiteState, TagRecord};
 use crate::store::Store;
@@ -18,44 +18,98 @@ const SHOWN: usize = 50;
 const UNPROVEN: &str =
     "<p><strong>unproven</strong>: nobody rebuilt these packages, they are here on their operator's word</p>\n";
 
+/// Records that are looked at for the oldest that is kept: a refusal shall cost little.
+const LOOKED_AT: usize = 256;
+
 /// The page at `/`.
 pub(super) fn home(store: &dyn Store, chains: &[Arc<Chain>]) -> Result<String, SnapshotError> {
-    let mut page = String::from("<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Assay</title>\n");
+    let mut page = start();
     page.push_str("<h1>Archives</h1>\n");
     for chain in chains {
-        let archive = chain.archive();
-        // Writing to a string cannot fail.
-        let unproven = if is_unproven(chain) { UNPROVEN } else { "" };
-        let _ = writeln!(page, "<h2>{archive}</h2>\n{unproven}<ul>");
-        let marks = Marks::load(store, archive)?;
-        let mut shown = 0;
-        for n in (1..=chain.len()).rev() {
-            let record = chain.record(store, n)?;
-            if is_gone(&marks, &record) {
-                continue;
-            }
-            if shown == SHOWN {
-                break;
-            }
-            shown += 1;
-            let _ = writeln!(
-                page,
-                "<li>{} {}: {}</li>",
-                record.serial,
-                record.id,
-                links(archive, record.id.as_str(), &record.suites)
-            );
-        }
-        for tag in kept_tags(store, &marks, archive)? {
-            let links = links(archive, tag.tag.as_str(), &tag.suites);
-            let _ = writeln!(page, "<li>{} of {}: {links}</li>", tag.tag, tag.of.serial);
-        }
-        page.push_str("</ul>\n");
-        if chain.len() > SHOWN as u64 {
-            page.push_str("<p>All of them: <a href=\"/api/v1/snapshots\">/api/v1/snapshots</a></p>\n");
-        }
+        section(&mut page, store, chain)?;
     }
     Ok(page)
+}
+
+/// The page at `/ARCHIVE/`, which is what sources.list names.
+pub(super) fn of_archive(store: &dyn Store, chain: &Chain) -> Result<String, SnapshotError> {
+    let mut page = start();
+    let archive = chain.archive();
+    if let Some(newest) = chain.latest() {
+        let _ = writeln!(
+            page,
+            "<p>An archive of packages: apt asks for files below this URL, of these suites and components. The newest snapshot is {} \
+             ({}).</p>\n<ul>",
+            newest.serial, newest.id
+        );
+        for state in &newest.suites {
+            let components: Vec<&str> = state.components.iter().map(Component::as_str).collect();
+            let suite = &state.suite;
+            let url = format!("/{archive}/dists/{suite}/InRelease");
+            let _ = writeln!(page, "<li><a href=\"{url}\">{suite}</a> {}</li>", components.join(" "));
+        }
+        page.push_str("</ul>\n");
+    }
+    section(&mut page, store, chain)?;
+    Ok(page)
+}
+
+/// What somebody can ask for who asked for a snapshot that there is not.
+pub(super) fn instead(store: &dyn Store, chain: &Chain) -> Result<String, SnapshotError> {
+    let archive = chain.archive();
+    let Some(newest) = chain.latest() else {
+        return Ok(format!("`{archive}` has no snapshot yet"));
+    };
+    let marks = Marks::load(store, archive)?;
+    let mut first = chain.records(store).take(LOOKED_AT).filter_map(Result::ok);
+    let oldest = first.find(|record| !is_gone(&marks, record));
+    let oldest = oldest.map(|oldest| format!("the oldest that is kept is {} ({}), ", oldest.serial, oldest.id));
+    Ok(format!(
+        "{}the newest {} ({}); all are at /api/v1/snapshots",
+        oldest.unwrap_or_default(),
+        newest.serial,
+        newest.id
+    ))
+}
+
+fn start() -> String {
+    String::from("<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Assay</title>\n")
+}
+
+/// An archive's snapshots and tags.
+fn section(page: &mut String, store: &dyn Store, chain: &Chain) -> Result<(), SnapshotError> {
+    let archive = chain.archive();
+    // Writing to a string cannot fail.
+    let unproven = if is_unproven(chain) { UNPROVEN } else { "" };
+    let _ = writeln!(page, "<h2>{archive}</h2>\n{unproven}<ul>");
+    let marks = Marks::load(store, archive)?;
+    let mut shown = 0;
+    for n in (1..=chain.len()).rev() {
+        let record = chain.record(store, n)?;
+        if is_gone(&marks, &record) {
+            continue;
+        }
+        if shown == SHOWN {
+            break;
+        }
+        shown += 1;
+        let _ = writeln!(
+            page,
+            "<li>{} {}: {}</li>",
+            record.serial,
+            record.id,
+            links(archive, record.id.as_str(), &record.suites)
+        );
+    }
+    for tag in kept_tags(store, &marks, archive)? {
+        let links = links(archive, tag.tag.as_str(), &tag.suites);
+        let _ = writeln!(page, "<li>{} of {}: {links}</li>", tag.tag, tag.of.serial);
+    }
+    page.push_str("</ul>\n");
+    if chain.len() > SHOWN as u64 {
+        page.push_str("<p>All of them: <a href=\"/api/v1/snapshots\">/api/v1/snapshots</a></p>\n");
+    }
+    Ok(())
 }
 
 /// Whether an archive takes packages without the gate.

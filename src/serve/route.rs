@@ -8,6 +8,8 @@ use crate::store::Key;
 pub(super) enum Target {
     /// The page that lists archives and snapshots.
     Home,
+    /// The same page of one archive: what is below the URL that apt is given; with the snapshot that it is asked for under.
+    Archive(ArchiveName, Option<SnapshotName>),
     /// The snapshots, as JSON.
     Snapshots,
     /// A file below an archive's `dists/`.
@@ -60,6 +62,9 @@ pub(super) fn route(
         "api/v1/snapshots" => return Ok(Target::Snapshots),
         _ => {}
     }
+    if let Some(base) = base(rest.strip_suffix('/').unwrap_or(rest), served) {
+        return Ok(base);
+    }
     // One grammar for every path: no empty part, no dot at a part's start, no odd character.
     RelPath::new(rest).map_err(|_| "the path is not one that an archive can have")?;
     let at_root = root.and_then(|root| below(root, rest));
@@ -103,9 +108,30 @@ pub(super) fn route(
 }
 
 /// Why an archive is not found.
-pub(super) const NO_ARCHIVE: &str = "there is no archive of this name";
+pub(super) const NO_ARCHIVE: &str = "there is no archive of this name; the page at / names those that there are";
 /// Why a snapshot is not found.
 pub(super) const NO_SNAPSHOT: &str = "this archive has no such snapshot: an id, a serial, a tag or a timestamp";
+
+/// The URL of an archive, or of one of its snapshots, as sources.list has it: apt asks for files below it.
+fn base(path: &str, served: &dyn Fn(&ArchiveName) -> bool) -> Option<Target> {
+    let archive = |name: &str| name.parse().ok().filter(served);
+    match path.split_once('/') {
+        None => Some(Target::Archive(archive(path)?, None)),
+        Some((first, second)) => match archive(first) {
+            Some(archive) => Some(Target::Archive(archive, Some(exact(second)?))),
+            None => match first.parse() {
+                Ok(tag) => Some(Target::Archive(archive(second)?, Some(SnapshotName::Tag(tag)))),
+                Err(_) => None,
+            },
+        },
+    }
+}
+
+/// The name of a snapshot. A folder of a flat repository may be called as a tag is.
+fn exact(name: &str) -> Option<SnapshotName> {
+    let name = name.parse().ok()?;
+    (!matches!(name, SnapshotName::Tag(_))).then_some(name)
+}
 
 /// The path below the archive at the root, when it is that one's: `dists/…`, or `<snapshot>/dists/…`. No
 /// archive is called `dists` or `pool`.
@@ -338,6 +364,24 @@ mod tests {
     }
 
     #[test]
+    fn the_urls_that_sources_lists_have_are_pages() {
+        let archive = || "debian".parse().unwrap();
+        let of = |name| Ok(Target::Archive(archive(), Some(name)));
+        for path in ["/debian", "/debian/"] {
+            assert_eq!(route(path), Ok(Target::Archive(archive(), None)), "{path}");
+        }
+        assert_eq!(
+            route("/debian/20261122T072000Z/"),
+            of("20261122T072000Z".parse().unwrap())
+        );
+        assert_eq!(
+            route("/5.15.1/debian/"),
+            of(SnapshotName::Tag("5.15.1".parse().unwrap()))
+        );
+        assert!(route("/5.15.1/other/").is_err() && route("/debian//").is_err());
+    }
+
+    #[test]
     fn nothing_else_is_reached() {
         let upper = format!("/debian/provenance/sha256/{}", "AB".repeat(32));
         for bad in [
@@ -350,8 +394,7 @@ mod tests {
             "/state/debian/signatures/x",
             "/state/debian/working/x.json",
             "/state/other/1.json",
-            "/debian",
-            "/debian/",
+            "/other/",
             "/debian/dists/",
             "/debian/dists/../../state/debian/1.json",
             "/debian/dists/%2e%2e/%2e%2e/state/debian/1.json",

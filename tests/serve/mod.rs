@@ -134,7 +134,8 @@ fn nothing_that_is_not_published_is_reached() {
         "/foundry//dists/tin/InRelease",
         "/foundry/dists/tin",
         "/foundry/dists/tin/",
-        "/foundry/",
+        "/foundry/2026112299/",
+        "/other/",
         "/foundry/dists/tin/.InRelease",
         "/other/dists/tin/InRelease",
         "/foundry/19990101T000000Z/dists/tin/InRelease",
@@ -162,6 +163,68 @@ fn nothing_that_is_not_published_is_reached() {
             "{method}"
         );
     }
+}
+
+/// What sources.list has is where a person looks first.
+#[test]
+fn the_urls_that_apt_is_given_say_what_is_below_them() {
+    let served = Served::new();
+    let [first, second] = &served.records;
+    for path in [
+        "/foundry",
+        "/foundry/",
+        &format!("/foundry/{}/", first.id),
+        &format!("/foundry/{}/", first.serial),
+    ] {
+        let page = get(served.at(), path);
+        assert_eq!(
+            (page.status, page.header("content-type")),
+            (200, Some("text/html; charset=utf-8")),
+            "{path}"
+        );
+        for said in [
+            second.serial.as_str(),
+            first.serial.as_str(),
+            "/foundry/dists/tin/InRelease",
+            "main",
+        ] {
+            assert!(page.text().contains(said), "{path}: {said}: {}", page.text());
+        }
+    }
+}
+
+/// Who is refused is told what there is instead, in the same line.
+#[test]
+fn a_refusal_says_what_to_do_next() {
+    let served = Served::new();
+    let [first, second] = &served.records;
+    let none = get(served.at(), "/foundry/19990101T000000Z/dists/tin/InRelease").text();
+    for name in [first.serial.as_str(), first.id.as_str(), second.serial.as_str()] {
+        assert!(
+            none.contains("; next: the oldest that is kept is ") && none.contains(name),
+            "{none}"
+        );
+    }
+    let file = get(served.at(), "/foundry/dists/lead/InRelease").text();
+    assert!(file.contains("; next: the page at /foundry/"), "{file}");
+    let archive = get(served.at(), "/other/dists/tin/InRelease").text();
+    assert!(archive.contains("the page at / names"), "{archive}");
+    let unlisted = get(served.at(), "/foundry/pool/main/e/evil/evil_1_amd64.deb").text();
+    assert!(unlisted.contains("; next: `apt update`"), "{unlisted}");
+    served.upstream.trick("alloy_1_amd64.deb", Trick::Flipped);
+    let broken = get(served.at(), &format!("/foundry/{FIRST}"));
+    assert!(
+        broken.status == 502 && broken.text().contains("; next: try again"),
+        "{}",
+        broken.text()
+    );
+    served.upstream.honest();
+    served.upstream.remove(FIRST);
+    let gone = get(served.at(), &format!("/foundry/{FIRST}")).text();
+    assert!(
+        gone.contains("; next: `apt update`") && gone.contains("pool = \"full\""),
+        "{gone}"
+    );
 }
 
 #[test]
