@@ -42,6 +42,8 @@ pub enum Step {
         /// Its new bytes.
         bytes: Vec<u8>,
     },
+    /// Takes a name away that the edition does not have.
+    Remove(Key),
     /// Ends here when this record is there: a newer snapshot owns the rest.
     StopIfThere(Key),
 }
@@ -67,13 +69,18 @@ pub struct Release {
 }
 
 /// The steps that publish an edition. `releases` has one for each of its suites, in the same order.
-/// With `newest` they also make it what `dists/<suite>/` shows. The objects in `known` were read
+/// With `newest` they also make it what `dists/<suite>/` shows; that is without `stale` then. The objects in `known` were read
 /// whole when another edition was published.
 ///
 /// The tree of the name is complete before the first name of `dists/<suite>/` moves; in each tree
 /// InRelease is last; the trace, which says which serial is the newest, is last of all.
 #[must_use]
-pub fn plan(edition: &Edition, releases: &[Release], newest: bool, known: &BTreeSet<Sha256>) -> Vec<Step> {
+pub fn plan(
+    edition: &Edition,
+    releases: &[Release],
+    (newest, stale): (bool, &[Key]),
+    known: &BTreeSet<Sha256>,
+) -> Vec<Step> {
     let suites = || edition.suites.iter().zip(releases);
     let mut steps = Vec::new();
     for (state, _) in suites() {
@@ -94,6 +101,9 @@ pub fn plan(edition: &Edition, releases: &[Release], newest: bool, known: &BTree
         for (state, release) in suites() {
             steps.extend(tree(edition, state, release, None, &overtaken));
         }
+        // No Release names them any more. Whoever comes later puts back what is his.
+        steps.extend(overtaken);
+        steps.extend(stale.iter().cloned().map(Step::Remove));
         steps.push(Step::Replace {
             key: Key::trace(&edition.archive),
             bytes: trace(edition),
@@ -259,6 +269,7 @@ mod tests {
                 uri: "u".to_owned(),
                 indexes: Vec::new(),
                 selection: None,
+                absent: Vec::new(),
             }),
         };
         Edition {
@@ -296,7 +307,7 @@ mod tests {
 
     #[test]
     fn inrelease_is_last_in_its_tree_and_the_trace_is_last_of_all() {
-        let steps = plan(&edition(), &releases(), true, &BTreeSet::new());
+        let steps = plan(&edition(), &releases(), (true, &[]), &BTreeSet::new());
         let keys = written(&steps);
         assert_eq!(keys.last(), Some(&"debian/project/trace/debian"));
         for suite in ["a", "b"] {
@@ -318,7 +329,7 @@ mod tests {
 
     #[test]
     fn an_older_edition_moves_nothing_of_the_head() {
-        let steps = plan(&edition(), &releases(), false, &BTreeSet::new());
+        let steps = plan(&edition(), &releases(), (false, &[]), &BTreeSet::new());
         for key in written(&steps) {
             assert!(key.contains("/2026112201/"), "{key}");
         }
@@ -326,7 +337,7 @@ mod tests {
 
     #[test]
     fn every_name_that_a_release_lists_is_read_before_it_is_signed_for() {
-        let steps = plan(&edition(), &releases(), true, &BTreeSet::new());
+        let steps = plan(&edition(), &releases(), (true, &[]), &BTreeSet::new());
         for (at, step) in steps.iter().enumerate() {
             if let Step::Link { from, to, digest } = step {
                 let inrelease = steps[at..]

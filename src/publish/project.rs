@@ -149,15 +149,17 @@ pub fn publish_record(
             check_vouched(store, renewal, &signer.keyring()?)?;
         }
         // What was published before was read whole then.
-        let known = match &renewal {
-            Some(_) => objects(&record.suites),
-            None => chain
-                .before(store, record)?
+        let before = chain.before(store, record)?;
+        let known = match (&renewal, &before) {
+            (Some(_), _) => objects(&record.suites),
+            (None, before) => before
+                .as_ref()
                 .map(|before| objects(&before.suites))
                 .unwrap_or_default(),
         };
         let edition = Edition::of_record(record, renewal.as_ref());
-        let outcome = project(store, &edition, newest, &known, signer, public_url);
+        let stale = before.map(|before| stale(&before, &edition)).unwrap_or_default();
+        let outcome = project(store, &edition, (newest, &stale), &known, signer, public_url);
         // As above: what we read back may be newer, and it is on us to publish the newer renewal again.
         if let Some((n, k)) = edition.number
             && store
@@ -194,7 +196,14 @@ pub fn publish_tag(
 ) -> Result<Published, PublishError> {
     let tag = TagRecord::load(store, archive, tag)?;
     check_vouched(store, &tag, &signer.keyring()?)?;
-    project(store, &Edition::of_tag(&tag), false, &known(&tag), signer, public_url)
+    project(
+        store,
+        &Edition::of_tag(&tag),
+        (false, &[]),
+        &known(&tag),
+        signer,
+        public_url,
+    )
 }
 
 /// Checks that all that a tag consists of is in the store, as publishing it does.
@@ -213,6 +222,17 @@ fn known(tag: &TagRecord) -> BTreeSet<Sha256> {
     } else {
         objects(&tag.suites)
     }
+}
+
+/// The names at the head that the snapshot before had of the same suites, and an edition has not. A suite that went keeps
+/// its head until `gc`.
+fn stale(before: &Record, edition: &Edition) -> Vec<Key> {
+    let mut before = Edition::of_record(before, None);
+    let is_there = |state: &SuiteState| edition.suites.iter().any(|there| there.suite == state.suite);
+    before.suites.retain(is_there);
+    let heads =
+        |edition: &Edition| -> BTreeSet<Key> { edition.files().into_iter().filter_map(|file| file.head).collect() };
+    heads(&before).difference(&heads(edition)).cloned().collect()
 }
 
 fn unfinished(edition: &Edition) -> Published {
@@ -242,7 +262,7 @@ fn objects(suites: &[SuiteState]) -> BTreeSet<Sha256> {
 fn project(
     store: &dyn Store,
     edition: &Edition,
-    newest: bool,
+    (newest, stale): (bool, &[Key]),
     known: &BTreeSet<Sha256>,
     signer: &dyn ReleaseSigner,
     public_url: &str,
@@ -259,7 +279,7 @@ fn project(
         });
         releases.push(release);
     }
-    let steps = plan(edition, &releases, newest, known);
+    let steps = plan(edition, &releases, (newest, stale), known);
     let mut found_again = 0;
     let written = loop {
         match execute(store, &steps) {
@@ -325,7 +345,7 @@ pub(super) fn release_of(edition: &Edition, state: &SuiteState, public_url: &str
 }
 
 /// What apt puts a snapshot's id into. Only a server can answer it: files on a disk cannot.
-fn snapshots_url(archive: &ArchiveName, public_url: &str) -> Option<String> {
+pub(crate) fn snapshots_url(archive: &ArchiveName, public_url: &str) -> Option<String> {
     let base = public_url.trim_end_matches('/');
     let served = base.starts_with("http://") || base.starts_with("https://");
     served.then(|| format!("{base}/{archive}/@SNAPSHOTID@/"))
@@ -387,6 +407,12 @@ fn execute(store: &dyn Store, steps: &[Step]) -> Result<u64, PublishError> {
             Step::Replace { key, bytes } => {
                 if found(store, key, bytes.len() as u64)? != Some(Digest::of(bytes)) {
                     store.replace(key, bytes)?;
+                    written += 1;
+                }
+            }
+            Step::Remove(key) => {
+                if store.head(key)?.is_some() {
+                    store.delete(key)?;
                     written += 1;
                 }
             }
