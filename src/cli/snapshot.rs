@@ -9,6 +9,7 @@ use super::args::{SnapshotArgs, SnapshotVerb};
 use super::context::{Context, named_or_all};
 use super::failure::{Each, Failure};
 use super::keep::{Keeping, pinned_or_note};
+use super::verify::without;
 use super::{diff, keep};
 use crate::domain::{ArchiveName, SnapshotRef, Timestamp};
 use crate::format::packages::pool_files;
@@ -240,6 +241,9 @@ fn text(shown: &Shown<'_>, edition: &Edition) -> String {
                 signers.join(", ")
             ));
             lines.push(format!("  verified   {} from {}", upstream.verified_at, upstream.uri));
+            if !upstream.absent.is_empty() {
+                lines.push(format!("  partial    {}", without(&upstream.absent)));
+            }
         }
     }
     lines.join("\n")

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::args::StatusArgs;
 use super::context::Context;
 use super::failure::{Each, Failure};
+use super::verify::without;
 use crate::domain::{ArchiveName, Timestamp};
 use crate::publish;
 use crate::site::{ArchiveConfig, MirrorArchive, Site};
@@ -104,6 +105,7 @@ fn status(
     let sources = match config {
         ArchiveConfig::Mirror(mirror) => {
             problems.extend(latest.into_iter().flat_map(|record| ageing(record, mirror, now)));
+            problems.extend(latest.into_iter().flat_map(partial));
             None
         }
         ArchiveConfig::Custom(_) => Some(site.declared(archive)?.len()),
@@ -171,6 +173,22 @@ fn ageing(record: &Record, mirror: &MirrorArchive, now: Timestamp) -> Vec<String
         Some(format!(
             "upstream's Release of `{suite}` is {age} old, and too old from {end} on"
         ))
+    };
+    record.suites.iter().filter_map(said).collect()
+}
+
+/// The suites of which upstream did not have all that its Release lists.
+fn partial(record: &Record) -> Vec<String> {
+    let said = |state: &SuiteState| {
+        let absent = &state.upstream.as_ref()?.absent;
+        let text = || {
+            format!(
+                "`{}` is partial: {}; each run looks for it again",
+                state.suite,
+                without(absent)
+            )
+        };
+        (!absent.is_empty()).then(text)
     };
     record.suites.iter().filter_map(said).collect()
 }

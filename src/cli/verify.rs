@@ -10,11 +10,14 @@ use serde::Serialize;
 use super::context::{Context, named_or_all};
 use super::failure::{Failure, UsageError};
 use super::work::Work;
-use crate::domain::{Fingerprint, Kind};
+use crate::domain::{Fingerprint, Kind, RelPath};
 use crate::host::files;
 use crate::site::{ArchiveConfig, Site};
 use crate::store::{Store, open_store_to_read};
 use crate::verify::{Anchors, Checkpoint, LARGEST_CHECKPOINT, Problem, VerifyError, verify, verify_against_upstream};
+
+/// Indexes that are missing and are named one by one.
+const NAMED: usize = 5;
 
 /// Recheck the whole store from keys and Git alone
 ///
@@ -104,6 +107,10 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     for archive in &report.empty {
         context.output.note(&format!("`{archive}`: nothing published yet"));
     }
+    for (suite, lacking) in &report.lacking {
+        let text = format!("{suite} is partial: {}", without(lacking));
+        context.output.note(&text);
+    }
     for (archive, count) in &report.unproven {
         let text = format!("`{archive}` is unproven: {count} packages and sources taken on the operator's word");
         context.output.note(&text);
@@ -143,6 +150,20 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         Kind::Verification.exit_code()
     };
     Ok(ExitCode::from(code))
+}
+
+/// That a suite is without what upstream's Release lists.
+pub(super) fn without<'a>(lacking: impl IntoIterator<Item = &'a RelPath>) -> String {
+    let mut paths = lacking.into_iter();
+    let first: Vec<&str> = paths.by_ref().take(NAMED).map(RelPath::as_str).collect();
+    let more = match paths.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    format!(
+        "it is without what upstream's Release lists: {}{more}",
+        first.join(", ")
+    )
 }
 
 /// The checkpoint that the store is held against, and where it falls short; none when there is none.

@@ -89,6 +89,7 @@ pub use moves::{
 pub use next::Writer;
 pub use partial::{Missing, Part, Selection, select_packages};
 pub use plan::{How, Release, Step, plan};
+pub(crate) use project::snapshots_url;
 pub use project::{Published, PublishedSuite, finish, is_published, publish, publish_all, publish_record, publish_tag};
 pub use propose::{Proposal, gather, inspect, propose};
 pub use provable::{Provable, provable};

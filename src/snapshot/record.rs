@@ -197,6 +197,9 @@ pub struct UpstreamRelease {
     /// SHA-256 of the selection that a filtered mirror made: another one makes another snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Sha256>,
+    /// Files that its Release lists, that the site asks for, and that upstream did not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<RelPath>,
 }
 
 impl Record {

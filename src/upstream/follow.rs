@@ -185,6 +185,20 @@ impl Follow<'_> {
     fn state(&self, head: &Head, absent: &Absent, fetch: &Fetch<'_>) -> Result<SuiteState, UpstreamError> {
         let mut state = head.state.clone();
         state.indexes = there(head, absent)?;
+        let lost = head.plan.files.iter().filter(|file| file.is_a_loss());
+        let lost = lost.filter(|file| absent.contains(&(state.suite.clone(), file.path.clone())));
+        let lost: Vec<_> = lost.map(|file| file.path.clone()).collect();
+        if let Some(first) = lost.first() {
+            let (suite, count) = (&state.suite, lost.len());
+            tracing::warn!(
+                %suite, count, %first,
+                "upstream's Release lists files that upstream does not have: the snapshot is without them, and the next run looks \
+                 for them again (`-v` names each)"
+            );
+        }
+        if let Some(upstream) = &mut state.upstream {
+            upstream.absent = lost;
+        }
         fetch.chained(&mut state)?;
         let files = state
             .upstream
@@ -217,7 +231,7 @@ fn wanted(heads: &[Head]) -> Vec<Wanted<'_>> {
 fn there(head: &Head, absent: &Absent) -> Result<Vec<IndexFile>, UpstreamError> {
     let suite = &head.state.suite;
     let is_absent = |path: &crate::domain::RelPath| absent.contains(&(suite.clone(), path.clone()));
-    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+    let mut kept = Vec::new();
     for file in &head.plan.files {
         let forms = || {
             head.plan
@@ -225,20 +239,16 @@ fn there(head: &Head, absent: &Absent) -> Result<Vec<IndexFile>, UpstreamError> 
                 .iter()
                 .filter(|other| other.fetched && other.is_form_of(file))
         };
-        if forms().all(|form| is_absent(&form.path)) {
-            if file.needed {
-                let url = format!("dists/{suite}/{}", file.path);
-                return Err(UpstreamError::NotFound { url, status: 404 });
-            }
-            tracing::info!(%suite, path = %file.path, "upstream's Release names it, and upstream does not have it");
-            left_out.push(&file.path);
-        } else if !is_absent(&file.path) {
+        let is_there = forms().any(|form| !is_absent(&form.path));
+        if file.needed && !is_there {
+            let url = format!("dists/{suite}/{}", file.path);
+            return Err(UpstreamError::NotFound { url, status: 404 });
+        }
+        if is_absent(&file.path) {
+            tracing::info!(%suite, path = %file.path, "upstream's Release lists it, and upstream does not have it");
+        } else if is_there {
             kept.push(file.index());
         }
-    }
-    if let Some(first) = left_out.first() {
-        let count = left_out.len();
-        tracing::warn!(%suite, count, %first, "upstream's Release names files that upstream does not have; `-v` names each");
     }
     Ok(kept)
 }

@@ -1,11 +1,12 @@
 //! Whether a Release that is signed well is also the right one, and fresh (threats F1, F2, F4, F6). Pure.
 
 use super::age::is_too_old;
-use super::plan::{Plan, Wanted, architectures, plan};
+use super::plan::{Plan, Planned, Wanted, architectures, plan};
 use super::{Follow, UpstreamError};
-use crate::domain::{Architecture, Component, Digest, Fingerprint, SuiteName, Timestamp, escape};
+use crate::domain::{Architecture, Component, Digest, Fingerprint, RelPath, SuiteName, Timestamp, escape};
 use crate::format::FormatError;
 use crate::format::release::Release;
+use crate::site::MirrorArchive;
 use crate::snapshot::{IndexFile, SuiteState, UNPROVEN, UpstreamRelease};
 
 /// A Release whose signature holds.
@@ -58,14 +59,10 @@ pub(super) fn judge(
         components(what, signed)?;
         architectures(&what.config.architectures, &listed_architectures(what, signed)?)
     };
-    let wanted = Wanted {
-        components: &what.config.components,
-        architectures: &architectures,
-        languages: &what.config.languages,
-        sources: what.config.sources && (what.config.flat.is_none() || has_sources(signed.release)),
-        indexes: &what.config.indexes,
-    };
-    let plan = plan(signed.release.entries(), wanted);
+    let plan = plan(
+        signed.release.entries(),
+        wanted(what.config, &architectures, signed.release),
+    );
     check_plan(signed.suite, &plan)?;
     let state = SuiteState {
         suite: signed.suite.clone(),
@@ -79,6 +76,37 @@ pub(super) fn judge(
         custom: None,
     };
     Ok((state, plan))
+}
+
+fn wanted<'a>(config: &'a MirrorArchive, architectures: &'a [Architecture], release: &Release) -> Wanted<'a> {
+    Wanted {
+        components: &config.components,
+        architectures,
+        languages: &config.languages,
+        sources: config.sources && (config.flat.is_none() || has_sources(release)),
+        indexes: &config.indexes,
+    }
+}
+
+/// What the site asks for of a suite, upstream's Release lists, and the suite does not have. Of packages that were
+/// selected nothing is missing; the uncompressed form of what is there compressed exists on few servers; and no client
+/// reads the Release of one folder.
+#[must_use]
+pub fn lacking(config: &MirrorArchive, release: &Release, state: &SuiteState) -> Vec<RelPath> {
+    if config.flat.is_some() {
+        return Vec::new();
+    }
+    let selected = state
+        .upstream
+        .as_ref()
+        .is_some_and(|upstream| !upstream.indexes.is_empty());
+    let has = |file: &Planned| {
+        let is_packages = || ["Packages", "Sources"].contains(&file.plain_name());
+        state.indexes.iter().any(|index| index.path == file.path) || (selected && is_packages())
+    };
+    let plan = plan(release.entries(), wanted(config, &config.architectures, release));
+    let lacking = plan.files.into_iter().filter(|file| file.is_a_loss() && !has(file));
+    lacking.map(|file| file.path).collect()
 }
 
 /// Few flat repositories have sources, and one that has none is no less whole.
@@ -136,6 +164,7 @@ fn freshness(
         uri: what.client.base_uri().to_owned(),
         indexes: Vec::new(),
         selection: None,
+        absent: Vec::new(),
     })
 }
 

@@ -35,7 +35,7 @@ pub use client::{Client, Connections, Expect, Limits};
 pub use error::{Mismatch, UpstreamError};
 pub use follow::{Added, Follow, Followed, follow};
 pub use full::{fill_added, fill_pool, lacking, last_filled, was_filled};
-pub use judge::{is_of_suite, release_fields};
+pub use judge::{is_of_suite, lacking as lacking_indexes, release_fields};
 pub use mend::{Mended, Mender, Mending};
 pub use mirror::mirror_uri;
 pub use plan::{Plan, Planned, Wanted, plan};

@@ -43,6 +43,17 @@ impl Planned {
         uncompressed_name(&self.path) == uncompressed_name(&other.path)
     }
 
+    /// The name of its file without the ending of a compression.
+    pub(super) fn plain_name(&self) -> &str {
+        let name = uncompressed_name(&self.path);
+        name.rsplit_once('/').map_or(name, |(_, file)| file)
+    }
+
+    /// Whether a snapshot without it lacks something that a client could read.
+    pub(super) fn is_a_loss(&self) -> bool {
+        self.fetched && self.path.file_name() != "Release"
+    }
+
     /// The same in a record.
     pub(super) fn index(&self) -> IndexFile {
         IndexFile {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::VerifyError;
-use crate::domain::{ArchiveName, Fingerprint, PolicyName};
+use crate::domain::{ArchiveName, Fingerprint, PolicyName, PublicUrl};
 use crate::publish::{PublishError, read_vouched};
 use crate::site::{ArchiveConfig, CustomArchive, MirrorArchive, Policy, Site, UnprovenArchive};
 use crate::snapshot::Chain;
@@ -30,6 +30,8 @@ pub struct Anchor {
     pub keyring: Keyring,
     /// What else its kind brings.
     pub kind: AnchorKind,
+    /// Where the site's archives are served, as `Snapshots` of the newest Release files must say; none where that is not known.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// What a verifier trusts about one kind of archive.
@@ -154,6 +156,7 @@ impl Anchors {
                 name: name.clone(),
                 keyring: site.proving_keyring(name)?,
                 kind,
+                public_url: Some(site.config().public_url.clone()),
             })
         };
         let archives: Vec<Anchor> = site.archives().iter().map(anchor).collect::<Result<_, VerifyError>>()?;

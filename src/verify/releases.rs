@@ -17,6 +17,8 @@ use crate::trust::{Requirement, TrustError, Verified, verify_inrelease, verify_o
 /// The largest signed file that is read, in bytes: what apt takes.
 const LARGEST: u64 = 10_000_000;
 
+const SNAPSHOTS: &str = "Snapshots: ";
+
 /// Clocks may differ by this many seconds.
 const SKEW: i64 = 600;
 
@@ -111,7 +113,7 @@ pub(super) fn check(
             }
         }
         if let AnchorKind::Mirror { .. } = anchor.kind {
-            check_edition(store, anchor, &edition, damaged, report);
+            check_edition(store, anchor, (&edition, newest), damaged, report);
         }
     }
     if history.is_broken() && history.chain.is_empty() {
@@ -201,16 +203,10 @@ fn check_place(
         }
         _ => release.clone()?,
     };
-    let same = match place.dropped {
-        true => matches_but(
-            &["Snapshots: ", "Date: ", "Valid-Until: ", "Signed-By: "],
-            &text,
-            place.state,
-            edition,
-        ),
-        false => matches_record(&text, place.state, edition),
-    };
-    same.map_err(|why| Problem::new(Problem::RELEASE, &inrelease, why))?;
+    let newest = !place.dropped && is_newest(history, edition);
+    says_as_recorded(&text, (place.state, edition), place.dropped)
+        .and_then(|()| says_where_snapshots_are(&text, anchor, newest))
+        .map_err(|why| Problem::new(Problem::RELEASE, &inrelease, why))?;
 
     let release = release?;
     if release != text {
@@ -313,10 +309,57 @@ pub(super) fn get(store: &dyn Store, key: &Key) -> Result<Vec<u8>, Problem> {
         .map_err(|error| Problem::new(Problem::MISSING, key, error))
 }
 
+/// Whether a Release text is the one that the record gives; what a dropped suite still shows may have been renewed.
+pub(super) fn says_as_recorded(
+    text: &[u8],
+    (state, edition): (&SuiteState, &Edition),
+    dropped: bool,
+) -> Result<(), String> {
+    match dropped {
+        true => matches_but(
+            &[SNAPSHOTS, "Date: ", "Valid-Until: ", "Signed-By: "],
+            text,
+            state,
+            edition,
+        ),
+        false => matches_record(text, state, edition),
+    }
+}
+
+/// Whether its `Snapshots` leads to this archive's own: of what is newest to where the site says that they are, which older ones
+/// need not know.
+pub(super) fn says_where_snapshots_are(text: &[u8], anchor: &Anchor, newest: bool) -> Result<(), String> {
+    let lines = text.split(|byte| *byte == b'\n');
+    let said: Vec<_> = lines
+        .filter_map(|line| line.strip_prefix(SNAPSHOTS.as_bytes()))
+        .collect();
+    let [first, others @ ..] = said.as_slice() else {
+        return Ok(());
+    };
+    let first = String::from_utf8_lossy(first);
+    let ends = format!("/{}/@SNAPSHOTID@/", anchor.name);
+    let is_url = first.starts_with("http://") || first.starts_with("https://");
+    if !(is_url && first.ends_with(&ends) && others.is_empty()) {
+        return Err(format!(
+            "its `Snapshots` is `{}`, not a URL that ends with `{ends}`",
+            escape(&first)
+        ));
+    }
+    let wanted = anchor.public_url.as_ref().filter(|_| newest);
+    let wanted = wanted.map(|url| publish::snapshots_url(&anchor.name, url.as_str()).unwrap_or_default());
+    match wanted.filter(|wanted| *wanted != first) {
+        None => Ok(()),
+        Some(wanted) => Err(format!(
+            "its `Snapshots` is `{}`, where the site's `public-url` gives `{wanted}`: when that was changed, `assay snapshot renew` says it anew",
+            escape(&first)
+        )),
+    }
+}
+
 /// Whether a Release text is the one that the record gives. `Snapshots:` is a URL of the site that
 /// publishes, which a copy elsewhere cannot know: it binds nothing.
 pub(super) fn matches_record(text: &[u8], state: &SuiteState, edition: &Edition) -> Result<(), String> {
-    matches_but(&["Snapshots: "], text, state, edition)
+    matches_but(&[SNAPSHOTS], text, state, edition)
 }
 
 /// The same, but for lines that begin so.

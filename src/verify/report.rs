@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Proof;
-use crate::domain::{ArchiveName, Coded, DomainError, Kind, PoolPath};
+use crate::domain::{ArchiveName, Coded, DomainError, Kind, PoolPath, RelPath};
 use crate::site::SiteError;
 use crate::store::{Key, StoreError};
 
@@ -100,8 +100,11 @@ pub struct Report {
     pub snapshots: u64,
     /// Tags that were read.
     pub tags: u64,
-    /// Suites of snapshots and tags that have only some of upstream's packages.
+    /// Suites of snapshots and tags that have only some of upstream's packages or indexes.
     pub partial_suites: u64,
+    /// The indexes that upstream's Release lists and these suites are without, by archive, edition and suite.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub lacking: BTreeMap<String, BTreeSet<RelPath>>,
     /// Release files whose signatures were checked.
     pub releases: u64,
     /// Objects that were hashed.

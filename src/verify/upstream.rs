@@ -1,11 +1,11 @@
 //! Mirrors: every index of a snapshot is covered by upstream's own signature, by its Release or by a
 //! list that the Release covers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::editions::{History, editions, entry_key, is_newest};
 use super::hashing::Damaged;
-use super::releases::{dropped, get, signed, signed_beside};
+use super::releases::{dropped, get, says_as_recorded, says_where_snapshots_are, signed, signed_beside};
 use super::selected::{is_selected, selected_problems};
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::RelPath;
@@ -14,17 +14,18 @@ use crate::format::release::Release;
 use crate::snapshot::{Edition, IndexFile, SuiteState, UpstreamRelease, index_key, read_index, upstream_files};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, Verified, unverified_text, verify_detached, verify_inrelease};
-use crate::upstream::{is_of_suite, release_fields};
+use crate::upstream::{is_of_suite, lacking_indexes, release_fields};
 
 /// Every suite of every edition of a mirror.
 pub(super) fn check(store: &dyn Store, anchor: &Anchor, history: &History, damaged: &Damaged, report: &mut Report) {
     for edition in editions(store, history) {
-        check_edition(store, anchor, &edition, damaged, report);
+        let newest = is_newest(history, &edition);
+        check_edition(store, anchor, (&edition, newest), damaged, report);
     }
 }
 
-/// What clients read lists nothing but what the records have, and upstream's keys so prove. That our own key signed
-/// it proves nothing; but without it no client takes the file.
+/// What clients read says what the records say and nothing else: of that all that is not ours to say is held against
+/// what upstream signed. That our own key signed it proves nothing; but without it no client takes the file.
 pub(super) fn check_published(store: &dyn Store, anchor: &Anchor, history: &History, report: &mut Report) {
     for edition in editions(store, history) {
         let newest = is_newest(history, &edition);
@@ -35,7 +36,7 @@ pub(super) fn check_published(store: &dyn Store, anchor: &Anchor, history: &Hist
             {
                 report
                     .problems
-                    .extend(published(store, (anchor, history), (&edition, state), name).err());
+                    .extend(published(store, (anchor, history), (&edition, state), (name, newest)).err());
             }
         }
     }
@@ -62,10 +63,16 @@ pub(super) fn check_dropped(
         }
         report
             .problems
-            .extend(published(store, (anchor, history), (&edition, &state), None).err());
+            .extend(published(store, (anchor, history), (&edition, &state), (None, false)).err());
         let mut of_suite = Report::default();
         let suites = vec![state];
-        check_edition(store, anchor, &Edition { suites, ..edition }, damaged, &mut of_suite);
+        check_edition(
+            store,
+            anchor,
+            (&Edition { suites, ..edition }, false),
+            damaged,
+            &mut of_suite,
+        );
         report.problems.append(&mut of_suite.problems);
     }
 }
@@ -74,7 +81,7 @@ fn published(
     store: &dyn Store,
     (anchor, history): (&Anchor, &History),
     (edition, state): (&Edition, &SuiteState),
-    name: Option<&str>,
+    (name, newest): (Option<&str>, bool),
 ) -> Result<(), Problem> {
     let place = |file: &str| -> Result<Key, Problem> {
         let path = RelPath::new(file).map_err(|error| Problem::new(Problem::RECORD, file, error))?;
@@ -92,20 +99,11 @@ fn published(
         _ => bytes.clone(),
     };
     let release = Release::parse(&text).map_err(|error| bad(&error))?;
-    let has = |path: &RelPath, digest| {
-        state
-            .indexes
-            .iter()
-            .any(|index| index.path == *path && index.digest == digest)
-    };
-    let strange = release
-        .entries()
-        .iter()
-        .find(|(path, listed)| !has(path, listed.digest));
-    if let Some((path, _)) = strange {
-        let why = format!("it lists `{path}` with a digest that the snapshot does not have");
-        return Err(bad(&why));
-    }
+    // At the head, of no edition that is the newest, is what a dropped suite still shows.
+    let dropped = name.is_none() && !newest;
+    says_as_recorded(&text, (state, edition), dropped)
+        .and_then(|()| says_where_snapshots_are(&text, anchor, newest))
+        .map_err(|why| bad(&why))?;
     // What a client asks for next: the same text, and a signature beside it.
     let (plain, signature) = (get(store, &place("Release")?)?, place("Release.gpg")?);
     if plain != text {
@@ -123,14 +121,19 @@ fn published(
 pub(super) fn check_edition(
     store: &dyn Store,
     anchor: &Anchor,
-    edition: &Edition,
+    (edition, newest): (&Edition, bool),
     damaged: &Damaged,
     report: &mut Report,
 ) {
     for state in &edition.suites {
         match &state.upstream {
             Some(upstream) => {
-                report.partial_suites += u64::from(!upstream.indexes.is_empty());
+                let lacking = lacking(store, anchor, (state, upstream), newest);
+                report.partial_suites += u64::from(!upstream.indexes.is_empty() || !lacking.is_empty());
+                if !lacking.is_empty() {
+                    let place = format!("{} {} {}", edition.archive, edition.name, state.suite);
+                    report.lacking.insert(place, lacking);
+                }
                 let problems = upstream_problems(store, anchor, state, upstream, damaged);
                 report.problems.extend(problems);
             }
@@ -140,6 +143,28 @@ pub(super) fn check_edition(
             }
         }
     }
+}
+
+/// What upstream's Release lists, the site asks for, and the snapshot is without. What the site asks for now was not asked of
+/// older ones: they say themselves what upstream did not have.
+fn lacking(
+    store: &dyn Store,
+    anchor: &Anchor,
+    (state, upstream): (&SuiteState, &UpstreamRelease),
+    newest: bool,
+) -> BTreeSet<RelPath> {
+    let mut lacking: BTreeSet<RelPath> = upstream.absent.iter().cloned().collect();
+    if let (AnchorKind::Mirror { config, .. }, true) = (&anchor.kind, newest) {
+        // What is wrong with what upstream signed is said where it is judged.
+        let signed = verified(store, anchor, state, upstream).ok();
+        let release = signed.and_then(|signed| Release::parse(&signed.text).ok());
+        lacking.extend(
+            release
+                .into_iter()
+                .flat_map(|release| lacking_indexes(config, &release, state)),
+        );
+    }
+    lacking
 }
 
 /// Upstream's own signature covers every index of the snapshot, or every stanza of those that were

@@ -70,6 +70,7 @@ fn run(mirror: &Mirror, store: &dyn Store, dry_run: bool) -> Result<(Collected, 
 fn problems(mirror: &Mirror, store: &dyn Store) -> Vec<String> {
     let anchors = Anchors {
         archives: vec![Anchor {
+            public_url: None,
             name: mirror.name.clone(),
             keyring: Keyring::parse(mirror.ours.certificate_armored().unwrap().as_bytes()).unwrap(),
             kind: AnchorKind::Mirror {

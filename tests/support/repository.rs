@@ -93,6 +93,7 @@ impl Repository {
             uri: "http://upstream.example/debian/".to_owned(),
             indexes: Vec::new(),
             selection: None,
+            absent: Vec::new(),
         };
         let [file] = &upstream_files(&self.archive, &self.suite, &upstream)[..] else {
             panic!("one file");
@@ -120,6 +121,7 @@ impl Repository {
              signing-key = \"{key}\"\n"
         );
         Anchor {
+            public_url: None,
             name: self.archive.clone(),
             keyring: certificate(&self.key),
             kind: AnchorKind::Mirror {

@@ -18,6 +18,7 @@ use super::hours;
 use crate::support::apt::{Apt, source};
 use crate::support::archive::{Archive, Mirror, key, noon};
 use crate::support::http::{Trick, Upstream, get};
+use crate::support::mirrored::Mirrored;
 
 const IMAGES: &str = "main/installer-amd64/20260101/images";
 const CURRENT: &str = "main/installer-amd64/current/images";
@@ -64,6 +65,7 @@ pub(super) fn problems(mirror: &Mirror, upstream: &ArchiveKey) -> Vec<(String, &
     let keyring = |key: &ArchiveKey| Keyring::parse(key.certificate_armored().unwrap().as_bytes()).unwrap();
     let anchors = Anchors {
         archives: vec![Anchor {
+            public_url: None,
             name: mirror.name.clone(),
             keyring: keyring(&mirror.ours),
             kind: AnchorKind::Mirror {
@@ -234,6 +236,9 @@ fn what_upstream_names_and_does_not_have_is_left_out_when_it_may_be() {
     let mirror = Mirror::of(&signer);
     let record = mirror.accept(&upstream.url(), noon());
     let state = &record.suites[0];
+    let absent = state.upstream.iter().flat_map(|upstream| &upstream.absent);
+    let absent: Vec<&str> = absent.map(assay::domain::RelPath::as_str).collect();
+    assert_eq!(absent, ["main/Contents-amd64.gz", "main/binary-amd64/Packages.xz"]);
     let listed: Vec<&str> = state.indexes.iter().map(|index| index.path.as_str()).collect();
     for gone in ["Contents-amd64", "mini.iso", "main/binary-amd64/Packages.xz"] {
         assert!(!listed.iter().any(|path| path.contains(gone)), "{gone}");
@@ -410,4 +415,62 @@ fn a_patch_that_is_not_what_its_index_says_is_refused() {
     upstream.trick("T-0.gz", Trick::Flipped);
     let error = mirror.follow(&upstream.url(), ago(1)).unwrap_err();
     assert_eq!(error.code(), "E-UP-008", "{error}");
+}
+
+/// What upstream does not have and lists is said by the run, and of the snapshot for as long as it is there.
+#[test]
+fn who_looks_at_a_snapshot_sees_what_upstream_did_not_have() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let archive = Archive::new(hours(-1));
+    let whole = site.files(&archive);
+    let mut files = whole.clone();
+    let name = "dists/tin/main/i18n/Translation-en.gz";
+    let by_hash = Digest::of(&files[name]).sha256.hex();
+    files.retain(|path, _| path != name && !path.ends_with(&by_hash));
+    site.upstream.set(files);
+    let run = site.output(noon(), &["mirror", "foundry"]);
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.success(), "{said}");
+    let path = "main/i18n/Translation-en.gz";
+    let names = |said: &str, what: &str| assert!(said.contains(what) && said.contains(path), "{said}");
+    names(&said, "the snapshot is without them");
+    names(
+        &site.run(noon(), &["snapshot", "show", "foundry"]),
+        "partial    it is without",
+    );
+    names(&site.run(noon(), &["status"]), "problem: `tin` is partial");
+    for verb in [&["verify"][..], &["verify", "--against", "upstream"]] {
+        let verified = site.output(noon(), verb);
+        let said = String::from_utf8(verified.stdout).unwrap();
+        assert!(said.contains(" 1 partial suites"), "{said}");
+        names(&String::from_utf8(verified.stderr).unwrap(), "foundry 2026");
+    }
+    site.upstream.set(whole);
+    let later = hours(1);
+    assert!(site.run(later, &["mirror", "foundry"]).ends_with("new\n"));
+    for verb in [&["status"][..], &["snapshot", "show", "foundry"]] {
+        assert!(!site.run(later, verb).contains("partial"), "{verb:?}");
+    }
+}
+
+/// A client that asks for an index by its name gets none of another day.
+#[test]
+fn an_index_that_a_new_release_does_not_list_leaves_the_head() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    upstream.set(full().files(&signer));
+    let mirror = Mirror::of(&signer);
+    let first = mirror.accept(&upstream.url(), noon());
+    upstream.set(Archive::new(hours(0)).files(&signer));
+    mirror.accept(&upstream.url(), hours(1));
+    let there = |place: &str| {
+        let key = assay::store::Key::new(format!("foundry/dists/tin{place}")).unwrap();
+        mirror.store.head(&key).unwrap().is_some()
+    };
+    for path in ["/main/Contents-all.gz", &format!("/{IMAGES}/MANIFEST")] {
+        assert!(!there(path), "{path}");
+        assert!(there(&format!("/{}{path}", first.serial)), "{path}");
+    }
+    assert!(there("/main/binary-amd64/Packages.xz") && there("/upstream/InRelease"));
+    assert_eq!(problems(&mirror, &signer), []);
 }

@@ -16,6 +16,7 @@ use crate::support::repository::made;
 fn anchors(mirror: &Mirror) -> Anchors {
     let certificate = mirror.ours.certificate_armored().unwrap();
     let anchor = Anchor {
+        public_url: Some("http://127.0.0.1:1".parse().unwrap()),
         name: mirror.name.clone(),
         keyring: Keyring::parse(certificate.as_bytes()).unwrap(),
         kind: AnchorKind::Mirror {
@@ -263,6 +264,80 @@ fn what_is_published_without_a_record_is_named_whoever_signed_it() {
         .unwrap();
     let release = [("foundry/dists/tin/Release".to_owned(), "V-RELEASE")];
     assert_eq!(named(against_upstream(&mirror)), release);
+}
+
+/// Puts another text in the place of a head's Release, signed with the site's own key as if long ago.
+fn resign(mirror: &Mirror, text: &str) {
+    let signed = mirror.ours.sign(text.as_bytes(), noon()).unwrap();
+    let (inrelease, head) = (Digest::of(&signed.inrelease).sha256, "foundry/dists/tin");
+    let files: [(&str, &[u8]); 4] = [
+        ("InRelease", &signed.inrelease),
+        (&format!("by-hash/SHA256/{inrelease}"), &signed.inrelease),
+        ("Release", text.as_bytes()),
+        ("Release.gpg", &signed.release_gpg),
+    ];
+    for (file, bytes) in files {
+        mirror.store.replace(&at(&format!("{head}/{file}")), bytes).unwrap();
+    }
+}
+
+/// Our own key says nothing of a suite that upstream did not, and leaves out nothing.
+#[test]
+fn a_head_that_our_key_signed_with_other_words_than_upstreams_is_named() {
+    let upstream = Upstream::start();
+    let mirror = tagged(&upstream);
+    let honest = mirror.store.get(&at("foundry/dists/tin/Release"), 1 << 20).unwrap();
+    let honest = String::from_utf8(honest).unwrap();
+    let line = |start: &str| {
+        let found = honest.lines().find(|line| line.contains(start));
+        format!("{}\n", found.unwrap_or_else(|| panic!("{start}: {honest}")))
+    };
+    let translation = line("main/i18n/Translation-en");
+    let with = |added: &str| honest.replace("SHA256:", &format!("{added}\nSHA256:"));
+    let cases = [
+        with("NotAutomatic: yes"),
+        with("ButAutomaticUpgrades: yes"),
+        with("Signed-By: 0123456789ABCDEF0123456789ABCDEF01234567"),
+        with("Changelogs: http://evil.example/@CHANGEPATH@"),
+        with("Snapshots: http://127.0.0.1:1/foundry/@SNAPSHOTID@/"),
+        honest.replace("Origin: Foundry", "Origin: Debian"),
+        honest.replace(&line("Valid-Until: "), ""),
+        honest.replace(&line("Valid-Until: "), "Valid-Until: Fri, 01 Jan 2100 00:00:00 UTC\n"),
+        honest.replace(&line("Date: "), "Date: Fri, 01 Jan 2100 00:00:00 UTC\n"),
+        honest.replace(
+            &line("Snapshots: "),
+            "Snapshots: http://evil.example/foundry/@SNAPSHOTID@/\n",
+        ),
+        honest.replace(
+            &line("Snapshots: "),
+            "Snapshots: http://127.0.0.1:1/other/@SNAPSHOTID@/\n",
+        ),
+        honest.replace(&translation, ""),
+    ];
+    let head = [("foundry/dists/tin/InRelease".to_owned(), "V-RELEASE")];
+    for text in cases {
+        assert_ne!(text, honest);
+        resign(&mirror, &text);
+        let report = against_upstream(&mirror);
+        assert_eq!(named(report.clone()), head, "{text}");
+    }
+    resign(&mirror, &honest);
+    let report = against_upstream(&mirror);
+    assert_eq!((report.partial_suites, named(report)), (0, vec![]));
+
+    // A record that leaves the index out, too, makes the suite a partial one; that is said.
+    let mut suites = mirror.latest().unwrap().suites;
+    suites[0]
+        .indexes
+        .retain(|index| !index.path.as_str().contains("Translation-en"));
+    mirror.publish(suites, noon().plus(180));
+    let report = against_upstream(&mirror);
+    let lacking: Vec<String> = report.lacking.values().flatten().map(ToString::to_string).collect();
+    assert!(
+        !lacking.is_empty() && lacking.iter().all(|path| path.contains("Translation-en")),
+        "{lacking:?}"
+    );
+    assert_eq!((report.partial_suites, named(report)), (1, vec![]));
 }
 
 /// What is let go, dropped or not there yet is no forgery; but what a dropped suite still shows is judged.

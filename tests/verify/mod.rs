@@ -49,6 +49,7 @@ impl Published {
         let certificate = self.site.archive_key.certificate_armored().unwrap();
         let policies = BTreeMap::from([(PolicyName::new("default").unwrap(), policy.clone())]);
         let custom = Anchor {
+            public_url: None,
             name: ArchiveName::new("custom").unwrap(),
             keyring: Keyring::parse(certificate.as_bytes()).unwrap(),
             kind: AnchorKind::Custom {

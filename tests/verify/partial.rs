@@ -61,6 +61,7 @@ impl Tagged {
         let keyring = |key: &ArchiveKey| Keyring::parse(key.certificate_armored().unwrap().as_bytes()).unwrap();
         Anchors {
             archives: vec![Anchor {
+                public_url: None,
                 name: self.mirror.name.clone(),
                 keyring: keyring(&self.mirror.ours),
                 kind: AnchorKind::Mirror {
