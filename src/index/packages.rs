@@ -1,5 +1,7 @@
 //! A stanza of a Packages file, from the .deb's own control file.
 
+use std::borrow::Cow;
+
 use super::IndexError;
 use crate::domain::{Digest, PackageName, PoolPath};
 use crate::format::deb822::Paragraph;
@@ -57,9 +59,9 @@ pub fn binary_stanza(control: &Paragraph, filename: &PoolPath, digest: &Digest) 
 ///
 /// # Errors
 /// When one is malformed.
-pub fn overridden(packages: &[u8], overrides: &Overrides) -> Result<Vec<u8>, IndexError> {
+pub fn overridden<'p>(packages: &'p [u8], overrides: &Overrides) -> Result<Cow<'p, [u8]>, IndexError> {
     if overrides.is_empty() {
-        return Ok(packages.to_vec());
+        return Ok(Cow::Borrowed(packages));
     }
     let mut out = Vec::with_capacity(packages.len());
     for stanza in Stanzas::new(packages) {
@@ -80,7 +82,7 @@ pub fn overridden(packages: &[u8], overrides: &Overrides) -> Result<Vec<u8>, Ind
         }
         out.push(b'\n');
     }
-    Ok(out)
+    Ok(Cow::Owned(out))
 }
 
 /// A stanza that our own reader would refuse is not written.

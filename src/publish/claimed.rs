@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::admission::{LedgerEntry, LedgerKey};
+use crate::admission::{LedgerConflict, LedgerEntry, LedgerKey};
 use crate::domain::{ArchiveName, Sha256};
 use crate::format::{FormatError, json};
 use crate::snapshot::{Chain, Record, newest_number};
@@ -108,18 +108,13 @@ impl Claimed {
         book: &Book<'_>,
         claims: &[LedgerEntry],
     ) -> Result<Created, GateError> {
-        let mut held = self.held(book, claims)?;
-        let mut new = BTreeMap::new();
-        for claim in claims {
-            let first = held.entry(claim.key.clone()).or_insert_with(|| {
-                new.insert(&claim.key, claim);
-                claim.clone()
-            });
-            if first.sha256 != claim.sha256 {
-                let entry = Box::new(claim.clone());
-                return Err(GateError::Claimed { entry });
-            }
+        let held = self.held(book, claims)?;
+        if let Some(conflict) = conflicts(&held, claims).into_iter().next() {
+            let entry = Box::new(conflict.claimed);
+            return Err(GateError::Claimed { entry });
         }
+        let new = claims.iter().map(|claim| (&claim.key, claim));
+        let mut new: BTreeMap<&LedgerKey, &LedgerEntry> = new.filter(|(key, _)| !held.contains_key(*key)).collect();
         if new.is_empty() {
             return Ok(Created::Yes);
         }
@@ -170,6 +165,23 @@ pub(super) fn claim(
         }
     }
     Err(GateError::Busy(ATTEMPTS))
+}
+
+/// Those of some claims that something else holds, or one before it among them.
+pub(super) fn conflicts(held: &BTreeMap<LedgerKey, LedgerEntry>, claims: &[LedgerEntry]) -> Vec<LedgerConflict> {
+    let mut first: BTreeMap<&LedgerKey, &LedgerEntry> = BTreeMap::new();
+    let mut found = Vec::new();
+    for claim in claims {
+        let there = held.get(&claim.key);
+        let there = there.unwrap_or_else(|| first.entry(&claim.key).or_insert(claim));
+        if there.sha256 != claim.sha256 {
+            found.push(LedgerConflict {
+                held: there.clone(),
+                claimed: claim.clone(),
+            });
+        }
+    }
+    found
 }
 
 /// What the next record remembers, beside what the newest does: these claims, and all that is in an entry.

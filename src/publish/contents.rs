@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rayon::prelude::*;
-
 use super::GateError;
 use super::forms::{Was, stage_forms};
+use super::included::in_batches;
 use crate::domain::{Architecture, ArchiveName, Component, PackageName, PoolPath, SuiteName};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::packages::Binary;
@@ -173,14 +172,15 @@ fn file_lists<'a>(
 ) -> Result<BTreeMap<&'a PoolPath, FileList>, GateError> {
     let binaries = wanted.iter().flat_map(|index| &index.new);
     let files: BTreeMap<&PoolPath, &Binary> = binaries.map(|binary| (&binary.filename, *binary)).collect();
-    let lists = files.into_par_iter().map(|(path, binary)| {
+    let files: Vec<(&PoolPath, &Binary)> = files.into_iter().collect();
+    let lists = in_batches(&files, |(path, binary)| {
         let key = Key::pool(archive, path);
         let deb = read_deb(store.open(&key)?, &DebLimits::default()).map_err(GateError::document(&key))?;
         if deb.digest != binary.digest {
             let found = deb.digest.sha256;
             return Err(GateError::Swapped { key, found });
         }
-        Ok((path, FileList::of(&deb)))
+        Ok((*path, FileList::of(&deb)))
     });
-    lists.collect()
+    lists.into_iter().collect()
 }

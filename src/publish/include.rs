@@ -4,11 +4,11 @@
 //! it, this leaves what nobody names; run again it finishes. Only an unproven archive can be given to it: the type says so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io;
 
 use rayon::prelude::*;
 
-use crate::admission::{LedgerConflict, LedgerEntry};
+use crate::admission::LedgerEntry;
 use crate::domain::{Architecture, PackageName, SuiteName, Timestamp, Version};
 use crate::format::packages::{Binary, Source};
 use crate::host::files;
@@ -22,7 +22,7 @@ use super::claimed::{self, claim, remember};
 use super::few::Few;
 use super::included::{Included, IncludedFile, check_together};
 use super::next::{Next, Writer, next_snapshot};
-use super::stage::{Goes, Taken, catalog, next_unproven, read_texts};
+use super::stage::{Goes, Read, Taken, Texts, catalog, next_unproven};
 use super::{GateError, IncludeError, Published, load_vouched, publish, suite_of};
 
 /// From how many files on they are brought to the disk together.
@@ -70,26 +70,34 @@ pub fn check_included(
     packages: &[Included],
     others: Others,
 ) -> Result<Vec<IncludeError>, IncludeError> {
+    checked(writer, packages, others).map(|(problems, _)| problems)
+}
+
+/// The same, with what was read for it.
+fn checked<'a>(
+    writer: &Writer<'_, Ungated>,
+    packages: &'a [Included],
+    others: Others,
+) -> Result<(Vec<IncludeError>, BTreeMap<&'a SuiteName, Read>), IncludeError> {
     let mut problems = check_together(writer.config, packages);
     let claims = claims(packages);
     let (chain, claimed, book) = claimed::load(writer.store, writer.archive, &writer.signer.keyring()?)?;
-    let mut held = claimed.held(&book, &claims)?;
-    for claim in claims {
-        let first = held.entry(claim.key.clone()).or_insert_with(|| claim.clone());
-        if first.sha256 != claim.sha256 {
-            let held = first.clone();
-            let conflict = Box::new(LedgerConflict { held, claimed: claim });
-            problems.push(IncludeError::Returned { conflict });
-        }
+    let held = claimed.held(&book, &claims)?;
+    for conflict in claimed::conflicts(&held, &claims) {
+        let conflict = Box::new(conflict);
+        problems.push(IncludeError::Returned { conflict });
     }
+    let mut read = BTreeMap::new();
     if others == Others::Go && problems.is_empty() {
         for (suite, offered) in by_suite(packages) {
             if let Some(state) = state_of(chain.latest(), suite) {
-                problems.extend(newer(writer, suite, state, &offered)?);
+                let there = Read::of(writer.store, writer.archive, state)?;
+                problems.extend(newer(suite, &there.texts, &offered)?);
+                read.insert(suite, there);
             }
         }
     }
-    Ok(problems)
+    Ok((problems, read))
 }
 
 /// Takes packages in: one snapshot has all of them, or nothing changes. What is there already changes nothing.
@@ -103,7 +111,8 @@ pub fn include(
     reason: &str,
     now: Timestamp,
 ) -> Result<Published, IncludeError> {
-    if let Some(problem) = check_included(writer, packages, others)?.into_iter().next() {
+    let (problems, read) = checked(writer, packages, others)?;
+    if let Some(problem) = problems.into_iter().next() {
         return Err(problem);
     }
     let claims = claims(packages);
@@ -112,7 +121,7 @@ pub fn include(
     change(writer, (reason, now), &claims, |_| {
         let mut taken = BTreeMap::new();
         for (suite, offered) in by_suite(packages) {
-            taken.insert(suite.clone(), take(&offered, others));
+            taken.insert(suite.clone(), take(&offered, others, read.get(suite)));
         }
         Ok(taken)
     })
@@ -131,7 +140,7 @@ fn fill_pool(writer: &Writer<'_, Ungated>, packages: &[Included]) -> Result<(), 
             let mut bytes = files::open(&file.from)?;
             return Ok(Some(store.stage(&key, &file.digest, &mut bytes)?));
         }
-        let open = || -> Result<Box<dyn Read>, GateError> { Ok(Box::new(files::open(&file.from)?)) };
+        let open = || -> Result<Box<dyn io::Read>, GateError> { Ok(Box::new(files::open(&file.from)?)) };
         put_in_pool(store, archive, (&file.path, &file.digest), open).map(|()| None)
     };
     let staged: Vec<Option<Staged>> = files.par_iter().map(put).collect::<Result<_, GateError>>()?;
@@ -156,7 +165,8 @@ pub fn exclude(
         .iter()
         .map(|gone| (!gone.whole_source).then_some(gone.name.as_str()));
     let names: Option<BTreeSet<&str>> = names.collect();
-    let goes = with_catalog(writer, state, names.as_ref(), |catalog| {
+    let read = Read::of(writer.store, writer.archive, state)?;
+    let goes = with_catalog(&read.texts, names.as_ref(), |catalog| {
         let goes = |one| named(catalog, std::slice::from_ref(one));
         gone.iter().map(goes).collect::<Vec<Goes>>()
     })?;
@@ -180,6 +190,7 @@ pub fn exclude(
             sources: Vec::new(),
             goes: Box::new(|catalog| named(catalog, gone)),
             names: names.clone(),
+            read: Some(&read),
         };
         Ok(BTreeMap::from([(suite.clone(), taken)]))
     })
@@ -236,27 +247,26 @@ fn by_suite(packages: &[Included]) -> BTreeMap<&SuiteName, Vec<&Included>> {
 
 /// Asks a catalog of what a suite has of these names, or of all that it has.
 fn with_catalog<T>(
-    writer: &Writer<'_, Ungated>,
-    state: &SuiteState,
+    texts: &Texts,
     names: Option<&BTreeSet<&str>>,
     ask: impl FnOnce(&Catalog<'_>) -> T,
 ) -> Result<T, GateError> {
-    let texts = read_texts(writer.store, writer.archive, state)?;
-    let few = names.and_then(|names| Few::named(&texts, names.iter().map(|name| (*name).to_owned()).collect()));
-    Ok(ask(&catalog(few.as_ref().map_or(&texts, |few| &few.texts))?))
+    let few = names.and_then(|names| Few::named(texts, names.iter().map(|name| (*name).to_owned()).collect()));
+    Ok(ask(&catalog(few.as_ref().map_or(texts, |few| &few.texts))?))
 }
 
 fn names<'a>(offered: &[&'a Included]) -> BTreeSet<&'a str> {
     offered.iter().map(|package| package.package.as_str()).collect()
 }
 
-fn take<'a>(offered: &[&'a Included], others: Others) -> Taken<'a> {
+fn take<'a>(offered: &[&'a Included], others: Others, read: Option<&'a Read>) -> Taken<'a> {
     let all = offered.to_vec();
     let mut taken = Taken {
         packages: Vec::new(),
         sources: Vec::new(),
         goes: Box::new(move |catalog| replaced(catalog, &all, others)),
         names: Some(names(offered)),
+        read,
     };
     let mut seen = BTreeSet::new();
     for package in offered {
@@ -321,14 +331,9 @@ impl Rival<'_> {
 }
 
 /// What is newer in the suite than all that is offered of it.
-fn newer(
-    writer: &Writer<'_, Ungated>,
-    suite: &SuiteName,
-    state: &SuiteState,
-    offered: &[&Included],
-) -> Result<Vec<IncludeError>, GateError> {
+fn newer(suite: &SuiteName, texts: &Texts, offered: &[&Included]) -> Result<Vec<IncludeError>, GateError> {
     let offers = offers(offered);
-    with_catalog(writer, state, Some(&names(offered)), |catalog| {
+    with_catalog(texts, Some(&names(offered)), |catalog| {
         let older = |(rival, offered): (Rival<'_>, &[&Included])| {
             let best = offered.iter().max_by(|a, b| a.version.dpkg_cmp(&b.version))?;
             let there = rival.version();

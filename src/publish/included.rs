@@ -137,12 +137,31 @@ pub fn read_all(
     into: Destination<'_>,
     done: impl Fn() + Sync,
 ) -> Vec<Result<Vec<Included>, IncludeError>> {
-    let read = |path: &PathBuf| {
+    in_batches(paths, |path| {
         let read = read_packages(path, into);
         done();
         read
-    };
-    paths.par_iter().map(read).collect()
+    })
+}
+
+/// What is made of each, on all cores. This thread copies what stays: the others unpack packages, and what they keep would lie
+/// scattered among what they free, and hold several times its size.
+pub(super) fn in_batches<I: Sync, T: Clone + Send, E: Send>(
+    items: &[I],
+    make: impl Fn(&I) -> Result<T, E> + Sync,
+) -> Vec<Result<T, E>> {
+    const AT_ONCE: usize = 512;
+    let mut all = Vec::with_capacity(items.len());
+    for batch in items.chunks(AT_ONCE) {
+        let made: Vec<Result<T, E>> = batch.par_iter().map(&make).collect();
+        for made in made {
+            all.push(match made {
+                Ok(made) => Ok(T::clone(&made)),
+                Err(error) => Err(error),
+            });
+        }
+    }
+    all
 }
 
 /// Every file below a folder that [`read_packages`] takes alone, sorted: a plain folder of packages.

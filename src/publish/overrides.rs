@@ -32,7 +32,7 @@ pub(super) fn with_overrides<'t>(
     let mut anew = texts.clone();
     for (path, (_, text)) in &mut anew {
         if path.file_name() == "Packages" {
-            *text = overridden(&own_stanzas(store, archive, text, &changed)?, now)?;
+            *text = overridden(&own_stanzas(store, archive, text, &changed)?, now)?.into_owned();
         }
     }
     Ok(Cow::Owned(anew))

@@ -7,8 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use crate::domain::{Architecture, Component, Digest, RelPath, SuiteName, Timestamp};
 use crate::format::compress::{Compression, decompress};
 use crate::format::deb822::Stanzas;
@@ -18,7 +16,7 @@ use crate::host::{Bar, files};
 use crate::site::UnprovenArchive;
 use crate::trust::{Keyring, Requirement, unverified_text, verify_inrelease, verify_release_gpg};
 
-use super::included::{Included, malformed, read_package, read_source};
+use super::included::{Included, in_batches, malformed, read_package, read_source};
 use super::{Destination, IncludeError};
 
 /// The largest Release, signature, index (plain) and configuration that are read, in bytes.
@@ -128,14 +126,12 @@ impl Repository {
             }
         }
         bar.extend(wanted.len() as u64);
-        let read: Vec<Result<Included, IncludeError>> = wanted
-            .par_iter()
-            .map(|(place, listed)| {
-                let package = self.package(config, place, listed);
-                bar.advance(1);
-                package
-            })
-            .collect();
+        let wanted: Vec<(Place, Listed)> = wanted.into_iter().collect();
+        let read = in_batches(&wanted, |(place, listed)| {
+            let package = self.package(config, place, listed);
+            bar.advance(1);
+            package
+        });
         let mut packages = Vec::new();
         for one in read {
             match one {

@@ -48,6 +48,32 @@ pub(super) struct Taken<'a> {
     pub(super) goes: Box<dyn Fn(&Catalog<'_>) -> Goes + 'a>,
     /// The names of all packages that are touched; none where all have to be looked at.
     pub(super) names: Option<BTreeSet<&'a str>>,
+    /// What was read already.
+    pub(super) read: Option<&'a Read>,
+}
+
+/// The texts of a suite, and of which state they are.
+#[derive(Debug)]
+pub(super) struct Read {
+    indexes: Vec<IndexFile>,
+    pub(super) texts: Texts,
+}
+
+impl Read {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When an index is missing or damaged; the store's failure.
+    pub(super) fn of(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Self, GateError> {
+        Ok(Self {
+            indexes: state.indexes.clone(),
+            texts: read_texts(store, archive, state)?,
+        })
+    }
+
+    fn is_of(&self, state: &SuiteState) -> bool {
+        self.indexes == state.indexes
+    }
 }
 
 /// Binary packages and source packages that go, each by its name, version and, of a binary package, architecture.
@@ -233,11 +259,15 @@ impl<K: OwnKind> Place<'_, K> {
         additions: &[&Addition<'_>],
         (edit, taken): (Option<&Edit>, Option<&Taken<'_>>),
     ) -> Result<SuiteState, GateError> {
-        let mut texts = Texts::new();
         let mut decisions = Decisions::new();
         let mut custom = before.and_then(|state| state.custom.clone()).unwrap_or_default();
+        let known = |state: &SuiteState| taken.and_then(|taken| taken.read).filter(|read| read.is_of(state));
+        let texts: Cow<'_, Texts> = match before.map(|state| (state, known(state))) {
+            None => Cow::default(),
+            Some((_, Some(read))) => Cow::Borrowed(&read.texts),
+            Some((state, None)) => Cow::Owned(read_texts(self.store, self.archive, state)?),
+        };
         if let Some(state) = before {
-            texts = read_texts(self.store, self.archive, state)?;
             decisions = read_decisions(self.store, self.archive, state)?;
         }
         let mut translations = Translations::read(self.store, self.archive, before, self.config.translations)?;
@@ -248,7 +278,7 @@ impl<K: OwnKind> Place<'_, K> {
             let packages = overridden(&addition.packages, &self.config.overrides)?;
             translations.packages(&addition.decision.component, packages)
         });
-        let added: Vec<Vec<u8>> = added.collect::<Result<_, GateError>>()?;
+        let added: Vec<Cow<'_, [u8]>> = added.collect::<Result<_, GateError>>()?;
         let brought = taken
             .iter()
             .flat_map(|taken| &taken.packages)
@@ -256,7 +286,7 @@ impl<K: OwnKind> Place<'_, K> {
                 let packages = overridden(packages, &self.config.overrides)?;
                 Ok((component, translations.packages(component, packages)?))
             });
-        let brought: Vec<(&Component, Vec<u8>)> = brought.collect::<Result<_, GateError>>()?;
+        let brought: Vec<(&Component, Cow<'_, [u8]>)> = brought.collect::<Result<_, GateError>>()?;
         custom.overrides.clone_from(&self.config.overrides);
         let contents = Contents::read(self.store, (self.archive, self.config), before);
         let few = match before.filter(|state| edit.is_none() && has_shape(self.config, state) && contents.are_whole()) {
@@ -433,7 +463,7 @@ pub(super) fn stage(
         digest,
         kept: true,
     };
-    store.put_stream(&index_key(archive, suite, &index), &digest, &mut &*bytes)?;
+    store.put_bytes(&index_key(archive, suite, &index), &digest, bytes)?;
     Ok(index)
 }
 

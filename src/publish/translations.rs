@@ -76,7 +76,7 @@ impl Translations {
         let mut shaped = texts.into_owned();
         for (path, (component, text)) in &mut shaped {
             if path.file_name() == "Packages" {
-                *text = self.packages(component, std::mem::take(text))?;
+                *text = self.packages(component, std::mem::take(text).into())?.into_owned();
             }
         }
         Ok(Cow::Owned(shaped))
@@ -86,12 +86,16 @@ impl Translations {
     ///
     /// # Errors
     /// When it is malformed, or names a description that is nowhere.
-    pub(super) fn packages(&mut self, component: &Component, packages: Vec<u8>) -> Result<Vec<u8>, GateError> {
+    pub(super) fn packages<'p>(
+        &mut self,
+        component: &Component,
+        packages: Cow<'p, [u8]>,
+    ) -> Result<Cow<'p, [u8]>, GateError> {
         if self.wanted {
-            return Ok(self.of(component).take(&packages)?);
+            return Ok(self.of(component).take(&packages)?.into());
         }
         match self.descriptions.get(component) {
-            Some(known) => Ok(known.put_back(&packages)?),
+            Some(known) => Ok(known.put_back(&packages)?.into()),
             None => Ok(packages),
         }
     }

@@ -219,6 +219,16 @@ impl Store for LocalStore {
         }
     }
 
+    fn put_bytes(&self, key: &Key, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        if let Some(there) = self.head(key)? {
+            return stream::keep(key, digest, there.size);
+        }
+        match self.create(key, bytes)? {
+            Created::Yes => Ok(()),
+            Created::No => Err(StoreError::Different(key.clone())),
+        }
+    }
+
     fn stage(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<Staged, StoreError> {
         let mut staged = Staged::done(key, digest);
         if let Some(there) = self.head(key)? {

@@ -388,6 +388,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// `Digest` when the stream is not what was said; the backend's failure.
     fn put_stream(&self, key: &Key, digest: &Digest, stream: &mut dyn Read) -> Result<(), StoreError>;
 
+    /// As `put_stream`, of bytes that were just hashed.
+    ///
+    /// # Errors
+    /// As `put_stream`.
+    fn put_bytes(&self, key: &Key, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        self.put_stream(key, digest, &mut &*bytes)
+    }
+
     /// As `put_stream`, for one of many: the object need not be there before [`Store::settle`] has
     /// taken what this gives.
     ///

@@ -386,7 +386,9 @@ impl Check<'_> {
         let deb = read_deb(stream, &DebLimits::default()).map_err(|error| format!("`{key}`: {error}"))?;
         let mut stanza =
             binary_stanza(&deb.control, &binary.filename, &binary.digest).map_err(|error| error.to_string())?;
-        stanza = overridden(&stanza, overrides).map_err(|error| error.to_string())?;
+        stanza = overridden(&stanza, overrides)
+            .map_err(|error| error.to_string())?
+            .into_owned();
         if translated {
             stanza = self.descriptions.take(&stanza).map_err(|error| error.to_string())?;
         }
