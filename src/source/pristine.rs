@@ -15,6 +15,10 @@ use crate::host::Program;
 const BRANCH: &str = "refs/heads/pristine-tar";
 const LARGEST_TARBALL: u64 = 1 << 30;
 const SECONDS: u64 = 900;
+/// What it may keep in each of its two folders, which are memory, and what each of its processes may take, in bytes: a delta is a
+/// compressed archive of its own, written by whoever may push.
+const LARGEST_FOLDER: u64 = 4 << 30;
+const LARGEST_PROCESS: u64 = 4 << 30;
 const SCRIPT: &str = "tar -xf - && cd src && pristine-tar gentar ../delta ../out >&2 && cat ../out";
 
 /// A tarball that was made again.
@@ -92,6 +96,7 @@ fn tar_of(tree: &Tree, blobs: &Blobs, delta: &[u8]) -> Result<Vec<u8>, SourceErr
 }
 
 fn run(input: &[u8]) -> Result<Vec<u8>, SourceError> {
+    let folder = LARGEST_FOLDER.to_string();
     let output = Program::new("bwrap")
         .args(["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"])
         .args(["--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LC_ALL", "C.UTF-8"])
@@ -108,12 +113,15 @@ fn run(input: &[u8]) -> Result<Vec<u8>, SourceError> {
             "/sbin",
         ])
         .args(["--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"])
+        .args(["--proc", "/proc", "--dev", "/dev"])
         .args([
-            "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/work", "--chdir", "/work",
+            "--size", &folder, "--tmpfs", "/tmp", "--size", &folder, "--tmpfs", "/work",
         ])
+        .args(["--chdir", "/work"])
         .args([
             "prlimit",
             &format!("--fsize={LARGEST_TARBALL}"),
+            &format!("--as={LARGEST_PROCESS}"),
             "/bin/sh",
             "-euc",
             SCRIPT,
