@@ -40,5 +40,5 @@ pub use proof::{
     Asked, INDEX, KEYRING, Proof, ProvenIndex, RELEASE, SIGNATURE, UpstreamFiles, is_built_of, prove, prove_again,
 };
 pub use quorum::{Shortage, shortage};
-pub use rules::{IMPORT_RULES, ONE_PATH, RULE_SET, RULES, Rule, Verdict, unauthorised};
+pub use rules::{IMPORT_RULES, ONE_PATH, RULE_SET, RULES, Rule, Verdict, too_few_successors, unauthorised};
 pub use whole::{Whole, file_set};

@@ -6,7 +6,7 @@ use super::args::DeclareArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::work::Work;
-use crate::admission::{Lineage, Previous, unauthorised};
+use crate::admission::{Lineage, Previous, too_few_successors, unauthorised};
 use crate::domain::{Fingerprint, GitRef};
 use crate::host::files;
 use crate::publish::load_lineage;
@@ -146,13 +146,13 @@ fn follow(
         request.authorised = signers.collect::<Result<_, _>>()?;
     }
     request.authorised_threshold = args.authorise_threshold.or(request.authorised_threshold);
-    let (listed, wanted) = (&request.authorised, request.authorised_threshold.unwrap_or(1));
-    if !listed.is_empty() && listed.len() < wanted as usize {
-        let why = format!(
-            "{} signers are authorised and {wanted} must sign: nobody could follow",
-            listed.len()
-        );
-        return Err(UsageError::Argument(why).into());
+    if let Some(shortage) = too_few_successors(
+        policy,
+        &declaration.source,
+        &request.authorised,
+        request.authorised_threshold,
+    ) {
+        return Err(UsageError::Argument(shortage).into());
     }
     Ok(lineage)
 }

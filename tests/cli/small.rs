@@ -249,7 +249,15 @@ fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
         .output()
         .unwrap();
     let key = text(&key.stdout).split(' ').nth(1).unwrap().to_owned();
-    small.prints(&["declare", "../tiny", "--ref", "refs/tags/v1.0", "--authorise", &key]);
+    let declare = ["declare", "../tiny", "--ref", "refs/tags/v1.0", "--authorise", &key];
+    let twice = [&declare[..], &["--authorise", &key, "--authorise-threshold", "2"]].concat();
+    let alone = small.made.run(&twice);
+    assert_eq!(alone.status.code(), Some(2), "one person is not two: {}", said(&alone));
+    assert!(
+        text(&alone.stderr)
+            .contains("1 people are authorised who may sign `tiny`, and 2 must sign: nobody could follow")
+    );
+    small.prints(&declare);
     small.prints(&["rebuild", "tiny", "--output", "../offered"]);
     let (offered, incoming) = (small.path("../offered"), small.path("../incoming"));
     fs::create_dir(&incoming).unwrap();

@@ -6,8 +6,9 @@ use super::super::context::Context;
 use super::super::evidence::{Lineage, Previous};
 use super::Verdict;
 use super::source::{allowed, derived};
-use crate::domain::{Sha256, escape};
+use crate::domain::{PackageName, Sha256, escape};
 use crate::site::{Policy, SignerKey};
+use crate::source::DeclaredSigner;
 
 pub(super) fn s10(context: &Context<'_>) -> Verdict {
     let Some(lineage) = &context.evidence.lineage else {
@@ -48,6 +49,32 @@ pub fn unauthorised<'k>(
         Ok(Some(previous)) if !leaves_it_to_the_policy(previous) => authorised(previous, policy, keys).err(),
         Ok(_) => None,
     }
+}
+
+/// Why nobody could follow a declaration of `source` that says this of the next one: people are counted, not keys, and the policy asks
+/// for some in any case.
+#[must_use]
+pub fn too_few_successors(
+    policy: &Policy,
+    source: &PackageName,
+    listed: &[DeclaredSigner],
+    threshold: Option<u32>,
+) -> Option<String> {
+    if listed.is_empty() && threshold.is_none() {
+        return None;
+    }
+    let may = |key: &&SignerKey| key.sources.is_empty() || key.sources.contains(source);
+    let keys = policy.signers.iter().filter(may).filter(|key| is_listed(listed, key));
+    let people: BTreeSet<&str> = keys.map(|key| key.name.as_str()).collect();
+    let wanted = wanted(threshold, policy);
+    (people.len() < wanted).then(|| {
+        let count = people.len();
+        format!("{count} people are authorised who may sign `{source}`, and {wanted} must sign: nobody could follow")
+    })
+}
+
+fn wanted(threshold: Option<u32>, policy: &Policy) -> usize {
+    threshold.unwrap_or(1).max(policy.signer_threshold).max(1) as usize
 }
 
 /// The declaration that has a say about one which says that it follows `supersedes`; none when nothing was admitted yet.
@@ -100,7 +127,7 @@ fn authorised<'k>(
         .filter(|key| lists(previous, key))
         .map(|key| key.name.as_str())
         .collect();
-    let wanted = previous.threshold.unwrap_or(1).max(policy.signer_threshold).max(1) as usize;
+    let wanted = wanted(previous.threshold, policy);
     if people.len() < wanted {
         return Err(format!(
             "{} of {wanted} people signed it whom {} lets sign the next one",
@@ -114,9 +141,10 @@ fn authorised<'k>(
 
 /// Whether a declaration lets this key sign the next one.
 fn lists(previous: &Previous, key: &SignerKey) -> bool {
-    let listed = &previous.authorised;
-    listed.is_empty()
-        || listed
-            .iter()
-            .any(|one| one.scheme == key.scheme && one.fingerprint == key.fingerprint)
+    is_listed(&previous.authorised, key)
+}
+
+fn is_listed(listed: &[DeclaredSigner], key: &SignerKey) -> bool {
+    let same = |one: &DeclaredSigner| one.scheme == key.scheme && one.fingerprint == key.fingerprint;
+    listed.is_empty() || listed.iter().any(same)
 }

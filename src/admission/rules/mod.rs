@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use super::context::{Common, Context};
 use super::import::ImportContext;
-pub use authority::unauthorised;
+pub use authority::{too_few_successors, unauthorised};
 pub(super) use environment::{dependencies, dependency_levels};
 pub use record::ONE_PATH;
 
