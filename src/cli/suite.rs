@@ -366,11 +366,9 @@ fn shift(
     let moves = moves(&gate, how, from, target)?;
     let preview = moves.preview(work.now);
     show(context, &moves, &preview)?;
-    if preview.iter().any(|decision| !decision.admitted) && options.dry_run {
-        return Ok(ExitCode::from(Kind::Refused.exit_code()));
-    }
     if options.dry_run {
-        return Ok(ExitCode::SUCCESS);
+        let all = preview.iter().all(|decision| decision.admitted);
+        return Ok(moved(context, all, "nothing would be changed"));
     }
     // Also when nothing moves: what a killed run committed is published.
     let admissions = moves.carry_out(&gate, work.now)?;
@@ -380,14 +378,23 @@ fn shift(
             .note(&format!("published {}@{}", published.archive, published.name));
     }
     let all = admissions.iter().all(|admission| admission.decision.admitted);
-    Ok(if all {
-        ExitCode::SUCCESS
-    } else {
-        context
-            .output
-            .note("nothing was changed: the refusals are signed and kept");
-        ExitCode::from(Kind::Refused.exit_code())
-    })
+    Ok(moved(
+        context,
+        all,
+        "nothing was changed: the refusals are signed and kept",
+    ))
+}
+
+/// How a move ends: what is refused keeps all of it from being done.
+fn moved(context: &Context, all: bool, refused: &str) -> ExitCode {
+    if all {
+        return ExitCode::SUCCESS;
+    }
+    context.output.note(&format!(
+        "{refused}\n  next: mend what each rule names; `--allow-downgrade REASON` lets versions go back, `--readd REASON` what was \
+         removed on purpose come back"
+    ));
+    ExitCode::from(Kind::Refused.exit_code())
 }
 
 fn show(context: &Context, moves: &Moves, decisions: &[Decision]) -> Result<(), Failure> {

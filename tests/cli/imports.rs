@@ -307,6 +307,42 @@ fn an_import_is_installed_explained_and_proven_without_its_mirror() {
 }
 
 #[test]
+fn a_move_that_is_refused_ends_with_1_and_says_what_mends_it() {
+    let site = Site::new("http://127.0.0.1:1");
+    site.allow("hello");
+    assert_eq!(site.import().0, 0);
+    assert_eq!(site.says(&["suite", "merge", "testing", "stable"]).0, 0);
+    let (code, said) = site.says(&["suite", "remove", "stable", "hello", "--reason", "it eats data"]);
+    assert_eq!(code, 0, "{said}");
+    let records = site.records();
+    for verb in [["merge", "testing", "stable"], ["reset", "stable", "testing"]] {
+        for more in [&[][..], &["--json"], &["--dry-run"], &["--dry-run", "--json"]] {
+            let (code, said) = site.says(&[&["suite"], &verb[..], more].concat());
+            assert_eq!(code, 1, "{verb:?} {more:?}: {said}");
+            assert!(said.contains("A12: "), "{verb:?} {more:?}: {said}");
+            let is_said = said.contains("next: ") && said.contains("--readd");
+            assert!(is_said || more.contains(&"--json"), "{verb:?} {more:?}: {said}");
+        }
+    }
+    assert_eq!(site.records(), records, "nothing was changed");
+    for (verb, code, what) in [
+        (&["merge", "nowhere", "stable"][..], 2, "nowhere"),
+        (&["merge", "testing", "nowhere"], 2, "nowhere"),
+        (&["reset", "nowhere", "testing"], 2, "nowhere"),
+        (&["remove", "stable", "goodbye", "--reason", "x"], 2, "goodbye"),
+        (&["restore", "testing", "hello", "--reason", "x"], 2, "hello"),
+        (&["sync"], 2, "[branches]"),
+    ] {
+        let (found, said) = site.says(&[&["suite"], verb].concat());
+        assert_eq!(found, code, "{verb:?}: {said}");
+        assert!(said.contains(what) && said.contains("error["), "{verb:?}: {said}");
+    }
+    assert_eq!(site.records(), records);
+    let (code, said) = site.says(&["suite", "merge", "testing", "stable", "--readd", "it is mended"]);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
 fn what_the_policy_does_not_let_in_changes_nothing_and_is_kept_as_refused() {
     let site = Site::new("http://127.0.0.1:1");
     let (code, said) = site.import();
