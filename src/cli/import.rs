@@ -10,9 +10,10 @@ use super::args::AdmitArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
 use super::work::Work;
-use crate::domain::{PackageName, SnapshotRef, SuiteName, Version};
+use crate::domain::{ArchiveName, Digest, PackageName, PoolPath, SnapshotRef, SuiteName, Version};
 use crate::host::files;
-use crate::publish::{ImportRequest, Importer};
+use crate::publish::{ImportRequest, Importer, Unfetched};
+use crate::store::{Key, StoreError};
 
 /// The largest keyring that is read, in bytes.
 const LARGEST_KEYRING: u64 = 16 << 20;
@@ -130,10 +131,6 @@ fn suites(work: &Work, named: &[SuiteName]) -> Result<Vec<SuiteName>, Failure> {
     }
 }
 
-fn nothing(
-    _: &crate::domain::ArchiveName,
-    path: &crate::domain::PoolPath,
-    _: &crate::domain::Digest,
-) -> Result<(), String> {
-    Err(format!("`{path}` is not in the mirror's pool"))
+fn nothing(archive: &ArchiveName, path: &PoolPath, _: &Digest) -> Result<(), Unfetched> {
+    Err(Unfetched::of(&StoreError::Missing(Key::pool(archive, path))))
 }

@@ -11,7 +11,7 @@ use crate::domain::{ArchiveName, Digest, PackageName, PolicyName, PoolPath, Sha2
 use crate::environment::Lock;
 use crate::format::{json, manifest};
 use crate::host::{Clock, files};
-use crate::publish::{self, Gate, StoreFiles, Target, Writer};
+use crate::publish::{self, Gate, StoreFiles, Target, Unfetched, Writer};
 use crate::rebuild;
 use crate::site::{ArchiveConfig, CustomArchive, Policy, Rebuild, Site};
 use crate::snapshot::{Chain, SuiteState};
@@ -305,10 +305,10 @@ impl Work {
             _ => self.site.archive_keyring(name).map_err(|error| error.to_string()),
         };
         let fetch = |name: &ArchiveName, path: &PoolPath, digest: &Digest| {
-            let mirror = self.site.mirror(name).map_err(|error| error.to_string())?;
-            let uri = super::mirror::upstream_uri(&self.site, name).map_err(|error| error.cause())?;
-            let client = Client::new(&uri, Limits::of(mirror)).map_err(|error| error.to_string())?;
-            fetch_pool_file(&client, store, name, path, &Sums::sha256(*digest)).map_err(|error| error.to_string())
+            let mirror = self.site.mirror(name).map_err(|error| Unfetched::of(&error))?;
+            let uri = super::mirror::upstream_uri(&self.site, name).map_err(|error| Unfetched::of(error.error()))?;
+            let client = Client::new(&uri, Limits::of(mirror)).map_err(|error| Unfetched::of(&error))?;
+            fetch_pool_file(&client, store, name, path, &Sums::sha256(*digest)).map_err(|error| Unfetched::of(&error))
         };
         work(&StoreFiles {
             store,

@@ -14,7 +14,7 @@ use crate::site::ArchiveKind;
 use crate::snapshot::SnapshotError;
 use crate::store::{Key, StoreError};
 
-use super::PublishError;
+use super::{PublishError, Unfetched};
 
 /// What the gate's edge cannot do.
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +163,9 @@ pub enum GateError {
         /// What is wrong.
         why: String,
     },
+    /// A file that is to be imported did not come.
+    #[error("nothing is imported: {0}")]
+    Unfetched(#[from] Unfetched),
     /// Other writers were faster each time.
     #[error("other writers were faster {0} times")]
     Busy(u32),
@@ -219,6 +222,7 @@ impl Coded for GateError {
             Self::Link { .. } => "E-GATE-122",
             Self::Rebuild(error) => error.code(),
             Self::Host(error) => error.code(),
+            Self::Unfetched(error) => error.code(),
         }
     }
     fn kind(&self) -> Kind {
@@ -241,6 +245,7 @@ impl Coded for GateError {
             Self::Released(_) | Self::Answer { .. } | Self::Link { .. } => Kind::Refused,
             Self::Rebuild(error) => error.kind(),
             Self::Host(error) => error.kind(),
+            Self::Unfetched(error) => error.kind(),
             Self::NotRepeatable { .. } => Kind::Unknown,
             Self::Claimed { .. } | Self::Overtaken { .. } | Self::Busy(_) => Kind::Conflict,
         }
@@ -254,6 +259,7 @@ impl Coded for GateError {
             Self::Admission(error) => error.hint(),
             Self::Rebuild(error) => error.hint(),
             Self::Host(error) => error.hint(),
+            Self::Unfetched(error) => error.hint(),
             Self::NotRepeatable { .. } | Self::NotImportable { .. } | Self::Answer { .. } | Self::Link { .. } => None,
             Self::Document { .. } | Self::Swapped { .. } | Self::Unsigned { .. } => {
                 Some("`assay verify` names all that is damaged".to_owned())

@@ -108,8 +108,8 @@ impl Importer<'_> {
     /// upstream's stanzas name. Lazy pools fetch what they lack.
     ///
     /// # Errors
-    /// `NotImportable` when no suite has it, or several; when a file is not what upstream's stanza says, or
-    /// upstream has it no more; the store's failure. That upstream signed something else is for the gate to say.
+    /// `NotImportable` when no suite has it, or several; when a file is not what upstream's stanza says; `Unfetched` when
+    /// upstream has it no more, or it could not be kept; the store's failure. That upstream signed something else is for the gate to say.
     pub fn find(&self, request: &ImportRequest<'_>, now: Timestamp) -> Result<Importing, GateError> {
         let chain = Chain::load(self.store, request.from)?;
         let edition = chain.edition(self.store, request.name)?;
@@ -347,7 +347,7 @@ impl Importer<'_> {
         }
         let key = Key::pool(from, path);
         if self.store.head(&key)?.is_none() {
-            (self.fetch)(from, path, digest).map_err(|why| not_importable(&why))?;
+            (self.fetch)(from, path, digest)?;
         }
         hold(self.store, self.archive, digest, &mut self.store.open(&key)?)
     }

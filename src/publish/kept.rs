@@ -1,7 +1,9 @@
 //! What sources take from elsewhere than Git: tarballs that were kept, and source packages of mirrors.
 //! Reads the store only, but what `fetch` brings; every byte is hashed again.
 
-use crate::domain::{ArchiveName, Component, Digest, FileName, PackageName, PoolPath, Sha256, SnapshotName};
+use crate::domain::{
+    ArchiveName, Coded, Component, Digest, FileName, Kind, PackageName, PoolPath, Sha256, SnapshotName,
+};
 use crate::format::deb822::Stanzas;
 use crate::format::packages::Source;
 use crate::snapshot::{SuiteState, kept_index, read_plain_index};
@@ -17,7 +19,42 @@ const LARGEST: u64 = 1 << 30;
 /// The keys that the records of an archive must be signed by.
 pub type Keyrings<'a> = &'a dyn Fn(&ArchiveName) -> Result<Keyring, String>;
 /// Brings a file of a mirror's pool into the store: pools are filled on demand.
-pub type Fetch<'a> = &'a dyn Fn(&ArchiveName, &PoolPath, &Digest) -> Result<(), String>;
+pub type Fetch<'a> = &'a dyn Fn(&ArchiveName, &PoolPath, &Digest) -> Result<(), Unfetched>;
+
+/// Why a file did not come, as whoever was to bring it says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Unfetched {
+    why: String,
+    code: &'static str,
+    kind: Kind,
+    hint: Option<String>,
+}
+
+impl Unfetched {
+    /// Since of this.
+    #[must_use]
+    pub fn of(error: &dyn Coded) -> Self {
+        Self {
+            why: error.to_string(),
+            code: error.code(),
+            kind: error.kind(),
+            hint: error.hint(),
+        }
+    }
+}
+
+impl Coded for Unfetched {
+    fn code(&self) -> &'static str {
+        self.code
+    }
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+    fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+}
 
 /// The files that the sources of one custom archive may take.
 #[derive(Clone, Copy)]
@@ -157,7 +194,7 @@ impl StoreFiles<'_> {
             return Ok(bytes);
         }
         if let Some(fetch) = self.fetch {
-            fetch(archive, path, digest)?;
+            fetch(archive, path, digest).map_err(|error| error.to_string())?;
         }
         read().ok_or_else(|| format!("`{pool}` is not in the store"))
     }

@@ -76,7 +76,7 @@ pub use import::{ImportRequest, Importer, Importing, kept_release, kept_upstream
 pub use include::{Gone, Others, check_included, exclude, include};
 pub use include_error::IncludeError;
 pub use included::{Destination, Included, find_packages, read_all, read_packages};
-pub use kept::{Fetch, Keyrings, StoreFiles};
+pub use kept::{Fetch, Keyrings, StoreFiles, Unfetched};
 pub use known::{Known, built_in, load_known};
 pub use ledger::{append_ledger, key as ledger_key, load_claim, load_ledger, put_back};
 pub use lineage::{folder as lineage_folder, load_admitted, load_lineage};

@@ -75,9 +75,9 @@ fn upstream(date: Timestamp) -> Archive {
     archive
 }
 
-struct Site {
-    mirrored: Mirrored,
-    at: Timestamp,
+pub(super) struct Site {
+    pub(super) mirrored: Mirrored,
+    pub(super) at: Timestamp,
     signer: String,
     /// What is mirrored.
     upstream: Archive,
@@ -85,7 +85,7 @@ struct Site {
 
 impl Site {
     /// A lazy mirror of that upstream, and a custom archive under a policy that lets `hello` be imported.
-    fn new(public_url: &str) -> Self {
+    pub(super) fn new(public_url: &str) -> Self {
         let at = now();
         let mirrored = Mirrored::since(at.plus(-7200), public_url, "");
         let repos = mirrored.site().join("repos");
@@ -113,7 +113,7 @@ impl Site {
         }
     }
 
-    fn allow(&self, sources: &str) {
+    pub(super) fn allow(&self, sources: &str) {
         let path = self.mirrored.site().join("policies/default.toml");
         let rule = format!(
             "\n[[import]]\narchive = \"foundry\"\nsigners = [\"{}\"]\nsources = [\"{sources}\"]\n\
@@ -138,7 +138,7 @@ impl Site {
     }
 
     /// The certificate of the custom archive's key.
-    fn certificate(&self) -> std::path::PathBuf {
+    pub(super) fn certificate(&self) -> std::path::PathBuf {
         let site = self.mirrored.site();
         let config = fs::read_to_string(site.join("repos/custom.toml")).unwrap();
         let signing = config

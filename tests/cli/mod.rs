@@ -10,6 +10,7 @@ mod killed;
 mod lock;
 mod lost;
 mod examples;
+mod full;
 mod imports;
 mod made;
 mod manifests;

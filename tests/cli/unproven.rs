@@ -14,14 +14,14 @@ use crate::support::apt::{Apt, source};
 use crate::support::packages::{deb_in, deb_of, source_in};
 use crate::support::repository::now;
 
-struct Apps {
-    made: Made,
+pub(super) struct Apps {
+    pub(super) made: Made,
     debs: tempfile::TempDir,
 }
 
 impl Apps {
     /// A site with the unproven archive `apps`, and these lines more in its file.
-    fn with(more: &str) -> Self {
+    pub(super) fn with(more: &str) -> Self {
         let made = Made::at(now());
         let apps = Self {
             made,
@@ -41,7 +41,7 @@ impl Apps {
         fs::write(self.made.path("repos/apps.toml"), file).unwrap();
     }
 
-    fn deb(&self, name: &str, version: &str, content: &str) -> String {
+    pub(super) fn deb(&self, name: &str, version: &str, content: &str) -> String {
         let folder = self.debs.path().join(content);
         deb_in(&folder, name, version, "amd64", content).display().to_string()
     }
@@ -50,7 +50,7 @@ impl Apps {
         self.made.run(args)
     }
 
-    fn prints(&self, args: &[&str]) -> String {
+    pub(super) fn prints(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {}", said(&output));
         text(&output.stdout)

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use assay::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, SnapshotName};
-use assay::publish::StoreFiles;
+use assay::publish::{StoreFiles, Unfetched};
 use assay::source::{Base, OrigMethod, SourceError, WantedOrig};
 use assay::store::Key;
 use assay::trust::Keyring;
@@ -259,7 +259,7 @@ fn the_base_of_a_change_is_found_in_a_snapshot_by_the_hash_of_its_dsc() {
     let client = Client::new(&upstream.url(), Mirror::limits()).unwrap();
     let fetch = |name: &ArchiveName, path: &PoolPath, digest: &Digest| {
         fetch_pool_file(&client, mirror.store.as_ref(), name, path, &Sums::sha256(*digest))
-            .map_err(|error| error.to_string())
+            .map_err(|error| Unfetched::of(&error))
     };
     let files = StoreFiles {
         store: mirror.store.as_ref(),

@@ -3,6 +3,7 @@
 pub(crate) mod apt;
 pub(crate) mod archive;
 pub(crate) mod debs;
+pub(crate) mod disk;
 pub(crate) mod faulty;
 pub(crate) mod http;
 pub(crate) mod mirrored;
