@@ -183,6 +183,11 @@ impl Run<'_> {
                 (latest.as_upstream_has_it().suites, None, "another selection")
             }
             (Followed::Unchanged, Some(latest)) => {
+                if let Some(newest) = chain.latest_edition()
+                    && publish::is_published(store, &newest)?
+                {
+                    upstream::look_at(store, &newest)?;
+                }
                 taking.catch_up(latest)?;
                 let state = keep_fresh(context, store, &chain, config.valid_days, &key, url)?;
                 return Ok((latest.clone(), state));

@@ -12,7 +12,7 @@ use super::{Client, Expect, UpstreamError};
 use crate::domain::{ArchiveName, Digest, RelPath};
 use crate::format::compress::{self, Compression};
 use crate::site::MirrorArchive;
-use crate::snapshot::{Chain, Edition, EditionFile, IndexFile, Marks, SuiteState, TagRecord, index_key};
+use crate::snapshot::{Chain, Edition, EditionFile, IndexFile, Marks, SnapshotError, SuiteState, TagRecord, index_key};
 use crate::store::{Key, Store, StoreError, hash_stream};
 
 /// The most bytes of an index that is compressed again: it is held in memory.
@@ -45,8 +45,36 @@ pub struct Mended {
 /// What became of an index; one that cannot be put back keeps no other from it.
 pub type Mending = (Key, Result<Mended, UpstreamError>);
 
+/// Looks whether every index file of an edition that is published is there under each of its names, with its size. None is
+/// read: `verify` and `fsck` do that.
+///
+/// # Errors
+/// `Store` with the first name that is missing, `Snapshot` with the first whose size is another; the store's failure.
+pub fn look_at(store: &dyn Store, edition: &Edition) -> Result<(), UpstreamError> {
+    for file in edition.files() {
+        match lost_name(store, &file)? {
+            Some((name, true)) => return Err(SnapshotError::Damaged { key: name.clone() }.into()),
+            Some((name, false)) => return Err(StoreError::Missing(name.clone()).into()),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// The first name of a file that is missing, or has another size; whether it is there.
+fn lost_name<'f>(store: &dyn Store, file: &'f EditionFile<'_>) -> Result<Option<(&'f Key, bool)>, StoreError> {
+    for name in file.all_names() {
+        match store.head(name)? {
+            Some(meta) if meta.size == file.digest.size => {}
+            other => return Ok(Some((name, other.is_some()))),
+        }
+    }
+    Ok(None)
+}
+
 impl Mender<'_> {
-    /// The names by hash of the newest snapshot's files that are missing or damaged. Reads each whole.
+    /// The names by hash of the newest snapshot's files that are missing or damaged, each of which is read whole; and their
+    /// other names that are missing or have another size.
     ///
     /// # Errors
     /// The store's failure.
@@ -56,6 +84,7 @@ impl Mender<'_> {
             if !self.is(&file.key, &file.digest)? {
                 damaged.insert(file.key.to_string());
             }
+            damaged.extend(lost_name(self.store, &file)?.map(|(name, _)| name.to_string()));
         }
         Ok(damaged)
     }

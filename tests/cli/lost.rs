@@ -369,7 +369,24 @@ fn a_damaged_index_is_put_back_from_wherever_its_bytes_are_and_the_mirror_goes_o
         &mirrored(),
         "put back from upstream's `dists/tin/main/binary-amd64/by-hash/SHA256/",
     );
-    // What has not changed is not read by `mirror`; `fsck` does.
+    // What has not changed is looked for, under each of its names.
+    for path in [&gz, &xz] {
+        let bytes = fs::read(path).unwrap();
+        for spoiled in [None, Some(&bytes[1..])] {
+            fs::remove_file(path).unwrap();
+            spoiled.into_iter().for_each(|bytes| fs::write(path, bytes).unwrap());
+            let done = assay(&metals.site(), &["mirror"]);
+            let said = text(&done.stderr);
+            assert!(
+                done.status.success() && text(&done.stdout).ends_with(" unchanged\n"),
+                "{said}"
+            );
+            assert!(said.contains("put back from"), "{said}");
+            assert_eq!(fs::read(path).unwrap(), bytes);
+        }
+    }
+    metals.verify();
+    // It is not read by `mirror`; `fsck` does.
     let fsck = |args: &[&str], code: i32, says: &str| {
         let done = assay(&metals.site(), args);
         let said = text(&done.stdout) + &text(&done.stderr);
