@@ -6,6 +6,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use assay::domain::Sha256;
+use assay::environment::Lock;
 use assay::host::apt_sources;
 
 /// The shell before the tour: the first failure ends it, and the server with it.
@@ -170,6 +172,9 @@ fn the_commands_of_the_readme_work() {
         "assay-greeting bob/laptop built",
         "assay-greeting 1.0 admitted in custom@",
         "verified: 2 snapshots",
+        "hello 2.1", // what Debian calls it, in any release of these years
+        "imported from debian@",
+        "freeze exception",
     ] {
         assert!(out.contains(said), "{said:?} is not in\n{out}\n{err}");
     }
@@ -193,6 +198,49 @@ fn the_commands_of_the_readme_work() {
     let package = site.join("store/custom/pool/main/a/assay-greeting/assay-greeting_1.0_all.deb");
     assert!(package.is_file(), "{out}");
     engines_of_others(&place, &package);
+    what_a_build_had_is_made_again(&place, &package);
+}
+
+/// The environment of a build out of its `.buildinfo`: locked, made again from a store that is only served, byte for byte,
+/// and what is built in it is the same package.
+fn what_a_build_had_is_made_again(place: &Place, package: &Path) {
+    let site = place.0.join("site");
+    let (mut server, url) = super::serve(&site);
+    let lock = "repos/custom/assay-greeting.lock";
+    let run = place.run(&format!(
+        "set -eu; cd site; cp {lock} ../resolved.lock; assay rebuild assay-greeting --output ../first\n\
+         assay env lock assay-greeting --buildinfo ../first/assay-greeting_1.0_*.buildinfo\n\
+         cp {lock} ../recorded.lock; cd ..; mkdir elsewhere; cd elsewhere\n\
+         assay env recreate ../recorded.lock --url {url} --output again.tar\n\
+         cd ../site; assay rebuild assay-greeting --output ../second"
+    ));
+    let _ = server.kill();
+    let _ = server.wait();
+    assert!(
+        run.status.success(),
+        "{}{}",
+        super::text(&run.stdout),
+        super::text(&run.stderr)
+    );
+    let read = |name: &str| -> Lock { serde_json::from_slice(&fs::read(place.0.join(name)).unwrap()).unwrap() };
+    let (resolved, recorded) = (read("resolved.lock"), read("recorded.lock"));
+    let again = Sha256::of(&fs::read(place.0.join("elsewhere/again.tar")).unwrap());
+    assert_eq!(recorded.chroot.tar_sha256, again, "byte for byte what was locked");
+    // All that was there, and beside it only what no .buildinfo names and every chroot may have.
+    let missing = resolved
+        .packages
+        .iter()
+        .find(|package| !recorded.packages.contains(package));
+    assert!(missing.is_none(), "{missing:?}");
+    let extras = &recorded.buildinfo.as_ref().unwrap().extras;
+    for package in &recorded.packages {
+        let known = resolved.packages.contains(package) || extras.contains(&package.package);
+        assert!(known, "{} is recorded nowhere", package.package);
+    }
+    for built in ["first", "second"] {
+        let built = place.0.join(built).join("assay-greeting_1.0_all.deb");
+        assert_eq!(fs::read(built).unwrap(), fs::read(package).unwrap());
+    }
 }
 
 const ADD_BUILDER: &str = r#"
