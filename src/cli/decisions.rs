@@ -15,12 +15,14 @@ use crate::publish::{GateError, Kept, list_decisions, load_decision};
 use crate::site::Site;
 use crate::store::{Store, StoreError};
 use crate::trust::Ed25519Public;
+use crate::verify::{Anchors, Problem, Proof, check_standing};
 
 /// List the gate's decisions, make them again, or say which of them fall with a key
 ///
 /// Every decision is signed and names all that it was made on: with `--again` it is made again from that, at
 /// its own instant and under its own policy, and must come out the same (exit 3 when one does not, 6 when one
 /// cannot be made again, since what it names is missing, or since rules that changed meanwhile judge it otherwise).
+/// What it let in must also stand today: under the policy of now, by signers and builders who may still speak.
 /// All are listed, whatever is wrong with one. `--revoked KEY` makes every decision that admitted something again as if the policy
 /// had revoked that key, and lists those that would have been refused (exit 1 when there is one).
 #[derive(Debug, Args)]
@@ -71,6 +73,9 @@ struct Listed {
     /// What rules that changed since judge otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     other_rules: Option<OtherRules>,
+    /// Why what it let in does not stand under the policy of now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    today: Option<Problem>,
 }
 
 /// A decision that nothing can be said of.
@@ -82,13 +87,17 @@ struct Unreadable {
 }
 
 /// How a decision came out again.
+#[derive(Default)]
 struct Again {
     differences: Vec<String>,
     other_rules: Option<OtherRules>,
+    today: Option<Problem>,
 }
 
 struct Review<'a> {
     context: &'a Context,
+    /// What decisions that are made again are held against.
+    anchors: Option<Anchors>,
     store: &'a dyn Store,
     archive: &'a ArchiveName,
     gate: Ed25519Public,
@@ -100,6 +109,7 @@ pub(super) fn run(context: &Context, args: &DecisionsArgs) -> Result<ExitCode, F
     let store = context.store_to_read(&site)?;
     let review = Review {
         context,
+        anchors: args.again.then(|| Anchors::from_site(&site)).transpose()?,
         store: store.as_ref(),
         archive: &archive,
         gate: site.gate_public()?,
@@ -198,20 +208,20 @@ fn wanted(which: &[String], sha256: &Sha256, summary: Option<&Summary>) -> Resul
 impl Review<'_> {
     fn listed(&self, sha256: &Sha256, summary: &Summary, again: bool) -> Result<u8, Failure> {
         let mut code = 0;
-        let again = again.then(|| self.again(sha256, &mut code)).transpose()?;
+        let again = again.then(|| self.again(sha256, summary, &mut code)).transpose()?;
         self.show(sha256, summary, again)?;
         Ok(code)
     }
 
     /// Where a decision comes out otherwise.
-    fn again(&self, sha256: &Sha256, code: &mut u8) -> Result<Again, Failure> {
+    fn again(&self, sha256: &Sha256, summary: &Summary, code: &mut u8) -> Result<Again, Failure> {
         let kept = match Kept::load(self.store, self.archive, sha256, &self.gate) {
             Ok(kept) => kept,
             Err(error) => {
                 *code = lost(&error);
                 return Ok(Again {
                     differences: vec![format!("{error} ({})", error.code())],
-                    other_rules: None,
+                    ..Again::default()
                 });
             }
         };
@@ -223,9 +233,20 @@ impl Review<'_> {
         } else if compared.other_rules.is_some() {
             *code = Kind::Unknown.exit_code();
         }
+        let now = self.context.now();
+        let anchors = self.anchors.as_ref().filter(|_| summary.admits());
+        let today = anchors.and_then(|anchors| check_standing(self.store, anchors, self.archive, sha256, now).err());
+        if let Some(problem) = &today {
+            let kind = match problem.proof() {
+                Proof::Unknown => Kind::Unknown,
+                _ => Kind::Verification,
+            };
+            *code = worse(*code, kind.exit_code());
+        }
         Ok(Again {
             differences,
             other_rules: compared.other_rules,
+            today,
         })
     }
 
@@ -252,7 +273,7 @@ impl Review<'_> {
         let broken = decision.broken().map(|rule| format!("{}: {}", rule.id, rule.evidence));
         let again = Again {
             differences: broken.collect(),
-            other_rules: None,
+            ..Again::default()
         };
         self.show(sha256, summary, Some(again))?;
         Ok(Some(Kind::Refused.exit_code()))
@@ -271,7 +292,8 @@ impl Review<'_> {
     }
 
     fn show(&self, sha256: &Sha256, summary: &Summary, again: Option<Again>) -> Result<(), Failure> {
-        let (again, other_rules) = again.map_or((None, None), |again| (Some(again.differences), again.other_rules));
+        let asked = again.is_some();
+        let again = again.unwrap_or_default();
         let binding = &summary.assay_binding;
         let broken = summary.assay_rules.iter().filter(|rule| !rule.passed);
         let listed = Listed {
@@ -287,8 +309,9 @@ impl Review<'_> {
             import: summary.assay_import.clone(),
             exceptions: summary.exceptions().map(str::to_owned),
             refused_by: broken.cloned().collect(),
-            again,
-            other_rules,
+            again: asked.then_some(again.differences),
+            other_rules: again.other_rules,
+            today: again.today,
         };
         let verdict = if listed.admitted { "admitted" } else { "refused" };
         let mut text = format!(
@@ -322,6 +345,8 @@ impl Review<'_> {
             None => {}
         }
         text.extend(listed.other_rules.iter().map(|other| format!("\n  {other}")));
+        let today = listed.today.iter();
+        text.extend(today.map(|problem| format!("\n  today: {} {}: {}", problem.code, problem.object, problem.why)));
         self.context.output.record(&listed, &text)
     }
 }

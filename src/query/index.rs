@@ -19,7 +19,7 @@ use crate::site::{Builder, Policy};
 use crate::snapshot::{Chain, SuiteState};
 use crate::store::Store;
 use crate::trust::Ed25519Public;
-use crate::verify::{Anchor, Anchors, Problem, covers, voice};
+use crate::verify::{Anchor, Anchors, Problem, covers, unsigned, voice};
 use crate::{admission::shortage, format::intoto::Outcome};
 
 /// How often it is looked for decisions behind build dependencies of ours: each round goes one package deeper.
@@ -425,6 +425,11 @@ impl<'a> Index<'a> {
         if let Some(lacks) = shortage(policy, &terms, &rebuilders.collect()) {
             let why = format!("only {lacks} left a record that carries it, as the policy asks");
             return Err((Problem::EVIDENCE, why));
+        }
+        let declared = decision.declared().into_iter();
+        let signers = declared.flat_map(|declared| declared.signers.iter());
+        if let Some(lacks) = unsigned(policy, decision.source, signers, self.now) {
+            return Err((Problem::EVIDENCE, lacks));
         }
         for state in states() {
             let rebuilt = agreeing

@@ -183,6 +183,20 @@ pub struct SignerKey {
     pub sources: Vec<PackageName>,
 }
 
+impl SignerKey {
+    /// Whether it speaks for a source package at all by `now`. When it signed is not looked at.
+    ///
+    /// # Errors
+    /// Why it does not, in words that follow the signer's name.
+    pub fn speaks(&self, source: &PackageName, now: Timestamp) -> Result<(), String> {
+        match self.revoked_at.filter(|revoked| *revoked <= now) {
+            Some(revoked) => Err(format!("was revoked at {revoked}")),
+            None if self.sources.is_empty() || self.sources.contains(source) => Ok(()),
+            None => Err(format!("may not sign `{source}`")),
+        }
+    }
+}
+
 /// A builder's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::import::Carried;
 use super::{Anchor, AnchorKind, Anchors, Problem};
 use crate::admission::{KeptCase, RecordEvidence, builder_fingerprint, shortage};
-use crate::domain::{ArchiveName, BuilderId, DomainError, Fingerprint, PoolPath, Sha256, SuiteName, Timestamp, escape};
+use crate::domain::{
+    ArchiveName, BuilderId, DomainError, Fingerprint, PackageName, PoolPath, Sha256, SuiteName, Timestamp, escape,
+};
 use crate::environment::Lock;
 use crate::format::dsse::{Envelope, IN_TOTO, LARGEST};
 use crate::format::intoto::{Outcome, SUMMARY, Statement, Summary, VerificationResult};
@@ -205,6 +207,14 @@ impl Decided {
         covers(anchor, state, &suites, decided_under, rebuilt)
     }
 
+    /// Enough people signed its source whom the policy of today lets.
+    pub(super) fn signed(&self, store: &dyn Store, anchor: &Anchor, now: Timestamp) -> Result<(), Problem> {
+        let (key, declaration) = self.declaration(store, anchor)?;
+        let signers = declaration.signers.iter().map(|signer| signer.fingerprint.as_str());
+        let lacks = unsigned(self.policy(anchor)?, declaration.source.as_str(), signers, now);
+        lacks.map_or(Ok(()), |why| Err(Problem::new(Problem::EVIDENCE, key, why)))
+    }
+
     /// The records that agree with the decision; enough operators must have signed one.
     pub(super) fn quorum(&self, store: &dyn Store, anchor: &Anchor, now: Timestamp) -> Result<Vec<Agreeing>, Problem> {
         let policy = self.policy(anchor)?;
@@ -334,6 +344,41 @@ pub(crate) fn voice<'a>(policy: &'a Policy, named: &BuilderId, now: Timestamp) -
     let revoked = builder.revoked_at.is_some_and(|at| at <= now);
     let key = builder_fingerprint(builder)?;
     (!revoked).then_some((builder, key))
+}
+
+/// What a source lacks of the people whom the policy lets sign it, when `signers` signed it; none when there are enough.
+/// As a builder's, a key that is revoked by `now`, or that the policy does not have, speaks for nothing that it ever signed.
+/// That it signed in the days that the policy gives it was the gate's to see: only Git says when that was.
+pub(crate) fn unsigned<'s>(
+    policy: &Policy,
+    source: &str,
+    signers: impl Iterator<Item = &'s str>,
+    now: Timestamp,
+) -> Option<String> {
+    let Ok(source) = PackageName::new(source) else {
+        return Some(format!("nobody signs a source package `{}`", escape(source)));
+    };
+    let (mut people, mut silent) = (BTreeSet::new(), Vec::<String>::new());
+    for signer in signers {
+        let mut keys = policy.signers.iter().filter(|key| key.fingerprint.as_str() == signer);
+        let mut why = format!("; the policy does not know the signer {signer}");
+        let speaks = keys.find(|key| match key.speaks(&source, now) {
+            Ok(()) => true,
+            Err(refusal) => {
+                why = format!("; the signer {} ({signer}) {refusal}", escape(&key.name));
+                false
+            }
+        });
+        match speaks {
+            Some(key) => drop(people.insert(key.name.as_str())),
+            None => silent.push(why),
+        }
+    }
+    let wanted = policy.signer_threshold.max(1) as usize;
+    (people.len() < wanted).then(|| {
+        let (few, why) = (people.len(), silent.concat());
+        format!("only {few} of {wanted} people signed it whom the policy lets sign `{source}`{why}")
+    })
 }
 
 /// What a decision for these suites covers: that it is for this one, under the policy that the site has for it, and

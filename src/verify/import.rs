@@ -33,7 +33,7 @@ impl Carried {
 }
 
 impl Decided {
-    /// What carries it today: rebuilds, or what upstream signed.
+    /// What carries it today: a signed source and rebuilds, or what upstream signed.
     pub(super) fn carried(
         &self,
         store: &dyn Store,
@@ -41,7 +41,10 @@ impl Decided {
         now: Timestamp,
     ) -> Result<Carried, Problem> {
         match &self.summary.assay_import {
-            None => self.quorum(store, anchor, now).map(Carried::Rebuilds),
+            None => {
+                self.signed(store, anchor, now)?;
+                self.quorum(store, anchor, now).map(Carried::Rebuilds)
+            }
             Some(binding) => {
                 let upstream = self.upstream(store, anchors, anchor, (binding, None));
                 upstream.map(Carried::Upstream)

@@ -30,10 +30,12 @@ mod upstream;
 mod why;
 
 use environments::Environments;
+use evidence::Decided;
+use import::Carried;
 
 pub use anchors::{Anchor, AnchorKind, Anchors};
 pub use checkpoint::{Checkpoint, LARGEST_CHECKPOINT};
-pub(crate) use evidence::{covers, inputs, named, pool_files, record, signed_decision, voice};
+pub(crate) use evidence::{covers, inputs, named, pool_files, record, signed_decision, unsigned, voice};
 pub use report::{Problem, Report, VerifyError};
 pub use why::{Chain, Findings, Found, Git, Hop, Proof, Subject, find, why};
 
@@ -42,8 +44,45 @@ use crate::host::Progress;
 use crate::snapshot::SuiteState;
 use crate::store::Store;
 
-/// Checks that a decision lets something into a suite of a custom archive, as `verify` does: the gate's
-/// signature, enough rebuilders' own, and that it covers the suite under the suite's policy. Gives the
+/// Checks that a decision of a custom archive stands today, as `verify` does, whatever suite lists it: the gate's
+/// signature, those of enough people on its source, and enough rebuilders' own; or upstream's.
+///
+/// # Errors
+/// What does not hold.
+pub fn check_standing(
+    store: &dyn Store,
+    anchors: &Anchors,
+    archive: &ArchiveName,
+    decision: &Sha256,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    standing(store, anchors, archive, decision, now).map(drop)
+}
+
+fn standing<'a>(
+    store: &dyn Store,
+    anchors: &'a Anchors,
+    archive: &ArchiveName,
+    decision: &Sha256,
+    now: Timestamp,
+) -> Result<(&'a Anchor, Decided, Carried), Problem> {
+    let anchor = anchors.archive(archive);
+    let missing = || {
+        Problem::new(
+            Problem::DECISION,
+            decision,
+            format!("the site has no archive `{archive}`"),
+        )
+    };
+    let anchor = anchor.ok_or_else(missing)?;
+    let decided = evidence::decision(store, anchors, anchor, decision)?;
+    decided.locks(store, anchor)?;
+    let carried = decided.carried(store, (anchors, anchor), now)?;
+    Ok((anchor, decided, carried))
+}
+
+/// Checks that a decision lets something into a suite of a custom archive, as `verify` does: that it stands, see
+/// [`check_standing`], and that it covers the suite under the suite's policy. Gives the
 /// identity of the declaration that it is about; none of an import, which is of no declaration.
 ///
 /// # Errors
@@ -57,13 +96,9 @@ pub fn check_admitted(
     now: Timestamp,
 ) -> Result<Option<Sha256>, Problem> {
     let wrong = |why: String| Problem::new(Problem::DECISION, decision, why);
-    let anchor = anchors.archive(archive);
-    let anchor = anchor.ok_or_else(|| wrong(format!("the site has no archive `{archive}`")))?;
-    let decided = evidence::decision(store, anchors, anchor, decision)?;
-    decided.locks(store, anchor)?;
-    let carried = decided.carried(store, (anchors, anchor), now)?;
+    let (anchor, decided, carried) = standing(store, anchors, archive, decision, now)?;
     decided.covers(anchor, state, &carried).map_err(wrong)?;
-    if let import::Carried::Upstream(_) = carried {
+    if let Carried::Upstream(_) = carried {
         return Ok(None);
     }
     let (_, declaration) = decided.declaration(store, anchor)?;

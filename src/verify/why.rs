@@ -376,7 +376,11 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         summary.verified_levels.join(", ")
     };
     levels.extend(summary.exceptions().map(|said| format!(" ({said})")));
-    let carried = decided.carried(store, (anchors, found.anchor), now);
+    // Who signed the source is a hop of its own.
+    let carried = match &summary.assay_import {
+        None => decided.quorum(store, found.anchor, now).map(Carried::Rebuilds),
+        Some(_) => decided.carried(store, (anchors, found.anchor), now),
+    };
     let none = Carried::Rebuilds(Vec::new());
     let covers = decided.covers(found.anchor, &found.state, carried.as_ref().unwrap_or(&none));
     let mut hops = vec![hop(
@@ -431,6 +435,8 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
     match decided.declaration(store, found.anchor) {
         Ok((key, declaration)) => match decided.policy(found.anchor) {
             Ok(policy) => {
+                let refuted = decided.signed(store, found.anchor, now).err();
+                hops.extend(refuted.map(|problem| hop("signature", Err(problem))));
                 let place = (found.anchor, policy);
                 hops.extend(source(store, anchors, place, (&key, &declaration), git, now));
             }

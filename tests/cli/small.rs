@@ -290,6 +290,7 @@ fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
     let apt = small.made.apt("custom", "stable");
     apt.update();
     assert_eq!(apt.versions("tiny"), ["1.0"]);
+    a_signer_who_is_revoked_proves_nothing(&small);
     what_the_gate_keeps_is_missed(&small);
     what_nobody_may_sign_is_said_when_it_is_declared(&small);
 }
@@ -318,6 +319,33 @@ fn what_nobody_may_sign_is_said_when_it_is_declared(small: &Small) {
     small.release("1.2");
     assert!(!warned("1.2"));
     assert!(!warned("1.0"), "what is in is no successor of itself");
+}
+
+/// In every verb: the decision comes out the same, and does not stand any more.
+fn a_signer_who_is_revoked_proves_nothing(small: &Small) {
+    let policy = small.path("policies/default.toml");
+    let rules = fs::read_to_string(&policy).unwrap();
+    let verbs = [&["decisions", "--again"][..], &["source-of", "tiny"]];
+    for verb in verbs {
+        assert_eq!(small.made.run(verb).status.code(), Some(0), "{verb:?}");
+    }
+    let name = "name = \"T\"\n";
+    let revoked = rules.replace(name, &format!("{name}revoked-at = \"2026-01-01T00:00:00Z\"\n"));
+    assert_ne!(revoked, rules);
+    fs::write(&policy, revoked).unwrap();
+    for (verb, code) in [(verbs[0], 3), (verbs[1], 3), (&["why", "tiny"], 3), (&["verify"], 3)] {
+        let run = small.made.run(verb);
+        assert_eq!(run.status.code(), Some(code), "{verb:?}: {}", said(&run));
+        let found = text(&run.stdout);
+        assert!(
+            found.contains("was revoked at 2026-01-01T00:00:00Z"),
+            "{verb:?}: {found}"
+        );
+    }
+    let again = text(&small.made.run(verbs[0]).stdout);
+    let counts = ["made again: the same", "  today: "].map(|what| again.matches(what).count());
+    assert_eq!(counts, [2, 1], "a refusal needs no signer: {again}");
+    fs::write(&policy, rules).unwrap();
 }
 
 /// The ledger is asked for by `verify`, and put back by `publish`; and `decisions` lists all, whatever is missing.

@@ -470,6 +470,17 @@ fn what_cannot_be_verified_is_shown_as_such() {
     let (answer, code) = made.ask(&["unreproduced"]);
     assert_eq!((answer.len(), code), (PLAN.sources, 3));
 
+    // Nor does a signer who is revoked speak for a source.
+    let revoked = "revoked-at = \"2026-01-01T00:00:00Z\"\n";
+    rewrite(&policy, revoked, "");
+    assert_eq!(made.ask(&["source-of", "src00001"]).1, 0);
+    rewrite(&policy, "name = \"Dana\"\n", &format!("name = \"Dana\"\n{revoked}"));
+    let (answer, code) = made.ask(&["source-of", "src00001"]);
+    assert_eq!((answer[0]["proof"].as_str(), code), (Some("refuted"), 3));
+    let doubt = answer[0]["doubt"].as_str().unwrap();
+    assert!(doubt.contains("was revoked at 2026-01-01T00:00:00Z"), "{doubt}");
+    rewrite(&policy, revoked, "");
+
     // Another gate's key: nothing that was verified under the one before counts.
     let site = fs::read_to_string(made.site().join("assay.toml")).unwrap();
     let line = site

@@ -6,7 +6,7 @@ use std::fs;
 use assay::publish;
 use assay::snapshot::{Chain, SuiteState};
 use assay::store::Key;
-use assay::verify::{Proof, Subject, find, why};
+use assay::verify::{Proof, Subject, check_admitted, find, why};
 
 use super::{Published, admit};
 use crate::admission::scenario::sha;
@@ -93,6 +93,51 @@ fn a_revocation_counts_from_its_instant_on() {
         report.problems.iter().any(|problem| problem.code == "V-EVIDENCE"),
         "{report:?}"
     );
+}
+
+/// A signer who was revoked, or whom the policy lets sign the source no more, speaks for it in no verb, as a builder's key.
+#[test]
+fn a_signer_who_may_no_more_proves_no_source() {
+    type Change = fn(&mut assay::site::Policy);
+    let published = Published::new();
+    let (store, gate) = (&published.site.store, published.site.gate_key.public());
+    let chain = Chain::load(store, &published.site.archive).unwrap();
+    let state = &chain.latest().unwrap().suites[0];
+    let decisions = publish::read_decisions(store, &published.site.archive, state).unwrap();
+    let (_, decision) = decisions.values().next().unwrap();
+    let subject = Subject::Package("hello".parse().unwrap());
+    let cases: [(&str, Change); 4] = [
+        ("was revoked at", |policy| {
+            policy.signers[0].revoked_at = Some(now().plus(-1))
+        }),
+        ("the policy does not know the signer", |policy| policy.signers.clear()),
+        ("may not sign `hello`", |policy| {
+            policy.signers[0].sources = vec!["other".parse().unwrap()]
+        }),
+        ("only 1 of 2 people", |policy| policy.signer_threshold = 2),
+    ];
+    for (said, change) in cases {
+        let mut policy = published.policy.clone();
+        change(&mut policy);
+        let report = published.report(&published.store(), gate, &policy);
+        let problems = report.problems.iter();
+        let found: Vec<bool> = problems
+            .map(|p| p.code == "V-EVIDENCE" && p.why.contains(said))
+            .collect();
+        assert_eq!(found, [true], "{said}: {:?}", report.problems);
+
+        let anchors = published.anchors(gate, &policy);
+        let problem = check_admitted(store, &anchors, &published.site.archive, state, decision, now()).unwrap_err();
+        assert!(problem.why.contains(said), "{problem:?}");
+        let found = find(store, &anchors, &subject).found.remove(0);
+        let chain = why_of(&published, &anchors, &found);
+        let refuted = chain.hops.iter().filter(|hop| hop.proof == Proof::Refuted);
+        let refuted: Vec<_> = refuted.map(|hop| (hop.hop, hop.evidence.contains(said))).collect();
+        assert_eq!(refuted, [("signature", true)], "{said}: {:?}", chain.hops);
+    }
+    let mut policy = published.policy.clone();
+    policy.signers[0].revoked_at = Some(now().plus(3600));
+    assert_eq!(published.report(&published.store(), gate, &policy).problems, []);
 }
 
 /// Names, shape and days of what is published are the site's to say.

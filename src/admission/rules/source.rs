@@ -100,11 +100,7 @@ pub(super) fn allowed<'a>(context: &Context<'a>, signer: &TagSigner) -> Result<&
 }
 
 fn counts(context: &Context<'_>, key: &SignerKey, made_at: Timestamp) -> Result<(), String> {
-    if let Some(revoked) = key.revoked_at
-        && revoked <= context.now
-    {
-        return Err(format!("was revoked at {revoked}"));
-    }
+    key.speaks(&context.candidate.declaration.source, context.now)?;
     if let Some(from) = key.valid_from
         && made_at < from
     {
@@ -114,10 +110,6 @@ fn counts(context: &Context<'_>, key: &SignerKey, made_at: Timestamp) -> Result<
         && made_at > until
     {
         return Err(format!("signed at {made_at}, after it was valid ({until})"));
-    }
-    let source = &context.candidate.declaration.source;
-    if !key.sources.is_empty() && !key.sources.contains(source) {
-        return Err(format!("may not sign `{source}`"));
     }
     Ok(())
 }
