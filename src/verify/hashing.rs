@@ -32,12 +32,16 @@ const AT_ONCE: usize = 2048;
 
 /// What is known of objects that something names, by their names.
 #[derive(Debug, Default)]
-pub(super) struct Expected(HashMap<String, Object>);
+pub(super) struct Expected {
+    objects: HashMap<String, Object>,
+    /// What the gate keeps lists of and is not there, and the name by which each is listed.
+    listed: BTreeMap<String, String>,
+}
 
 #[derive(Debug)]
 struct Object {
     must: Must,
-    /// A snapshot has it, so it has to be there.
+    /// A snapshot has it, or a list of the gate, so it has to be there.
     required: bool,
     there: AtomicBool,
 }
@@ -46,7 +50,7 @@ impl Expected {
     /// Something names an object: gives its name again when something else was said of it before. What is
     /// said last counts.
     pub(super) fn add(&mut self, name: String, must: Must, required: bool) -> Option<String> {
-        match self.0.entry(name) {
+        match self.objects.entry(name) {
             Entry::Vacant(new) => {
                 new.insert(Object {
                     must,
@@ -64,9 +68,16 @@ impl Expected {
         }
     }
 
+    /// A list of the gate names an object, by its hash, that is not there.
+    pub(super) fn add_listed(&mut self, name: String, sha256: Sha256, by: &str) {
+        let must = Must { sha256, size: None };
+        self.add(name.clone(), must, true);
+        self.listed.insert(name, by.to_owned());
+    }
+
     /// The same, unless something else named it before.
     pub(super) fn add_if_new(&mut self, name: String, must: Must) {
-        self.0.entry(name).or_insert(Object {
+        self.objects.entry(name).or_insert(Object {
             must,
             required: false,
             there: AtomicBool::new(false),
@@ -74,13 +85,13 @@ impl Expected {
     }
 
     pub(super) fn names(&self, object: &str) -> bool {
-        self.0.contains_key(object)
+        self.objects.contains_key(object)
     }
 
     /// The object at whose place there is a folder, with this in it.
     fn above<'n>(&self, name: &'n str) -> Option<&'n str> {
         let taken = |folder: &&str| {
-            let object = self.0.get(*folder);
+            let object = self.objects.get(*folder);
             object.is_some_and(|object| !object.there.load(Ordering::Relaxed))
         };
         folders(name).find(taken)
@@ -88,22 +99,23 @@ impl Expected {
 
     /// Room for so many more.
     pub(super) fn reserve(&mut self, more: usize) {
-        self.0.reserve(more);
+        self.objects.reserve(more);
     }
 
     /// What these bytes must be, when anything says so; notes that they are there.
     fn meet(&self, name: &str) -> Option<Must> {
-        let object = self.0.get(name)?;
+        let object = self.objects.get(name)?;
         object.there.store(true, Ordering::Relaxed);
         Some(object.must)
     }
 
-    fn absent(&self) -> impl Iterator<Item = &String> {
+    /// What must be there and is not, and the name by which the gate lists it.
+    fn absent(&self) -> impl Iterator<Item = (&String, Option<&String>)> {
         let absent = self
-            .0
+            .objects
             .iter()
             .filter(|(_, object)| object.required && !object.there.load(Ordering::Relaxed));
-        absent.map(|(name, _)| name)
+        absent.map(|(name, _)| (name, self.listed.get(name)))
     }
 }
 
@@ -197,10 +209,15 @@ pub(super) fn compare<'a>(
         report.problems.push(problem);
     }
     misplaced(&surveyed.strange, expected, &mut unexpected, &mut damaged, report);
-    for name in expected.absent() {
+    for (name, listed) in expected.absent() {
         // What is in its place was said.
         if damaged.0.insert(name.clone()) {
-            let why = "a snapshot names it, and it is not in the store";
+            let why = match listed {
+                Some(by) => {
+                    format!("`{by}` lists it, and it is not in the store; put it back from a copy of the store")
+                }
+                None => "a snapshot names it, and it is not in the store".to_owned(),
+            };
             report.problem(Problem::MISSING, name, why);
         }
     }

@@ -1,6 +1,6 @@
 //! Every object by hash: names, indexes and records say what the bytes must be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::editions::{History, all, is_newest, unrecorded};
 use super::hashing::{Damaged, Expected, compare, named_by_hash, survey};
@@ -12,7 +12,7 @@ use crate::domain::{ArchiveName, Digest, RelPath, SuiteName, Timestamp};
 use crate::host::Progress;
 use crate::publish::Unrecorded;
 use crate::snapshot::{Edition, IndexFile, index_key, read_plain_index};
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, Survey};
 
 /// Hashes every object that something names; reports those that differ, are missing, or that
 /// nothing names. What the indexes name is read meanwhile, as far as it need not be known what is there.
@@ -40,6 +40,7 @@ pub(super) fn check(
         || pool::expect(store, &whole, &Pools::default(), &mut expected, report),
     );
     let surveyed = surveyed?;
+    expect_listed(store, anchors, &surveyed, &mut expected);
     if !others.is_empty() {
         let objects = surveyed.objects.iter().map(|object| object.meta.key.as_str());
         let strange = surveyed.strange.iter().map(|strange| strange.name.as_str());
@@ -66,6 +67,27 @@ pub(super) fn check(
     };
     unnamed(anchors, unexpected, &known, report);
     Ok(damaged)
+}
+
+/// The documents that archives list in their state: each decision, refusals too, and each record of a rebuild. They are
+/// written before they are listed. What is there says by its own name what it must be.
+fn expect_listed(store: &dyn Store, anchors: &Anchors, surveyed: &Survey, expected: &mut Expected) {
+    let names = || surveyed.objects.iter().map(|object| object.meta.key.as_str());
+    let there: HashSet<&str> = names().filter(|name| name.contains("/provenance/sha256/")).collect();
+    for name in names() {
+        let ["state", archive, "decisions" | "evidence", _, hex] = *name.split('/').collect::<Vec<_>>() else {
+            continue;
+        };
+        let anchor = anchors.archives.iter().find(|anchor| anchor.name.as_str() == archive);
+        let Some((anchor, sha256)) = anchor.zip(hex.parse().ok()) else {
+            continue;
+        };
+        let key = Key::provenance(&anchor.name, &sha256);
+        // Somebody may have written both while the store was being read.
+        if !there.contains(key.as_str()) && !matches!(store.head(&key), Ok(Some(_))) {
+            expected.add_listed(key.to_string(), sha256, name);
+        }
+    }
 }
 
 /// Hashes every index that these snapshots name, and what upstream signed; reports what clients can read beside.

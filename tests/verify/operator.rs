@@ -3,12 +3,13 @@
 
 use std::fs;
 
+use assay::host::Progress;
 use assay::publish;
 use assay::snapshot::{Chain, SuiteState};
 use assay::store::Key;
-use assay::verify::{Proof, Subject, check_admitted, find, why};
+use assay::verify::{Proof, Subject, check_admitted, find, fsck, why};
 
-use super::{Published, admit};
+use super::{Published, admit, objects};
 use crate::admission::scenario::sha;
 use crate::admission::site::Site;
 use crate::support::repository::now;
@@ -138,6 +139,50 @@ fn a_signer_who_may_no_more_proves_no_source() {
     let mut policy = published.policy.clone();
     policy.signers[0].revoked_at = Some(now().plus(3600));
     assert_eq!(published.report(&published.store(), gate, &policy).problems, []);
+}
+
+/// What the gate decided, refusals too, and what it was told: whoever takes one away is found without a checkpoint.
+#[test]
+fn a_decision_or_record_that_is_listed_and_gone_is_missed() {
+    let published = Published::new();
+    let (store, site) = (published.store(), &published.site);
+    let refused = site.admit(&site.build("1.0", "other bytes")).unwrap();
+    assert!(!refused.decision.admitted);
+    let refusal = refused.decision_sha256.unwrap().to_string();
+    assert_eq!(published.problems(&store), []);
+    let mut listed = objects(&store);
+    listed.retain(|name| {
+        ["decisions", "evidence"]
+            .iter()
+            .any(|of| name.starts_with(&format!("state/custom/{of}/")))
+    });
+    assert_eq!(listed.len(), 6, "two decisions and four records: {listed:?}");
+    assert!(listed.iter().any(|name| name.ends_with(&refusal)), "{listed:?}");
+    for note in listed {
+        let object = format!("custom/provenance/sha256/{}", note.rsplit('/').next().unwrap());
+        let bytes = fs::read(store.join(&object)).unwrap();
+        fs::remove_file(store.join(&object)).unwrap();
+        let problems = said(&published);
+        assert_eq!(problems.len(), 1, "{note}: {problems:?}");
+        let (code, why) = &problems[0];
+        assert!(
+            *code == "V-MISSING" && why.starts_with(&object) && why.contains(&note),
+            "{note}: {problems:?}"
+        );
+        let anchors = published.anchors(site.gate_key.public(), &published.policy);
+        let report = fsck(&site.store, &anchors, now(), &Progress::hidden()).unwrap();
+        let mut found = report
+            .problems
+            .iter()
+            .map(|problem| (problem.code, problem.object.as_str()));
+        assert!(
+            found.any(|found| found == ("V-MISSING", object.as_str())),
+            "{note}: {:?}",
+            report.problems
+        );
+        fs::write(store.join(&object), bytes).unwrap();
+    }
+    assert_eq!(said(&published), []);
 }
 
 /// Names, shape and days of what is published are the site's to say.
