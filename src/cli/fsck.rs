@@ -8,7 +8,7 @@ use super::args::FsckArgs;
 use super::context::{Context, named_or_all};
 use super::failure::Failure;
 use super::mirror::{say_mended, upstream_uri};
-use super::verify::problems;
+use super::verify::{held, problems};
 use crate::domain::{ArchiveName, Kind, PoolPath};
 use crate::publish::read_vouched;
 use crate::site::{ArchiveConfig, Site};
@@ -21,17 +21,24 @@ pub(super) fn run(context: &Context, args: &FsckArgs) -> Result<ExitCode, Failur
     let named = named_or_all(&site, &args.archives, |_| true)?;
     let mut anchors = Anchors::from_site(&site)?;
     anchors.archives.retain(|anchor| named.contains(&anchor.name));
-    let mut report = fsck(
-        context.store_to_read(&site)?.as_ref(),
-        &anchors,
-        context.now(),
-        &context.progress,
-    )?;
+    let store = context.store_to_read(&site)?;
+    let mut report = fsck(store.as_ref(), &anchors, context.now(), &context.progress)?;
     let mut repairable = 0;
     for archive in &named {
-        let ArchiveConfig::Mirror(_) = site.archive(archive)? else {
-            continue;
-        };
+        match site.archive(archive)? {
+            ArchiveConfig::Custom(_) => {
+                held(
+                    context,
+                    &site,
+                    store.as_ref(),
+                    std::slice::from_ref(archive),
+                    &mut report,
+                );
+                continue;
+            }
+            ArchiveConfig::Unproven(_) => continue,
+            ArchiveConfig::Mirror(_) => {}
+        }
         let (indexes, files) = (report.index_files(archive), report.pool_files(archive));
         if indexes.is_empty() && files.is_empty() {
             continue;

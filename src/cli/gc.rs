@@ -103,7 +103,10 @@ fn archive_of(
         publish::finish(store.as_ref(), &chain, &key, site.config().public_url.as_str())?;
     }
     let waiting = match config {
-        ArchiveConfig::Custom(_) => waiting(site, store.as_ref(), archive)?,
+        ArchiveConfig::Custom(_) => {
+            let waiting = waiting(site, store.as_ref(), archive)?;
+            waiting.map(|waiting| waiting.into_keys().collect())
+        }
         ArchiveConfig::Mirror(_) | ArchiveConfig::Unproven(_) => None,
     };
     let what = Collection {

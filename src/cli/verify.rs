@@ -10,11 +10,13 @@ use serde::Serialize;
 use super::context::{Context, named_or_all};
 use super::failure::{Failure, UsageError};
 use super::work::Work;
-use crate::domain::{Fingerprint, Kind, RelPath};
+use crate::domain::{ArchiveName, Fingerprint, Kind, RelPath};
 use crate::host::files;
 use crate::site::{ArchiveConfig, Site};
 use crate::store::{Store, open_store_to_read};
-use crate::verify::{Anchors, Checkpoint, LARGEST_CHECKPOINT, Problem, VerifyError, verify, verify_against_upstream};
+use crate::verify::{
+    Anchors, Checkpoint, LARGEST_CHECKPOINT, Problem, Report, VerifyError, check_held, verify, verify_against_upstream,
+};
 
 /// Indexes that are missing and are named one by one.
 const NAMED: usize = 5;
@@ -86,6 +88,10 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     // Where a record is damaged, nothing can be said of what it holds.
     if args.against.is_none() && report.problems.is_empty() {
         report.problems.extend(super::lock::problems(&site, store.as_ref())?);
+    }
+    if args.against.is_none() {
+        let custom = named_or_all(&site, &[], |archive| matches!(archive, ArchiveConfig::Custom(_)))?;
+        held(context, &site, store.as_ref(), &custom, &mut report);
     }
     if args.git {
         report.problems.extend(sources(context, &site)?);
@@ -232,6 +238,19 @@ fn keep_checkpoint(
         context.output.note(&format!("signed {}", path.display()));
     }
     Ok(())
+}
+
+/// What waits for a decision and is gone. Where that cannot be said it is noted: a declaration that cannot be read is no
+/// damage to the store.
+pub(super) fn held(context: &Context, site: &Site, store: &dyn Store, custom: &[ArchiveName], report: &mut Report) {
+    for archive in custom {
+        match check_held(site, store, archive) {
+            Ok(problems) => report.problems.extend(problems),
+            Err(error) => context.output.note(&format!(
+                "`{archive}`: it is not known what waits for a decision: {error}"
+            )),
+        }
+    }
 }
 
 /// One line for each problem; as JSON they are part of the report.

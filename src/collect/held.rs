@@ -1,22 +1,31 @@
 //! What is in the state of an archive without use: files that wait for nothing, signatures of nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{CollectError, Collection};
-use crate::domain::{ArchiveName, Sha256};
+use crate::domain::{ArchiveName, PackageName, Sha256};
 use crate::format::dsse::{self, Envelope};
 use crate::host::Clock;
 use crate::publish::read_document;
 use crate::rebuild::read_statement;
 use crate::site::Site;
 use crate::source::Declaration;
-use crate::store::{Meta, Store};
+use crate::store::{Key, Meta, Store};
 
 /// A signature is written before what it signs: so young it may still come.
 const YOUNG: i64 = 86_400;
 /// The largest entry of an archive's state, in bytes.
 const LARGEST: u64 = 64 << 20;
+
+/// An output that a record names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The source package that it was built of.
+    pub source: PackageName,
+    /// Its file name.
+    pub file: String,
+}
 
 /// The outputs that records of rebuilds name for sources that the site declares now: they may still be
 /// decided on. None when a record cannot be read: then nothing that is held may go.
@@ -27,8 +36,8 @@ pub fn waiting(
     site: &Site,
     store: &dyn Store,
     archive: &ArchiveName,
-) -> Result<Option<BTreeSet<Sha256>>, CollectError> {
-    let mut found = BTreeSet::new();
+) -> Result<Option<BTreeMap<Sha256, Awaited>>, CollectError> {
+    let mut found = BTreeMap::new();
     for source in site.declared(archive)? {
         let path = site.declaration_path(archive, &source);
         let identity = declaration(&path)?;
@@ -38,10 +47,39 @@ pub fn waiting(
             let Some(outputs) = outputs(store, archive, &record) else {
                 return Ok(None);
             };
-            found.extend(outputs);
+            let of = |file| Awaited {
+                source: source.clone(),
+                file,
+            };
+            found.extend(outputs.into_iter().map(|(file, sha256)| (sha256, of(file))));
         }
     }
     Ok(Some(found))
+}
+
+/// What waits and is not held any more: the gate reads each output when it decides. Nothing when a record cannot be read.
+///
+/// # Errors
+/// As [`waiting`].
+pub fn unheld(site: &Site, store: &dyn Store, archive: &ArchiveName) -> Result<Vec<(Key, Awaited)>, CollectError> {
+    let Some(mut waiting) = waiting(site, store, archive)? else {
+        return Ok(Vec::new());
+    };
+    // Listed after the records: outputs are held before a record names them.
+    store.visit(&held(archive), &mut |meta| {
+        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
+        if let Ok(sha256) = name.parse() {
+            waiting.remove(&sha256);
+        }
+    })?;
+    let gone = waiting.into_iter();
+    Ok(gone
+        .map(|(sha256, awaited)| (Key::held(archive, &sha256), awaited))
+        .collect())
+}
+
+fn held(archive: &ArchiveName) -> String {
+    format!("state/{archive}/held/sha256")
 }
 
 fn declaration(path: &Path) -> Result<Sha256, CollectError> {
@@ -49,14 +87,14 @@ fn declaration(path: &Path) -> Result<Sha256, CollectError> {
     read.map_err(|source| CollectError::Declaration(Box::new(source)))
 }
 
-fn outputs(store: &dyn Store, archive: &ArchiveName, record: &Sha256) -> Option<Vec<Sha256>> {
+fn outputs(store: &dyn Store, archive: &ArchiveName, record: &Sha256) -> Option<Vec<(String, Sha256)>> {
     let bytes = read_document(store, archive, record, dsse::LARGEST).ok()?;
     let statement = read_statement(&Envelope::parse(&bytes).ok()?.payload).ok()?;
-    let digests = statement
-        .subject
-        .iter()
-        .filter_map(|subject| subject.digest.get("sha256"));
-    digests.map(|hex| hex.parse().ok()).collect()
+    let outputs = statement.subject.into_iter();
+    outputs
+        .filter_map(|output| Some((output.digest.get("sha256")?.parse().ok(), output.name)))
+        .map(|(sha256, name)| Some((name, sha256?)))
+        .collect()
 }
 
 /// Held files that are old and wait for nothing.
@@ -65,7 +103,7 @@ pub(super) fn stale_held(what: &Collection<'_>) -> Result<Vec<Meta>, CollectErro
         return Ok(Vec::new());
     };
     let age = i64::from(what.held_days).saturating_mul(86_400);
-    let mut metas = what.store.list(&format!("state/{}/held/sha256", what.archive))?;
+    let mut metas = what.store.list(&held(what.archive))?;
     metas.retain(|meta| {
         let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
         let waits = name.parse::<Sha256>().is_ok_and(|sha256| waiting.contains(&sha256));

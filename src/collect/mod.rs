@@ -15,7 +15,7 @@ mod working;
 
 pub use error::CollectError;
 pub use gc::{Collected, Collection, Finding, collect};
-pub use held::waiting;
+pub use held::{Awaited, unheld, waiting};
 pub use marking::{load_marks, mark};
 pub use pins::{Pinned, pinned};
 pub use working::{Work, Working, work};

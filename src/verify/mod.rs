@@ -15,6 +15,7 @@ mod editions;
 mod environments;
 mod evidence;
 mod hashing;
+mod held;
 mod import;
 mod ledger;
 mod objects;
@@ -36,6 +37,7 @@ use import::Carried;
 pub use anchors::{Anchor, AnchorKind, Anchors};
 pub use checkpoint::{Checkpoint, LARGEST_CHECKPOINT};
 pub(crate) use evidence::{covers, inputs, named, pool_files, record, signed_decision, unsigned, voice};
+pub use held::check_held;
 pub use report::{Problem, Report, VerifyError};
 pub use why::{Chain, Findings, Found, Git, Hop, Proof, Subject, find, why};
 

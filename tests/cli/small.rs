@@ -276,6 +276,7 @@ fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
     );
     assert!(changes.exists());
     small.prints(&["rebuild", "tiny", "--builder", "bob/laptop"]);
+    what_waits_and_is_gone_is_named(&small);
     let admitted = admit();
     assert!(admitted.contains("tiny_1.0_amd64.changes admitted"), "{admitted}");
     let package = "tiny_1.0_amd64.deb";
@@ -319,6 +320,32 @@ fn what_nobody_may_sign_is_said_when_it_is_declared(small: &Small) {
     small.release("1.2");
     assert!(!warned("1.2"));
     assert!(!warned("1.0"), "what is in is no successor of itself");
+}
+
+/// An output that the gate looks for and does not find is named by `fsck` and `verify`, and the next step that they say helps.
+fn what_waits_and_is_gone_is_named(small: &Small) {
+    let package = fs::read(small.path("../offered/tiny_1.0_amd64.deb")).unwrap();
+    let held = format!("state/custom/held/sha256/{}", assay::domain::Sha256::of(&package));
+    fs::remove_file(small.path("store").join(&held)).unwrap();
+    let refused = small.made.run(&["admit", "tiny"]);
+    assert!(said(&refused).contains("E-STORE-002") && said(&refused).contains("`assay fsck` names"));
+    let named = |verb: &str| {
+        let found = text(&small.made.run(&[verb]).stdout);
+        let mut lines = found
+            .lines()
+            .filter(|line| line.starts_with(&format!("V-MISSING {held}: ")));
+        lines.next().map(ToOwned::to_owned)
+    };
+    for verb in ["fsck", "verify"] {
+        let line = named(verb).unwrap_or_default();
+        assert!(
+            line.contains("tiny_1.0_amd64.deb") && line.contains("`assay rebuild tiny"),
+            "{verb}: {line}"
+        );
+    }
+    assert_eq!(small.made.run(&["fsck", "custom"]).status.code(), Some(3));
+    small.prints(&["rebuild", "tiny", "--builder", "bob/laptop"]);
+    assert_eq!([named("fsck"), named("verify")], [None, None]);
 }
 
 /// In every verb: the decision comes out the same, and does not stand any more.
