@@ -164,6 +164,10 @@ pub(super) fn prepare(
         sealed: &work.sealed(),
         now: context.now(),
     };
+    let back = publish::recall(store, &work.archive, &declared.declaration)?;
+    context
+        .output
+        .put_back(&work.archive, back, "evidence, as earlier decisions name it");
     desk.show_all()?;
     let mut records = load_records(store, &work.archive, &declared.sha256, &declared.policy)?;
     records.redeclared = load_redeclared(store, &work.archive, &declared.declaration, &declared.policy)?;

@@ -74,6 +74,13 @@ impl Output {
             say(&printable(text));
         }
     }
+
+    /// That some of what an archive keeps in `state/` was gone, and is there again.
+    pub(super) fn put_back(self, archive: &crate::domain::ArchiveName, count: u64, of_what: &str) {
+        if count > 0 {
+            self.note(&format!("{archive}: put back {count} entries of its {of_what}"));
+        }
+    }
 }
 
 /// A line on standard error. That nobody reads it is no failure: what was done is done.

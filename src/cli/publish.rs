@@ -53,11 +53,10 @@ fn one(
     // In an unproven archive what the newest snapshot remembers is asked for there.
     if config.kind() == ArchiveKind::Custom {
         let back = publish::put_back(store, archive, chain.latest())?;
-        if back > 0 {
-            let text =
-                format!("{archive}: put back {back} entries of its ledger, as the newest snapshot remembers them");
-            context.output.note(&text);
-        }
+        let output = &context.output;
+        output.put_back(archive, back, "ledger, as the newest snapshot remembers it");
+        let back = publish::recall_all(store, archive)?;
+        output.put_back(archive, back, "evidence, as earlier decisions name it");
     }
     if config.kind() != ArchiveKind::Mirror {
         keep_fresh(context, store, &chain, config.valid_days(), &key, url)?;

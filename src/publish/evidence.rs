@@ -10,7 +10,7 @@ use std::io::Read;
 use rand::RngCore as _;
 
 use crate::admission::{IssuedNonce, Missed, RecordEvidence};
-use crate::domain::{ArchiveName, BuilderId, Digest, Sha256, Timestamp};
+use crate::domain::{ArchiveName, BuilderId, Digest, Fingerprint, Sha256, Timestamp};
 use crate::format::dsse::{self, Envelope};
 use crate::format::json;
 use crate::rebuild::{self, Circumstances, Commitment};
@@ -21,7 +21,8 @@ use crate::trust::{Ed25519Public, verify_envelope};
 use super::canary::load_missed;
 use super::{GateError, Redeclared, load_commitments};
 
-const LARGEST_NONCE: u64 = 16 << 10;
+/// The largest nonce that is read, in bytes.
+pub(super) const LARGEST_NONCE: u64 = 16 << 10;
 
 /// Records for one declaration.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +64,7 @@ pub fn issue_nonce(
         issued_at: now,
         answer_by: now.plus(patience),
     };
-    let key = Key::new(format!("{}/{}", nonces(archive, &declaration), nonce.nonce))?;
+    let key = nonce_key(archive, &nonce)?;
     let bytes = json::canonical("nonce", &nonce).map_err(GateError::document(&key))?;
     store.create(&key, &bytes)?;
     Ok(nonce)
@@ -147,9 +148,19 @@ pub(super) fn keys_of(policy: &Policy) -> Vec<Ed25519Public> {
 pub(super) fn read_record(sha256: Sha256, bytes: &[u8], keys: &[Ed25519Public]) -> Result<RecordEvidence, String> {
     let envelope = Envelope::parse(bytes).map_err(|error| error.to_string())?;
     let signed_by = verify_envelope(&envelope, dsse::IN_TOTO, keys).map_err(|error| error.to_string())?;
-    let statement = rebuild::read_statement(&envelope.payload).map_err(|error| error.to_string())?;
     let fingerprints = signed_by.iter().map(Ed25519Public::fingerprint).collect();
-    RecordEvidence::new(sha256, fingerprints, &statement).map_err(|error| error.to_string())
+    of_payload(sha256, &envelope, fingerprints)
+}
+
+/// A record, whoever signed it: of no weight.
+pub(super) fn read_unverified(sha256: Sha256, bytes: &[u8]) -> Result<RecordEvidence, String> {
+    let envelope = Envelope::parse(bytes).map_err(|error| error.to_string())?;
+    of_payload(sha256, &envelope, Vec::new())
+}
+
+fn of_payload(sha256: Sha256, envelope: &Envelope, signed_by: Vec<Fingerprint>) -> Result<RecordEvidence, String> {
+    let statement = rebuild::read_statement(&envelope.payload).map_err(|error| error.to_string())?;
+    RecordEvidence::new(sha256, signed_by, &statement).map_err(|error| error.to_string())
 }
 
 /// What was around the build that a record, which could be read, tells of.
@@ -201,6 +212,11 @@ pub(super) fn create_or_same(store: &dyn Store, key: &Key, bytes: &[u8]) -> Resu
         Created::Yes => Ok(()),
         Created::No => Err(StoreError::Different(key.clone())),
     }
+}
+
+/// Where a nonce is.
+pub(super) fn nonce_key(archive: &ArchiveName, nonce: &IssuedNonce) -> Result<Key, StoreError> {
+    Key::new(format!("{}/{}", nonces(archive, &nonce.declaration), nonce.nonce))
 }
 
 fn nonces(archive: &ArchiveName, declaration: &Sha256) -> String {

@@ -4,7 +4,7 @@
 //! Whoever declares a source again, with another word of who signs next, has another declaration; what was asked and said
 //! under the one before is found here, so that the gate goes on hearing it (rules R4, A5).
 
-use crate::admission::{Evidence, IssuedNonce, RecordEvidence};
+use crate::admission::{Evidence, IssuedNonce, RecordEvidence, identity};
 use crate::domain::{ArchiveName, Sha256};
 use crate::format::json;
 use crate::site::Policy;
@@ -42,10 +42,34 @@ pub fn note_declared(store: &dyn Store, archive: &ArchiveName, declaration: &Dec
     let bytes = json::canonical("declaration", declaration).map_err(GateError::document("declaration"))?;
     let identity = add_document(store, archive, &bytes)?;
     if let Some(dsc) = declaration.dsc() {
-        let key = Key::new(format!("{}/{identity}", folder(archive, &dsc)))?;
-        create_or_same(store, &key, b"")?;
+        create_or_same(store, &note(archive, &dsc, &identity)?, b"")?;
     }
     Ok(())
+}
+
+/// The declarations that are listed under a source package, by their SHA-256.
+pub(super) fn list_declared(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    declaration: &Declaration,
+) -> Result<Vec<Sha256>, GateError> {
+    let Some(dsc) = declaration.dsc() else {
+        return Ok(Vec::new());
+    };
+    let listed = store.list(&folder(archive, &dsc))?;
+    let names = listed.iter().filter_map(|meta| meta.key.as_str().rsplit('/').next());
+    Ok(names.filter_map(|name| name.parse().ok()).collect())
+}
+
+/// Where a declaration is listed under its source package; nowhere when it has none.
+pub(super) fn declared_key(archive: &ArchiveName, declaration: &Declaration) -> Result<Option<Key>, GateError> {
+    let identity = identity(declaration);
+    let place = declaration.dsc().zip(identity);
+    place.map(|(dsc, identity)| note(archive, &dsc, &identity)).transpose()
+}
+
+fn note(archive: &ArchiveName, dsc: &Sha256, identity: &Sha256) -> Result<Key, GateError> {
+    Ok(Key::new(format!("{}/{identity}", folder(archive, dsc)))?)
 }
 
 /// What was asked and said under the other declarations of the same source package.
@@ -60,14 +84,7 @@ pub fn load_redeclared(
     policy: &Policy,
 ) -> Result<Redeclared, GateError> {
     let mut found = Redeclared::default();
-    let Some(dsc) = declaration.dsc() else {
-        return Ok(found);
-    };
-    for meta in store.list(&folder(archive, &dsc))? {
-        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-        let Ok(identity) = name.parse::<Sha256>() else {
-            continue;
-        };
+    for identity in list_declared(store, archive, declaration)? {
         let bytes = read_document(store, archive, &identity, LARGEST)?;
         // What is no declaration says nothing of this source, whoever listed it.
         match json::strict::<Declaration>("declaration", &bytes) {

@@ -24,7 +24,7 @@ use super::evidence::{keys_of, read_document, read_record};
 use super::{GateError, read_decisions};
 
 /// The largest case that is read, in bytes: packages of very many files have large ones.
-const LARGEST_CASE: u64 = 256 << 20;
+pub(super) const LARGEST_CASE: u64 = 256 << 20;
 
 /// A decision with all that it was made on.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ impl Kept {
             key: Key::provenance(archive, sha256),
             why: why.to_owned(),
         };
-        let inputs = inputs(&statement.predicate).ok_or_else(|| lacks("an input has no SHA-256"))?;
+        let inputs = named_inputs(&statement.predicate).ok_or_else(|| lacks("an input has no SHA-256"))?;
         let named = |name: &'static str| inputs.iter().filter(move |(n, _)| n == name).map(|(_, sha256)| *sha256);
         let case_sha256 = named(CASE).next().ok_or_else(|| lacks("it names no case"))?;
         let policy_sha256 = sha256_of(&statement.predicate.policy).ok_or_else(|| lacks("it names no policy"))?;
@@ -222,7 +222,8 @@ fn sha256_of(resource: &crate::format::intoto::ResourceDescriptor) -> Option<Sha
     resource.digest.get("sha256").and_then(|hex| hex.parse().ok())
 }
 
-fn inputs(summary: &Summary) -> Option<Vec<(String, Sha256)>> {
+/// What a decision was made on: the name and the SHA-256 of each document; none when one has no SHA-256.
+pub(super) fn named_inputs(summary: &Summary) -> Option<Vec<(String, Sha256)>> {
     let input = |resource: &crate::format::intoto::ResourceDescriptor| {
         Some((resource.name.clone().unwrap_or_default(), sha256_of(resource)?))
     };

@@ -25,7 +25,8 @@ use crate::trust::{Ed25519Public, verify_envelope};
 use super::evidence::{add_record, create_or_same, hold, keys_of, load_nonces, read_record};
 use super::{GateError, canary};
 
-const LARGEST_ROUND: u64 = 1 << 20;
+/// The largest round that is read, in bytes.
+pub(super) const LARGEST_ROUND: u64 = 1 << 20;
 /// The largest output that is taken, in bytes.
 const LARGEST_OUTPUT: u64 = 4 << 30;
 /// The most that a log, .buildinfo and .changes may have together, in bytes: a build's log ends at 256 MiB.
@@ -333,7 +334,13 @@ fn commitment_key(archive: &ArchiveName, declaration: &Sha256, nonce: &str) -> R
     Ok(Key::new(format!("state/{archive}/commitments/{declaration}/{nonce}"))?)
 }
 
-fn round_key(archive: &ArchiveName, declaration: &Sha256, lock: &Sha256, n: usize) -> Result<Key, GateError> {
+/// Where the round after `n` others in an environment is.
+pub(super) fn round_key(
+    archive: &ArchiveName,
+    declaration: &Sha256,
+    lock: &Sha256,
+    n: usize,
+) -> Result<Key, GateError> {
     Ok(Key::new(format!(
         "state/{archive}/rounds/{declaration}/{lock}-{n}.json"
     ))?)

@@ -85,7 +85,8 @@ fn of_archive(index: &mut Index<'_>, archive: usize) -> Result<Vec<Said>, QueryE
     }
     for id in index.scope().iter().filter(|id| id.archive == archive) {
         if let Some((decision, declaration)) = index.decision(id).and_then(|known| Some((known, known.declaration?))) {
-            if !index.listed.of(id).is_empty() {
+            // What a refusal heard stays said, whatever became of `state/` since.
+            if !decision.admitted || !index.listed.of(id).is_empty() {
                 let records = decision.records.iter().map(|record| record.sha256);
                 evidence.entry(declaration).or_default().extend(records);
             }

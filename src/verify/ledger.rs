@@ -13,8 +13,8 @@ use super::{Anchor, Anchors, Problem, Report};
 use crate::admission::{KeptCase, LedgerEntry, LedgerKey, claims, identity};
 use crate::domain::{PackageName, Sha256};
 use crate::publish::{
-    Book, Claimed, GateError, Kept, Page, ledger_key, lineage_folder, load_admitted, load_claim, load_decision,
-    noted_decisions,
+    Book, Claimed, GateError, Kept, Page, forgotten, ledger_key, lineage_folder, load_admitted, load_claim,
+    load_decision, noted_decisions,
 };
 use crate::snapshot::Entry as _;
 use crate::store::{Key, Store};
@@ -84,6 +84,9 @@ impl Memory {
         (anchor, history): (&Anchor, &History),
         (damaged, report): (&Damaged, &mut Report),
     ) {
+        if !anchor.is_unproven() {
+            heard(store, anchor, (damaged, report));
+        }
         let mut unread = Vec::new();
         let Some(newest) = history.chain.latest() else { return };
         let read = Book::of(store, &anchor.name, Some(newest)).and_then(|book| {
@@ -230,6 +233,32 @@ impl Memory {
         }
         lost
     }
+}
+
+/// What decisions were made on, refusals too, is in `state/` as they name it: the gate must hear it again.
+fn heard(store: &dyn Store, anchor: &Anchor, (damaged, report): (&Damaged, &mut Report)) {
+    let archive = &anchor.name;
+    let (forgotten, unread) = match forgotten(store, archive) {
+        Ok(found) => found,
+        Err(error) => return report.problem(Problem::EVIDENCE, archive, error),
+    };
+    for lost in forgotten {
+        let (how, next) = match lost.changed {
+            false => ("is gone", format!("`assay publish {archive}` puts it back")),
+            true => ("says something else", "put it back from a copy of the store".to_owned()),
+        };
+        let why = format!(
+            "it {how}, and the decision {} was made on it: the gate would forget what it heard; next: {next}",
+            lost.decision
+        );
+        report.problem(Problem::EVIDENCE, &lost.key, why);
+    }
+    let problems = unread
+        .into_iter()
+        .map(|(sha256, error)| unreadable(&Key::provenance(archive, &sha256), &error));
+    report
+        .problems
+        .extend(problems.filter(|problem| !damaged.names(&problem.object)));
 }
 
 /// One problem for all that a decision's claims have lost: a ledger that is gone has thousands.

@@ -12,6 +12,7 @@ mod owners;
 mod properties;
 mod release;
 mod relocked;
+mod recall;
 mod registry;
 mod rules;
 mod rules_packages;

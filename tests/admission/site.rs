@@ -15,7 +15,8 @@ use assay::format::intoto::{
 use assay::format::json;
 use assay::host::Clock;
 use assay::publish::{
-    Admission, Gate, GateError, Proposal, Records, add_document, add_record, admit, gather, hold, issue_nonce, propose,
+    Admission, Gate, GateError, Proposal, Records, add_document, add_record, admit, gather, hold, issue_nonce,
+    note_declared, propose,
 };
 use assay::rebuild::{BUILD_TYPE, FileOrder, Parameters, Recipe};
 use assay::site::{Backend, CustomArchive, CustomSuite, IndexForm, Overrides};
@@ -162,6 +163,7 @@ impl Site {
         hold(&self.store, &self.archive, &digest, &mut &deb[..]).unwrap();
         let lock = identity(&self.lock).unwrap();
         let declaration = identity(&scenario.candidate.declaration).unwrap();
+        note_declared(&self.store, &self.archive, &scenario.candidate.declaration).unwrap();
         for (later, record) in (0..).zip(&mut scenario.evidence.records) {
             let builder = &record.builder;
             let asked = issue_nonce(&self.store, &self.archive, declaration, lock, builder, self.now, 600).unwrap();

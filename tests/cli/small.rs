@@ -389,6 +389,22 @@ fn what_the_gate_keeps_is_missed(small: &Small) {
         said(&back)
     );
     assert!(!lost());
+    // The same for what decisions were made on.
+    let kinds = ["evidence", "nonces", "rounds", "declared"].map(|kind| small.path("store/state/custom").join(kind));
+    let there = kinds.each_ref().map(|kind| files(kind));
+    for kind in &kinds {
+        fs::remove_dir_all(kind).unwrap();
+    }
+    let named = text(&small.made.run(&["verify"]).stdout);
+    for path in there.iter().flatten() {
+        let path = path.strip_prefix(small.path("store")).unwrap().display().to_string();
+        assert!(
+            named.contains(&format!("V-EVIDENCE {path}: it is gone")),
+            "{path}: {named}"
+        );
+    }
+    small.prints(&["publish", "custom"]);
+    assert_eq!(kinds.each_ref().map(|kind| files(kind)), there);
 
     let again = small.prints(&["decisions", "--again"]);
     assert_eq!(again.matches("made again: the same").count(), 2, "{again}");
