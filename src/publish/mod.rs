@@ -94,7 +94,7 @@ pub(crate) use project::snapshots_url;
 pub use project::{Published, PublishedSuite, finish, is_published, publish, publish_all, publish_record, publish_tag};
 pub use propose::{Proposal, gather, inspect, propose};
 pub use provable::{Provable, provable};
-pub use recall::{Forgotten, forgotten, recall, recall_all};
+pub use recall::{Forgotten, Unread, forgotten, recall, recall_all};
 pub use redeclared::{Redeclared, load_redeclared, note_declared};
 pub use renew::{Tagging, finish_renewal, is_new_tag, renew, tag};
 pub use repeat::{Kept, list_decisions, load_decision, noted_decisions};

@@ -21,6 +21,9 @@ use super::redeclared::{declared_key, list_declared, note_declared};
 use super::repeat::{LARGEST_CASE, named_inputs};
 use super::sealed::{LARGEST_ROUND, load_rounds, round_key};
 
+/// A decision that cannot be asked, and why.
+pub type Unread = (Sha256, GateError);
+
 /// Something that a decision was made on, and that is not in `state/` as it was then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forgotten {
@@ -45,10 +48,7 @@ enum Remedy {
 ///
 /// # Errors
 /// The store's failure.
-pub fn forgotten(
-    store: &dyn Store,
-    archive: &ArchiveName,
-) -> Result<(Vec<Forgotten>, Vec<(Sha256, GateError)>), GateError> {
+pub fn forgotten(store: &dyn Store, archive: &ArchiveName) -> Result<(Vec<Forgotten>, Vec<Unread>), GateError> {
     let mut unread = Vec::new();
     let found = search(store, archive, None, |decision, error| {
         unread.push((decision, error));
