@@ -51,6 +51,15 @@ impl Context {
                 Progress::hidden()
             },
         }
+        .warned()
+    }
+
+    /// Says when the present is none.
+    fn warned(self) -> Self {
+        if let Clock::Fixed(at) = self.clock {
+            self.output.note(&format!("for a test, now is {at} (ASSAY_TEST_CLOCK)"));
+        }
+        self
     }
 
     pub(super) fn now(&self) -> Timestamp {

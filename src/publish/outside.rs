@@ -52,7 +52,7 @@ impl Outside {
         Ok(bytes)
     }
 
-    /// Valid now, whatever `SOURCE_DATE_EPOCH` says: a program has a clock of its own, and clients have another.
+    /// Valid now, whatever the clock of a test says: a program has a clock of its own, and clients have another.
     fn requirement(&self, at: Timestamp) -> Requirement<'_> {
         Requirement {
             keyring: &self.keyring,

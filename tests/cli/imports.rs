@@ -262,7 +262,7 @@ fn an_import_is_installed_explained_and_proven_without_its_mirror() {
         command.args(args).current_dir(&elsewhere);
         says(
             command
-                .env("SOURCE_DATE_EPOCH", site.at.unix().to_string())
+                .env("ASSAY_TEST_CLOCK", site.at.unix().to_string())
                 .output()
                 .unwrap(),
         )

@@ -287,7 +287,7 @@ fn what_is_wrong_with_one_archive_is_said_and_the_others_are_done() {
         let done = Command::new(ASSAY)
             .args(args)
             .current_dir(metals.site())
-            .env("SOURCE_DATE_EPOCH", &later)
+            .env("ASSAY_TEST_CLOCK", &later)
             .output()
             .unwrap();
         let (said, wrong) = (text(&done.stdout), text(&done.stderr));

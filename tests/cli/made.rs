@@ -25,7 +25,7 @@ impl Made {
         };
         let init = made
             .command(&["init", "site", "--codename", "tin"])
-            .env("SOURCE_DATE_EPOCH", now.unix().to_string())
+            .env("ASSAY_TEST_CLOCK", now.unix().to_string())
             .current_dir(made.folder.path())
             .output()
             .unwrap();
@@ -56,7 +56,7 @@ impl Made {
     /// What it prints at an instant; it must succeed.
     pub(super) fn run_at(&self, now: Timestamp, args: &[&str]) -> String {
         let epoch = now.unix().to_string();
-        let output = self.command(args).env("SOURCE_DATE_EPOCH", epoch).output().unwrap();
+        let output = self.command(args).env("ASSAY_TEST_CLOCK", epoch).output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
         super::text(&output.stdout)
     }

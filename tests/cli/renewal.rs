@@ -135,3 +135,16 @@ fn a_custom_archive_that_nothing_enters_does_not_expire() {
     made.commit_custom(start);
     is_renewed_after_half_its_days(&made, start, "publish", "custom", "stable");
 }
+
+#[test]
+fn what_image_builds_export_is_not_the_present() {
+    let made = Made::at(now());
+    let published = made
+        .command(&["publish", "custom"])
+        .env("SOURCE_DATE_EPOCH", "86400")
+        .output()
+        .unwrap();
+    assert!(published.status.success(), "{published:?}");
+    let date = head(&made, "custom", "stable").date;
+    assert!(date.unix() > 86_400 * 365, "{date}");
+}

@@ -87,7 +87,7 @@ impl Mirrored {
     pub(crate) fn command(&self, at: Timestamp, args: &[&str]) -> Command {
         let mut command = Command::new(ASSAY);
         command.args(args).current_dir(self.folder.path());
-        command.env("SOURCE_DATE_EPOCH", at.unix().to_string());
+        command.env("ASSAY_TEST_CLOCK", at.unix().to_string());
         command
     }
 
