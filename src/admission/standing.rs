@@ -78,7 +78,7 @@ fn speaker<'a>(context: &Context<'a>, record: &RecordEvidence) -> Result<&'a Bui
     if let Some(revoked) = builder.revoked_at
         && (record.finished_on >= revoked || asked.is_some_and(|at| at >= revoked))
     {
-        let why = format!("the key of `{}` was revoked at {revoked}", record.builder);
+        let why = format!("the key of `{}` was revoked {}", record.builder, revoked.as_since());
         return Err(Standing::Void("R5", why));
     }
     Ok(builder)

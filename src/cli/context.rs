@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::Arguments;
 use super::failure::{Failure, UsageError};
-use super::output::Output;
+use super::output::{Output, say};
 use crate::collect::{self, Work, Working};
 use crate::domain::{ArchiveName, Timestamp};
 use crate::host::{Clock, Environment, Progress};
@@ -54,10 +54,10 @@ impl Context {
         .warned()
     }
 
-    /// Says when the present is none.
+    /// Says when the present is none, also with `-q` and `--json`.
     fn warned(self) -> Self {
         if let Clock::Fixed(at) = self.clock {
-            self.output.note(&format!("for a test, now is {at} (ASSAY_TEST_CLOCK)"));
+            say(&format!("for a test, now is {at} (ASSAY_TEST_CLOCK)"));
         }
         self
     }

@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::context::{Context, custom_archive};
 use super::failure::{Failure, UsageError};
-use crate::admission::{OtherRules, Revoked};
+use crate::admission::{OtherRules, Revoked, builder_fingerprint};
 use crate::domain::{ArchiveName, BuilderId, Coded as _, Fingerprint, Kind, PackageName, Sha256, Timestamp};
 use crate::format::intoto::{ImportBinding, RuleResult, Summary};
 use crate::publish::{GateError, Kept, list_decisions, load_decision};
+use crate::query::WhichKey;
 use crate::site::Site;
 use crate::store::{Store, StoreError};
 use crate::trust::Ed25519Public;
@@ -39,7 +40,7 @@ pub(super) struct DecisionsArgs {
     /// Make each again, from what is kept
     #[arg(long)]
     again: bool,
-    /// Only those that a key carries: a builder's id, or the fingerprint of a builder or a signer
+    /// Only those that a key carries: a builder's id, or a key as `by-signer` takes it
     #[arg(long, value_name = "KEY|BUILDER", conflicts_with = "again")]
     revoked: Option<String>,
     /// From when on nothing counts that the key signed [default: ever]
@@ -117,7 +118,7 @@ pub(super) fn run(context: &Context, args: &DecisionsArgs) -> Result<ExitCode, F
     let revoked = args
         .revoked
         .as_deref()
-        .map(|key| revoked(key, args.since.as_deref()))
+        .map(|key| revoked(&site, &archive, key, args.since.as_deref()))
         .transpose()?;
     let (mut found, mut worst) = (Vec::new(), 0);
     for sha256 in list_decisions(review.store, &archive)? {
@@ -154,20 +155,30 @@ pub(super) fn run(context: &Context, args: &DecisionsArgs) -> Result<ExitCode, F
     Ok(ExitCode::from(worst))
 }
 
-/// A key by any of its names.
-fn revoked(key: &str, since: Option<&str>) -> Result<Revoked, Failure> {
+/// A key by any of its names, as `by-signer` takes them.
+fn revoked(site: &Site, archive: &ArchiveName, key: &str, since: Option<&str>) -> Result<Revoked, Failure> {
     let since = match since {
         Some(text) => Timestamp::parse_rfc3339(text)?,
         None => Timestamp::from_unix(0),
     };
+    let mut keys = BTreeSet::new();
+    if let Ok(which) = WhichKey::new(key) {
+        for name in site.custom(archive)?.policies() {
+            keys.extend(which.keys_in(&site.policy(name)?));
+        }
+    }
+    if keys.len() > 1 {
+        let keys = keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(UsageError::Argument(format!("`{key}` means several keys: {keys}; give one of them whole")).into());
+    }
     let revoked = Revoked {
         builder: BuilderId::new(key).ok(),
-        key: Fingerprint::new(key).ok(),
+        // A key that no policy of today has may be in that of an older decision.
+        key: keys.pop_first().or_else(|| Fingerprint::new(key).ok()),
         since,
     };
     if revoked.builder.is_none() && revoked.key.is_none() {
-        let why = format!("`{key}` is neither a builder's id nor a full fingerprint");
-        return Err(UsageError::Argument(why).into());
+        is_known(site, archive, &revoked)?;
     }
     Ok(revoked)
 }
@@ -181,6 +192,12 @@ fn is_known(site: &Site, archive: &ArchiveName, revoked: &Revoked) -> Result<(),
             return Ok(());
         }
         names.extend(policy.builders.iter().map(|builder| builder.id.to_string()));
+        names.extend(
+            policy
+                .builders
+                .iter()
+                .filter_map(|one| Some(builder_fingerprint(one)?.to_string())),
+        );
         names.extend(policy.signers.iter().map(|signer| signer.fingerprint.to_string()));
         let upstream = policy.imports.iter().flat_map(|rule| &rule.signers);
         names.extend(upstream.map(ToString::to_string));

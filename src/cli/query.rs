@@ -67,7 +67,8 @@ pub(super) struct BySignerArgs {
 
 /// List every package whose build environment held a package, also through other packages of ours
 ///
-/// A version without a Debian revision means all revisions of it. No record and exit 0: none held it. A package whose
+/// A version without a Debian revision means all revisions of it. No record and exit 0: none held it; exit 6: in no
+/// environment was a package of that name. A package whose
 /// environment cannot be verified is listed, and the exit code is 3 or 6.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay built-with xz-utils=5.6.1\n  assay built-with gcc-12 --json")]
@@ -153,11 +154,20 @@ pub(super) fn by_signer(context: &Context, args: &BySignerArgs) -> Result<ExitCo
 }
 
 pub(super) fn built_with(context: &Context, args: &BuiltWithArgs) -> Result<ExitCode, Failure> {
-    show(
-        context,
-        &ask(context, &args.from, |index, _| Ok(query::built_with(index, &args.what)))?,
-        false,
-    )
+    let mut known = true;
+    let said = ask(context, &args.from, |index, _| {
+        let answers = query::built_with(index, &args.what);
+        known = !answers.is_empty() || !query::built_with(index, &args.what.in_any_version()).is_empty();
+        Ok(answers)
+    })?;
+    if said.answers.is_empty() {
+        let why = format!("no environment of a decision that is known held `{}`", args.what);
+        if !known {
+            return nothing(why);
+        }
+        context.output.note(&why);
+    }
+    show(context, &said, false)
 }
 
 pub(super) fn unreproduced(context: &Context, args: &UnreproducedArgs) -> Result<ExitCode, Failure> {

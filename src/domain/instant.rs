@@ -15,6 +15,15 @@ pub struct Timestamp(i64);
 const LAST: i64 = 253_402_300_799;
 
 impl Timestamp {
+    /// From when on something holds, as a sentence says it. The beginning of time is nobody's date.
+    #[must_use]
+    pub fn as_since(self) -> String {
+        match self.unix() {
+            0 => "from the beginning".to_owned(),
+            _ => format!("at {self}"),
+        }
+    }
+
     /// From seconds since 1970, clamped to the years 1970 to 9999.
     #[must_use]
     pub fn from_unix(seconds: i64) -> Self {

@@ -33,7 +33,26 @@ impl std::str::FromStr for Ingredient {
     }
 }
 
+impl std::fmt::Display for Ingredient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(sha256) => sha256.fmt(f),
+            Self::Package(name, None) => name.fmt(f),
+            Self::Package(name, Some(version)) => write!(f, "{name}={version}"),
+        }
+    }
+}
+
 impl Ingredient {
+    /// The same package in whatever version: whether its name is known at all.
+    #[must_use]
+    pub fn in_any_version(&self) -> Self {
+        match self {
+            Self::File(_) => self.clone(),
+            Self::Package(name, _) => Self::Package(name.clone(), None),
+        }
+    }
+
     fn is(&self, package: &LockedFacts<&str>) -> bool {
         match self {
             Self::File(sha256) => package.sha256 == *sha256,

@@ -1,7 +1,9 @@
 //! Which key is asked about, in each form that people and tools write one.
 
+use std::collections::BTreeSet;
+
 use super::QueryError;
-use crate::domain::{BuilderId, DomainError};
+use crate::domain::{DomainError, Fingerprint};
 use crate::site::Policy;
 use crate::trust::Ed25519Public;
 
@@ -11,7 +13,7 @@ const SHORTEST: usize = 8;
 const LONG_ID: usize = 16;
 
 /// A key, or the builder that has it.
-pub(super) struct WhichKey {
+pub struct WhichKey {
     /// As it was written, without spaces.
     text: String,
     /// When all are hexadecimal digits: these, in capitals.
@@ -23,7 +25,10 @@ pub(super) struct WhichKey {
 impl WhichKey {
     /// A fingerprint (`SHA256:…`, or OpenPGP's, also with spaces, in small letters, after `0x`, or cut short), a
     /// long key id, an Ed25519 public key as a policy has it, or a builder's id.
-    pub(super) fn new(asked: &str) -> Result<Self, QueryError> {
+    ///
+    /// # Errors
+    /// When it is too short to name one key.
+    pub fn new(asked: &str) -> Result<Self, QueryError> {
         let text: String = asked.split_whitespace().collect();
         let bare = text.rsplit(':').next().unwrap_or_default();
         if bare.len() < SHORTEST && !text.contains('/') {
@@ -58,14 +63,18 @@ impl WhichKey {
 
     /// Whether a policy names it.
     pub(super) fn is_in(&self, policy: &Policy) -> bool {
-        let builder = |id: &BuilderId, key: &str| {
-            let key = Ed25519Public::parse(key).map(|key| key.fingerprint().to_string());
-            self.is_builder(id.as_str()) || key.is_ok_and(|key| self.is(&key))
-        };
-        let imports = policy.imports.iter().flat_map(|import| &import.signers);
-        policy.signers.iter().any(|signer| self.is(signer.fingerprint.as_str()))
-            || policy.builders.iter().any(|one| builder(&one.id, &one.public_key))
-            || imports.into_iter().any(|key| self.is(key.as_str()))
+        policy.builders.iter().any(|one| self.is_builder(one.id.as_str())) || !self.keys_in(policy).is_empty()
+    }
+
+    /// The keys of a policy that are meant, by their whole fingerprints.
+    #[must_use]
+    pub fn keys_in(&self, policy: &Policy) -> BTreeSet<Fingerprint> {
+        let builders = policy.builders.iter();
+        let builders = builders.filter_map(|one| Some(Ed25519Public::parse(&one.public_key).ok()?.fingerprint()));
+        let signers = policy.signers.iter().map(|signer| signer.fingerprint.clone());
+        let imports = policy.imports.iter().flat_map(|import| import.signers.iter().cloned());
+        let all = signers.chain(builders).chain(imports);
+        all.filter(|key| self.is(key.as_str())).collect()
     }
 }
 

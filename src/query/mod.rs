@@ -31,5 +31,6 @@ pub use dissent::dissent;
 pub use error::QueryError;
 pub use facts::DecisionId;
 pub use index::{Asked, Index, builder_keys};
+pub use key::WhichKey;
 pub use source::{by_signer, outputs_of, source_of};
 pub use stale::{Limits, stale, strayed};

@@ -190,7 +190,7 @@ impl SignerKey {
     /// Why it does not, in words that follow the signer's name.
     pub fn speaks(&self, source: &PackageName, now: Timestamp) -> Result<(), String> {
         match self.revoked_at.filter(|revoked| *revoked <= now) {
-            Some(revoked) => Err(format!("was revoked at {revoked}")),
+            Some(revoked) => Err(format!("was revoked {}", revoked.as_since())),
             None if self.sources.is_empty() || self.sources.contains(source) => Ok(()),
             None => Err(format!("may not sign `{source}`")),
         }

@@ -94,7 +94,7 @@ pub(super) fn counts(
 /// Why a signature that this signer made at `at` does not count now.
 fn refusal(signer: &SignerKey, at: Timestamp, now: Timestamp) -> Option<String> {
     if let Some(revoked) = signer.revoked_at.filter(|&revoked| revoked <= now) {
-        return Some(format!("the policy revoked this key at {revoked}"));
+        return Some(format!("the policy revoked this key {}", revoked.as_since()));
     }
     if let Some(from) = signer.valid_from.filter(|&from| at < from) {
         return Some(format!("the policy lets this key sign from {from} on only"));

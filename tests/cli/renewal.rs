@@ -147,4 +147,13 @@ fn what_image_builds_export_is_not_the_present() {
     assert!(published.status.success(), "{published:?}");
     let date = head(&made, "custom", "stable").date;
     assert!(date.unix() > 86_400 * 365, "{date}");
+    for how in ["-q", "--json"] {
+        let run = made
+            .command(&["status", how])
+            .env("ASSAY_TEST_CLOCK", "86400")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(said.contains("for a test, now is 1970-01-02"), "{said}");
+    }
 }

@@ -406,6 +406,26 @@ fn what_the_gate_keeps_is_missed(small: &Small) {
     small.prints(&["publish", "custom"]);
     assert_eq!(kinds.each_ref().map(|kind| files(kind)), there);
 
+    // A key in the form in which its public half stands in the policy; and what nobody knows.
+    let policy = fs::read_to_string(small.path("policies/default.toml")).unwrap();
+    let key = policy
+        .lines()
+        .find_map(|line| line.strip_prefix("public-key = \""))
+        .unwrap();
+    let fallen = small.made.run(&["decisions", "--revoked", key.trim_end_matches('"')]);
+    let listed = text(&fallen.stdout);
+    assert_eq!(fallen.status.code(), Some(1), "{}", said(&fallen));
+    assert!(
+        listed.contains("was revoked from the beginning") && !listed.contains("1970"),
+        "{listed}"
+    );
+    let unknown = small.made.run(&["built-with", "nosuchpkg"]);
+    assert!(
+        !unknown.status.success() && said(&unknown).contains("held `nosuchpkg`"),
+        "{}",
+        said(&unknown)
+    );
+
     let again = small.prints(&["decisions", "--again"]);
     assert_eq!(again.matches("made again: the same").count(), 2, "{again}");
     let evidence = files(&small.path("store/state/custom/evidence"));

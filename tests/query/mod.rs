@@ -126,6 +126,7 @@ fn packages_commits_and_keys_lead_to_one_another() {
         (["by-signer", "DEADBEEFDEADBEEF"], 6),
         (["by-signer", "4D"], 2),
         (["built-with", "not a name"], 2),
+        (["built-with", "absent"], 6),
     ] {
         let output = made.run(&args);
         assert_eq!(output.status.code(), Some(wanted), "{args:?}: {}", text(&output.stderr));
