@@ -414,7 +414,6 @@ mod tests {
             "/other/dists/trixie/InRelease",
             "/5.15.1/other/dists/trixie/InRelease",
             "/5.15.1/debian/provenance/sha256/x",
-            "/5.15.1/debian",
             "/2026112201/debian/dists/trixie/InRelease",
             upper.as_str(),
         ] {
