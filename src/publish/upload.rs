@@ -68,6 +68,15 @@ impl Upload {
                 other: other.clone(),
             });
         }
+        if changes.version != changes.source_version {
+            return Err(UploadError::Differs {
+                path: folder.join(name.as_str()),
+                why: format!(
+                    "its packages are {} of the source {}, and only a declared version is built here",
+                    changes.version, changes.source_version
+                ),
+            });
+        }
         let total = changes
             .files
             .iter()
@@ -433,7 +442,7 @@ pub enum UploadError {
         /// Its version.
         version: Version,
     },
-    /// A `.dsc` or `.buildinfo` that says something else than Git and the upload.
+    /// A `.changes`, `.dsc` or `.buildinfo` that says something else than Git and the upload.
     #[error("`{}` is not of what is declared: {why}", path.display())]
     Differs {
         /// The file.

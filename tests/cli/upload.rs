@@ -117,6 +117,18 @@ fn a_file_of_another_size_is_refused_unread() {
 }
 
 #[test]
+fn packages_of_another_version_than_their_source_are_refused() {
+    let offered = Offered::new();
+    let bytes = deb(DECLARED, "x");
+    let changes = offered.offer(DECLARED, &bytes, &Digest::of(&bytes));
+    let text = fs::read_to_string(&changes).unwrap();
+    let text = text.replace("Source: hello\n", &format!("Source: hello ({DECLARED})\n"));
+    let text = text.replace(&format!("Version: {DECLARED}\n"), &format!("Version: {DECLARED}+b1\n"));
+    fs::write(&changes, text).unwrap();
+    offered.refused(&changes, 1, &["E-UPLOAD-008", "only a declared version is built here"]);
+}
+
+#[test]
 fn other_bytes_of_the_same_size_are_refused() {
     let offered = Offered::new();
     let bytes = deb(DECLARED, "x");
