@@ -403,13 +403,8 @@ pub struct Indexed {
     /// The file: the .deb, or the .dsc.
     pub sha256: Sha256,
     /// Of a mirror's newest snapshot, which no lock of the candidate names: says whose a name is (rule A8), and no more.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub newest: bool,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// A package as it is in the archive now: what an admission takes the place of.

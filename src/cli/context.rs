@@ -33,11 +33,16 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn new(arguments: &Arguments) -> Self {
         let environment = Environment;
+        let clock = Clock::from_environment(environment);
+        // With `-q` and `--json`, too: what follows is of no such day.
+        if let Clock::Fixed(at) = clock {
+            say(&format!("for a test, now is {at} (ASSAY_TEST_CLOCK)"));
+        }
         let shown = !arguments.quiet && !arguments.json;
         Self {
             site: arguments.site.clone(),
             store: arguments.store.clone(),
-            clock: Clock::from_environment(environment),
+            clock,
             environment,
             verbose: arguments.verbose > 0,
             output: Output {
@@ -51,15 +56,6 @@ impl Context {
                 Progress::hidden()
             },
         }
-        .warned()
-    }
-
-    /// Says when the present is none, also with `-q` and `--json`.
-    fn warned(self) -> Self {
-        if let Clock::Fixed(at) = self.clock {
-            say(&format!("for a test, now is {at} (ASSAY_TEST_CLOCK)"));
-        }
-        self
     }
 
     pub(super) fn now(&self) -> Timestamp {

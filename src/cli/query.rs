@@ -67,9 +67,9 @@ pub(super) struct BySignerArgs {
 
 /// List every package whose build environment held a package, also through other packages of ours
 ///
-/// A version without a Debian revision means all revisions of it. No record and exit 0: none held it; exit 6: in no
-/// environment was a package of that name. A package whose
-/// environment cannot be verified is listed, and the exit code is 3 or 6.
+/// A version without a Debian revision means all revisions of it. No record and exit 0: none held it; exit 6 with
+/// none: no environment had a package of that name. A package whose environment cannot be verified is listed, and the exit
+/// code is 3 or 6.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay built-with xz-utils=5.6.1\n  assay built-with gcc-12 --json")]
 pub(super) struct BuiltWithArgs {

@@ -42,8 +42,9 @@ pub fn waiting(
         let path = site.declaration_path(archive, &source);
         let identity = declaration(&path)?;
         for meta in store.list(&format!("state/{archive}/evidence/{identity}"))? {
-            let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-            let Ok(record) = name.parse::<Sha256>() else { continue };
+            let Some(record) = meta.key.named_sha256() else {
+                continue;
+            };
             let Some(outputs) = outputs(store, archive, &record) else {
                 return Ok(None);
             };
@@ -67,8 +68,7 @@ pub fn unheld(site: &Site, store: &dyn Store, archive: &ArchiveName) -> Result<V
     };
     // Listed after the records: outputs are held before a record names them.
     store.visit(&held(archive), &mut |meta| {
-        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-        if let Ok(sha256) = name.parse() {
+        if let Some(sha256) = meta.key.named_sha256() {
             waiting.remove(&sha256);
         }
     })?;
@@ -105,8 +105,7 @@ pub(super) fn stale_held(what: &Collection<'_>) -> Result<Vec<Meta>, CollectErro
     let age = i64::from(what.held_days).saturating_mul(86_400);
     let mut metas = what.store.list(&held(what.archive))?;
     metas.retain(|meta| {
-        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-        let waits = name.parse::<Sha256>().is_ok_and(|sha256| waiting.contains(&sha256));
+        let waits = meta.key.named_sha256().is_some_and(|sha256| waiting.contains(&sha256));
         !waits && what.made.now.since(meta.modified) > age
     });
     Ok(metas)
@@ -135,8 +134,7 @@ pub(super) fn orphaned_signatures(what: &Collection<'_>) -> Result<Vec<Meta>, Co
     }
     let now = Clock::System.now();
     found.retain(|meta| {
-        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-        let orphan = name.parse::<Sha256>().is_ok_and(|sha256| !signed.contains(&sha256));
+        let orphan = meta.key.named_sha256().is_some_and(|sha256| !signed.contains(&sha256));
         orphan && now.since(meta.modified) > YOUNG
     });
     found.sort_by(|a, b| a.key.cmp(&b.key));

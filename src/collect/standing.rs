@@ -76,8 +76,7 @@ impl Standing {
             ..Self::default()
         };
         for meta in what.store.list(&Key::all_filled(what.archive))? {
-            let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-            if let Ok(content) = name.parse() {
+            if let Some(content) = meta.key.named_sha256() {
                 standing.filled.insert(content, meta);
             }
         }

@@ -43,8 +43,7 @@ pub(super) fn load_missed(store: &dyn Store, archive: &ArchiveName, policy: &Pol
     let (chain, keys) = (Chain::load(store, archive)?, keys_of(policy));
     let mut found = Vec::new();
     for meta in notes {
-        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-        let Ok(sha256) = name.parse::<Sha256>() else {
+        let Some(sha256) = meta.key.named_sha256() else {
             continue;
         };
         let bytes = read_document(store, archive, &sha256, dsse::LARGEST)?;

@@ -120,8 +120,7 @@ pub fn load_records(
         ..Records::default()
     };
     for meta in store.list(&format!("state/{archive}/evidence/{declaration}"))? {
-        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-        let Ok(sha256) = name.parse::<Sha256>() else {
+        let Some(sha256) = meta.key.named_sha256() else {
             continue;
         };
         let bytes = read_document(store, archive, &sha256, dsse::LARGEST)?;

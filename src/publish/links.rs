@@ -77,8 +77,7 @@ pub fn load_links(
     }
     for sha256 in files {
         for meta in store.list(&format!("state/{archive}/links/{sha256}"))? {
-            let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-            let Ok(document) = name.parse::<Sha256>() else {
+            let Some(document) = meta.key.named_sha256() else {
                 continue;
             };
             let bytes = read_document(store, archive, &document, LARGEST_LINK)?;

@@ -73,8 +73,7 @@ fn search(
         found: BTreeMap::new(),
     };
     for meta in store.list(&format!("state/{archive}/decisions{below}"))? {
-        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-        if let Ok(decision) = name.parse::<Sha256>() {
+        if let Some(decision) = meta.key.named_sha256() {
             memory.decision(decision).or_else(|error| unread(decision, error))?;
         }
     }
@@ -184,20 +183,17 @@ impl Memory<'_> {
     fn rounds(&mut self, decision: Sha256, declaration: &Sha256, rounds: &[Round]) -> Result<(), GateError> {
         let there = load_rounds(self.store, self.archive, declaration)?;
         for round in rounds.iter().filter(|round| !there.contains(round)) {
-            let bytes = json::canonical("round", round).map_err(GateError::document("round"))?;
+            let remedy = Remedy::Object(json::canonical("round", round).map_err(GateError::document("round"))?);
             let mut n = 0;
             let key = loop {
                 let key = round_key(self.archive, declaration, &round.lock, n)?;
-                let taken = self
-                    .found
-                    .get(&key)
-                    .is_some_and(|lost| lost.remedy != Remedy::Object(bytes.clone()));
+                let taken = self.found.get(&key).is_some_and(|lost| lost.remedy != remedy);
                 if !taken && self.store.head(&key)?.is_none() {
                     break key;
                 }
                 n += 1;
             };
-            self.object(decision, key, bytes)?;
+            self.lost(decision, key, false, remedy);
         }
         Ok(())
     }

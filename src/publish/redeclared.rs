@@ -57,8 +57,7 @@ pub(super) fn list_declared(
         return Ok(Vec::new());
     };
     let listed = store.list(&folder(archive, &dsc))?;
-    let names = listed.iter().filter_map(|meta| meta.key.as_str().rsplit('/').next());
-    Ok(names.filter_map(|name| name.parse().ok()).collect())
+    Ok(listed.iter().filter_map(|meta| meta.key.named_sha256()).collect())
 }
 
 /// Where a declaration is listed under its source package; nowhere when it has none.

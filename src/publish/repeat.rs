@@ -61,8 +61,7 @@ pub fn list_decisions(store: &dyn Store, archive: &ArchiveName) -> Result<BTreeS
 /// The store's failure.
 pub fn noted_decisions(store: &dyn Store, archive: &ArchiveName) -> Result<BTreeSet<Sha256>, GateError> {
     let listed = store.list(&format!("state/{archive}/decisions"))?;
-    let named = listed.iter().filter_map(|meta| meta.key.as_str().rsplit('/').next());
-    Ok(named.filter_map(|name| name.parse().ok()).collect())
+    Ok(listed.iter().filter_map(|meta| meta.key.named_sha256()).collect())
 }
 
 /// What the gate signed under this name.

@@ -533,8 +533,7 @@ fn list<'a>(store: &dyn Store, anchors: &'a Anchors) -> Result<ListedArchives<'a
 pub(super) fn named_below(store: &dyn Store, prefix: &str) -> Result<Vec<Sha256>, QueryError> {
     let mut found = Vec::new();
     store.visit(prefix, &mut |meta| {
-        let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-        found.extend(name.parse::<Sha256>().ok());
+        found.extend(meta.key.named_sha256());
     })?;
     Ok(found)
 }

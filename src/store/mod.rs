@@ -225,6 +225,12 @@ impl Key {
         Self::joined(&["state", archive.as_str(), "evidence", &declaration.hex(), &record.hex()])
     }
 
+    /// The SHA-256 that it is named by: the last part of the name, when that is one.
+    #[must_use]
+    pub fn named_sha256(&self) -> Option<Sha256> {
+        self.as_str().rsplit('/').next()?.parse().ok()
+    }
+
     /// Every part was checked by its own type, or is one of the words above.
     fn joined(parts: &[&str]) -> Self {
         #[expect(

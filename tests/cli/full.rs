@@ -8,7 +8,7 @@ use std::process::Command;
 use assay::domain::Sha256;
 
 use super::ASSAY;
-use super::imports::Site;
+use super::imports::{IMPORT, Site};
 use super::made::files;
 use super::mirrors::Metals;
 use super::small::said;
@@ -161,18 +161,7 @@ fn what_does_not_fit_into_a_custom_archive_is_admitted_when_there_is_room() {
     let apt = Apt::new(&source(&uri, "testing", &site.certificate()));
     let failed = Change {
         command: &|args| site.mirrored.command(site.at, args),
-        args: &[
-            "admit",
-            "--from",
-            "foundry",
-            "hello",
-            "--suite",
-            "testing",
-            "--reason",
-            "it mends a crash",
-            "--by",
-            "dana",
-        ],
+        args: &IMPORT,
         apt: &apt,
         package: "hello",
         versions: [&[], &["1.0+b1"]],

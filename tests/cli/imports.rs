@@ -18,6 +18,20 @@ use crate::support::web::Web;
 const HELLO: &str = "pool/main/h/hello/hello_1.0+b1_amd64.deb";
 const DATA: &str = "pool/main/h/hello/hello-data_1.0_all.deb";
 
+/// What imports `hello`.
+pub(super) const IMPORT: [&str; 10] = [
+    "admit",
+    "--from",
+    "foundry",
+    "hello",
+    "--suite",
+    "testing",
+    "--reason",
+    "it mends a crash",
+    "--by",
+    "dana",
+];
+
 /// A package that dpkg takes, built of `hello` 1.0.
 fn deb(name: &str, version: &str, architecture: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
@@ -133,8 +147,7 @@ impl Site {
     }
 
     fn import(&self) -> (i32, String) {
-        let what = ["admit", "--from", "foundry", "hello", "--suite", "testing"];
-        self.says(&[&what[..], &["--reason", "it mends a crash", "--by", "dana"]].concat())
+        self.says(&IMPORT)
     }
 
     /// The certificate of the custom archive's key.
@@ -549,25 +562,13 @@ fn an_import_that_is_killed_is_finished_by_the_next_run() {
     let state = site.mirrored.site().join("store/state/custom");
     let has = |path: &str| fs::read_dir(state.join(path)).is_ok_and(|mut entries| entries.next().is_some());
     let documents = site.mirrored.site().join("store/custom/provenance/sha256");
-    let args = [
-        "admit",
-        "--from",
-        "foundry",
-        "hello",
-        "--suite",
-        "testing",
-        "--reason",
-        "it mends a crash",
-        "--by",
-        "dana",
-    ];
     for done in [
         &(|| has("held/sha256")) as &dyn Fn() -> bool,
         &|| fs::read_dir(&documents).is_ok_and(|mut entries| entries.next().is_some()),
         &|| has("decisions"),
         &|| state.join("1.json").exists(),
     ] {
-        let mut command = site.mirrored.command(site.at, &args);
+        let mut command = site.mirrored.command(site.at, &IMPORT);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         until(&mut child, done);
         kill(child);

@@ -111,7 +111,10 @@ fn shadowed(context: &Common<'_>, output: &Output, facts: &DebFacts) -> Option<S
                     "{name} is a package of `{archive}`, and the policy does not list it"
                 ));
             }
-            (!row.newest).then(|| not_above(context, Some(name), row, &facts.version))?
+            if row.newest {
+                return None;
+            }
+            not_above(context, Some(name), row, &facts.version)
         })
         .collect();
     found.sort();
