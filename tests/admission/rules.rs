@@ -498,7 +498,7 @@ fn rule_r2_a_result_that_could_be_copied_does_not_count() {
 
     let mut changed = blind.clone();
     changed.evidence.rounds[0].commitments[1].record = sha("what it had committed to");
-    changed.refused(&["R1", "R2"]);
+    changed.refused(&["R1", "R2", "R4"]);
     let mut elsewhere = blind.clone();
     elsewhere.evidence.rounds[0].lock = sha("another environment");
     elsewhere.refused(&["R1", "R2", "B1"]);
@@ -612,6 +612,73 @@ fn rule_r4_open_nonces_are_waited_for() {
     let mut forged = Scenario::good();
     forged.rebuild("b3").signed_by = vec![];
     assert!(forged.refused(&["R4"]).contains("`b3`"), "an unsigned answer is none");
+}
+
+#[test]
+fn rule_r4_names_all_who_are_waited_for_since_when_and_what_to_do() {
+    let mut waiting = Scenario::good();
+    for builder in ["b3", "b1"] {
+        waiting.rebuild(builder);
+        waiting.evidence.records.pop();
+    }
+    let why = waiting.refused(&["R4"]);
+    for said in [
+        "`b1` has not answered",
+        "`b3` has not answered",
+        "asked at 2026-06-01T",
+        "it has time until 2026-06-0",
+        "next: `assay rebuild hello --take DIR`",
+    ] {
+        assert!(why.contains(said), "{said}: {why}");
+    }
+}
+
+/// Who takes away a record and the question that it answers takes nothing that a round or a commitment names.
+#[test]
+fn rule_r4_what_a_builder_is_bound_to_must_be_there() {
+    let commitment = |record: &assay::admission::RecordEvidence| Commitment {
+        nonce: record.nonce.clone(),
+        builder: record.builder.clone(),
+        declaration: record.declaration,
+        lock: record.lock,
+        record: record.sha256,
+    };
+    let mut blind = Scenario::good();
+    blind.rule(|policy| policy.blind_rebuilds = true);
+    blind
+        .rebuild("b3")
+        .outputs
+        .values_mut()
+        .for_each(|sha256| *sha256 = sha("other"));
+    let commitments: Vec<Commitment> = blind.evidence.records.iter().map(commitment).collect();
+    blind.evidence.rounds = vec![Round {
+        lock: blind.candidate.sets[0].lock,
+        closed_at: at("2026-06-01T15:00:00Z"),
+        commitments,
+    }];
+    blind.refused(&["A5"]);
+    // The dissent and its nonce are gone, and what she committed to as well; the round stays.
+    let dissent = blind.evidence.records.pop().unwrap();
+    blind.evidence.nonces.pop();
+    let why = blind.refused(&["R4"]);
+    assert!(why.contains("`b3` was bound") && why.contains("--builder b3"), "{why}");
+    // What she built before is no answer; what she built since is.
+    let mut again = blind.clone();
+    again.rebuild("b3");
+    again.evidence.records.last_mut().unwrap().sha256 = sha("another answer");
+    again.refused(&["R4"]);
+    let record = again.evidence.records.last_mut().unwrap();
+    (record.started_on, record.finished_on) = (at("2026-06-01T15:00:00Z"), at("2026-06-01T15:10:00Z"));
+    again.admitted();
+    // The round is gone, and her commitment is not.
+    blind.rule(|policy| policy.blind_rebuilds = false);
+    blind.evidence.rounds.clear();
+    blind.evidence.commitments = vec![commitment(&dissent)];
+    let why = blind.refused(&["R4"]);
+    assert!(why.contains("`b3` is bound") && why.contains("nonce"), "{why}");
+    // Who may not speak any more holds up nothing.
+    blind.rule(|policy| policy.builders[2].revoked_at = Some(at("2026-06-01T15:00:00Z")));
+    blind.admitted();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! B: build outputs, D: the .debs themselves, V: versions, A: the archive and the decision, I: imports.
 
 mod archive;
+mod asked;
 mod authority;
 mod build;
 mod deb;
@@ -21,13 +22,15 @@ pub(super) use environment::{dependencies, dependency_levels};
 pub use record::ONE_PATH;
 
 /// The version of the rules, which every decision names. It goes up with each change in what is judged.
-pub const RULE_SET: u32 = 3;
+pub const RULE_SET: u32 = 4;
 /// The rules that a version judges otherwise than the one before, or has anew. What only became more or less in words is none.
 const CHANGED: &[(u32, &[&str])] = &[
     // What was asked and built in environments that were locked before.
     (2, &["R4", "A5"]),
     // What was asked and built under other declarations of the same source package.
     (3, &["R4", "A5"]),
+    // What builders are bound to, and is not there.
+    (4, &["R4"]),
 ];
 
 /// The rules that are judged otherwise than in a version; none when that is newer than this program.
@@ -196,7 +199,7 @@ pub static RULES: &[Rule] = &[
     rule("R1", "enough operators, in all and in each group, rebuilt the same bytes", REBUILD, Rebuilt(record::r1)),
     excusable("R2", "builders had committed to their results before any was shown", REBUILD, Rebuilt(record::r2)),
     rule("R3", "records are about this declaration and environment, answer a nonce of the gate, and are fresh", REBUILD, Rebuilt(record::r3)),
-    rule("R4", "every nonce that was issued is answered or has timed out", REBUILD, Rebuilt(record::r4)),
+    rule("R4", "every nonce that was issued is answered or has timed out, and nothing that a builder is bound to is gone", REBUILD, Rebuilt(asked::r4)),
     rule("R5", "no record is by a builder whose key was not valid then, or was revoked", REBUILD, Rebuilt(record::r5)),
     rule("R6", "records tell of builds that succeeded, with the digest of the log", REBUILD, Rebuilt(record::r6)),
     rule("R7", "records are signed by the key of the builder that they name", REBUILD, Rebuilt(record::r7)),

@@ -1,4 +1,4 @@
-//! R1 to R9, A5, A6, E4 to E6: the rebuild records.
+//! R1 to R9 without R4, A5, A6, E4 to E6: the rebuild records.
 //!
 //! A rule that voids records breaks only when the quorum is missed: then it says which record it
 //! voided, and why. Otherwise whoever can write to the store could block every package.
@@ -10,9 +10,10 @@ use crate::format::intoto::Outcome;
 use crate::site::{Dissent, Varied};
 
 use super::super::context::{Context, Judged, Set};
-use super::super::evidence::{IssuedNonce, RecordEvidence};
+use super::super::evidence::RecordEvidence;
 use super::super::standing::{self, Standing, built_later, first_difference, is_blind, is_spoken, offered};
 use super::Verdict;
+use super::asked::{answered, asked, place};
 
 /// What rule E5 says of builds whose path nothing varied.
 pub const ONE_PATH: &str = "all were built at one path";
@@ -82,66 +83,6 @@ pub(super) fn r2(context: &Context<'_>) -> Verdict {
 /// Binding and freshness.
 pub(super) fn r3(context: &Context<'_>) -> Verdict {
     voided(context, "R3")
-}
-
-/// No answer is missing.
-pub(super) fn r4(context: &Context<'_>) -> Verdict {
-    let nonces = asked(context);
-    let open: Vec<&IssuedNonce> = nonces
-        .iter()
-        .copied()
-        .filter(|nonce| !answered(context, nonce))
-        .collect();
-    if let Some(waiting) = open.iter().find(|nonce| nonce.answer_by >= context.now) {
-        let (builder, until) = (&waiting.builder, waiting.answer_by);
-        let short: String = escape(&waiting.nonce).chars().take(12).collect();
-        let place = place(context, &waiting.declaration, &waiting.lock);
-        return Verdict::broken(format!(
-            "`{builder}` has not answered the nonce {short} yet{place}; it has time until {until}"
-        ));
-    }
-    let named = |nonce: &&IssuedNonce| format!("{}{}", nonce.builder, place(context, &nonce.declaration, &nonce.lock));
-    let timed_out: BTreeSet<String> = open.iter().map(named).collect();
-    let answers = nonces.len().saturating_sub(open.len());
-    if timed_out.is_empty() {
-        return Verdict::held(format!("{answers} nonces were issued, and all are answered"));
-    }
-    let late: Vec<String> = timed_out.into_iter().collect();
-    Verdict::held(format!(
-        "{answers} of {} nonces are answered; timed out: {}",
-        nonces.len(),
-        late.join(", ")
-    ))
-}
-
-/// The nonces that were issued for this source, each once: also in environments that were locked before, and under other
-/// declarations. Else who was asked, and saw it failing, need not answer once it is locked or declared again.
-fn asked<'a>(context: &Context<'a>) -> BTreeSet<&'a IssuedNonce> {
-    let ours = |nonce: &&IssuedNonce| context.is_same_source(&nonce.declaration);
-    context.evidence.nonces.iter().filter(ours).collect()
-}
-
-/// Where something was asked or built, when that is no more the candidate's environment, or not under its declaration.
-fn place(context: &Context<'_>, declaration: &Sha256, lock: &Sha256) -> String {
-    if Some(*declaration) != context.declaration {
-        return format!(" under the declaration {} of the same source", declaration.short());
-    }
-    if context.sets.iter().any(|set| set.set.lock == *lock) {
-        return String::new();
-    }
-    format!(" in the environment {}, which was locked before", lock.short())
-}
-
-/// Whether a record that the asked builder signed answers this nonce.
-fn answered(context: &Context<'_>, nonce: &IssuedNonce) -> bool {
-    context.records.iter().any(|judged| {
-        let signed = !matches!(judged.standing, Standing::Void("R7", _));
-        let record = judged.record;
-        signed
-            && record.nonce == nonce.nonce
-            && record.builder == nonce.builder
-            && (record.declaration, record.lock) == (nonce.declaration, nonce.lock)
-    })
 }
 
 /// Revoked builders.
