@@ -155,6 +155,7 @@ pub(super) fn prepare(
     let store = work.store.as_ref();
     let (lock, lock_sha256) = work.lock(name)?;
     let locks = BTreeMap::from([(lock_sha256, lock)]);
+    let key = work.site.ed25519_key(&work.site.config().gate)?;
     let desk = Desk {
         store,
         archive: &work.archive,
@@ -162,9 +163,11 @@ pub(super) fn prepare(
         suites: &declared.declaration.suites,
         declaration: declared.sha256,
         sealed: &work.sealed(),
+        gate: &key.public(),
+        key: Some(&key),
         now: context.now(),
     };
-    let back = publish::recall(store, &work.archive, &declared.declaration)?;
+    let back = publish::recall(store, &work.archive, &declared.declaration, &key)?;
     context
         .output
         .put_back(&work.archive, back, "evidence, as earlier decisions name it");
@@ -196,7 +199,8 @@ pub(super) fn prepare(
     if let Some(offer) = offer {
         offer.put_into(&mut candidate);
     }
-    let evidence = gather(store, &candidate, &locks, &records, source, &work.site.mirrors())?;
+    let known = (&work.site.mirrors(), &key.public());
+    let evidence = gather(store, &candidate, &locks, &records, source, known)?;
     bar.finish();
     Ok((candidate, evidence))
 }

@@ -8,6 +8,7 @@ use super::failure::{Each, Failure, Later};
 use super::mirror::keep_fresh;
 use super::work::PROGRAM;
 use crate::domain::ArchiveName;
+use crate::host::files;
 use crate::publish::{self, Writer, load_vouched};
 use crate::site::{ArchiveConfig, ArchiveKind, OwnArchive, OwnKind, Site};
 use crate::store::Store;
@@ -55,7 +56,11 @@ fn one(
         let back = publish::put_back(store, archive, chain.latest())?;
         let output = &context.output;
         output.put_back(archive, back, "ledger, as the newest snapshot remembers it");
-        let back = publish::recall_all(store, archive)?;
+        let gate = &site.config().gate;
+        // A round is signed anew, where that can be done.
+        let here = files::exists(&site.secret_key_path(gate));
+        let key = here.then(|| site.ed25519_key(gate)).transpose()?;
+        let back = publish::recall_all(store, archive, &site.gate_public()?, key.as_ref())?;
         output.put_back(archive, back, "evidence, as earlier decisions name it");
     }
     if config.kind() != ArchiveKind::Mirror {

@@ -15,7 +15,7 @@ use crate::environment::{self, Lock};
 use crate::format::intoto::Outcome;
 use crate::format::json;
 use crate::host::{TempFolder, files};
-use crate::publish::{Desk, LARGEST_LINK, add_document, add_link, contrasts, load_records};
+use crate::publish::{Desk, LARGEST_LINK, Taken, add_document, add_link, contrasts, load_records};
 use crate::rebuild::{self, Finished, Job, Limits, RecordInput, Variation};
 use crate::site::{Backend, Builder};
 use crate::store::Key;
@@ -190,16 +190,36 @@ struct Answered {
 }
 
 impl Run<'_> {
-    fn desk(&self) -> Desk<'_> {
-        Desk {
+    /// The gate's key, which closes rounds; absent where it is not at hand.
+    fn gate_key(&self) -> Result<Option<Ed25519Key>, Failure> {
+        let (site, gate) = (&self.work.site, &self.work.site.config().gate);
+        let here = files::exists(&site.secret_key_path(gate));
+        Ok(here.then(|| site.ed25519_key(gate)).transpose()?)
+    }
+
+    /// Hands an answer in.
+    fn hand_in(&self, folder: &Path) -> Result<Taken, Failure> {
+        let (gate, key) = (self.work.site.gate_public()?, self.gate_key()?);
+        let desk = Desk {
             store: self.work.store.as_ref(),
             archive: &self.work.archive,
             policy: &self.declared.policy,
             suites: &self.declared.suites,
             declaration: self.declared.sha256,
             sealed: &self.sealed,
+            gate: &gate,
+            key: key.as_ref(),
             now: self.context.now(),
+        };
+        let taken = desk.take(folder)?;
+        if let Taken::Bound { folder, .. } = &taken {
+            let (source, folder) = (&self.declared.declaration.source, folder.display());
+            self.context.output.note(&format!(
+                "enough operators are bound, and the gate, whose key is not here, has to close the round\n  next: `assay rebuild {source} \
+                 --take {folder}` where its key is"
+            ));
         }
+        Ok(taken)
     }
 
     /// Shows where outputs differ. Gives whether they are all the same.
@@ -229,7 +249,7 @@ impl Run<'_> {
     fn take(&self, folders: &[PathBuf]) -> Result<(), Failure> {
         self.documents()?;
         for folder in folders {
-            let taken = self.desk().take(folder)?;
+            let taken = self.hand_in(folder)?;
             let (record, sealed) = (taken.record(), taken.missing());
             let answer = folder.display().to_string();
             let text = format!("{answer} record {record}{}", waiting(sealed));
@@ -248,7 +268,7 @@ impl Run<'_> {
         let folder = temp.path().join("answer");
         let answered = self.answer(builder, key, &nonce, run, &folder)?;
         self.documents()?;
-        let taken = self.desk().take(&folder)?;
+        let taken = self.hand_in(&folder)?;
         self.show(builder, &answered, taken.missing(), &folder)?;
         Ok(answered.finished.outcome)
     }

@@ -143,6 +143,14 @@ pub enum GateError {
         /// What is wrong.
         why: String,
     },
+    /// A round of blind rebuilds that the gate did not sign.
+    #[error("`{key}` is no round of the gate's: {why}")]
+    Round {
+        /// Which.
+        key: Key,
+        /// What is wrong.
+        why: String,
+    },
     /// The selection of a mirror does not fit what upstream has.
     #[error("`[select]` {}", unfit(absent, unmet))]
     Selection {
@@ -220,6 +228,7 @@ impl Coded for GateError {
             Self::Forgotten { .. } => "E-GATE-114",
             Self::Answer { .. } => "E-GATE-121",
             Self::Link { .. } => "E-GATE-122",
+            Self::Round { .. } => "E-GATE-123",
             Self::Rebuild(error) => error.code(),
             Self::Host(error) => error.code(),
             Self::Unfetched(error) => error.code(),
@@ -236,6 +245,7 @@ impl Coded for GateError {
             | Self::Swapped { .. }
             | Self::Pool { .. }
             | Self::Unsigned { .. }
+            | Self::Round { .. }
             | Self::Forgotten { .. } => Kind::Verification,
             Self::NoSuite { .. }
             | Self::NotThere { .. }
@@ -264,6 +274,10 @@ impl Coded for GateError {
             Self::Document { .. } | Self::Swapped { .. } | Self::Unsigned { .. } => {
                 Some("`assay verify` names all that is damaged".to_owned())
             }
+            Self::Round { key, .. } => Some(format!(
+                "somebody wrote it who may write to the store, or a version of this program that did not sign rounds yet: take `{key}` \
+                 away, and ask for a new round: `assay rebuild NAME`, or `assay rebuild NAME --plan --again` for builders elsewhere"
+            )),
             Self::Pool { key, .. } => Some(format!(
                 "it is damaged, or somebody put it there: move `{key}` out of the store and run this again, which puts there what was \
                  admitted"

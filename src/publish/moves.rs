@@ -9,7 +9,7 @@ use super::admit::{Admission, Gate, Question, admit_together};
 use super::evidence::{hold, load_nonces, load_records};
 use super::next::{Edits, Writer, next_snapshot};
 use super::propose::{lost, removed};
-use super::sealed::load_rounds;
+use super::rounds::load_rounds;
 use super::stage::{Burial, Change, Edit, held_sources, next_states, read_decisions};
 use super::{GateError, Kept, Published, ledger, load_redeclared, load_vouched, publish, recall};
 use crate::admission::{KeptCase, Moved, Terms, Whole, identity};
@@ -272,11 +272,11 @@ fn question(
             candidate.policy_sha256 = policy_sha256.unwrap_or(candidate.policy_sha256);
             candidate.terms = terms;
             if let Some(declaration) = identity(&candidate.declaration) {
-                recall(store, archive, &candidate.declaration)?;
+                recall(store, archive, &candidate.declaration, gate.key)?;
                 let records = load_records(store, archive, &declaration, &target.policy)?;
                 (evidence.records, evidence.commitments) = (records.records, records.commitments);
                 evidence.missed = records.missed;
-                evidence.rounds = load_rounds(store, archive, &declaration)?;
+                evidence.rounds = load_rounds(store, archive, &declaration, &gate.key.public())?;
                 evidence.nonces = load_nonces(store, archive, &declaration)?;
                 load_redeclared(store, archive, &candidate.declaration, &target.policy)?.join(evidence);
                 evidence.lost = lost(store, archive, &evidence.records)?;

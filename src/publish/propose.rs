@@ -15,6 +15,7 @@ use crate::site::Policy;
 use crate::snapshot::{Chain, Record, Removed, SuiteState};
 use crate::source::{Declaration, SourceFile};
 use crate::store::{Key, Store, StoreError};
+use crate::trust::Ed25519Public;
 
 use super::admit::hash;
 use super::known::{load_before, load_known, load_levels, load_previous};
@@ -104,7 +105,7 @@ pub fn inspect(store: &dyn Store, archive: &ArchiveName, name: FileName, sha256:
 }
 
 /// Everything that the store knows about a candidate, with what was found in Git; `mirrors` are the archives
-/// that the site says are mirrors.
+/// that the site says are mirrors, and `gate` signed the rounds of blind rebuilds.
 ///
 /// # Errors
 /// When anything that is kept is missing, damaged or malformed; the store's failure.
@@ -114,7 +115,7 @@ pub fn gather(
     locks: &BTreeMap<Sha256, Lock>,
     records: &Records,
     source: Result<SourceEvidence, SourceFailure>,
-    mirrors: &BTreeSet<ArchiveName>,
+    (mirrors, gate): (&BTreeSet<ArchiveName>, &Ed25519Public),
 ) -> Result<Evidence, GateError> {
     let declaration = identity(&candidate.declaration);
     let known = load_known(store, locks.values(), candidate, mirrors)?;
@@ -149,7 +150,7 @@ pub fn gather(
         removed: removed(chain.latest()),
         before: load_before(store, candidate)?,
         rounds: match declaration {
-            Some(declaration) => load_rounds(store, &candidate.archive, &declaration)?,
+            Some(declaration) => load_rounds(store, &candidate.archive, &declaration, gate)?,
             None => Vec::new(),
         },
         commitments: records.commitments.clone(),

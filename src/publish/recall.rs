@@ -13,13 +13,14 @@ use crate::format::dsse::{self, Envelope};
 use crate::format::intoto::{Statement, Summary};
 use crate::format::json;
 use crate::source::Declaration;
-use crate::store::{Key, Store, StoreError};
+use crate::store::{Created, Key, Store, StoreError};
+use crate::trust::{Ed25519Key, Ed25519Public, verify_envelope};
 
 use super::GateError;
 use super::evidence::{LARGEST_NONCE, create_or_same, nonce_key, read_document, read_unverified};
 use super::redeclared::{declared_key, list_declared, note_declared};
 use super::repeat::{LARGEST_CASE, named_inputs};
-use super::sealed::{LARGEST_ROUND, load_rounds, round_key};
+use super::rounds::{self, Held, add_round, held_rounds};
 
 /// A decision that cannot be asked, and why.
 pub type Unread = (Sha256, GateError);
@@ -41,101 +42,208 @@ pub struct Forgotten {
 enum Remedy {
     Object(Vec<u8>),
     Declared(Box<Declaration>),
+    /// The gate's key signs it again: a case has its content only.
+    Round(Sha256, Round),
 }
 
-/// What the decisions of an archive were made on and `state/` has no more, or otherwise; and the decisions that cannot
-/// be asked, each with why.
+/// What is not in `state/` as decisions, or the gate, left it.
+#[derive(Debug, Default)]
+pub struct Lost {
+    /// What the decisions of an archive were made on.
+    pub forgotten: Vec<Forgotten>,
+    /// The decisions that cannot be asked, each with why.
+    pub unread: Vec<Unread>,
+    /// What lies where rounds are, and which the gate neither signed nor made a decision on.
+    pub unsigned: Vec<(Key, String)>,
+}
+
+/// What the decisions of an archive were made on and `state/` has no more, or otherwise; `gate` signed them.
 ///
 /// # Errors
 /// The store's failure.
-pub fn forgotten(store: &dyn Store, archive: &ArchiveName) -> Result<(Vec<Forgotten>, Vec<Unread>), GateError> {
+pub fn forgotten(store: &dyn Store, archive: &ArchiveName, gate: &Ed25519Public) -> Result<Lost, GateError> {
     let mut unread = Vec::new();
-    let found = search(store, archive, None, |decision, error| {
+    let mut memory = Memory::of(store, archive, *gate);
+    memory.search(None, |decision, error| {
         unread.push((decision, error));
         Ok(())
     })?;
-    Ok((found, unread))
-}
-
-/// What is no decision, or names a case of another format, says nothing; who signed it is not asked:
-/// what comes back has its own signatures, and can only be held against a candidate.
-fn search(
-    store: &dyn Store,
-    archive: &ArchiveName,
-    about: Option<&Sha256>,
-    mut unread: impl FnMut(Sha256, GateError) -> Result<(), GateError>,
-) -> Result<Vec<Forgotten>, GateError> {
-    let below = about.map(|declaration| format!("/{declaration}")).unwrap_or_default();
-    let mut memory = Memory {
-        store,
-        archive,
-        cases: BTreeSet::new(),
-        found: BTreeMap::new(),
-    };
-    for meta in store.list(&format!("state/{archive}/decisions{below}"))? {
-        if let Some(decision) = meta.key.named_sha256() {
-            memory.decision(decision).or_else(|error| unread(decision, error))?;
-        }
-    }
-    Ok(memory.found.into_values().collect())
+    let unsigned = memory.unsigned_rounds()?;
+    // One that waits to be signed by the gate is there.
+    let is_lost = |lost: &Forgotten| !matches!(&lost.remedy, Remedy::Round(..)) || !memory.is_there(&lost.remedy);
+    let forgotten = memory.found.values().filter(|lost| is_lost(lost)).cloned().collect();
+    Ok(Lost {
+        forgotten,
+        unread,
+        unsigned,
+    })
 }
 
 /// Puts back what decisions on a declaration were made on, and those on the other declarations of its source package.
-/// To be done before the gate is asked about it. Gives how many objects were made.
+/// To be done before the gate, whose key it is, is asked about it. Gives how many objects were made.
 ///
 /// # Errors
 /// When a listed decision, or a document that it names, is missing or damaged: what it says must not get lost;
 /// `Different` when there is one with other bytes; the store's failure.
-pub fn recall(store: &dyn Store, archive: &ArchiveName, declaration: &Declaration) -> Result<u64, GateError> {
+pub fn recall(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    declaration: &Declaration,
+    key: &Ed25519Key,
+) -> Result<u64, GateError> {
     let mut made: u64 = 0;
+    let mut about = |declaration: &Sha256| -> Result<(), GateError> {
+        let mut memory = Memory::of(store, archive, key.public());
+        memory.search(Some(declaration), |_, error| Err(error))?;
+        made = made.saturating_add(memory.put_back(Some(key))?);
+        Ok(())
+    };
     if let Some(own) = identity(declaration) {
-        made = made.saturating_add(put_back(store, archive, Some(&own))?);
+        about(&own)?;
     }
     for other in list_declared(store, archive, declaration)? {
-        made = made.saturating_add(put_back(store, archive, Some(&other))?);
+        about(&other)?;
     }
     Ok(made)
 }
 
-/// Puts back what all decisions of an archive were made on. Gives how many objects were made.
+/// Puts back what all decisions of an archive were made on; rounds where the gate's key is at hand, which signs them. Gives how
+/// many objects were made.
 ///
 /// # Errors
 /// As [`recall`].
-pub fn recall_all(store: &dyn Store, archive: &ArchiveName) -> Result<u64, GateError> {
-    put_back(store, archive, None)
-}
-
-fn put_back(store: &dyn Store, archive: &ArchiveName, about: Option<&Sha256>) -> Result<u64, GateError> {
-    let mut made: u64 = 0;
-    for lost in search(store, archive, about, |_, error| Err(error))? {
-        match lost.remedy {
-            Remedy::Object(bytes) => create_or_same(store, &lost.key, &bytes)?,
-            Remedy::Declared(declaration) => note_declared(store, archive, &declaration)?,
-        }
-        made = made.saturating_add(1);
-    }
-    Ok(made)
+pub fn recall_all(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    gate: &Ed25519Public,
+    key: Option<&Ed25519Key>,
+) -> Result<u64, GateError> {
+    let mut memory = Memory::of(store, archive, *gate);
+    memory.search(None, |_, error| Err(error))?;
+    memory.put_back(key)
 }
 
 struct Memory<'a> {
     store: &'a dyn Store,
     archive: &'a ArchiveName,
+    gate: Ed25519Public,
     /// Those that were read: decisions that were made again and again share one.
     cases: BTreeSet<Sha256>,
+    /// What lies where rounds are, by declaration.
+    rounds: BTreeMap<Sha256, Vec<(Key, Held)>>,
     found: BTreeMap<Key, Forgotten>,
 }
 
-impl Memory<'_> {
+impl<'a> Memory<'a> {
+    fn of(store: &'a dyn Store, archive: &'a ArchiveName, gate: Ed25519Public) -> Self {
+        Self {
+            store,
+            archive,
+            gate,
+            cases: BTreeSet::new(),
+            rounds: BTreeMap::new(),
+            found: BTreeMap::new(),
+        }
+    }
+
+    /// What is no decision, or names a case of another format, says nothing. Who signed it is asked only where what comes back
+    /// lets something count: the rest has its own signatures, and can only be held against a candidate.
+    fn search(
+        &mut self,
+        about: Option<&Sha256>,
+        mut unread: impl FnMut(Sha256, GateError) -> Result<(), GateError>,
+    ) -> Result<(), GateError> {
+        let below = about.map(|declaration| format!("/{declaration}")).unwrap_or_default();
+        for meta in self.store.list(&format!("state/{}/decisions{below}", self.archive))? {
+            if let Some(decision) = meta.key.named_sha256() {
+                self.decision(decision).or_else(|error| unread(decision, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_back(self, key: Option<&Ed25519Key>) -> Result<u64, GateError> {
+        let mut made: u64 = 0;
+        for lost in self.found.into_values() {
+            match lost.remedy {
+                Remedy::Object(bytes) => create_or_same(self.store, &lost.key, &bytes)?,
+                Remedy::Declared(declaration) => note_declared(self.store, self.archive, &declaration)?,
+                Remedy::Round(declaration, round) => {
+                    let Some(key) = key else { continue };
+                    // When somebody was faster, the next run sees what he put there.
+                    if add_round(self.store, self.archive, &declaration, round, key)? == Created::No {
+                        continue;
+                    }
+                }
+            }
+            made = made.saturating_add(1);
+        }
+        Ok(made)
+    }
+
+    /// Whether an unsigned round of the same content is there.
+    fn is_there(&self, remedy: &Remedy) -> bool {
+        let Remedy::Round(declaration, round) = remedy else {
+            return false;
+        };
+        let held = self.rounds.get(declaration).into_iter().flatten();
+        held.into_iter()
+            .any(|(_, held)| matches!(held, Held::Unsigned(there) if there == round))
+    }
+
+    /// Rounds that the gate did not sign, of the whole archive, but those that a decision was made on.
+    fn unsigned_rounds(&mut self) -> Result<Vec<(Key, String)>, GateError> {
+        let top = format!("state/{}/rounds/", self.archive);
+        let mut declarations = BTreeSet::new();
+        for meta in self.store.list(top.trim_end_matches('/'))? {
+            let below = meta.key.as_str().strip_prefix(&top).unwrap_or_default();
+            declarations.extend(below.split('/').next().and_then(|hex| hex.parse::<Sha256>().ok()));
+        }
+        let mut found = Vec::new();
+        for declaration in declarations {
+            let vouched: Vec<&Round> = self
+                .found
+                .values()
+                .filter_map(|lost| match &lost.remedy {
+                    Remedy::Round(of, round) if *of == declaration => Some(round),
+                    _ => None,
+                })
+                .collect();
+            let held = match self.rounds.remove(&declaration) {
+                Some(held) => held,
+                None => held_rounds(self.store, self.archive, &declaration, &self.gate)?,
+            };
+            let signed = |round: &Round| {
+                held.iter()
+                    .any(|(_, held)| matches!(held, Held::Signed(there) if there == round))
+            };
+            for (key, held) in &held {
+                match held {
+                    Held::Signed(_) => {}
+                    Held::Unsigned(round) if vouched.contains(&round) || signed(round) => {}
+                    Held::Unsigned(_) => found.push((key.clone(), "the gate did not sign it".to_owned())),
+                    Held::Other(why) => found.push((key.clone(), why.clone())),
+                }
+            }
+            self.rounds.insert(declaration, held);
+        }
+        Ok(found)
+    }
+
     fn decision(&mut self, decision: Sha256) -> Result<(), GateError> {
         let bytes = read_document(self.store, self.archive, &decision, dsse::LARGEST)?;
-        let statement = Envelope::parse(&bytes).and_then(|envelope| json::strict("decision", &envelope.payload));
-        let Ok(statement): Result<Statement<Summary>, _> = statement else {
+        let Ok(envelope) = Envelope::parse(&bytes) else {
             return Ok(());
         };
+        let Ok(statement): Result<Statement<Summary>, _> = json::strict("decision", &envelope.payload) else {
+            return Ok(());
+        };
+        let gate = std::slice::from_ref(&self.gate);
+        let is_signed = verify_envelope(&envelope, dsse::IN_TOTO, gate).is_ok();
         for (name, sha256) in named_inputs(&statement.predicate).unwrap_or_default() {
             match name.as_str() {
                 "rebuild-record" => self.record(decision, sha256)?,
-                CASE if self.cases.insert(sha256) => self.case(decision, &sha256)?,
+                CASE if self.cases.insert(sha256) => self.case(decision, &sha256, is_signed)?,
                 _ => {}
             }
         }
@@ -151,7 +259,7 @@ impl Memory<'_> {
         Ok(())
     }
 
-    fn case(&mut self, decision: Sha256, sha256: &Sha256) -> Result<(), GateError> {
+    fn case(&mut self, decision: Sha256, sha256: &Sha256, is_signed: bool) -> Result<(), GateError> {
         let bytes = read_document(self.store, self.archive, sha256, LARGEST_CASE)?;
         let Ok(case) = Case::parse(&bytes, BTreeMap::new(), Vec::new()) else {
             return Ok(());
@@ -161,7 +269,9 @@ impl Memory<'_> {
             self.nonce(decision, nonce)?;
         }
         if let Some(declaration) = identity(declared) {
-            self.rounds(decision, &declaration, &case.evidence.rounds)?;
+            if is_signed {
+                self.rounds(decision, &declaration, &case.evidence.rounds)?;
+            }
             // It is listed under its source before anybody is asked for a build of it.
             if nonces.iter().any(|nonce| nonce.declaration == declaration) {
                 self.declared(decision, declared)?;
@@ -181,18 +291,36 @@ impl Memory<'_> {
 
     /// A case does not say under which number a round was closed: it is known by its content.
     fn rounds(&mut self, decision: Sha256, declaration: &Sha256, rounds: &[Round]) -> Result<(), GateError> {
-        let there = load_rounds(self.store, self.archive, declaration)?;
-        for round in rounds.iter().filter(|round| !there.contains(round)) {
-            let remedy = Remedy::Object(json::canonical("round", round).map_err(GateError::document("round"))?);
+        if !self.rounds.contains_key(declaration) {
+            let held = held_rounds(self.store, self.archive, declaration, &self.gate)?;
+            self.rounds.insert(*declaration, held);
+        }
+        let there = self.rounds.get(declaration).map_or(&[][..], Vec::as_slice);
+        let signed = |round: &&Round| {
+            there
+                .iter()
+                .any(|(_, held)| matches!(held, Held::Signed(there) if there == *round))
+        };
+        let taken: BTreeSet<&Key> = there
+            .iter()
+            .filter(|(_, held)| matches!(held, Held::Signed(_)))
+            .map(|(key, _)| key)
+            .collect();
+        let mut lost = Vec::new();
+        for round in rounds.iter().filter(|round| !signed(round)) {
+            let remedy = Remedy::Round(*declaration, round.clone());
             let mut n = 0;
             let key = loop {
-                let key = round_key(self.archive, declaration, &round.lock, n)?;
-                let taken = self.found.get(&key).is_some_and(|lost| lost.remedy != remedy);
-                if !taken && self.store.head(&key)?.is_none() {
+                let key = rounds::place(self.archive, declaration, &round.lock, n)?;
+                let other = self.found.get(&key).is_some_and(|lost| lost.remedy != remedy);
+                if !other && !taken.contains(&key) {
                     break key;
                 }
                 n += 1;
             };
+            lost.push((key, remedy));
+        }
+        for (key, remedy) in lost {
             self.lost(decision, key, false, remedy);
         }
         Ok(())
@@ -209,7 +337,7 @@ impl Memory<'_> {
     }
 
     fn object(&mut self, decision: Sha256, key: Key, bytes: Vec<u8>) -> Result<(), GateError> {
-        let limit = LARGEST_NONCE.max(LARGEST_ROUND);
+        let limit = LARGEST_NONCE;
         let changed = match self.store.get(&key, limit) {
             Ok(there) if there == bytes => return Ok(()),
             Ok(_) | Err(StoreError::TooLarge { .. }) => true,

@@ -2,7 +2,7 @@
 //!
 //! A builder that succeeded first hands in a signed *commitment*: the SHA-256 of its signed record. The
 //! record and its outputs wait in a folder beside the store. When as many operators as the policy asks
-//! for have committed, the *round* is closed: one object, created once, lists what was committed to by
+//! for have committed, the *round* is closed: one object, created once and signed by the gate, lists what was committed to by
 //! then. Only after it exists is anything shown, and only what it lists counts for a quorum. So a
 //! builder that copies what another one published comes too late. A later round, of as many who rebuild what
 //! was shown before, is a new one. Failures name no outputs, and are
@@ -20,13 +20,12 @@ use crate::host::files;
 use crate::rebuild::{Answer, COMMITMENT, Commitment};
 use crate::site::Policy;
 use crate::store::{Key, Store, StoreError, hash_stream};
-use crate::trust::{Ed25519Public, verify_envelope};
+use crate::trust::{Ed25519Key, Ed25519Public, verify_envelope};
 
 use super::evidence::{add_record, create_or_same, hold, keys_of, load_nonces, read_record};
+use super::rounds::{add_round, load_rounds};
 use super::{GateError, canary};
 
-/// The largest round that is read, in bytes.
-pub(super) const LARGEST_ROUND: u64 = 1 << 20;
 /// The largest output that is taken, in bytes.
 const LARGEST_OUTPUT: u64 = 4 << 30;
 /// The most that a log, .buildinfo and .changes may have together, in bytes: a build's log ends at 256 MiB.
@@ -44,6 +43,13 @@ pub enum Taken {
         /// How many operators are missing until the round is closed.
         missing: usize,
     },
+    /// Enough are committed, and it waits for the gate to close the round: whoever has the gate's key takes this folder.
+    Bound {
+        /// SHA-256 of its record.
+        record: Sha256,
+        /// Where the answer is.
+        folder: PathBuf,
+    },
 }
 
 impl Taken {
@@ -51,7 +57,7 @@ impl Taken {
     #[must_use]
     pub fn record(&self) -> Sha256 {
         match self {
-            Self::Shown(record) | Self::Sealed { record, .. } => *record,
+            Self::Shown(record) | Self::Sealed { record, .. } | Self::Bound { record, .. } => *record,
         }
     }
 
@@ -59,7 +65,7 @@ impl Taken {
     #[must_use]
     pub fn missing(&self) -> usize {
         match self {
-            Self::Shown(_) => 0,
+            Self::Shown(_) | Self::Bound { .. } => 0,
             Self::Sealed { missing, .. } => *missing,
         }
     }
@@ -80,8 +86,22 @@ pub struct Desk<'a> {
     pub declaration: Sha256,
     /// The folder of answers that wait; not public.
     pub sealed: &'a Path,
+    /// Whose rounds count.
+    pub gate: &'a Ed25519Public,
+    /// The gate's key, which closes rounds; absent where it is not at hand, and then nothing is shown that waits for that.
+    pub key: Option<&'a Ed25519Key>,
     /// Now.
     pub now: Timestamp,
+}
+
+/// How it stands with the rounds in an environment.
+enum Standing {
+    /// One is closed: then results can be seen, and to hide more of them protects nothing.
+    Closed,
+    /// This many operators are missing.
+    Lacks(usize),
+    /// Enough are bound, and the gate's key is not here.
+    Due,
 }
 
 impl Desk<'_> {
@@ -101,7 +121,7 @@ impl Desk<'_> {
         let bytes = commitment.ok_or_else(|| refused(folder, "it has no commitment of its builder"))?;
         let key = commitment_key(self.archive, &record.declaration, &record.nonce)?;
         create_or_same(self.store, &key, &bytes)?;
-        let place = self.place(&record);
+        let (place, lock) = (self.place(&record), record.lock);
         // One that was damaged meanwhile is put right.
         let sound = Answer::read(&place).is_ok_and(|waiting| self.check(&waiting).is_ok());
         if !sound {
@@ -109,14 +129,11 @@ impl Desk<'_> {
             answer.copy_to(&place)?;
         }
         self.show_all()?;
-        let missing = self.missing(&record.lock)?;
-        Ok(if missing == 0 {
-            Taken::Shown(record.sha256)
-        } else {
-            Taken::Sealed {
-                record: record.sha256,
-                missing,
-            }
+        let record = record.sha256;
+        Ok(match self.close(&lock)? {
+            Standing::Closed => Taken::Shown(record),
+            Standing::Lacks(missing) => Taken::Sealed { record, missing },
+            Standing::Due => Taken::Bound { record, folder: place },
         })
     }
 
@@ -139,7 +156,7 @@ impl Desk<'_> {
                 Err(GateError::Answer { .. } | GateError::Host(_)) => continue,
                 checked => checked?.0,
             };
-            if !self.close(&record.lock)? {
+            if !matches!(self.close(&record.lock)?, Standing::Closed) {
                 continue;
             }
             match self.show(&answer, &record) {
@@ -229,17 +246,6 @@ impl Desk<'_> {
         canary::note(self.store, self.archive, record)
     }
 
-    fn missing(&self, lock: &Sha256) -> Result<usize, GateError> {
-        if self.close(lock)? {
-            return Ok(0);
-        }
-        let committed = load_commitments(self.store, self.archive, &self.declaration, self.policy)?;
-        Ok(self
-            .shortage(&committed, lock)
-            .map_or(0, |lacks| lacks.missing())
-            .max(1))
-    }
-
     /// What those who have committed lack for a quorum.
     fn shortage(&self, committed: &[Commitment], lock: &Sha256) -> Option<Shortage> {
         let here = committed.iter().filter(|c| c.lock == *lock);
@@ -249,26 +255,47 @@ impl Desk<'_> {
     }
 
     /// Closes the next round in this environment when enough operators have committed since the last one.
-    /// Gives whether any is closed: then results can be seen, and to hide more of them protects nothing.
-    fn close(&self, lock: &Sha256) -> Result<bool, GateError> {
-        let mut rounds = load_rounds(self.store, self.archive, &self.declaration)?;
+    fn close(&self, lock: &Sha256) -> Result<Standing, GateError> {
+        let mut rounds = load_rounds(self.store, self.archive, &self.declaration, self.gate)?;
         rounds.retain(|round| round.lock == *lock);
         let listed = |c: &Commitment| rounds.iter().any(|round| round.commitments.contains(c));
         let mut committed = load_commitments(self.store, self.archive, &self.declaration, self.policy)?;
         committed.retain(|c| c.lock == *lock && !listed(c));
-        if self.shortage(&committed, lock).is_some() {
-            return Ok(!rounds.is_empty());
+        let is_first = rounds.is_empty();
+        if is_first {
+            // What can be seen was shown by a round, which is gone: nobody is bound to it any more.
+            let mut sealed = Vec::new();
+            for bound in committed {
+                if self
+                    .store
+                    .head(&Key::provenance(self.archive, &bound.record))?
+                    .is_none()
+                {
+                    sealed.push(bound);
+                }
+            }
+            committed = sealed;
         }
-        let key = round_key(self.archive, &self.declaration, lock, rounds.len())?;
+        if let Some(lacks) = self.shortage(&committed, lock) {
+            return Ok(match is_first {
+                true => Standing::Lacks(lacks.missing().max(1)),
+                false => Standing::Closed,
+            });
+        }
+        let Some(key) = self.key else {
+            return Ok(match is_first {
+                true => Standing::Due,
+                false => Standing::Closed,
+            });
+        };
         let round = Round {
             lock: *lock,
             closed_at: self.now,
             commitments: committed,
         };
-        let bytes = json::canonical("round", &round).map_err(GateError::document(&key))?;
         // When another one was faster, what he listed counts.
-        self.store.create(&key, &bytes)?;
-        Ok(true)
+        add_round(self.store, self.archive, &self.declaration, round, key)?;
+        Ok(Standing::Closed)
     }
 }
 
@@ -292,20 +319,6 @@ pub fn load_commitments(
         );
     }
     Ok(found)
-}
-
-/// Every closed round for a declaration.
-///
-/// # Errors
-/// When one is malformed; the store's failure.
-pub fn load_rounds(store: &dyn Store, archive: &ArchiveName, declaration: &Sha256) -> Result<Vec<Round>, GateError> {
-    let list = store.list(&format!("state/{archive}/rounds/{declaration}"))?;
-    list.iter().map(|meta| load_round(store, &meta.key)).collect()
-}
-
-fn load_round(store: &dyn Store, key: &Key) -> Result<Round, GateError> {
-    let bytes = store.get(key, LARGEST_ROUND)?;
-    json::strict("round", &bytes).map_err(GateError::document(key))
 }
 
 fn read_commitment(bytes: &[u8], policy: &Policy) -> Result<Commitment, String> {
@@ -332,18 +345,6 @@ fn commitment_to(record: &RecordEvidence) -> Commitment {
 
 fn commitment_key(archive: &ArchiveName, declaration: &Sha256, nonce: &str) -> Result<Key, GateError> {
     Ok(Key::new(format!("state/{archive}/commitments/{declaration}/{nonce}"))?)
-}
-
-/// Where the round after `n` others in an environment is.
-pub(super) fn round_key(
-    archive: &ArchiveName,
-    declaration: &Sha256,
-    lock: &Sha256,
-    n: usize,
-) -> Result<Key, GateError> {
-    Ok(Key::new(format!(
-        "state/{archive}/rounds/{declaration}/{lock}-{n}.json"
-    ))?)
 }
 
 fn refused(folder: &Path, why: &str) -> GateError {

@@ -11,13 +11,14 @@ use super::editions::History;
 use super::hashing::Damaged;
 use super::{Anchor, Anchors, Problem, Report};
 use crate::admission::{KeptCase, LedgerEntry, LedgerKey, claims, identity};
-use crate::domain::{PackageName, Sha256};
+use crate::domain::{Coded as _, PackageName, Sha256};
 use crate::publish::{
-    Book, Claimed, GateError, Kept, Page, forgotten, ledger_key, lineage_folder, load_admitted, load_claim,
+    Book, Claimed, GateError, Kept, Lost, Page, forgotten, ledger_key, lineage_folder, load_admitted, load_claim,
     load_decision, noted_decisions,
 };
 use crate::snapshot::Entry as _;
 use crate::store::{Key, Store};
+use crate::trust::Ed25519Public;
 
 /// What must be remembered, and because of what.
 #[derive(Debug, Default)]
@@ -39,7 +40,7 @@ enum Why {
 }
 
 /// What is not there as it should be.
-struct Lost {
+struct Missing {
     object: String,
     how: String,
 }
@@ -85,7 +86,7 @@ impl Memory {
         (damaged, report): (&Damaged, &mut Report),
     ) {
         if !anchor.is_unproven() {
-            heard(store, anchor, (damaged, report));
+            heard(store, anchor, &anchors.gate, (damaged, report));
         }
         let mut unread = Vec::new();
         let Some(newest) = history.chain.latest() else { return };
@@ -189,8 +190,8 @@ impl Memory {
     }
 
     /// What an unproven archive's newest entry of claims says otherwise: the book is what remembers there.
-    fn claimed_otherwise(&self, anchor: &Anchor, beside: Option<&Claimed>) -> BTreeMap<Why, Vec<Lost>> {
-        let mut lost: BTreeMap<Why, Vec<Lost>> = BTreeMap::new();
+    fn claimed_otherwise(&self, anchor: &Anchor, beside: Option<&Claimed>) -> BTreeMap<Why, Vec<Missing>> {
+        let mut lost: BTreeMap<Why, Vec<Missing>> = BTreeMap::new();
         for (claimed, held) in beside
             .iter()
             .flat_map(|claimed| claimed.claims.values().map(move |held| (claimed, held)))
@@ -198,16 +199,16 @@ impl Memory {
             if let Some((sha256, why)) = self.claims.get(&held.key).filter(|(sha256, _)| *sha256 != held.sha256) {
                 let object = claimed.key(&anchor.name).to_string();
                 let how = format!("says {}, and not {}", held.sha256.short(), sha256.short());
-                lost.entry(why.clone()).or_default().push(Lost { object, how });
+                lost.entry(why.clone()).or_default().push(Missing { object, how });
             }
         }
         lost
     }
 
     /// What ledger and lineages have no more, or otherwise.
-    fn lost(&self, store: &dyn Store, anchor: &Anchor) -> BTreeMap<Why, Vec<Lost>> {
+    fn lost(&self, store: &dyn Store, anchor: &Anchor) -> BTreeMap<Why, Vec<Missing>> {
         let archive = &anchor.name;
-        let mut lost: BTreeMap<Why, Vec<Lost>> = BTreeMap::new();
+        let mut lost: BTreeMap<Why, Vec<Missing>> = BTreeMap::new();
         for (key, (sha256, why)) in &self.claims {
             let how = match load_claim(store, archive, key) {
                 Ok(Some(held)) if held.sha256 == *sha256 => continue,
@@ -216,7 +217,7 @@ impl Memory {
                 Err(error) => error.to_string(),
             };
             let object = ledger_key(archive, key).map_or_else(|_| archive.to_string(), |key| key.to_string());
-            lost.entry(why.clone()).or_default().push(Lost { object, how });
+            lost.entry(why.clone()).or_default().push(Missing { object, how });
         }
         for (source, declared) in &self.lineages {
             let (admitted, how) = match load_admitted(store, archive, source, None) {
@@ -227,7 +228,7 @@ impl Memory {
                 if !admitted.contains(declaration) {
                     let object = lineage_folder(archive, source);
                     let how = format!("the entry of the declaration {declaration} {how}");
-                    lost.entry(why.clone()).or_default().push(Lost { object, how });
+                    lost.entry(why.clone()).or_default().push(Missing { object, how });
                 }
             }
         }
@@ -236,12 +237,21 @@ impl Memory {
 }
 
 /// What decisions were made on, refusals too, is in `state/` as they name it: the gate must hear it again.
-fn heard(store: &dyn Store, anchor: &Anchor, (damaged, report): (&Damaged, &mut Report)) {
+fn heard(store: &dyn Store, anchor: &Anchor, gate: &Ed25519Public, (damaged, report): (&Damaged, &mut Report)) {
     let archive = &anchor.name;
-    let (forgotten, unread) = match forgotten(store, archive) {
+    let Lost {
+        forgotten,
+        unread,
+        unsigned,
+    } = match forgotten(store, archive, gate) {
         Ok(found) => found,
         Err(error) => return report.problem(Problem::EVIDENCE, archive, error),
     };
+    for (key, why) in unsigned {
+        let error = GateError::Round { key: key.clone(), why };
+        let next = error.hint().unwrap_or_default();
+        report.problem(Problem::EVIDENCE, key, format!("{error}; next: {next}"));
+    }
     for lost in forgotten {
         let (how, next) = match lost.changed {
             false => ("is gone", format!("`assay publish {archive}` puts it back")),
@@ -262,7 +272,7 @@ fn heard(store: &dyn Store, anchor: &Anchor, (damaged, report): (&Damaged, &mut 
 }
 
 /// One problem for all that a decision's claims have lost: a ledger that is gone has thousands.
-fn told(anchor: &Anchor, why: &Why, lost: &[Lost]) -> Option<Problem> {
+fn told(anchor: &Anchor, why: &Why, lost: &[Missing]) -> Option<Problem> {
     let first = lost.first()?;
     let archive = &anchor.name;
     let how = &first.how;

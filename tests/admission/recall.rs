@@ -44,9 +44,9 @@ fn a_dissent_that_is_taken_out_of_the_state_is_named_and_put_back() {
     let site = Site::new();
     let (built, of_hers) = refused(&site);
     let lost = || -> Vec<String> {
-        let (lost, unread) = forgotten(&site.store, &site.archive).unwrap();
-        assert!(unread.is_empty(), "{unread:?}");
-        lost.iter().map(|lost| lost.key.to_string()).collect()
+        let lost = forgotten(&site.store, &site.archive, &site.gate_key.public()).unwrap();
+        assert!(lost.unread.is_empty() && lost.unsigned.is_empty(), "{lost:?}");
+        lost.forgotten.iter().map(|lost| lost.key.to_string()).collect()
     };
     assert_eq!(lost(), Vec::<String>::new());
     for name in &of_hers {
@@ -54,11 +54,17 @@ fn a_dissent_that_is_taken_out_of_the_state_is_named_and_put_back() {
     }
     assert_eq!(lost(), of_hers);
     let declaration = &built.scenario.candidate.declaration;
-    assert_eq!(recall(&site.store, &site.archive, declaration).unwrap(), 2);
+    assert_eq!(
+        recall(&site.store, &site.archive, declaration, &site.gate_key).unwrap(),
+        2
+    );
     assert_eq!(lost(), Vec::<String>::new());
     let decision = again(&site, &built);
     assert!(decision.broken().any(|rule| rule.id == "A5"), "{decision:?}");
-    assert_eq!(recall(&site.store, &site.archive, declaration).unwrap(), 0);
+    assert_eq!(
+        recall(&site.store, &site.archive, declaration, &site.gate_key).unwrap(),
+        0
+    );
 }
 
 #[test]
@@ -69,9 +75,17 @@ fn a_question_that_was_changed_is_named_and_nothing_is_decided() {
     let text = fs::read_to_string(&path).unwrap().replace("\"b3\"", "\"b1\"");
     fs::remove_file(&path).unwrap();
     fs::write(&path, text).unwrap();
-    let (lost, _) = forgotten(&site.store, &site.archive).unwrap();
+    let lost = forgotten(&site.store, &site.archive, &site.gate_key.public())
+        .unwrap()
+        .forgotten;
     assert!(lost.iter().all(|lost| lost.changed) && lost.len() == 1, "{lost:?}");
-    let error = recall(&site.store, &site.archive, &built.scenario.candidate.declaration).unwrap_err();
+    let error = recall(
+        &site.store,
+        &site.archive,
+        &built.scenario.candidate.declaration,
+        &site.gate_key,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("other bytes"), "{error}");
 }
 
@@ -83,6 +97,15 @@ fn a_decision_whose_document_is_gone_is_not_passed_over() {
         let name = key.as_str().rsplit('/').next().unwrap().to_owned();
         fs::remove_file(site.folder.path().join("store/custom/provenance/sha256").join(name)).unwrap();
     }
-    assert_eq!(forgotten(&site.store, &site.archive).unwrap().1.len(), 1);
-    assert!(recall(&site.store, &site.archive, &built.scenario.candidate.declaration).is_err());
+    let lost = forgotten(&site.store, &site.archive, &site.gate_key.public()).unwrap();
+    assert_eq!(lost.unread.len(), 1);
+    assert!(
+        recall(
+            &site.store,
+            &site.archive,
+            &built.scenario.candidate.declaration,
+            &site.gate_key
+        )
+        .is_err()
+    );
 }

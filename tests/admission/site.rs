@@ -248,7 +248,10 @@ impl Site {
             &built.locks,
             records,
             Ok(source),
-            &["debian", "debian-security"].map(|name| name.parse().unwrap()).into(),
+            (
+                &["debian", "debian-security"].map(|name| name.parse().unwrap()).into(),
+                &self.gate_key.public(),
+            ),
         )
         .unwrap();
         (candidate, evidence)

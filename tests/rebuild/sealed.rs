@@ -6,7 +6,8 @@ use assay::admission::{explain, identity};
 use assay::domain::{Coded as _, Digest, Sha256, Timestamp};
 use assay::format::intoto::Outcome;
 use assay::publish::{
-    Desk, GateError, Records, Taken, canaries, contrasts, hold, issue_nonce, load_records, load_rounds,
+    Desk, GateError, Records, Taken, canaries, contrasts, forgotten, hold, issue_nonce, load_records, load_rounds,
+    recall,
 };
 use assay::rebuild::{Finished, Limits, Produced, RecordInput, Variation, write_answer};
 use assay::site::Backend;
@@ -21,6 +22,8 @@ struct Place {
     site: Site,
     built: Built,
     now: Timestamp,
+    /// Whether the gate's key is at hand.
+    key: bool,
 }
 
 impl Place {
@@ -29,7 +32,8 @@ impl Place {
         let mut built = site.build("1.0", "what the test harness holds");
         built.scenario.rule(|policy| policy.blind_rebuilds = true);
         let now = built.scenario.now;
-        Self { site, built, now }
+        let key = true;
+        Self { site, built, now, key }
     }
 
     fn folder(&self, name: &str) -> PathBuf {
@@ -89,6 +93,8 @@ impl Place {
             suites: &self.built.scenario.candidate.declaration.suites,
             declaration: self.declaration(),
             sealed: &sealed,
+            gate: &self.site.gate_key.public(),
+            key: self.key.then_some(&self.site.gate_key),
             now: self.now.plus(60),
         };
         desk.take(folder)
@@ -135,12 +141,18 @@ fn results_are_shown_when_enough_are_bound_and_later_ones_do_not_count() {
     place.built.scenario.evidence.records.push(late);
     let late = place.answer("late", 2, "the same", Outcome::Built, &secret_key("b3"));
     assert!(matches!(place.take(&late).unwrap(), Taken::Shown(_)));
-    let rounds = load_rounds(&place.site.store, &place.site.archive, &declaration).unwrap();
+    let rounds = load_rounds(
+        &place.site.store,
+        &place.site.archive,
+        &declaration,
+        &place.site.gate_key.public(),
+    )
+    .unwrap();
     assert_eq!((rounds.len(), rounds[0].commitments.len()), (1, 2));
 
     let records = load_records(&place.site.store, &place.site.archive, &declaration, &policy).unwrap();
     assert_eq!((records.records.len(), records.commitments.len()), (3, 3));
-    let Place { site, built, now } = place;
+    let Place { site, built, now, .. } = place;
     let decision = site.at(now.plus(120)).admit_with(&built, &records).unwrap().decision;
     assert!(decision.admitted, "{}", explain(&decision));
     let r2 = decision.rules.iter().find(|rule| rule.id == "R2").unwrap();
@@ -266,6 +278,114 @@ fn what_does_not_hold_is_not_taken() {
     place.built.scenario.evidence.records[0].nonce = "ab".repeat(32);
     let unasked = place.answer("unasked", 0, "one", Outcome::Built, &secret_key("b1"));
     code(&place, &unasked, "nonce was not issued");
+}
+
+/// Whoever may write to the store closes no round: neither by hand, nor by taking away the one that was closed.
+#[test]
+fn only_the_gate_closes_rounds_and_never_over_what_was_shown() {
+    let mut place = Place::new();
+    for (n, name) in ["alice", "bob"].into_iter().enumerate() {
+        let key = secret_key(["b1", "b2"][n]);
+        place.take(&place.answer(name, n, name, Outcome::Built, &key)).unwrap();
+    }
+    let (store, archive, declaration) = (&place.site.store, &place.site.archive, place.declaration());
+    let load = || load_rounds(store, archive, &declaration, &place.site.gate_key.public());
+    let round = load().unwrap().remove(0);
+    assert_eq!(round.commitments.len(), 2);
+    let (key, _) = place.site.objects("state/custom/rounds").remove(0);
+    let path = place.site.folder.path().join("store").join(key.as_str());
+
+    // One that names whom he wants.
+    std::fs::remove_file(&path).unwrap();
+    let mut forged = round.clone();
+    forged.commitments.pop();
+    let unsigned = assay::format::json::canonical("round", &forged).unwrap();
+    let by_another = |kind: &str, payload: &[u8]| {
+        let envelope = assay::trust::sign_envelope(kind, payload, &Ed25519Key::generate());
+        envelope.to_bytes().unwrap()
+    };
+    let signed = by_another("application/vnd.assay.round+json", &unsigned);
+    for bytes in [unsigned, signed] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = load().unwrap_err();
+        assert_eq!(error.code(), "E-GATE-123", "{error}");
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("ask for a new round") && hint.contains(key.as_str()),
+            "{hint}"
+        );
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    // None is closed again over what everybody could see by then.
+    let lock = *place.built.locks.keys().next().unwrap();
+    let id = &place.built.scenario.policy.builders[2].id;
+    let asked = issue_nonce(store, archive, declaration, lock, id, place.now, 600).unwrap();
+    let mut late = place.built.scenario.evidence.records[1].clone();
+    (late.nonce, late.builder) = (asked.nonce, asked.builder);
+    place.built.scenario.evidence.records.push(late);
+    let late = place.answer("late", 2, "alice", Outcome::Built, &secret_key("b3"));
+    assert!(matches!(place.take(&late).unwrap(), Taken::Sealed { missing: 1, .. }));
+    assert_eq!(place.site.objects("state/custom/rounds"), []);
+}
+
+#[test]
+fn what_is_bound_waits_for_the_gate_where_its_key_is_not_at_hand() {
+    let mut place = Place::new();
+    place.key = false;
+    let alice = place.answer("alice", 0, "the same", Outcome::Built, &secret_key("b1"));
+    let bob = place.answer("bob", 1, "the same", Outcome::Built, &secret_key("b2"));
+    assert!(matches!(place.take(&alice).unwrap(), Taken::Sealed { missing: 1, .. }));
+    let Taken::Bound { folder, .. } = place.take(&bob).unwrap() else {
+        panic!("the gate's key is not here");
+    };
+    assert_eq!(place.site.objects("state/custom/rounds"), []);
+    place.key = true;
+    assert!(matches!(place.take(&folder).unwrap(), Taken::Shown(_)));
+}
+
+/// A version before signed none: what the gate decided on is as good as signed, and so is signed.
+#[test]
+fn a_round_of_before_is_signed_when_a_decision_was_made_on_it() {
+    let place = Place::new();
+    for (n, name) in ["alice", "bob"].into_iter().enumerate() {
+        let key = secret_key(["b1", "b2"][n]);
+        place
+            .take(&place.answer(name, n, "the same", Outcome::Built, &key))
+            .unwrap();
+    }
+    let (declaration, policy) = (place.declaration(), place.built.scenario.policy.clone());
+    let (key, _) = place.site.objects("state/custom/rounds").remove(0);
+    let Place { site, built, now, .. } = place;
+    let site = site.at(now.plus(120));
+    let gate = site.gate_key.public();
+    let round = load_rounds(&site.store, &site.archive, &declaration, &gate)
+        .unwrap()
+        .remove(0);
+    let records = load_records(&site.store, &site.archive, &declaration, &policy).unwrap();
+    assert!(site.admit_with(&built, &records).unwrap().decision.admitted);
+
+    let path = site.folder.path().join("store").join(key.as_str());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, assay::format::json::canonical("round", &round).unwrap()).unwrap();
+    let lost = forgotten(&site.store, &site.archive, &gate).unwrap();
+    assert!(
+        lost.forgotten.is_empty() && lost.unsigned.is_empty(),
+        "an older site is whole: {lost:?}"
+    );
+    let declared = &built.scenario.candidate.declaration;
+    assert_eq!(recall(&site.store, &site.archive, declared, &site.gate_key).unwrap(), 1);
+    assert_eq!(
+        load_rounds(&site.store, &site.archive, &declaration, &gate).unwrap(),
+        [round]
+    );
+    assert_eq!(recall(&site.store, &site.archive, declared, &site.gate_key).unwrap(), 0);
+
+    // What no decision was made on is named.
+    let other = Key::new(format!("state/custom/rounds/{}/{}-0.json", sha("x"), sha("y"))).unwrap();
+    site.store.create(&other, b"{}").unwrap();
+    let lost = forgotten(&site.store, &site.archive, &gate).unwrap();
+    assert_eq!(lost.unsigned[0].0, other);
 }
 
 #[test]
