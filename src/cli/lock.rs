@@ -12,18 +12,18 @@ use crate::environment::declared_sources;
 use crate::format::manifest::Manifest;
 use crate::format::site_lock::{LARGEST, SiteLock};
 use crate::host::files;
-use crate::publish::{LockProblem, load_vouched, lock_site, locked_records};
+use crate::publish::{LockProblem, Locking, load_vouched, lock_site, locked_records};
 use crate::site::{ArchiveKind, Site};
 use crate::snapshot::{Chain, Record};
 use crate::store::Store;
-use crate::verify::Problem;
+use crate::verify::{Anchors, Problem, check_standing};
 
 /// Write `assay.lock`: the newest snapshot of every archive, and every admitted file
 ///
 /// One entry a line, for Git: each archive's serial, id and content digest (which renewing keeps), and the
 /// SHA-256 of every admitted file of each declared source. An image whose tree holds this file and the
 /// declarations defines every package in it. `sources --lock` and `tag --lock` go by it; `verify` and `gc`
-/// look at it.
+/// look at it. Of a source whose signers or builders may speak no more none is written (exit 3).
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay lock\n  assay lock --check\n  assay sources --lock assay.lock")]
 pub(super) struct LockArgs {
@@ -37,7 +37,11 @@ pub(super) fn run(context: &Context, args: &LockArgs) -> Result<ExitCode, Failur
     let store = context.store_to_read(&site)?;
     let chains = vouched(&site, store.as_ref())?;
     let declared = declared_sources(&site)?;
-    let (lock, left) = lock_site(store.as_ref(), &chains, &declared)?;
+    let Locking { lock, decisions, left } = lock_site(store.as_ref(), &chains, &declared)?;
+    let anchors = Anchors::from_site(&site)?;
+    let stands =
+        |(archive, decision): &(_, _)| check_standing(store.as_ref(), &anchors, archive, decision, context.now());
+    let fallen: Vec<Problem> = decisions.iter().filter_map(|one| stands(one).err()).collect();
     for one in left {
         let (name, version) = (&one.name, &one.declaration.version);
         context
@@ -61,6 +65,16 @@ pub(super) fn run(context: &Context, args: &LockArgs) -> Result<ExitCode, Failur
             dash(&change.new)
         );
         context.output.record(change, &text)?;
+    }
+    if !fallen.is_empty() {
+        for problem in &fallen {
+            let text = format!("{} {}: {}", problem.code, problem.object, problem.why);
+            context.output.record(problem, &text)?;
+        }
+        context
+            .output
+            .note("what is declared does not stand today, and no lock is written of it; `assay verify` says more");
+        return Ok(ExitCode::from(Kind::Verification.exit_code()));
     }
     if args.check {
         let code = if changes.is_empty() {

@@ -10,10 +10,12 @@ use super::failure::{Each, Failure};
 use super::verify::without;
 use crate::domain::{ArchiveName, Timestamp};
 use crate::publish;
+use crate::query::{self, Answer, Asked, Cache, Index};
 use crate::site::{ArchiveConfig, MirrorArchive, Site};
 use crate::snapshot::{Chain, Edition, Record, SuiteState};
 use crate::store::{Key, Store};
 use crate::upstream::{self, Refused};
+use crate::verify::Anchors;
 
 /// A snapshot that expires this soon is worth a warning: seconds.
 const SOON: i64 = 2 * 86_400;
@@ -37,8 +39,14 @@ pub(super) fn run(context: &Context, _args: &StatusArgs) -> Result<ExitCode, Fai
     let site = context.site()?;
     let store = context.store_if_any(&site)?;
     let mut each = Each::of(context, site.archives().len());
+    let fallen = fallen(context, &site, store.as_ref());
     for (archive, config) in site.archives() {
-        let said = status(&site, store.as_ref(), archive, config, context.now());
+        let said = status(&site, store.as_ref(), archive, config, context.now()).map(|mut status| {
+            if status.sources.is_some() {
+                status.problems.extend(does_not_stand(&fallen, archive));
+            }
+            status
+        });
         let said = said.and_then(|status| context.output.record(&status, &text(&status)));
         each.done(archive, said)?;
     }
@@ -145,6 +153,37 @@ fn status(
         refused,
         problems,
     })
+}
+
+/// What custom archives list and does not stand today; or why nobody can say.
+fn fallen(context: &Context, site: &Site, store: &dyn Store) -> Result<Vec<Answer>, Failure> {
+    let anchors = Anchors::from_site(site)?;
+    let cache = Cache::below(&site.cache());
+    let keys = query::builder_keys(&anchors);
+    let asked = Asked {
+        cache: Some(&cache),
+        all: false,
+        now: context.now(),
+        keys: &keys,
+    };
+    let mut index = Index::load(store, &anchors, &asked, &context.progress)?;
+    index.keep();
+    Ok(query::fallen(&index))
+}
+
+/// One line for each source of an archive that does not stand.
+fn does_not_stand(fallen: &Result<Vec<Answer>, Failure>, archive: &ArchiveName) -> Vec<String> {
+    match fallen {
+        Ok(answers) => {
+            let of_archive = answers.iter().filter(|answer| answer.archive == archive.as_str());
+            let line = |answer: &Answer| {
+                let (source, version, why) = (&answer.source, &answer.version, &answer.why);
+                format!("{source} {version} does not stand today: {why}; `assay why {source}` says more")
+            };
+            of_archive.map(line).collect()
+        }
+        Err(error) => vec![format!("whether its packages stand cannot be said: {}", error.cause())],
+    }
 }
 
 /// How the last run failed, when it did. A run that made a snapshot and was killed then did not take the note away.

@@ -22,17 +22,24 @@ pub struct LockProblem {
     pub why: String,
 }
 
-/// A lock of the newest snapshot of each archive, and those of the declared sources that are not in it:
-/// nothing of them was admitted in the declared version.
+/// A lock of what is, and what stands behind it.
+#[derive(Debug)]
+pub struct Locking<'a> {
+    /// The newest snapshot of each archive, and the files of the declared sources.
+    pub lock: SiteLock,
+    /// The decisions that let these files in, with their archives.
+    pub decisions: BTreeSet<(ArchiveName, Sha256)>,
+    /// The sources that are not in it: nothing of them was admitted in the declared version.
+    pub left: Vec<&'a Declared>,
+}
+
+/// A lock of the newest snapshot of each archive. Whether its decisions stand today is asked elsewhere.
 ///
 /// # Errors
 /// When a decision or index is missing or damaged; the store's failure.
-pub fn lock_site<'a>(
-    store: &dyn Store,
-    chains: &[Chain],
-    declared: &'a [Declared],
-) -> Result<(SiteLock, Vec<&'a Declared>), GateError> {
+pub fn lock_site<'a>(store: &dyn Store, chains: &[Chain], declared: &'a [Declared]) -> Result<Locking<'a>, GateError> {
     let mut lock = SiteLock::default();
+    let mut decisions = BTreeSet::new();
     for record in chains.iter().filter_map(Chain::latest) {
         let state = LockedState {
             serial: record.serial.clone(),
@@ -46,22 +53,23 @@ pub fn lock_site<'a>(
         let (archive, declaration) = (&one.name.archive, &one.declaration);
         let chain = chains.iter().find(|chain| chain.archive() == archive);
         let latest = chain.and_then(Chain::latest);
-        let outputs = outputs(store, archive, declaration, latest)?;
+        let (outputs, behind) = outputs(store, archive, declaration, latest)?;
         if outputs.is_empty() {
             left.push(one);
         }
         lock.outputs.extend(outputs);
+        decisions.extend(behind.into_iter().map(|decision| (archive.clone(), decision)));
     }
-    Ok((lock, left))
+    Ok(Locking { lock, decisions, left })
 }
 
-/// The files that were admitted of a source in its declared version.
+/// The files that were admitted of a source in its declared version, and the decisions that admitted them.
 fn outputs(
     store: &dyn Store,
     archive: &ArchiveName,
     declaration: &Declaration,
     latest: Option<&Record>,
-) -> Result<BTreeMap<LockedOutput, Sha256>, GateError> {
+) -> Result<(BTreeMap<LockedOutput, Sha256>, BTreeSet<Sha256>), GateError> {
     let (source, version) = (&declaration.source, &declaration.version);
     let decided = own_decisions(store, latest, declaration, &declaration.suites)?;
     let decisions: BTreeSet<Sha256> = decided.values().map(|(_, decision)| *decision).collect();
@@ -84,7 +92,7 @@ fn outputs(
         };
         (output, sha256)
     };
-    Ok(admitted.map(output).collect())
+    Ok((admitted.map(output).collect(), current))
 }
 
 /// The snapshots that a lock names, and what does not hold of it, in words: a snapshot that is gone or

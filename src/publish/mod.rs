@@ -83,7 +83,7 @@ pub use known::{Known, built_in, load_known};
 pub use ledger::{append_ledger, key as ledger_key, load_claim, load_ledger, put_back};
 pub use lineage::{folder as lineage_folder, load_admitted, load_lineage};
 pub use links::{LARGEST_LINK, Observation, add_link, load_links};
-pub use locked::{LockProblem, lock_site, locked_records};
+pub use locked::{LockProblem, Locking, lock_site, locked_records};
 pub use mismatch::{Contrast, contrasts};
 pub use moves::{
     Contents, Held, Move, Moves, SourceChange, SourceDiff, Target, compare, contents, moves, remove, restore, suite_of,

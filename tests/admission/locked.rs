@@ -5,7 +5,7 @@ use assay::environment::{Declared, LockedPackage, SourceName, snapshot_input};
 use assay::format::deb822::Stanzas;
 use assay::format::packages::Binary;
 use assay::format::site_lock::SiteLock;
-use assay::publish::{lock_site, locked_records, select_packages};
+use assay::publish::{Locking, lock_site, locked_records, select_packages};
 use assay::snapshot::Chain;
 
 use super::site::Site;
@@ -28,7 +28,7 @@ fn every_admitted_file_of_a_declared_version_is_locked() {
     let both = [declared(&old), declared(&new)];
     let admitted = site.admit(&old).unwrap().decision;
 
-    let (lock, left) = lock_site(&site.store, &chains(), &both).unwrap();
+    let Locking { lock, left, .. } = lock_site(&site.store, &chains(), &both).unwrap();
     let locked: Vec<(String, Sha256)> = lock
         .outputs
         .iter()
@@ -44,7 +44,7 @@ fn every_admitted_file_of_a_declared_version_is_locked() {
     assert_eq!(left[0].declaration.version.as_str(), "1.1");
 
     assert!(site.admit(&new).unwrap().decision.admitted);
-    let (later, left) = lock_site(&site.store, &chains(), &both).unwrap();
+    let Locking { lock: later, left, .. } = lock_site(&site.store, &chains(), &both).unwrap();
     assert_eq!(
         left[0].declaration.version.as_str(),
         "1.0",

@@ -369,6 +369,14 @@ fn a_signer_who_is_revoked_proves_nothing(small: &Small) {
             "{verb:?}: {found}"
         );
     }
+    // `status` says it beside all else that wants somebody, and fails for none of it; no lock is written.
+    let status = small.prints(&["status"]);
+    let line = "tiny 1.0 does not stand today: V-EVIDENCE";
+    assert!(status.contains(line) && status.contains("was revoked at"), "{status}");
+    let lock = small.made.run(&["lock"]);
+    assert_eq!(lock.status.code(), Some(3), "{}", said(&lock));
+    assert!(text(&lock.stdout).contains("was revoked at"), "{}", said(&lock));
+    assert!(!small.path("assay.lock").exists());
     let again = text(&small.made.run(verbs[0]).stdout);
     let counts = ["made again: the same", "  today: "].map(|what| again.matches(what).count());
     assert_eq!(counts, [2, 1], "a refusal needs no signer: {again}");
