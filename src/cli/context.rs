@@ -31,15 +31,15 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(arguments: &Arguments) -> Self {
+    pub(super) fn new(arguments: &Arguments) -> Result<Self, Failure> {
         let environment = Environment;
-        let clock = Clock::from_environment(environment);
+        let clock = Clock::from_environment(environment)?;
         // With `-q` and `--json`, too: what follows is of no such day.
         if let Clock::Fixed(at) = clock {
             say(&format!("for a test, now is {at} (ASSAY_TEST_CLOCK)"));
         }
         let shown = !arguments.quiet && !arguments.json;
-        Self {
+        Ok(Self {
             site: arguments.site.clone(),
             store: arguments.store.clone(),
             clock,
@@ -55,7 +55,7 @@ impl Context {
             } else {
                 Progress::hidden()
             },
-        }
+        })
     }
 
     pub(super) fn now(&self) -> Timestamp {

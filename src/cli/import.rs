@@ -13,6 +13,7 @@ use super::work::Work;
 use crate::domain::{ArchiveName, Digest, PackageName, PoolPath, SnapshotRef, SuiteName, Version};
 use crate::host::files;
 use crate::publish::{ImportRequest, Importer, Unfetched};
+use crate::source::Declaration;
 use crate::store::{Key, StoreError};
 
 /// The largest keyring that is read, in bytes.
@@ -42,6 +43,13 @@ pub(super) struct ImportArgs {
     dry_run: bool,
 }
 
+/// The sources that the archive declares, by what the files say, which must be what they are named after.
+fn declared(work: &Work) -> Result<BTreeSet<PackageName>, Failure> {
+    let names = work.site.declared(&work.archive)?.into_iter();
+    let declaration = |name: PackageName| Declaration::load(&work.site.declaration_path(&work.archive, &name));
+    names.map(|name| Ok(declaration(name)?.source)).collect()
+}
+
 /// Whether all were admitted.
 pub(super) fn run(context: &Context, work: &Work, args: &AdmitArgs, from: &SnapshotRef) -> Result<bool, Failure> {
     let asked = &args.import;
@@ -57,7 +65,7 @@ pub(super) fn run(context: &Context, work: &Work, args: &AdmitArgs, from: &Snaps
         .clone()
         .or_else(user)
         .ok_or_else(|| UsageError::Argument("nobody is named who asks for it: say who with `--by`".to_owned()))?;
-    let declared: BTreeSet<PackageName> = work.site.declared(&work.archive)?.into_iter().collect();
+    let declared = declared(work)?;
     let known = work.site.import_keyring([&policy])?;
     let mut all = true;
     for candidate in &args.candidates {

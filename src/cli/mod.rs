@@ -100,7 +100,7 @@ fn not_parsed(error: &clap::Error, given: &[OsString]) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let context = Context::new(&arguments);
+    let context = Context::new(&arguments)?;
     match arguments.verb {
         Verb::Init(args) => init::run(&context, &args),
         Verb::Mirror(args) => mirror::run(&context, &args),

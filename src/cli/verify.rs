@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::context::{Context, named_or_all};
 use super::failure::{Failure, UsageError};
 use super::work::Work;
+use crate::collect::CollectError;
 use crate::domain::{ArchiveName, Fingerprint, Kind, RelPath};
 use crate::host::files;
 use crate::site::{ArchiveConfig, Site};
@@ -246,6 +247,12 @@ pub(super) fn held(context: &Context, site: &Site, store: &dyn Store, custom: &[
     for archive in custom {
         match check_held(site, store, archive) {
             Ok(problems) => report.problems.extend(problems),
+            Err(CollectError::Declaration(error)) => {
+                let object = format!("repos/{archive}");
+                report
+                    .problems
+                    .push(Problem::new(Problem::SOURCE, object, error.to_string()));
+            }
             Err(error) => context.output.note(&format!(
                 "`{archive}`: it is not known what waits for a decision: {error}"
             )),

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::Environment;
+use super::{Environment, HostError};
 use crate::domain::Timestamp;
 
 /// The most that is waited for.
@@ -22,11 +22,16 @@ impl Clock {
     /// Fixed by `ASSAY_TEST_CLOCK`, seconds since 1970, which our own tests set; else the machine's. Not by
     /// `SOURCE_DATE_EPOCH`, which image builds export: what the gate takes for the present brings revoked keys back and
     /// ends waiting.
-    #[must_use]
-    pub fn from_environment(environment: Environment) -> Self {
-        match environment.get("ASSAY_TEST_CLOCK").and_then(|text| text.parse().ok()) {
-            Some(seconds) => Self::Fixed(Timestamp::from_unix(seconds)),
-            None => Self::System,
+    ///
+    /// # Errors
+    /// When the variable is set, and is no such number: a test that slips would be about today.
+    pub fn from_environment(environment: Environment) -> Result<Self, HostError> {
+        let Some(text) = environment.get("ASSAY_TEST_CLOCK") else {
+            return Ok(Self::System);
+        };
+        match text.parse() {
+            Ok(seconds) => Ok(Self::Fixed(Timestamp::from_unix(seconds))),
+            Err(_) => Err(HostError::TestClock(text)),
         }
     }
 

@@ -77,6 +77,9 @@ pub enum HostError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The clock of a test is none.
+    #[error("ASSAY_TEST_CLOCK is `{0}`, and not seconds since 1970")]
+    TestClock(String),
 }
 
 impl Coded for HostError {
@@ -88,10 +91,14 @@ impl Coded for HostError {
             Self::Failed { .. } => "E-HOST-004",
             Self::TimedOut { .. } => "E-HOST-005",
             Self::TooMuchOutput { .. } => "E-HOST-006",
+            Self::TestClock(_) => "E-HOST-007",
         }
     }
     fn kind(&self) -> Kind {
-        Kind::Environment
+        match self {
+            Self::TestClock(_) => Kind::Usage,
+            _ => Kind::Environment,
+        }
     }
     fn hint(&self) -> Option<String> {
         match self {
@@ -130,6 +137,7 @@ impl Coded for HostError {
             Self::TooMuchOutput { .. } => {
                 Some("look at what it was given: that is more than any honest input makes of it".to_owned())
             }
+            Self::TestClock(_) => Some("unset it: it is for tests alone".to_owned()),
         }
     }
 }

@@ -94,6 +94,16 @@ impl Upload {
                 bytes: total,
             });
         }
+        let stem = format!("{}_{}_", changes.source, changes.version.without_epoch());
+        if !name.as_str().starts_with(&stem) {
+            return Err(UploadError::Differs {
+                path: folder.join(name.as_str()),
+                why: format!(
+                    "a .changes of {} {} is named `{stem}…{CHANGES}`",
+                    changes.source, changes.version
+                ),
+            });
+        }
         Ok(Self {
             folder: folder.to_owned(),
             text,

@@ -53,6 +53,13 @@ fn a_declaration_by_another_name_and_a_moved_tag_are_seen_by_every_verb() {
             assert!(said.contains(word), "{verb:?}: {word} is not in {said}");
         }
     }
+    let verified = small.made.run(&["verify"]);
+    assert_eq!(verified.status.code(), Some(3), "{}", said(&verified));
+    let found = text(&verified.stdout);
+    assert!(
+        found.contains("V-SOURCE repos/custom") && found.contains("hello.toml"),
+        "{found}"
+    );
     fs::remove_file(other).unwrap();
     fs::remove_file(small.path("repos/custom/hello.lock")).unwrap();
 

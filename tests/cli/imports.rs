@@ -9,6 +9,7 @@ use assay::domain::{Digest, Timestamp};
 use md5::Digest as _;
 
 use super::small::{kill, until};
+use crate::admission::scenario::Scenario;
 use crate::support::apt::{Apt, source};
 use crate::support::archive::{Archive, key};
 use crate::support::mirrored::{ASSAY, Mirrored};
@@ -372,7 +373,15 @@ fn what_the_policy_does_not_let_in_changes_nothing_and_is_kept_as_refused() {
     site.allow("hello");
     let folder = site.mirrored.site().join("repos/custom");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("hello.toml"), "").unwrap();
+    let declaration = Scenario::good().candidate.declaration.to_toml().unwrap();
+    fs::write(folder.join("other.toml"), &declaration).unwrap();
+    let (code, said) = site.import();
+    assert!(
+        code == 2 && said.contains("E-SRC-015") && said.contains("other.toml"),
+        "{said}"
+    );
+    fs::remove_file(folder.join("other.toml")).unwrap();
+    fs::write(folder.join("hello.toml"), declaration).unwrap();
     let (code, said) = site.import();
     assert!(
         code == 1 && said.contains("I9: the site declares `hello` itself"),

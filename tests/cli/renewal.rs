@@ -156,4 +156,9 @@ fn what_image_builds_export_is_not_the_present() {
         let said = String::from_utf8_lossy(&run.stderr);
         assert!(said.contains("for a test, now is 1970-01-02"), "{said}");
     }
+    let slip = made.command(&["status"]).env("ASSAY_TEST_CLOCK", "yesterday").output();
+    let slip = slip.unwrap();
+    assert_eq!(slip.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&slip.stderr);
+    assert!(said.contains("E-HOST-007") && said.contains("next: unset it"), "{said}");
 }

@@ -129,6 +129,18 @@ fn packages_of_another_version_than_their_source_are_refused() {
 }
 
 #[test]
+fn an_upload_that_is_named_after_another_source_is_refused() {
+    let offered = Offered::new();
+    let bytes = deb(DECLARED, "x");
+    let changes = offered.offer(DECLARED, &bytes, &Digest::of(&bytes));
+    for other in ["other_2.10-3+custom1_amd64.changes", "hello_2.10-3_amd64.changes"] {
+        let named = offered.path(other);
+        fs::copy(&changes, &named).unwrap();
+        offered.refused(&named, 1, &["E-UPLOAD-008", other, "is named `hello_2.10-3+custom1_…"]);
+    }
+}
+
+#[test]
 fn other_bytes_of_the_same_size_are_refused() {
     let offered = Offered::new();
     let bytes = deb(DECLARED, "x");
@@ -173,12 +185,12 @@ fn an_incoming_folder_is_worked_through_and_says_what_became_of_each() {
     moved(offered.offer("9.9-1", &bytes, &Digest::of(&bytes)));
     let said = Digest::of(&bytes);
     let late = offered.offer("9.8-1", &bytes, &said);
-    fs::rename(&late, incoming.join("late.changes")).unwrap();
+    fs::rename(&late, incoming.join("hello_9.8-1_source.changes")).unwrap();
     let other = fs::read_to_string(incoming.join("hello_9.9-1_amd64.changes")).unwrap();
     let other = other
         .replace("Source: hello", "Source: stranger")
         .replace("hello_9.9-1", "stranger_9.9-1");
-    fs::write(incoming.join("stranger.changes"), other).unwrap();
+    fs::write(incoming.join("stranger_9.9-1_amd64.changes"), other).unwrap();
     fs::write(incoming.join("stranger_9.9-1_amd64.deb"), &bytes).unwrap();
     symlink("/etc/passwd", incoming.join("link.changes")).unwrap();
     let before = files(&offered.made.path("store"));
@@ -188,11 +200,11 @@ fn an_incoming_folder_is_worked_through_and_says_what_became_of_each() {
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 4, "{said}");
     assert!(
-        lines[0].starts_with("hello_9.9-1_amd64.changes refused: the .changes file is for hello 9.9-1"),
+        lines[1].starts_with("hello_9.9-1_amd64.changes refused: the .changes file is for hello 9.9-1"),
         "{said}"
     );
     assert!(
-        lines[1].starts_with("late.changes waits: ") && lines[1].contains("hello_9.8-1_amd64.deb"),
+        lines[0].starts_with("hello_9.8-1_source.changes waits: ") && lines[0].contains("hello_9.8-1_amd64.deb"),
         "{said}"
     );
     assert!(
