@@ -599,7 +599,8 @@ pub(super) struct FsckArgs {
 ///
 /// Prints one line for each thing that goes, and why; with `-v` also for each that stays. Snapshots stay
 /// by the archive's `keep`, and whatever that says when a tag, an environment lock, a serial file or
-/// `assay snapshot keep` needs them. Can be killed at any time: the next run finishes.
+/// `assay snapshot keep` needs them. What was the newest until less than an hour ago stays for clients that are in the middle
+/// of it, which is said, unless `--at-once` is given. Can be killed at any time: the next run finishes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay gc --dry-run\n  assay gc debian -v")]
 pub(super) struct GcArgs {
@@ -609,6 +610,9 @@ pub(super) struct GcArgs {
     /// Only say what would go
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Let go also what was the newest a moment ago: clients that are reading it see files vanish
+    #[arg(long)]
+    pub(super) at_once: bool,
     /// Build outputs go that are held for so many days and wait for nothing
     #[arg(long, value_name = "DAYS", default_value = "30")]
     pub(super) held: Days,

@@ -120,11 +120,12 @@ fn archive_of(
         signer: &key,
         copies: store.local_path(&Key::record(archive, 1)).is_none(),
         dry_run: args.dry_run,
+        at_once: args.at_once,
         progress: &context.progress,
     };
     let mut failed = None;
     let collected = collect(&what, &mut |finding| {
-        if finding.goes || context.verbose {
+        if finding.goes || finding.until.is_some() || context.verbose {
             failed = failed.take().or(tell(context, &finding).err());
         }
     })?;

@@ -10,7 +10,7 @@ use crate::collect::{self, Pinned, load_marks};
 use crate::domain::{ArchiveName, Serial, SnapshotName, SnapshotRef, Timestamp};
 use crate::publish::load_vouched;
 use crate::site::{Keep, Site};
-use crate::snapshot::{Chain, Edition, EditionName, Marks, Pins, Retention, Says, TagRecord, Verdict};
+use crate::snapshot::{Chain, Edition, EditionName, Marks, Pins, Reading, Retention, Says, TagRecord, Verdict};
 use crate::store::Store;
 
 /// What decides which editions of an archive are kept.
@@ -18,6 +18,7 @@ pub(super) struct Keeping {
     keep: Option<Keep>,
     pins: Pins,
     pub(super) marks: Marks,
+    reading: Reading,
     newest: u64,
     now: Timestamp,
 }
@@ -36,6 +37,7 @@ impl Keeping {
             keep: config.keep(),
             pins: pinned.of(chain.archive()),
             marks: load_marks(store, chain.archive(), &keyring)?,
+            reading: collect::reading(store, chain, context.now())?,
             newest: chain.len(),
             now: context.now(),
         })
@@ -56,6 +58,7 @@ impl Keeping {
             keep: self.keep,
             pins: &self.pins,
             marks: &self.marks,
+            reading: &self.reading,
             newest: self.newest,
             now: self.now,
         }

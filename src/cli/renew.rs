@@ -102,7 +102,7 @@ impl Renewing<'_> {
             let verdict = keeping.retention().snapshot(record.n, &record.id, &record.serial);
             let goes = match verdict {
                 Verdict::Gone(_) => true,
-                Verdict::Kept(_) => false,
+                Verdict::Kept(_) | Verdict::Read(_) => false,
                 // Who needs it is not known.
                 Verdict::Expired(_) => pinned.is_some(),
             };

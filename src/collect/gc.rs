@@ -14,7 +14,7 @@ use super::CollectError;
 use super::held::{orphaned_signatures, stale_held};
 use super::scan::{Amount, Scan};
 use super::standing::{SIGNED, Standing};
-use crate::domain::{ArchiveName, RelPath, Sha256};
+use crate::domain::{ArchiveName, RelPath, Sha256, Timestamp};
 use crate::host::Progress;
 use crate::publish::{PublishError, ReleaseSigner, commit};
 use crate::site::Keep;
@@ -48,6 +48,8 @@ pub struct Collection<'a> {
     pub copies: bool,
     /// Only say what would go.
     pub dry_run: bool,
+    /// Also what clients may be in the middle of.
+    pub at_once: bool,
     /// Shown to people.
     pub progress: &'a Progress,
 }
@@ -65,6 +67,9 @@ pub struct Finding {
     pub goes: bool,
     /// Why it goes or stays.
     pub why: String,
+    /// Of what would go, and stays for clients that are reading it: until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// How many objects.
     pub objects: u64,
     /// How many bytes become free.
@@ -79,6 +84,7 @@ impl Finding {
             name: name.to_owned(),
             goes: false,
             why,
+            until: None,
             objects: 0,
             bytes: 0,
         }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::{CollectError, Collection, Finding, load_marks};
+use super::{CollectError, Collection, Finding, load_marks, reading};
 use crate::domain::{Sha256, SuiteName};
 use crate::publish::{check_vouched, load_vouched};
 use crate::snapshot::{
-    EditionName, IndexFile, Marks, Retention, SuiteState, TagRecord, Verdict, content_digest, index_key,
+    EditionName, IndexFile, Marks, Reading, Retention, SuiteState, TagRecord, Verdict, content_digest, index_key,
     package_indexes, upstream_files,
 };
 use crate::store::{Key, Meta};
@@ -81,10 +81,15 @@ impl Standing {
             }
         }
         let marks = standing.marks.clone();
+        let reading = match what.at_once {
+            true => Reading::new(),
+            false => reading(what.store, &chain, what.made.now)?,
+        };
         let retention = Retention {
             keep: what.keep,
             pins: what.pins,
             marks: &marks,
+            reading: &reading,
             newest: chain.len(),
             now: what.made.now,
         };
@@ -124,8 +129,13 @@ impl Standing {
             Verdict::Expired(why) => {
                 self.going.insert(name, why.clone());
             }
-            Verdict::Kept(_) => {
-                take(Finding::stays(what.archive, "edition", name.as_str(), verdict.why()));
+            Verdict::Kept(_) | Verdict::Read(_) => {
+                let mut stays = Finding::stays(what.archive, "edition", name.as_str(), verdict.why());
+                stays.until = match verdict {
+                    Verdict::Read(until) => Some(*until),
+                    _ => None,
+                };
+                take(stays);
                 suites.iter().for_each(|state| self.add_suite(what, &name, state));
                 if !self.filled.is_empty() {
                     self.filled.remove(&content_digest(suites));

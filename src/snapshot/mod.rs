@@ -29,6 +29,6 @@ pub use error::SnapshotError;
 pub use mark::{Mark, Marks, Says};
 pub use record::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UNPROVEN, UpstreamRelease};
 pub use renewal::Renewal;
-pub use retention::{Pins, Retention, Verdict};
+pub use retention::{Pins, Reading, Retention, Verdict};
 pub use stanzas::{each_chunk, each_plain_chunk, package_indexes};
 pub use tag::{TagRecord, TaggedRecord};

@@ -9,11 +9,16 @@ use crate::site::Keep;
 /// Who outside the store needs which snapshots of an archive, in words: locks, serial files.
 pub type Pins = BTreeMap<Serial, BTreeSet<String>>;
 
+/// Snapshots of an archive that clients may be in the middle of, by number, and until when each stays for them.
+pub type Reading = BTreeMap<u64, Timestamp>;
+
 /// What becomes of an edition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It stays; for each of these reasons.
     Kept(Vec<String>),
+    /// It would go, and stays until then: it was the newest a moment ago, and clients may be reading it.
+    Read(Timestamp),
     /// The next garbage collection takes it, and why.
     Expired(String),
     /// It was taken.
@@ -24,7 +29,7 @@ impl Verdict {
     /// Whether it stays.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        matches!(self, Self::Kept(_))
+        matches!(self, Self::Kept(_) | Self::Read(_))
     }
 
     /// Why, in one line.
@@ -32,6 +37,7 @@ impl Verdict {
     pub fn why(&self) -> String {
         match self {
             Self::Kept(reasons) => reasons.join("; "),
+            Self::Read(until) => format!("kept until {until} for clients that are reading it"),
             Self::Expired(why) => why.clone(),
             Self::Gone(at) => format!("it was let go, and is gone since {at}"),
         }
@@ -47,6 +53,8 @@ pub struct Retention<'a> {
     pub pins: &'a Pins,
     /// What was said about editions.
     pub marks: &'a Marks,
+    /// What clients may be in the middle of.
+    pub reading: &'a Reading,
     /// The number of the newest snapshot.
     pub newest: u64,
     /// Now.
@@ -73,6 +81,9 @@ impl Retention<'_> {
         }
         if !reasons.is_empty() {
             return Verdict::Kept(reasons);
+        }
+        if let Some(until) = self.reading.get(&n) {
+            return Verdict::Read(*until);
         }
         if dropped {
             return Verdict::Expired("it was dropped".to_owned());
@@ -135,6 +146,7 @@ mod tests {
             keep,
             pins,
             marks: &Marks::default(),
+            reading: &Reading::from([(6, now.plus(60))]),
             newest: 10,
             now,
         };
@@ -156,6 +168,8 @@ mod tests {
             (keep(Some(90), Some(3)), 7, 89, true),
             (keep(Some(90), Some(3)), 8, 9999, true),
             (keep(Some(90), Some(3)), 7, 90, false),
+            // So does what clients are reading, which the rule alone would let go.
+            (keep(Some(90), Some(3)), 6, 90, true),
             // The newest stays whatever is said.
             (keep(Some(0), Some(0)), 10, 9999, true),
         ] {
@@ -164,6 +178,8 @@ mod tests {
         }
         let why = verdict(keep(Some(90), Some(3)), &none, 1, 100).why();
         assert_eq!(why, "older than 90 days, not one of the newest 3");
+        let why = verdict(keep(None, Some(3)), &none, 6, 0).why();
+        assert_eq!(why, "kept until 2026-11-22T12:01:00Z for clients that are reading it");
     }
 
     #[test]

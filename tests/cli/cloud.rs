@@ -44,7 +44,7 @@ fn a_store_in_s3_is_mirrored_to_tagged_renewed_collected_and_read_by_apt() {
     for (version, seconds, fault) in [("2", -3000, Fault::DoneAndGone), ("3", -1000, Fault::Half)] {
         cloud.metals.offer(version, seconds);
         cloud.server.fail_each(37, fault);
-        for verb in [&["mirror"][..], &["snapshot", "renew", "foundry"], &["gc"]] {
+        for verb in [&["mirror"][..], &["snapshot", "renew", "foundry"], &["gc", "--at-once"]] {
             cloud.ok(verb);
         }
         cloud.server.honest();

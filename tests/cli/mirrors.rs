@@ -288,7 +288,7 @@ fn a_tag_of_a_lazy_mirror_keeps_its_packages_when_its_snapshot_goes() {
     assert!(run(&["tag", "v1"]).status.success());
     metals.offer("2", -60);
     assert_eq!(metals.mirror(), "new");
-    let collected = run(&["gc"]);
+    let collected = run(&["gc", "--at-once"]);
     assert!(collected.status.success(), "{}", text(&collected.stderr));
     let listed = text(&run(&["snapshot", "list"]).stdout);
     assert!(
@@ -420,6 +420,9 @@ fn gc_publishes_what_a_killed_mirror_left_before_it_takes_the_old_away() {
     }
     let collected = assay(&metals.site(), &["gc"]);
     assert!(collected.status.success(), "{}", text(&collected.stderr));
+    // Clients saw the old one until now, whenever its successor was made.
+    let said = text(&collected.stdout);
+    assert!(said.contains("for clients that are reading it"), "{said}");
     assert_eq!(metals.packages(), set(&["alloy", "copper", "lead", "zinc"]));
     metals.verify();
 }

@@ -92,7 +92,7 @@ fn age_and_count_decide_and_people_overrule_them() {
 fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
     let site = Mirrored::new("http://127.0.0.1:1", "{ count = 1 }");
     let [first, second, _] = three_days(&site);
-    assert_eq!(kept(&site, 2).iter().filter(|(_, kept, _)| *kept).count(), 1);
+    assert_eq!(kept(&site, 3).iter().filter(|(_, kept, _)| *kept).count(), 1);
 
     let snapshot = json!({
         "archive": "foundry", "suite": "tin", "components": ["main"], "id": "20261122T120100Z", "serial": first,
@@ -107,7 +107,7 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, lock.to_string()).unwrap();
     assert_eq!(
-        kept(&site, 2)[0],
+        kept(&site, 3)[0],
         (first.clone(), true, "locked by repos/foundry/alloy.lock".to_owned())
     );
     let listed = site.run(noon().plus_days(2), &["snapshot", "list", "foundry"]);
@@ -132,7 +132,7 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
     let config = site.site().join("assay.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{text}serials = [\"images\"]\n")).unwrap();
-    let all = kept(&site, 2);
+    let all = kept(&site, 3);
     assert_eq!(
         all[1],
         (
@@ -142,11 +142,11 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
         )
     );
     git(&images, &["branch", "-D", "-q", "feature/x"]);
-    assert!(!kept(&site, 2)[1].1, "the branch is gone");
+    assert!(!kept(&site, 3)[1].1, "the branch is gone");
 
     // Locks that are on a branch only: an environment's, and the whole site's.
     fs::remove_file(&path).unwrap();
-    assert!(!kept(&site, 2)[0].1);
+    assert!(!kept(&site, 3)[0].1);
     git(&images, &["checkout", "-q", "-b", "release"]);
     fs::create_dir_all(images.join("repos/foundry")).unwrap();
     fs::write(images.join("repos/foundry/alloy.lock"), lock.to_string()).unwrap();
@@ -158,7 +158,7 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
     git(&images, &["add", "."]);
     git(&images, &["commit", "-q", "-m", "z"]);
     git(&images, &["checkout", "-q", "devel"]);
-    let why: Vec<String> = kept(&site, 2).into_iter().map(|(_, _, why)| why).collect();
+    let why: Vec<String> = kept(&site, 3).into_iter().map(|(_, _, why)| why).collect();
     assert_eq!(why[0], "locked by images, branch release, repos/foundry/alloy.lock");
     assert_eq!(why[1], "locked by images, branch release, assay.lock");
 }

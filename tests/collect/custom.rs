@@ -45,6 +45,7 @@ fn what_stays_of_a_custom_archive_is_still_proven() {
             signer: &site.archive_key,
             copies: false,
             dry_run: false,
+            at_once: true,
             progress: &progress,
         };
         collect(&what, &mut |_| {}).unwrap()

@@ -60,6 +60,7 @@ fn run(mirror: &Mirror, store: &dyn Store, dry_run: bool) -> Result<(Collected, 
         signer: &mirror.ours,
         copies: true,
         dry_run,
+        at_once: true,
         progress: &progress,
     };
     let mut findings = Vec::new();

@@ -24,7 +24,7 @@ fn a_collection_killed_at_any_moment_leaves_a_whole_store() {
     let site = Mirrored::new("http://127.0.0.1:1", "{ count = 1 }");
     for n in 0..6 {
         site.follow(&day(n));
-        let at = noon().plus_days(n).plus(120);
+        let at = noon().plus_days(n).plus(7200);
         let mut child = site
             .command(at, &["gc"])
             .stdout(Stdio::null())

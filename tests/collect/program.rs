@@ -39,8 +39,9 @@ fn apt_goes_on_with_what_is_kept_and_people_are_told_what_went() {
     let lost = client(format!("tin/{dropped}"));
     lost.update();
 
-    let would = site.run(at, &["gc", "--dry-run"]);
-    let did = site.run(at, &["gc"]);
+    let later = at.plus(7200);
+    let would = site.run(later, &["gc", "--dry-run"]);
+    let did = site.run(later, &["gc"]);
     assert_eq!(did.replace(" went;", " would go;"), would);
     assert!(
         did.contains(&format!("foundry edition {dropped} goes: not one of the newest 1; ")),
@@ -120,11 +121,65 @@ fn content_that_comes_back_is_fetched_again() {
     site.follow(&archive(3));
     let file = site.site().join("store/foundry/pool/main/a/alloy/alloy_6_amd64.deb");
     assert!(file.exists());
-    site.run(now(), &["gc"]);
+    site.run(now(), &["gc", "--at-once"]);
     assert!(!file.exists());
     let mut again = archive(2);
     again.pool = first.pool;
     site.follow(&again);
     assert!(file.exists());
     site.run(now(), &["verify"]);
+}
+
+/// `apt update` may have read the InRelease of what was the newest a moment ago, and asks for the rest of it next.
+#[test]
+fn what_clients_are_in_the_middle_of_stays_for_an_hour() {
+    let site = Mirrored::since(now().plus(-8 * 86_400), "http://127.0.0.1:1", "{ count = 1 }");
+    let [first, second, newest] = [4, 3, 2].map(|days_ago| site.follow(&archive(days_ago)));
+    let tree = site.site().join("store/foundry/dists/tin");
+    let by_hash = tree.join("main/binary-amd64/by-hash/SHA256");
+    let indexes = || fs::read_dir(&by_hash).unwrap().count();
+    let all = indexes();
+    // The head came just now, whatever its id says: a key elsewhere may have signed it.
+    let soon = now();
+    let would = site.run(soon, &["gc", "--dry-run"]);
+    let did = site.run(soon, &["gc"]);
+    assert_eq!(did.replace(" went;", " would go;"), would);
+    let stays = format!("foundry edition {second} stays: kept until ");
+    let line = did.lines().find(|line| line.starts_with(&stays)).unwrap_or(&did);
+    assert!(line.ends_with(" for clients that are reading it"), "{did}");
+    assert!(
+        did.contains(&format!("foundry edition {first} goes: not one of")),
+        "{did}"
+    );
+    assert!(!tree.join(&first).exists() && tree.join(&second).exists());
+    let old = "pool/main/a/alloy/alloy_7_amd64.deb";
+    assert!(site.site().join("store/foundry").join(old).exists() && indexes() < all);
+    let listed = site.json(soon, &["snapshot", "list"]);
+    assert_eq!(listed[0]["kept"], true);
+    assert!(
+        listed[0]["why"].as_str().unwrap().starts_with("kept until "),
+        "{listed:?}"
+    );
+    // Who drops it is told, too.
+    let dropped = site.run(soon, &["snapshot", "drop", &format!("foundry@{second}")]);
+    assert!(dropped.contains(" stays: kept until "), "{dropped}");
+    let json = site.json(soon, &["gc", "--dry-run"]);
+    assert!(json[0]["until"].is_string() && json[0]["goes"] == false, "{json:?}");
+    site.run(soon, &["verify"]);
+
+    let would = site.run(soon, &["gc", "--dry-run", "--at-once"]);
+    assert!(
+        would.contains(&format!("foundry edition {second} goes: it was dropped")),
+        "{would}"
+    );
+    let later = site.run(soon.plus(7200), &["gc"]);
+    assert!(
+        later.contains(&format!("foundry edition {second} goes: it was dropped")),
+        "{later}"
+    );
+    assert!(
+        later.contains(&format!("{old} goes: ")) && tree.join(&newest).exists(),
+        "{later}"
+    );
+    site.run(soon, &["verify"]);
 }
