@@ -539,6 +539,13 @@ impl Coded for UpstreamError {
                  `max-age-days`, or none"
             }
             Self::Future { .. } => "look at this machine's clock first",
+            Self::Identity {
+                field: "Suite" | "Codename",
+                ..
+            } => {
+                "upstream released, or renamed this suite, or this is another suite: compare, then take it once with \
+                 `assay mirror --allow-release-info-change`; a suite that bears neither name is another one in `suites`"
+            }
             Self::Identity { .. } => {
                 "upstream changed what it calls itself, or this is another archive: compare, then change the site"
             }

@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::fetch::{Absent, Fetch, Wanted};
-use super::head::Head;
+use super::head::{Head, LARGEST_RELEASE};
 use super::listed::Reader;
 use super::pull::each_in_parallel;
 use super::same::Same;
 use super::{Client, UpstreamError};
-use crate::domain::{ArchiveName, SuiteName, Timestamp};
+use crate::domain::{ArchiveName, Digest, SuiteName, Timestamp};
 use crate::format::packages::PoolFile;
 use crate::host::Progress;
 use crate::site::MirrorArchive;
-use crate::snapshot::{IndexFile, Record, SuiteState, upstream_files};
+use crate::snapshot::{IndexFile, Record, SnapshotError, SuiteState, upstream_files};
 use crate::store::Store;
-use crate::trust::Keyring;
+use crate::trust::{Keyring, unframed_text};
 
 /// What to follow, and what is believed.
 #[derive(Debug, Clone, Copy)]
@@ -138,6 +138,22 @@ impl Follow<'_> {
         self.previous?.suites.iter().find(|state| state.suite == *suite)
     }
 
+    /// Holds what a flat repository calls itself against the Release that the newest snapshot was made of.
+    fn is_named_as_before(&self, head: &Head, store: &dyn Store) -> Result<(), UpstreamError> {
+        let suite = &head.state.suite;
+        let before = self.before(suite).and_then(|state| state.upstream.as_ref());
+        let files = before.map(|upstream| upstream_files(self.archive, suite, upstream));
+        let Some(file) = files.unwrap_or_default().into_iter().next() else {
+            return Ok(());
+        };
+        let bytes = store.get(&file.key, LARGEST_RELEASE)?;
+        let text = unframed_text(&bytes).ok().filter(|_| Digest::of(&bytes) == file.digest);
+        match text {
+            Some(text) => head.is_named_as(&text),
+            None => Err(SnapshotError::Damaged { key: file.key }.into()),
+        }
+    }
+
     fn take(&self, heads: &[Head], fetch: &Fetch<'_>) -> Result<Followed, UpstreamError> {
         let same = |head: &Head| {
             self.before(&head.state.suite)
@@ -146,6 +162,11 @@ impl Follow<'_> {
         let count = self.previous.map_or(0, |record| record.suites.len());
         if count == heads.len() && heads.iter().all(same) {
             return Ok(Followed::Unchanged);
+        }
+        if self.config.flat.is_some() && !self.allow_release_info_change {
+            heads
+                .iter()
+                .try_for_each(|head| self.is_named_as_before(head, fetch.store))?;
         }
         if self.config.follow_patches && self.config.flat.is_none() {
             let changed: Vec<&Head> = heads.iter().filter(|head| !same(head)).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::age::ageing;
 use super::follow::is_same;
-use super::judge::{Signed, in_release, judge};
+use super::judge::{Signed, in_release, judge, same_names};
 use super::{Expect, Follow, Plan, UpstreamError};
 use crate::domain::{Digest, RelPath, SuiteName, Timestamp};
 use crate::format::release::Release;
@@ -12,7 +12,7 @@ use crate::snapshot::SuiteState;
 use crate::trust::{Requirement, Signer, TrustError, verify_detached, verify_inrelease};
 
 /// The largest Release, in bytes. Debian's is 150 kB.
-const LARGEST_RELEASE: u64 = 1 << 20;
+pub(super) const LARGEST_RELEASE: u64 = 1 << 20;
 /// The largest Release.gpg, in bytes.
 const LARGEST_SIGNATURE: u64 = 64 << 10;
 
@@ -72,6 +72,14 @@ impl Head {
             plan,
             release,
         })
+    }
+
+    /// Whether a flat repository calls itself as it did: its suite is a name of ours, which says nothing. `text` is the
+    /// Release before.
+    pub(super) fn is_named_as(&self, text: &[u8]) -> Result<(), UpstreamError> {
+        let suite = &self.state.suite;
+        let before = Release::parse(text).map_err(in_release(suite))?;
+        same_names(suite, |field| before.field(field), &self.release)
     }
 
     /// What tells this Release from another.

@@ -194,7 +194,7 @@ fn identity(what: &Follow<'_>, previous: Option<&SuiteState>, signed: &Signed<'_
     must("Origin", &what.config.origin)?;
     must("Label", &what.config.label)?;
     if what.config.flat.is_some() {
-        // Its suite is a name of ours.
+        // Its suite is a name of ours; what it calls itself is held against the Release before.
         return Ok(());
     }
     // As apt: `tin/updates` may call itself `tin`.
@@ -205,15 +205,23 @@ fn identity(what: &Follow<'_>, previous: Option<&SuiteState>, signed: &Signed<'_
     let Some(previous) = previous.filter(|_| !what.allow_release_info_change) else {
         return Ok(());
     };
+    let before = |field: &str| {
+        let mut fields = previous.fields.iter();
+        fields.find(|(name, _)| name == field).map(|(_, value)| value.as_str())
+    };
+    same_names(signed.suite, before, signed.release)
+}
+
+/// Whether a Release calls itself by the Suite and Codename that it had before.
+pub(super) fn same_names<'a>(
+    suite: &SuiteName,
+    before: impl Fn(&str) -> Option<&'a str>,
+    found: &Release,
+) -> Result<(), UpstreamError> {
     for field in ["Suite", "Codename"] {
-        let before = previous
-            .fields
-            .iter()
-            .find(|(name, _)| name == field)
-            .map(|(_, v)| v.as_str());
-        let found = signed.release.field(field);
+        let (before, found) = (before(field), found.field(field));
         if found != before {
-            return Err(mismatch(signed.suite, field, found, before.unwrap_or("-")));
+            return Err(mismatch(suite, field, found, before.unwrap_or("-")));
         }
     }
     Ok(())

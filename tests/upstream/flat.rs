@@ -7,7 +7,7 @@ use assay::domain::{Coded as _, Digest, Timestamp};
 use assay::format::compress::{Compression, compress};
 use assay::host::Clock;
 use assay::serve::{Overlays, ServeConfig, ServedArchive, Server};
-use assay::trust::ArchiveKey;
+use assay::trust::{ArchiveKey, unframed_text};
 use assay::upstream::{Client, Followed, Limits};
 
 use super::indexes::problems;
@@ -105,6 +105,38 @@ fn a_flat_repository_becomes_a_suite_that_real_apt_reads_and_upstream_proves() {
             assert_eq!(get(running.address(), other).status, 404, "{other}");
         }
     }
+}
+
+#[test]
+fn a_flat_repository_that_calls_itself_otherwise_is_another_one() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    let mut mirror = Mirror::of(&signer);
+    mirror.config.flat = Some("./".parse().unwrap());
+    let named = |suite: &str, hours: i64| {
+        let mut files = flat("", "alloy_1_amd64.deb", &signer);
+        let release = unframed_text(&files["InRelease"]).unwrap();
+        let release = String::from_utf8(release).unwrap();
+        let date = |hours| format!("Date: {}", ago(hours).release_date());
+        let release = release.replacen("Label: Foundry", &format!("Label: Foundry\nSuite: {suite}"), 1);
+        let old = release
+            .lines()
+            .find(|line| line.starts_with("Date: "))
+            .unwrap()
+            .to_owned();
+        let release = release.replacen(&old, &date(hours), 1);
+        let signed = signer.clearsign(release.as_bytes(), ago(hours)).unwrap();
+        files.insert("InRelease".to_owned(), signed);
+        upstream.set(files);
+    };
+    named("stable", 8);
+    mirror.accept(&upstream.url(), ago(7));
+    named("stable", 6);
+    mirror.accept(&upstream.url(), ago(5));
+    named("oldstable", 4);
+    let error = mirror.follow(&upstream.url(), ago(3)).unwrap_err();
+    assert_eq!(error.code(), "E-UP-014", "{error}");
+    assert!(error.hint().unwrap().contains("--allow-release-info-change"));
 }
 
 #[test]
