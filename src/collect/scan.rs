@@ -1,6 +1,6 @@
 //! What is in the store of an archive, and what of it nothing needs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::standing::{Keys, SIGNED, Standing};
 use super::{CollectError, Collection};
@@ -117,7 +117,7 @@ impl Scan {
             return;
         };
         let path = below.get(suite.as_str().len() + 1..).unwrap_or_default();
-        match place(names, path) {
+        match place(names, &standing.folders, path) {
             Place::Tree(name, true, path) => {
                 // On a disk all but the signed files are links to objects by hash.
                 let own = what.copies || SIGNED.contains(&path) || path.starts_with("by-hash/");
@@ -196,9 +196,12 @@ fn refuse_unrecorded(
     }
 }
 
-fn place<'a>(names: &'a Names<'_>, path: &'a str) -> Place<'a> {
+/// Where an object is. A folder that something kept has its indexes in is not the tree of what goes: tags of other days were
+/// not held against components that came later.
+fn place<'a>(names: &'a Names<'_>, folders: &BTreeSet<String>, path: &'a str) -> Place<'a> {
     if let Some((first, rest)) = path.split_once('/')
         && let Some((name, doomed)) = names.get(first)
+        && !(*doomed && folders.contains(first))
     {
         return Place::Tree(name, *doomed, rest);
     }

@@ -57,6 +57,8 @@ pub(super) struct Standing {
     pub(super) head: Keys,
     /// Notes that the pool has all of some content, by its digest: those of content that does not stay.
     pub(super) filled: BTreeMap<Sha256, Meta>,
+    /// Names of folders that indexes of what stays lie in.
+    pub(super) folders: BTreeSet<String>,
     /// Packages and Sources of what stays, each once.
     pub(super) listings: BTreeMap<Sha256, Listing>,
 }
@@ -145,7 +147,15 @@ impl Standing {
         }
     }
 
+    /// What is below a suite's folder belongs to an edition that stays, whatever edition that went had this name too.
+    fn add_folders(&mut self, state: &SuiteState) {
+        let first = |index: &IndexFile| index.path.as_str().split('/').next().map(str::to_owned);
+        self.folders.extend(state.indexes.iter().filter_map(first));
+        self.folders.extend(state.suite.as_str().split('/').map(str::to_owned));
+    }
+
     fn add_suite(&mut self, what: &Collection<'_>, edition: &EditionName, state: &SuiteState) {
+        self.add_folders(state);
         let upstream = state.upstream.iter();
         let proofs = upstream.clone().flat_map(|upstream| &upstream.indexes);
         let indexes = state.indexes.iter().filter(|index| index.kept);

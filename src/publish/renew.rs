@@ -111,7 +111,8 @@ pub struct Tagging<'a> {
 /// Whether a tag would be new; it is not when it is there with the same content.
 ///
 /// # Errors
-/// `TagTaken` when it is there with other content; `TagGone` when it was: it does not come again.
+/// `TagTaken` when it is there with other content; `TagGone` when it was: it does not come again. When its folder would be
+/// one of the newest snapshot's.
 pub fn is_new_tag(store: &dyn Store, what: &Tagging<'_>) -> Result<bool, PublishError> {
     let (archive, edition) = (&what.of.archive, EditionName::Tag(what.tag.clone()));
     if let Some(at) = Marks::load(store, archive)?.gone(&edition) {
@@ -119,7 +120,12 @@ pub fn is_new_tag(store: &dyn Store, what: &Tagging<'_>) -> Result<bool, Publish
         return Err(PublishError::TagGone { tag, at });
     }
     match TagRecord::find(store, archive, what.tag)? {
-        None => Ok(true),
+        None => {
+            if let Some(newest) = Chain::load(store, archive)?.latest() {
+                TagRecord::check_apart(archive, what.tag, &what.suites, &newest.suites)?;
+            }
+            Ok(true)
+        }
         Some(found)
             if found.partial == what.partial && content_digest(&found.suites) == content_digest(&what.suites) =>
         {

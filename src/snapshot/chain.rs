@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::check::check_suites;
 use super::entry::{self, Entry};
+use super::tag::check_next;
 use super::{Edition, EditionName, Marks, Record, Renewal, SnapshotError, SuiteState, TagRecord};
 use crate::domain::{ArchiveName, Serial, Sha256, SnapshotId, SnapshotName, SuiteName, Timestamp};
 use crate::host::Clock;
@@ -331,6 +332,7 @@ impl Chain {
             ledger: latest.and_then(|record| record.ledger),
         };
         check_suites(&record.suites)?;
+        check_next(store, &self.archive, &record.suites)?;
         Ok(record)
     }
 }

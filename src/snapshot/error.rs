@@ -37,6 +37,16 @@ pub enum SnapshotError {
         /// What is wrong.
         why: String,
     },
+    /// A suite and a tag that would have files in one folder.
+    #[error("suite `{suite}`: `{tag}` would be both a folder of its indexes and the tag `{tag}` of `{archive}`")]
+    Clash {
+        /// Which archive.
+        archive: ArchiveName,
+        /// Which suite.
+        suite: SuiteName,
+        /// Which tag.
+        tag: TagName,
+    },
     /// No further serial.
     #[error("no further snapshot of `{archive}` today: {source}")]
     Full {
@@ -147,6 +157,7 @@ impl Coded for SnapshotError {
             Self::Damaged { .. } => Self::DAMAGED,
             Self::Partial { .. } => "E-SNAPSHOT-008",
             Self::LetGo { .. } => "E-SNAPSHOT-009",
+            Self::Clash { .. } => "E-SNAPSHOT-010",
         }
     }
     fn kind(&self) -> Kind {
@@ -154,7 +165,11 @@ impl Coded for SnapshotError {
             Self::Store(error) => error.kind(),
             Self::Record { .. } | Self::Chain { .. } | Self::Suite { .. } | Self::Damaged { .. } => Kind::Verification,
             Self::Full { .. } => Kind::Conflict,
-            Self::NotFound { .. } | Self::NotKept { .. } | Self::Partial { .. } | Self::LetGo { .. } => Kind::Usage,
+            Self::NotFound { .. }
+            | Self::NotKept { .. }
+            | Self::Partial { .. }
+            | Self::LetGo { .. }
+            | Self::Clash { .. } => Kind::Usage,
         }
     }
     fn hint(&self) -> Option<String> {
@@ -164,6 +179,9 @@ impl Coded for SnapshotError {
             Self::NotFound { archive, .. } | Self::LetGo { archive, .. } => {
                 Some(format!("`assay snapshot list {archive}` prints the ones there are"))
             }
+            Self::Clash { archive, tag, .. } => Some(format!(
+                "choose another name for the tag; one that is there goes with `assay snapshot drop {archive}@{tag}` and `assay gc {archive}`"
+            )),
             Self::Partial { .. } => Some("name a snapshot by its id or serial".to_owned()),
             Self::Damaged { .. } => Some("`assay verify` names all that is damaged".to_owned()),
             Self::Record { .. } | Self::Chain { .. } => Some(

@@ -1,10 +1,12 @@
 //! Tags: names for states that are kept until they are let go.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::check::check_suites;
 use super::entry::{self, Entry};
-use super::{SnapshotError, SuiteState};
+use super::{EditionName, Marks, SnapshotError, SuiteState};
 use crate::domain::{ArchiveName, Serial, Sha256, SnapshotId, SnapshotName, TagName, Timestamp};
 use crate::store::{Key, Store};
 
@@ -101,14 +103,30 @@ impl TagRecord {
     /// As `find`.
     pub fn all(store: &dyn Store, archive: &ArchiveName) -> Result<Vec<Self>, SnapshotError> {
         let mut tags = Vec::new();
-        for meta in store.list(&Key::tags(archive))? {
-            let name = meta.key.as_str().rsplit('/').next().unwrap_or_default();
-            let Some(tag) = name.strip_suffix(".json").and_then(|name| TagName::new(name).ok()) else {
-                return Err(SnapshotError::chain(&meta.key, "its name is not that of a tag"));
-            };
+        for tag in names(store, archive)? {
             tags.extend(Self::find(store, archive, &tag)?);
         }
         Ok(tags)
+    }
+
+    /// Whether it would have files where the newest snapshot of its archive has its own.
+    ///
+    /// # Errors
+    /// `Clash`.
+    pub fn check_apart(
+        archive: &ArchiveName,
+        tag: &TagName,
+        of: &[SuiteState],
+        newest: &[SuiteState],
+    ) -> Result<(), SnapshotError> {
+        match newest.iter().find(|state| overlaps(tag, of, state)) {
+            None => Ok(()),
+            Some(state) => Err(SnapshotError::Clash {
+                archive: archive.clone(),
+                suite: state.suite.clone(),
+                tag: tag.clone(),
+            }),
+        }
     }
 
     /// Whether it can be published: as for records.
@@ -116,15 +134,49 @@ impl TagRecord {
     /// # Errors
     /// `Suite`, with what cannot.
     pub fn check(&self) -> Result<(), SnapshotError> {
-        for state in &self.suites {
-            let first = |path: &str| path.split('/').next() == Some(self.tag.as_str());
-            if state.indexes.iter().any(|index| first(index.path.as_str())) {
-                return Err(SnapshotError::suite(
-                    &state.suite,
-                    "an index of it lies where the tag would",
-                ));
-            }
-        }
+        Self::check_apart(&self.archive, &self.tag, &self.suites, &self.suites)?;
         check_suites(&self.suites)
     }
+}
+
+fn names(store: &dyn Store, archive: &ArchiveName) -> Result<Vec<TagName>, SnapshotError> {
+    let named = |key: &Key| {
+        let name = key.as_str().rsplit('/').next().unwrap_or_default();
+        let tag = name.strip_suffix(".json").and_then(|name| TagName::new(name).ok());
+        tag.ok_or_else(|| SnapshotError::chain(key, "its name is not that of a tag"))
+    };
+    let metas = store.list(&Key::tags(archive))?;
+    metas.iter().map(|meta| named(&meta.key)).collect()
+}
+
+/// Whether a suite, or an index of it, lies in the folder of a tag of these suites.
+fn overlaps(tag: &TagName, tagged: &[SuiteState], state: &SuiteState) -> bool {
+    tagged.iter().any(|of| {
+        let folder = format!("{}/{tag}/", of.suite);
+        let below = |path: &str| format!("{}/{path}", state.suite).starts_with(&folder);
+        below("") || state.indexes.iter().any(|index| below(index.path.as_str()))
+    })
+}
+
+/// Checks that the next snapshot has no file in the folder of a tag: a component or suite may have come that is named as one.
+/// A tag that is gone has no folder.
+pub(super) fn check_next(store: &dyn Store, archive: &ArchiveName, suites: &[SuiteState]) -> Result<(), SnapshotError> {
+    let paths = suites.iter().flat_map(|state| {
+        let indexes = state.indexes.iter().flat_map(|index| index.path.as_str().split('/'));
+        state.suite.as_str().split('/').chain(indexes)
+    });
+    let folders: BTreeSet<&str> = paths.collect();
+    for tag in names(store, archive)? {
+        if !folders.contains(tag.as_str())
+            || Marks::load(store, archive)?
+                .gone(&EditionName::Tag(tag.clone()))
+                .is_some()
+        {
+            continue;
+        }
+        if let Some(found) = TagRecord::find(store, archive, &tag)? {
+            TagRecord::check_apart(archive, &tag, &found.suites, suites)?;
+        }
+    }
+    Ok(())
 }

@@ -162,3 +162,46 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
     assert_eq!(why[0], "locked by images, branch release, repos/foundry/alloy.lock");
     assert_eq!(why[1], "locked by images, branch release, assay.lock");
 }
+
+#[test]
+fn what_is_named_as_a_tag_waits_until_the_tag_is_gone() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let day = |n| noon().plus_days(n).plus(60);
+    site.follow(&archive(0, &[("alloy", "1")]));
+    for tag in ["extra", "inner"] {
+        site.run(day(0), &["tag", tag]);
+    }
+    let config = site.site().join("repos/foundry.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let refused = |tag: &str| {
+        let run = site.output(day(1), &["mirror", "foundry"]);
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        let next = format!("`assay snapshot drop foundry@{tag}`");
+        assert_eq!(run.status.code(), Some(2), "{said}");
+        assert!(said.contains("E-SNAPSHOT-010") && said.contains(&next), "{said}");
+        site.run(day(1), &["verify"]);
+    };
+
+    // A suite, in the folder of the tag of another one.
+    fs::write(&config, text.replace("[\"tin\"]", "[\"tin/inner\"]")).unwrap();
+    let mut inner = archive(1, &[("alloy", "1")]);
+    inner.suite = "tin/inner";
+    site.serve(&inner);
+    refused("inner");
+
+    // A component.
+    fs::write(&config, text.replace("[\"main\"]", "[\"main\", \"extra\"]")).unwrap();
+    let more = archive(1, &[("alloy", "1")]).edit("main contrib", "main contrib extra");
+    let more = more.index("extra/source/Sources", b"");
+    site.serve(&more.index("extra/binary-amd64/Packages", b""));
+    refused("extra");
+
+    site.run(day(1), &["snapshot", "drop", "foundry@extra"]);
+    site.run(day(1), &["gc", "foundry"]);
+    assert!(site.run(day(1), &["mirror", "foundry"]).ends_with("new\n"));
+    // The tag's record is still there, and its name is that of a folder that stays.
+    site.run(day(1), &["gc", "foundry"]);
+    site.run(day(1), &["verify"]);
+    let head = site.site().join("store/foundry/dists/tin/extra/binary-amd64/Packages");
+    assert!(head.exists());
+}
