@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::mirror::{say_mended, upstream_uri};
 use super::verify::{held, problems};
 use crate::domain::{ArchiveName, Kind, PoolPath};
-use crate::publish::read_vouched;
+use crate::publish::{mend_marks, read_vouched};
 use crate::site::{ArchiveConfig, Site};
 use crate::store::Key;
 use crate::upstream::{Client, Limits, Mender, PullThrough};
@@ -25,6 +25,15 @@ pub(super) fn run(context: &Context, args: &FsckArgs) -> Result<ExitCode, Failur
     let mut report = fsck(store.as_ref(), &anchors, context.now(), &context.progress)?;
     let mut repairable = 0;
     for archive in &named {
+        let marks = [Key::mark(archive, 1), Key::mark_again(archive, 1)];
+        let folders = marks.iter().filter_map(|key| Some(key.as_str().rsplit_once('/')?.0));
+        if folders.into_iter().any(|folder| report.has_lost(folder)) {
+            if args.repair {
+                repair_marks(context, &site, archive, &mut report)?;
+            } else {
+                repairable += 1;
+            }
+        }
         match site.archive(archive)? {
             ArchiveConfig::Custom(_) => {
                 held(
@@ -51,7 +60,7 @@ pub(super) fn run(context: &Context, args: &FsckArgs) -> Result<ExitCode, Failur
     }
     problems(context, &report.problems)?;
     if repairable > 0 {
-        let text = "next: `assay fsck --repair` puts back what is lost of mirrors: what the store has under another name, or while upstream has it";
+        let text = "next: `assay fsck --repair` puts back what is lost and that the store has under another name, and of mirrors what upstream still has";
         context.output.note(text);
     }
     let outcome = match report.problems.len() {
@@ -64,6 +73,24 @@ pub(super) fn run(context: &Context, args: &FsckArgs) -> Result<ExitCode, Failur
         true => ExitCode::SUCCESS,
         false => ExitCode::from(Kind::Verification.exit_code()),
     })
+}
+
+/// Puts back marks from their copies, and the other way round.
+fn repair_marks(context: &Context, site: &Site, archive: &ArchiveName, report: &mut Report) -> Result<(), Failure> {
+    let store = context.store(site)?;
+    let _working = context.writing(&store, archive, "fsck")?;
+    match mend_marks(store.as_ref(), archive, &site.archive_keyring(archive)?) {
+        Ok(mended) => {
+            for key in mended {
+                report.repaired(&key);
+                context
+                    .output
+                    .note(&format!("{key}: put back from the other of its two copies"));
+            }
+        }
+        Err(error) => context.output.note(&format!("{archive}: no mark is put back: {error}")),
+    }
+    Ok(())
 }
 
 /// Puts back indexes of a mirror, and then fetches files of its pool again. What cannot be had stays a problem.

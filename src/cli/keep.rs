@@ -36,8 +36,8 @@ impl Keeping {
         Ok(Self {
             keep: config.keep(),
             pins: pinned.of(chain.archive()),
-            marks: load_marks(store, chain.archive(), &keyring)?,
             reading: collect::reading(store, chain, context.now())?,
+            marks: load_marks(store, chain, &keyring)?,
             newest: chain.len(),
             now: context.now(),
         })

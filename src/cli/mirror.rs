@@ -11,7 +11,7 @@ use super::failure::{Failure, UsageError, worst};
 use super::taking::Taking;
 use crate::domain::{ArchiveName, Kind};
 use crate::host::apt_sources;
-use crate::publish::{self, PublishError, ReleaseSigner as _, Signers};
+use crate::publish::{self, PublishError, Signers};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Chain, Committed, Made, Record, SnapshotError, SuiteState};
 use crate::store::{Store, StoreError};
@@ -297,7 +297,7 @@ fn make(
 ) -> Result<Record, Failure> {
     let nonce = nonce();
     let mut record = chain.next(store, suites, made(context, Some(valid_days), reason, &nonce))?;
-    record.signed_by = key.signed_by().to_vec();
+    publish::complete(store, &mut record, key)?;
     if publish::commit_in_time(store, &record, context.clock, key)? == Committed::Conflict {
         return Err(UsageError::Conflict(chain.archive().to_string()).into());
     }

@@ -54,6 +54,14 @@ pub enum CollectError {
     /// A published tree whose record is lost: what it needs is not known.
     #[error("`{}` is signed by the archive's key, and its record `{}` is missing", .0.inrelease, .0.record)]
     Unrecorded(Box<Unrecorded>),
+    /// A mark that a record names, and its copy, are lost: what was to be kept is not known.
+    #[error("`{record}` names the mark `{mark}`, which is not there as it was, nor is its copy")]
+    Unmarked {
+        /// Which mark.
+        mark: Key,
+        /// Which record.
+        record: Key,
+    },
     /// Somebody works on the archive who must end first.
     #[error("{other} works on `{archive}`")]
     Busy {
@@ -87,6 +95,7 @@ impl Coded for CollectError {
             Self::Busy { .. } => "E-COLLECT-003",
             Self::Note { .. } => "E-COLLECT-004",
             Self::Unrecorded(_) => "E-COLLECT-005",
+            Self::Unmarked { .. } => "E-COLLECT-006",
         }
     }
     fn kind(&self) -> Kind {
@@ -100,7 +109,7 @@ impl Coded for CollectError {
             Self::Declaration(source) | Self::Serials { source, .. } => source.kind(),
             Self::Lock { .. } => Kind::Usage,
             Self::Busy { .. } => Kind::Conflict,
-            Self::Note { .. } | Self::Unrecorded(_) => Kind::Verification,
+            Self::Note { .. } | Self::Unrecorded(_) | Self::Unmarked { .. } => Kind::Verification,
         }
     }
     fn hint(&self) -> Option<String> {
@@ -121,6 +130,10 @@ impl Coded for CollectError {
                  store: until then nothing is let go",
                 lost.tree()
             )),
+            Self::Unmarked { .. } => Some(
+                "somebody changed the store: put the mark and its signature back from a backup; until then nothing is let go"
+                    .to_owned(),
+            ),
             Self::Note { .. } => Some("remove it when nothing works on the store".to_owned()),
             Self::Lock { .. } => {
                 Some("write it anew with `assay env lock`, or remove it: until then nothing is let go".to_owned())

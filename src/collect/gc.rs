@@ -16,7 +16,7 @@ use super::scan::{Amount, Scan};
 use super::standing::{SIGNED, Standing};
 use crate::domain::{ArchiveName, RelPath, Sha256, Timestamp};
 use crate::host::Progress;
-use crate::publish::{PublishError, ReleaseSigner, commit};
+use crate::publish::{PublishError, ReleaseSigner, commit_mark};
 use crate::site::Keep;
 use crate::snapshot::{Committed, EditionName, Made, Pins, Says};
 use crate::store::{Key, Meta, Store};
@@ -121,6 +121,9 @@ pub struct Collected {
 /// then; the signer's or the store's failure.
 pub fn collect(what: &Collection<'_>, take: &mut dyn FnMut(Finding)) -> Result<Collected, CollectError> {
     let (standing, scan) = judged(what, take)?;
+    if !what.dry_run {
+        standing.marks.copy(what.store, what.archive)?;
+    }
     let mut total = Collected {
         kept: standing.kept.len() as u64,
         editions: standing.going.len() as u64,
@@ -180,7 +183,7 @@ fn judged(what: &Collection<'_>, take: &mut dyn FnMut(Finding)) -> Result<(Stand
         }
         let names = standing.going.keys().cloned().collect();
         let mark = standing.marks.next(what.archive, Says::Gone { names }, what.made);
-        if commit(what.store, &mark, what.signer)? == Committed::Yes {
+        if commit_mark(what.store, &mark, what.signer)? == Committed::Yes {
             stays.into_iter().for_each(take);
             return Ok((standing, scan));
         }

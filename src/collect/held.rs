@@ -124,8 +124,9 @@ pub(super) fn orphaned_signatures(what: &Collection<'_>) -> Result<Vec<Meta>, Co
             entries.push(meta.key);
         }
     })?;
-    // Each entry has one: most of the time there is nothing to look for.
-    if found.len() <= entries.len() {
+    // Each entry has one: most of the time there is nothing to look for. A copy of a mark is none of its own.
+    let copies = entries.iter().filter(|key| key.as_str().contains("/said/")).count();
+    if found.len() <= entries.len().saturating_sub(copies) {
         return Ok(Vec::new());
     }
     let mut signed = BTreeSet::new();

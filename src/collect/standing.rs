@@ -73,7 +73,7 @@ impl Standing {
         let keyring = what.signer.keyring()?;
         let chain = load_vouched(what.store, what.archive, &keyring)?;
         let mut standing = Self {
-            marks: load_marks(what.store, what.archive, &keyring)?,
+            marks: load_marks(what.store, &chain, &keyring)?,
             records: chain.len(),
             ..Self::default()
         };

@@ -11,7 +11,7 @@ use super::waiting::{LARGEST, Stage, Waiting, What, edition, entry_date, forget,
 use super::{PublishError, Release, ReleaseSigner as _, Signed, Signers};
 use crate::domain::{ArchiveName, Fingerprint, Sha256, Timestamp};
 use crate::host::Clock;
-use crate::snapshot::{Chain, Committed, commit as create, index_key};
+use crate::snapshot::{Chain, Committed, Marks, commit as create, index_key};
 use crate::store::{Key, Store};
 use crate::trust::{Keyring, Requirement, Verified, latest_date, verify_inrelease, verify_release_gpg};
 
@@ -134,7 +134,11 @@ fn commit(store: &dyn Store, what: &What) -> Result<Committed, PublishError> {
         What::Record(entry) => create(store, entry),
         What::Tag(entry) => create(store, entry),
         What::Renewal(entry, _) => create(store, entry),
-        What::Mark(entry) => create(store, entry),
+        What::Mark(entry) => {
+            let done = create(store, entry)?;
+            Marks::load(store, &entry.archive)?.copy(store, &entry.archive)?;
+            Ok(done)
+        }
     }?)
 }
 

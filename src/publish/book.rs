@@ -43,6 +43,9 @@ struct Contents {
     /// Of an unproven archive: its entries of claims up to this one are on the pages ([`super::claimed`]).
     #[serde(default, skip_serializing_if = "is_zero")]
     entries: u64,
+    /// SHA-256 of that entry, which names the one before it; absent where it was not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest_entry: Option<Sha256>,
 }
 
 /// What is on a page.
@@ -75,6 +78,7 @@ impl<'a> Book<'a> {
                 format: FORMAT,
                 pages: BTreeMap::new(),
                 entries: 0,
+                newest_entry: None,
             },
             Some(sha256) => {
                 let bytes = read_document(store, archive, &sha256, LARGEST)?;
@@ -103,10 +107,22 @@ impl<'a> Book<'a> {
         self.contents.entries
     }
 
-    /// The same, which is to have all entries of claims up to this one.
-    pub(super) fn having_entries_until(mut self, entry: u64) -> Self {
+    /// SHA-256 of that entry, where it is known.
+    #[must_use]
+    pub(super) fn newest_entry(&self) -> Option<Sha256> {
+        self.contents.newest_entry
+    }
+
+    /// The same, which is to have all entries of claims up to this one, whose SHA-256 this is.
+    pub(super) fn having_entries_until(mut self, entry: u64, sha256: Option<Sha256>) -> Self {
         self.contents.entries = entry;
+        self.contents.newest_entry = sha256;
         self
+    }
+
+    /// The documents that its pages are.
+    pub fn documents(&self) -> impl Iterator<Item = &Sha256> {
+        self.contents.pages.values()
     }
 
     /// All that it says.

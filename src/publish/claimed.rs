@@ -10,6 +10,7 @@
 //! record's book has them. Stores from before this have their claims one by one: the first entry takes them over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Read as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ use crate::admission::{LedgerConflict, LedgerEntry, LedgerKey};
 use crate::domain::{ArchiveName, Sha256};
 use crate::format::{FormatError, json};
 use crate::snapshot::{Chain, Record, newest_number};
-use crate::store::{Created, Key, Store};
+use crate::store::{Created, Key, Store, StoreError};
 use crate::trust::Keyring;
 
 use super::book::{Book, Page};
@@ -27,6 +28,8 @@ use super::{GateError, ledger, load_vouched};
 const FORMAT: u32 = 1;
 /// The most that an entry may have, in bytes: two million claims.
 const LARGEST: u64 = 512 << 20;
+/// The most that its first line may have, in bytes.
+const LARGEST_HEAD: u64 = 4096;
 /// How often a faster writer is made way for: each time one more has its claims.
 const ATTEMPTS: u32 = 64;
 
@@ -37,6 +40,9 @@ struct Head {
     /// The entry that the book has all of on which this one was made.
     after: u64,
     format: u32,
+    /// SHA-256 of the entry before it; absent in the first, and where nobody knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<Sha256>,
 }
 
 /// What is claimed beside what a book says.
@@ -44,6 +50,8 @@ struct Head {
 pub struct Claimed {
     /// The number of the newest entry.
     newest: u64,
+    /// Its SHA-256, where it is known.
+    sha256: Option<Sha256>,
     /// Every claim that is in an entry and may not be in the book.
     pub claims: BTreeMap<LedgerKey, LedgerEntry>,
 }
@@ -57,21 +65,24 @@ impl Claimed {
     pub fn beside(store: &dyn Store, archive: &ArchiveName, book: &Book<'_>) -> Result<Option<Self>, GateError> {
         let known = book.has_entries_until();
         let newest = known.saturating_add(newest_number(store, |n| Key::claims(archive, known.saturating_add(n)))?);
+        let mut sha256 = book.newest_entry();
         let claims = match newest {
             // One by one, as they were made before.
             0 => ledger::load_all(store, archive, "")?,
             _ if newest == known => Vec::new(),
             _ => {
                 let key = Key::claims(archive, newest);
-                let (head, claims) = parse(&key, &store.get(&key, LARGEST)?)?;
+                let bytes = store.get(&key, LARGEST)?;
+                let (head, claims) = parse(&key, &bytes)?;
                 if head.after > known {
                     return Ok(None);
                 }
+                sha256 = Some(Sha256::of(&bytes));
                 claims
             }
         };
         let claims = claims.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
-        Ok(Some(Self { newest, claims }))
+        Ok(Some(Self { newest, sha256, claims }))
     }
 
     /// Where the newest entry is.
@@ -123,6 +134,7 @@ impl Claimed {
         let head = Head {
             after: book.has_entries_until(),
             format: FORMAT,
+            previous: self.sha256,
         };
         let bytes = written(&head, new.into_values()).map_err(GateError::document(&key))?;
         Ok(store.create(&key, &bytes)?)
@@ -200,10 +212,38 @@ pub(super) fn remember(
         .extend(claims.iter().map(|entry| (entry.key.clone(), entry.clone())));
     // Without an answer a later record is there: the next one cannot be made on this.
     if let Some(claimed) = Claimed::beside(store, archive, &book)? {
-        book = book.having_entries_until(claimed.newest);
+        book = book.having_entries_until(claimed.newest, claimed.sha256);
         more.claims.extend(claimed.claims);
     }
     book.with(more)
+}
+
+/// The entries of claims that a book says it has all of, each with the SHA-256 that it must have, the newest first; none
+/// before the first whose hash nobody wrote down.
+///
+/// # Errors
+/// The store's failure, where it is not that one is gone.
+pub fn entries(store: &dyn Store, archive: &ArchiveName, book: &Book<'_>) -> Result<Vec<(Key, Sha256)>, GateError> {
+    let (mut found, mut k, mut wanted) = (Vec::new(), book.has_entries_until(), book.newest_entry());
+    while let Some(sha256) = wanted.filter(|_| k > 0) {
+        let key = Key::claims(archive, k);
+        wanted = head(store, &key)?.and_then(|head| head.previous);
+        found.push((key, sha256));
+        k -= 1;
+    }
+    Ok(found)
+}
+
+/// What an entry begins with; none when it is not there, or begins with something else.
+fn head(store: &dyn Store, key: &Key) -> Result<Option<Head>, GateError> {
+    let mut line = Vec::new();
+    let stream = match store.open(key) {
+        Ok(stream) => stream,
+        Err(StoreError::Missing(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let read = BufReader::new(stream.take(LARGEST_HEAD)).read_until(b'\n', &mut line);
+    Ok(read.ok().and_then(|_| json::strict("claims", &line).ok()))
 }
 
 fn written<'e>(head: &Head, claims: impl Iterator<Item = &'e LedgerEntry>) -> Result<Vec<u8>, FormatError> {

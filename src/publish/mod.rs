@@ -68,7 +68,7 @@ pub use asked::{Fresh, Said, said};
 pub use attach::{Brought, attach};
 pub use book::{Book, Page};
 pub use canary::canaries;
-pub use claimed::Claimed;
+pub use claimed::{Claimed, entries as claim_entries};
 pub use ephemeral::{Ephemeral, ephemeral};
 pub use error::PublishError;
 pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document};
@@ -111,5 +111,7 @@ pub use stage::{
 pub use sync::{Named, SuiteChange, SyncStep, Synced, expires, make_declared, plan_sync, sync};
 pub use unrecorded::{Recorded, Unrecorded, lost_newest, unrecorded};
 pub use upload::{Incoming, Offer, Upload, UploadError};
-pub use vouch::{check_named, check_vouched, commit, commit_in_time, load_vouched, read_vouched};
+pub use vouch::{
+    check_named, check_vouched, commit, commit_in_time, commit_mark, complete, load_vouched, mend_marks, read_vouched,
+};
 pub use waiting::{Waiting, forget, waiting};

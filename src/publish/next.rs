@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::RngCore as _;
 
 use super::stage::{Edit, Gone, held_sources};
-use super::{GateError, ReleaseSigner, commit_in_time, load_vouched};
+use super::{GateError, ReleaseSigner, commit_in_time, complete, load_vouched};
 use crate::domain::{ArchiveName, Sha256, SuiteName, Timestamp};
 use crate::host::Clock;
 use crate::site::{Gated, OwnArchive, OwnKind};
@@ -89,7 +89,7 @@ pub(super) fn next_snapshot<K: OwnKind>(
         };
         let mut record = chain.next(writer.store, next.states, made)?;
         record.ledger = next.ledger.or(record.ledger);
-        record.signed_by = writer.signer.signed_by().to_vec();
+        complete(writer.store, &mut record, writer.signer)?;
         if commit_in_time(writer.store, &record, writer.clock, writer.signer)? == Committed::Yes {
             return Ok(());
         }

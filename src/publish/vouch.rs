@@ -9,7 +9,7 @@
 use super::{PublishError, ReleaseSigner, lost_newest, waiting};
 use crate::domain::{ArchiveName, Sha256, SnapshotName};
 use crate::host::Clock;
-use crate::snapshot::{Chain, Committed, Entry, Renewal, TagRecord, commit as create};
+use crate::snapshot::{Chain, Committed, Entry, Mark, Marks, Record, Renewal, TagRecord, commit as create};
 use crate::store::{Key, Store, StoreError};
 use crate::trust::{Keyring, Requirement, latest_date, verify_detached};
 
@@ -59,6 +59,55 @@ pub fn commit_in_time(
         now,
     })?;
     commit(store, entry, signer)
+}
+
+/// Says in a record that is about to be committed what it says besides its suites: by which keys clients may go on, and the
+/// newest mark, see [`crate::snapshot::Marked`]. Marks that nobody vouches for, or that have lost what the record before names, say nothing.
+///
+/// # Errors
+/// When the marks cannot be read; the store's failure.
+pub fn complete(store: &dyn Store, record: &mut Record, signer: &dyn ReleaseSigner) -> Result<(), PublishError> {
+    record.signed_by = signer.signed_by().to_vec();
+    let marks = Marks::load(store, &record.archive)?;
+    let Some(newest) = marks.newest() else { return Ok(()) };
+    if marks.have(record.marks.as_ref()) && check_vouched(store, newest, &signer.keyring()?).is_ok() {
+        marks.copy(store, &record.archive)?;
+        record.marks = marks.named();
+    }
+    Ok(())
+}
+
+/// Signs a mark and makes it, and its copy, if nobody was faster.
+///
+/// # Errors
+/// As `commit`.
+pub fn commit_mark(store: &dyn Store, mark: &Mark, signer: &dyn ReleaseSigner) -> Result<Committed, PublishError> {
+    let done = commit(store, mark, signer)?;
+    if done == Committed::Yes {
+        Marks::load(store, &mark.archive)?.copy(store, &mark.archive)?;
+    }
+    Ok(done)
+}
+
+/// Puts back each mark of an archive, and each copy of one, that is lost or changed while the other is whole; gives their
+/// names.
+///
+/// # Errors
+/// `NotVouched` when the archive's key does not vouch for the newest; the store's failure.
+pub fn mend_marks(store: &dyn Store, archive: &ArchiveName, keyring: &Keyring) -> Result<Vec<Key>, PublishError> {
+    let (chain, marks) = (read_vouched(store, archive, keyring)?, Marks::load(store, archive)?);
+    if let Some(newest) = marks.newest() {
+        check_vouched(store, newest, keyring)?;
+    }
+    let named = chain.latest().and_then(|record| record.marks);
+    let mut mended = Vec::new();
+    for lost in marks.damaged(store, archive, named.as_ref())? {
+        if let Some(bytes) = lost.bytes {
+            store.replace(&lost.key, &bytes)?;
+            mended.push(lost.key);
+        }
+    }
+    Ok(mended)
 }
 
 /// The chain of an archive to go on from: as [`read_vouched`] gives it, and clients have seen nothing newer.

@@ -330,6 +330,7 @@ impl Chain {
             signed_by: Vec::new(),
             suites,
             ledger: latest.and_then(|record| record.ledger),
+            marks: latest.and_then(|record| record.marks),
         };
         check_suites(&record.suites)?;
         check_next(store, &self.archive, &record.suites)?;

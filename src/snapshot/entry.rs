@@ -118,7 +118,14 @@ pub(super) fn load<E: Entry>(store: &dyn Store, key: &Key) -> Result<Option<(E, 
 /// # Errors
 /// When an entry is missing while the one after it is there; the store's failure.
 pub fn newest(store: &dyn Store, key: impl Fn(u64) -> Key) -> Result<u64, SnapshotError> {
-    let is_there = |n: u64| store.head(&key(n)).map(|meta| meta.is_some());
+    newest_of(&|n| store.head(&key(n)).map(|meta| meta.is_some()), &key)
+}
+
+/// The same, of what counts as there.
+pub(super) fn newest_of(
+    is_there: &dyn Fn(u64) -> Result<bool, StoreError>,
+    key: impl Fn(u64) -> Key,
+) -> Result<u64, SnapshotError> {
     let mut above: u64 = 1;
     while is_there(above)? {
         above = above.saturating_mul(2);
@@ -134,10 +141,9 @@ pub fn newest(store: &dyn Store, key: impl Fn(u64) -> Key) -> Result<u64, Snapsh
     }
     // Writers may be faster than our looks: only a hole that stays is one.
     while is_there(below + 2)? {
-        let missing = key(below + 1);
-        if store.head(&missing)?.is_none() {
+        if !is_there(below + 1)? {
             return Err(SnapshotError::chain(
-                &missing,
+                &key(below + 1),
                 "it is missing, and a later one is there",
             ));
         }

@@ -26,7 +26,7 @@ pub use diff::{Change, IndexChange, PackageChange, Place, diff_indexes, diff_pac
 pub use edition::{Edition, EditionFile, EditionName};
 pub use entry::{Committed, Entry, commit, newest as newest_number, parse_entry};
 pub use error::SnapshotError;
-pub use mark::{Mark, Marks, Says};
+pub use mark::{DamagedMark, Mark, Marked, Marks, Says};
 pub use record::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UNPROVEN, UpstreamRelease};
 pub use renewal::Renewal;
 pub use retention::{Pins, Reading, Retention, Verdict};

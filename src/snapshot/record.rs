@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::check_suites;
-use super::{Entry, SnapshotError};
+use super::{Entry, Marked, SnapshotError};
 use crate::domain::{
     Architecture, ArchiveName, Component, Digest, Fingerprint, GitOid, GitRef, PackageName, RelPath, Serial, Sha256,
     SignedByKey, SnapshotId, SuiteName, Timestamp, Version,
@@ -47,6 +47,10 @@ pub struct Record {
     /// anything was admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Sha256>,
+    /// The newest mark when it was made; absent when there was none. So what is to be kept does not hang on the marks
+    /// alone, whose newest could be deleted without a trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Marked>,
 }
 
 impl Record {

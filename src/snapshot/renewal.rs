@@ -84,6 +84,29 @@ impl Renewal {
         Ok(Some(renewal))
     }
 
+    /// Checks that each renewal before this one is there as the one after it names it.
+    ///
+    /// # Errors
+    /// `Chain` with the first that is not; the store's failure.
+    pub fn check_before(&self, store: &dyn Store) -> Result<(), SnapshotError> {
+        let (mut k, mut wanted) = (self.k, self.previous);
+        while let Some(sha256) = wanted {
+            k = k.saturating_sub(1);
+            let key = Key::renewal(&self.archive, self.n, k);
+            match entry::load::<Self>(store, &key)? {
+                Some((before, found)) if found == sha256 => wanted = before.previous,
+                Some(_) => {
+                    return Err(SnapshotError::chain(
+                        &key,
+                        "it is not the renewal that the one after it names",
+                    ));
+                }
+                None => return Err(SnapshotError::chain(&key, "it is missing, and a later one is there")),
+            }
+        }
+        Ok(())
+    }
+
     /// The renewal that follows `before` of a record, valid for `valid_days` from now. Its Date is
     /// later than every one before, even when the clock went back.
     ///

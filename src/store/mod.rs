@@ -143,6 +143,18 @@ impl Key {
         Self::joined(&["state", archive.as_str(), "marks", &format!("{k}.json")])
     }
 
+    /// The second copy of mark `k` of an archive.
+    #[must_use]
+    pub fn mark_again(archive: &ArchiveName, k: u64) -> Self {
+        Self::joined(&["state", archive.as_str(), "said", &format!("{k}.json")])
+    }
+
+    /// The prefix of the second copies of an archive's marks, for listing.
+    #[must_use]
+    pub fn marks_again(archive: &ArchiveName) -> String {
+        format!("state/{archive}/said")
+    }
+
     /// The prefix of what is being done to an archive, for listing.
     #[must_use]
     pub fn working_on(archive: &ArchiveName) -> String {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Anchor, Anchors, Problem, Report};
-use crate::domain::{ArchiveName, RelPath, SuiteName, Timestamp};
+use crate::domain::{ArchiveName, RelPath, Sha256, SuiteName, Timestamp};
 use crate::publish::{self, PublishError, Recorded, Unrecorded, check_vouched};
 use crate::snapshot::{
     Chain, Edition, EditionName, Entry, Marks, Record, Removed, Renewal, SnapshotError, SuiteState, TagRecord,
@@ -11,6 +11,9 @@ use crate::snapshot::{
 };
 use crate::store::{Key, Store, StoreError};
 use crate::trust::Keyring;
+
+/// The largest entry of an archive's state, in bytes.
+const LARGEST: u64 = 64 << 20;
 
 /// All that an archive ever had, and which of it is gone.
 #[derive(Debug)]
@@ -130,13 +133,19 @@ pub(super) fn histories<'a>(
         let read = Chain::load(store, &anchor.name).and_then(|chain| {
             let removed = vouched(store, anchor, &chain, report)?;
             report.snapshots += chain.len();
-            let marks = marks(store, anchor, report)?;
+            let marks = marks(store, anchor, chain.latest(), report)?;
             let history = History::new(store, chain, None, &marks)?;
             Ok(History { removed, ..history })
         });
         let read = read.or_else(|error| {
-            report.problem(Problem::RECORD, entry_of(&error, &anchor.name), error);
+            let broken = entry_of(&error, &anchor.name);
             let history = alone(store, anchor, Some(&anchor.keyring), report)?;
+            // Where the record before is not vouched for, that is the one that does not fit.
+            let before = record_before(&broken, &anchor.name);
+            let is_known = |before: &Key| report.problems.iter().any(|known| known.object == before.as_str());
+            if !before.as_ref().is_some_and(is_known) {
+                report.problem(Problem::RECORD, broken, error);
+            }
             let removed = buried(store, &history);
             Ok(History { removed, ..history })
         });
@@ -159,17 +168,20 @@ fn alone(
     let (chain, mut numbers) = Chain::broken(store, &anchor.name)?;
     let newest = numbers.last().copied();
     numbers.retain(|n| {
-        let checked = chain.record(store, *n).map_err(PublishError::from).and_then(|record| {
-            keyring.map_or(Ok(()), |keyring| check_vouched(store, &record, keyring))?;
-            Ok(record)
-        });
-        if let Err(error) = &checked {
-            report.problem(Problem::RECORD, Key::record(&anchor.name, *n), error);
-        }
-        checked.is_ok()
+        let record = match chain.record(store, *n) {
+            Ok(record) => record,
+            Err(error) => {
+                report.problem(Problem::RECORD, Key::record(&anchor.name, *n), error);
+                return false;
+            }
+        };
+        let checked = keyring.map_or(Ok(()), |keyring| check_vouched(store, &record, keyring));
+        let is_vouched = checked.is_ok();
+        signed_record(store, checked, &record, report);
+        is_vouched
     });
     let marks = match keyring {
-        Some(_) => marks(store, anchor, report)?,
+        Some(_) => marks(store, anchor, None, report)?,
         None => Marks::load(store, &anchor.name)?,
     };
     let is_head = newest.is_some() && newest == numbers.last().copied();
@@ -178,7 +190,7 @@ fn alone(
     for tag in TagRecord::all(store, &anchor.name)? {
         report.tags += 1;
         if let Some(keyring) = keyring {
-            signed(check_vouched(store, &tag, keyring), &tag, report);
+            signed(store, check_vouched(store, &tag, keyring), &tag, report);
         }
     }
     History::new(store, chain, Some(numbers), &marks)
@@ -195,20 +207,43 @@ fn buried(store: &dyn Store, history: &History) -> Tombstones {
     removed
 }
 
-/// What was said about editions. Marks that the archive's key does not vouch for say nothing: whoever
-/// planted them could hide what he removed.
-fn marks(store: &dyn Store, anchor: &Anchor, report: &mut Report) -> Result<Marks, SnapshotError> {
-    let marks = Marks::load(store, &anchor.name)?;
-    let Some(newest) = marks.newest() else {
-        return Ok(marks);
-    };
-    match vouches(store, newest, anchor, true) {
-        Ok(()) => Ok(marks),
-        Err(error) => {
-            report.problem(Problem::RECORD, newest.key(), error);
-            Ok(Marks::default())
+/// What was said about editions, as far as `newest` knows; marks and copies that are lost or changed are reported. Marks that
+/// the archive's key does not vouch for say nothing: whoever planted them could hide what he removed.
+fn marks(
+    store: &dyn Store,
+    anchor: &Anchor,
+    latest: Option<&Record>,
+    report: &mut Report,
+) -> Result<Marks, SnapshotError> {
+    let (archive, marks) = (&anchor.name, Marks::load(store, &anchor.name)?);
+    if let Some(newest) = marks.newest()
+        && let Err(error) = vouches(store, newest, anchor, true)
+    {
+        blame(store, newest, true, &error, report);
+        return Ok(Marks::default());
+    }
+    let named = latest.and_then(|record| Some((record, record.marks?)));
+    if let Some((record, named)) = named.filter(|(_, named)| !marks.have(Some(named))) {
+        let why = format!(
+            "`{}` names it, and it is not there as it was, nor is its copy: what it said is not known, and `assay gc` lets \
+             nothing go; put it and its signature back from a backup",
+            record.key()
+        );
+        report.problem(Problem::MISSING, Key::mark(archive, named.k), why);
+    }
+    // Who reads it over HTTP is shown no copies.
+    if store.has_listings() {
+        for lost in marks.damaged(store, archive, named.map(|(_, named)| named).as_ref())? {
+            let (code, what) = match lost.is_missing {
+                true => (Problem::MISSING, "is gone"),
+                false => (Problem::DAMAGED, "was changed"),
+            };
+            let why =
+                format!("it {what}: `assay fsck {archive} --repair` puts it back from the other of its two copies");
+            report.problem(code, lost.key, why);
         }
     }
+    Ok(marks)
 }
 
 /// The histories of some archives, whose entries nobody vouches for: something else has to prove what
@@ -276,14 +311,17 @@ fn vouched(
         }
         // A key that signed before may be in other hands by now: it proves what is old, and makes nothing new.
         let newest = record.n == chain.len();
-        signed(vouches(store, &record, anchor, newest), &record, report);
+        signed_record(store, vouches(store, &record, anchor, newest), &record, report);
         if let Some(renewal) = Renewal::newest(store, &record)? {
-            signed(vouches(store, &renewal, anchor, newest), &renewal, report);
+            signed(store, vouches(store, &renewal, anchor, newest), &renewal, report);
+            if let Err(error) = renewal.check_before(store) {
+                report.problem(Problem::RECORD, entry_of(&error, &anchor.name), error);
+            }
         }
     }
     for tag in TagRecord::all(store, &anchor.name)? {
         report.tags += 1;
-        signed(check_vouched(store, &tag, &anchor.keyring), &tag, report);
+        signed(store, check_vouched(store, &tag, &anchor.keyring), &tag, report);
         let of = chain.record(store, tag.of.n)?;
         let whole = tag.partial || content_digest(&tag.suites) == content_digest(&of.suites);
         if of.identity()? != tag.of.record || !whole {
@@ -294,10 +332,61 @@ fn vouched(
     Ok(removed)
 }
 
-fn signed(checked: Result<(), PublishError>, entry: &impl Entry, report: &mut Report) {
+fn signed(store: &dyn Store, checked: Result<(), PublishError>, entry: &impl Entry, report: &mut Report) {
     if let Err(error) = checked {
-        report.problem(Problem::RECORD, entry.key(), error);
+        blame(store, entry, true, &error, report);
     }
+}
+
+/// The same of a record, which counts as published where a client can read a suite of it.
+fn signed_record(store: &dyn Store, checked: Result<(), PublishError>, record: &Record, report: &mut Report) {
+    if let Err(error) = checked {
+        let edition = Edition::of_record(record, None);
+        let mut suites = record.suites.iter();
+        let is_published = suites.any(|state| is_served(store, &edition, &state.suite).unwrap_or(false));
+        blame(store, record, is_published, &error, report);
+    }
+}
+
+/// An entry is not vouched for: what is wrong is its signature where that is there, by the entry's own hash, or is gone;
+/// but the entry itself where another signature has lost what it signed, and where no client ever saw it.
+fn blame(store: &dyn Store, entry: &impl Entry, is_published: bool, error: &PublishError, report: &mut Report) {
+    let signature = entry.identity().map(|sha256| Key::signature(entry.archive(), &sha256));
+    let planted = || match is_published {
+        true => signs_nothing(store, entry.archive()).unwrap_or(true),
+        false => true,
+    };
+    let (code, object) = match signature {
+        Ok(key) if matches!(store.head(&key), Ok(Some(_))) => (Problem::SIGNATURE, key),
+        Ok(key) if !planted() => (Problem::MISSING, key),
+        _ => (Problem::RECORD, entry.key()),
+    };
+    let next = match code {
+        Problem::RECORD => "",
+        _ => "; put it back from a backup of the store",
+    };
+    report.problem(code, object, format!("{error}{next}"));
+}
+
+/// Whether there is a signature over no entry that is there: what it signed was changed or is lost.
+fn signs_nothing(store: &dyn Store, archive: &ArchiveName) -> Result<bool, StoreError> {
+    let (state, mut signatures, mut entries) = (format!("state/{archive}"), BTreeSet::new(), Vec::new());
+    let folder = format!("{state}/signatures/");
+    store.visit(&state, &mut |meta| match meta.key.as_str() {
+        name if name.starts_with(&folder) => signatures.extend(meta.key.named_sha256()),
+        name if name.ends_with(".json") => entries.push(meta.key),
+        _ => {}
+    })?;
+    for key in entries {
+        signatures.remove(&Sha256::of(&store.get(&key, LARGEST)?));
+    }
+    Ok(!signatures.is_empty())
+}
+
+/// The record before the one that this is the name of.
+fn record_before(name: &str, archive: &ArchiveName) -> Option<Key> {
+    let number = name.strip_prefix(&format!("state/{archive}/"))?.strip_suffix(".json")?;
+    Some(Key::record(archive, number.parse::<u64>().ok()?.checked_sub(1)?))
 }
 
 fn entry_of(error: &SnapshotError, archive: &ArchiveName) -> String {
@@ -344,6 +433,15 @@ pub(super) fn lost_newest(store: &dyn Store, anchor: &Anchor, history: &History)
     let whole = !history.is_broken();
     let found = whole.then(|| publish::lost_newest(store, &history.chain, &anchor.keyring));
     found.and_then(|found| found.ok().flatten())
+}
+
+/// The same, of a head that is not what the newest record says: most are, and nothing is looked for then.
+pub(super) fn lost_head(store: &dyn Store, anchor: &Anchor, history: &History) -> Option<Unrecorded> {
+    let latest = history.chain.latest_edition()?;
+    match publish::is_published(store, &latest) {
+        Ok(true) => None,
+        _ => lost_newest(store, anchor, history),
+    }
 }
 
 /// What an archive's key signed and no record has; each is reported under the record's own name.

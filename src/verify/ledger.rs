@@ -17,7 +17,7 @@ use crate::publish::{
     load_decision, noted_decisions,
 };
 use crate::snapshot::Entry as _;
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, StoreError};
 use crate::trust::Ed25519Public;
 
 /// What must be remembered, and because of what.
@@ -233,6 +233,20 @@ impl Memory {
             }
         }
         lost
+    }
+}
+
+/// The claims of an unproven archive that no book has yet are there as they were made.
+pub(super) fn check_beside(store: &dyn Store, anchor: &Anchor, history: &History, report: &mut Report) {
+    let archive = &anchor.name;
+    let read = Book::of(store, archive, history.chain.latest()).and_then(|book| Claimed::beside(store, archive, &book));
+    match read {
+        Ok(_) | Err(GateError::Store(StoreError::Missing(_)) | GateError::Swapped { .. }) => {}
+        Err(GateError::Snapshot(error)) => {
+            let object = error.object().map_or_else(|| archive.to_string(), ToString::to_string);
+            report.problem(Problem::MISSING, object, error);
+        }
+        Err(error) => report.problem(Problem::LEDGER, archive, error),
     }
 }
 

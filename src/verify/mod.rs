@@ -33,6 +33,7 @@ mod why;
 use environments::Environments;
 use evidence::Decided;
 use import::Carried;
+use ledger::Memory;
 
 pub use anchors::{Anchor, AnchorKind, Anchors};
 pub use checkpoint::{Checkpoint, LARGEST_CHECKPOINT};
@@ -185,7 +186,7 @@ pub fn verify_against_upstream(
 }
 
 /// Looks for damage only: hashes every object of the archives of `anchors`, and checks the signature of
-/// each Release file, whose bytes nothing else knows. What is not named, too old, or not proven is no
+/// each Release file, whose bytes nothing else knows, and that the gate has all that it must never forget. What is not named, too old, or not proven is no
 /// damage: that is for `verify`.
 ///
 /// # Errors
@@ -200,6 +201,11 @@ pub fn fsck(store: &dyn Store, anchors: &Anchors, now: Timestamp, progress: &Pro
     let damaged = objects::check(store, &prefixes, anchors, &histories, (now, progress), &mut report)?;
     for (anchor, history) in &histories {
         releases::check(store, anchor, history, &damaged, now, &mut report);
+        if anchor.is_custom() {
+            Memory::default().check(store, anchors, (anchor, history), (&damaged, &mut report));
+        } else if anchor.is_unproven() {
+            ledger::check_beside(store, anchor, history, &mut report);
+        }
     }
     let kinds = [
         Problem::DAMAGED,
@@ -208,6 +214,8 @@ pub fn fsck(store: &dyn Store, anchors: &Anchors, now: Timestamp, progress: &Pro
         Problem::RECORD,
         Problem::RELEASE,
         Problem::SIGNATURE,
+        Problem::LEDGER,
+        Problem::EVIDENCE,
     ];
     report.problems.retain(|problem| kinds.contains(&problem.code));
     places::advise(store, &histories, &mut report);

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::editions::{History, all, is_newest, unrecorded};
+use super::editions::{History, all, is_newest, lost_head, unrecorded};
+use super::evidence::{inputs, signed_decision};
 use super::hashing::{Damaged, Expected, compare, named_by_hash, survey};
 use super::places::check_strange;
 use super::pool::{self, Pools};
@@ -10,8 +11,8 @@ use super::state::is_written;
 use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, RelPath, SuiteName, Timestamp};
 use crate::host::Progress;
-use crate::publish::Unrecorded;
-use crate::snapshot::{Edition, IndexFile, index_key, read_plain_index};
+use crate::publish::{Book, Unrecorded, claim_entries};
+use crate::snapshot::{Edition, Entry as _, IndexFile, index_key, read_plain_index};
 use crate::store::{Key, Store, Survey};
 
 /// Hashes every object that something names; reports those that differ, are missing, or that
@@ -27,9 +28,13 @@ pub(super) fn check(
     let (mut expected, mut places) = (Expected::default(), BTreeSet::new());
     let mut listings = Vec::new();
     for (anchor, history) in histories {
-        expect_indexes(store, history, &mut expected);
+        let head = head(store, anchor, history);
+        expect_indexes(store, (history, head), &mut expected, &mut places);
         places.extend(signed_places(store, history));
         listings.extend(pool::listings(store, anchor, history)?);
+        if !matches!(anchor.kind, AnchorKind::Mirror { .. }) && !history.is_broken() {
+            expect_books(store, &anchor.name, history, &mut expected);
+        }
     }
     let (whole, others): (Vec<_>, Vec<_>) = listings.iter().partition(|listing| listing.is_whole());
     // What the indexes do not name is not there to be read, but for what is our own word.
@@ -75,7 +80,8 @@ fn expect_listed(store: &dyn Store, anchors: &Anchors, surveyed: &Survey, expect
     let names = || surveyed.objects.iter().map(|object| object.meta.key.as_str());
     let there: HashSet<&str> = names().filter(|name| name.contains("/provenance/sha256/")).collect();
     for name in names() {
-        let ["state", archive, "decisions" | "evidence", _, hex] = *name.split('/').collect::<Vec<_>>() else {
+        let ["state", archive, folder @ ("decisions" | "evidence"), _, hex] = *name.split('/').collect::<Vec<_>>()
+        else {
             continue;
         };
         let anchor = anchors.archives.iter().find(|anchor| anchor.name.as_str() == archive);
@@ -86,6 +92,13 @@ fn expect_listed(store: &dyn Store, anchors: &Anchors, surveyed: &Survey, expect
         // Somebody may have written both while the store was being read.
         if !there.contains(key.as_str()) && !matches!(store.head(&key), Ok(Some(_))) {
             expected.add_listed(key.to_string(), sha256, name);
+        } else if folder == "decisions" {
+            // What it was made on is kept as long.
+            let summary = signed_decision(store, anchors, &anchor.name, &sha256);
+            let inputs = summary.ok().and_then(|summary| inputs(&summary).ok());
+            for (_, input) in inputs.unwrap_or_default() {
+                expected.add_listed(Key::provenance(&anchor.name, &input).to_string(), input, key.as_str());
+            }
         }
     }
 }
@@ -99,8 +112,9 @@ pub(super) fn check_indexes(
     report: &mut Report,
 ) -> Result<Damaged, VerifyError> {
     let (mut expected, mut places) = (Expected::default(), BTreeSet::new());
-    for (_, history) in histories {
-        expect_indexes(store, history, &mut expected);
+    for (anchor, history) in histories {
+        let head = head(store, anchor, history);
+        expect_indexes(store, (history, head), &mut expected, &mut places);
         places.extend(signed_places(store, history));
     }
     let wanted = |key: &Key| expected.names(key.as_str());
@@ -110,12 +124,55 @@ pub(super) fn check_indexes(
     Ok(damaged)
 }
 
+/// What the records of an archive of ours name beside its indexes: the book of each, page by page; and the entries of
+/// claims that the newest has all of.
+fn expect_books(store: &dyn Store, archive: &ArchiveName, history: &History, expected: &mut Expected) {
+    let mut seen = BTreeSet::new();
+    for record in history.chain.records(store).flatten() {
+        let Some(sha256) = record.ledger.filter(|sha256| seen.insert(*sha256)) else {
+            continue;
+        };
+        let key = Key::provenance(archive, &sha256);
+        expected.add_listed(key.to_string(), sha256, record.key().as_str());
+        let Ok(book) = Book::of(store, archive, Some(&record)) else {
+            continue;
+        };
+        for page in book.documents().filter(|page| seen.insert(**page)) {
+            expected.add_listed(Key::provenance(archive, page).to_string(), *page, key.as_str());
+        }
+        let is_newest = record.n == history.chain.len();
+        let entries = if is_newest {
+            claim_entries(store, archive, &book).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        for (entry, sha256) in entries {
+            expected.add_listed(entry.to_string(), sha256, key.as_str());
+        }
+    }
+}
+
+/// Whether it is known what `dists/<suite>/` shows.
+fn head(store: &dyn Store, anchor: &Anchor, history: &History) -> bool {
+    !history.chain.is_empty() && lost_head(store, anchor, history).is_none()
+}
+
 /// The index files of an archive. A published snapshot is whole; but what is gone may be there, since
-/// its removal was interrupted, and so may names at the head that the newest no longer has.
-fn expect_indexes(store: &dyn Store, history: &History, expected: &mut Expected) {
+/// its removal was interrupted, and so may names at the head that the newest no longer has. What those must be nobody knows
+/// where the head is not known.
+fn expect_indexes(
+    store: &dyn Store,
+    (history, head_is_known): (&History, bool),
+    expected: &mut Expected,
+    places: &mut BTreeSet<String>,
+) {
     for (edition, gone) in all(store, history) {
         let newest = is_newest(history, &edition);
         for (key, digest, head) in indexes(&edition) {
+            if head && !head_is_known {
+                places.insert(key);
+                continue;
+            }
             expected.add(key, digest.into(), !gone && (newest || !head));
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::editions::{History, all, editions, is_newest, lost_newest};
+use super::editions::{History, all, editions, is_newest, lost_head};
 use super::hashing::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
@@ -82,15 +82,14 @@ pub(super) fn check(
     now: Timestamp,
     report: &mut Report,
 ) {
+    // Then the head is of a record that is named as missing.
+    let lost = lost_head(store, anchor, history);
     if let Some(latest) = history.chain.latest_edition()
+        && lost.is_none()
         && !publish::is_published(store, &latest).unwrap_or(false)
     {
-        let step = match lost_newest(store, anchor, history) {
-            Some(lost) => format!("put the newer record `{}` back from a backup", lost.record),
-            None => "run `assay publish`".to_owned(),
-        };
         let why = format!(
-            "it does not name the newest serial, {}, and its Date: {step}",
+            "it does not name the newest serial, {}, and its Date: run `assay publish`",
             latest.name
         );
         report.problem(Problem::RELEASE, Key::trace(&anchor.name), why);
@@ -99,7 +98,11 @@ pub(super) fn check(
         let newest = is_newest(history, &edition);
         for state in &edition.suites {
             let name = Some(edition.name.as_str());
-            for name in if newest { vec![name, None] } else { vec![name] } {
+            for name in if newest && lost.is_none() {
+                vec![name, None]
+            } else {
+                vec![name]
+            } {
                 let place = Place {
                     archive: anchor,
                     state,
@@ -107,7 +110,11 @@ pub(super) fn check(
                     dropped: false,
                 };
                 if let Err(problem) = check_place(store, &place, history, &edition, now) {
-                    report.problems.push(problem);
+                    // A renewal that is lost may have been missed where its record was read.
+                    let is_known = |known: &Problem| known.object == problem.object && problem.code == Problem::MISSING;
+                    if !report.problems.iter().any(is_known) {
+                        report.problems.push(problem);
+                    }
                 }
                 report.releases += 1;
             }
@@ -206,7 +213,10 @@ fn check_place(
     let newest = !place.dropped && is_newest(history, edition);
     says_as_recorded(&text, (place.state, edition), place.dropped)
         .and_then(|()| says_where_snapshots_are(&text, anchor, newest))
-        .map_err(|why| Problem::new(Problem::RELEASE, &inrelease, why))?;
+        .map_err(|why| match was_renewed(&text, place, edition) {
+            Some(lost) => lost,
+            None => Problem::new(Problem::RELEASE, &inrelease, why),
+        })?;
 
     let release = release?;
     if release != text {
@@ -234,6 +244,19 @@ fn check_place(
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
     }
     Ok(())
+}
+
+/// What our key signed of a snapshot with another Date and nothing else: its newest renewal is lost.
+fn was_renewed(text: &[u8], place: &Place<'_>, edition: &Edition) -> Option<Problem> {
+    let (n, k) = edition.number.filter(|_| !place.dropped)?;
+    says_as_recorded(text, (place.state, edition), true).ok()?;
+    let key = Key::renewal(&place.archive.name, n, k.saturating_add(1));
+    let why = format!(
+        "the archive's key signed snapshot {} with another Date than any renewal of it has: put the renewal and its signature \
+         back from a backup, or make a later one with `assay snapshot renew`",
+        edition.name
+    );
+    Some(Problem::new(Problem::MISSING, key, why))
 }
 
 /// The InRelease must be there by its hash, too: whoever pins it asks for it so.

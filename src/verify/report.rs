@@ -150,6 +150,18 @@ impl Report {
         self.problems.dedup();
     }
 
+    /// Whether something in this folder is damaged or missing.
+    #[must_use]
+    pub fn has_lost(&self, folder: &str) -> bool {
+        let mut bad = self.problems.iter().filter(|problem| problem.is_lost());
+        bad.any(|problem| {
+            problem
+                .object
+                .rsplit_once('/')
+                .is_some_and(|(above, _)| above == folder)
+        })
+    }
+
     /// The files of an archive's pool that are damaged or missing.
     #[must_use]
     pub fn pool_files(&self, archive: &ArchiveName) -> Vec<PoolPath> {

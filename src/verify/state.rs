@@ -5,7 +5,7 @@ use super::places::SIGNED;
 use crate::domain::Sha256;
 
 /// The folders of an archive's state, and in how many parts the names in each go on, at least and at most.
-const FOLDERS: [(&str, usize, usize); 21] = [
+const FOLDERS: [(&str, usize, usize); 22] = [
     ("beside", 1, 1),
     ("claims", 1, 1),
     ("commitments", 2, 2),
@@ -23,6 +23,7 @@ const FOLDERS: [(&str, usize, usize); 21] = [
     ("nonces", 2, 2),
     ("renewals", 2, 2),
     ("rounds", 2, 2),
+    ("said", 1, 1),
     ("signatures", 1, 1),
     ("tags", 1, 1),
     ("waiting", 1, 1),

@@ -6,4 +6,5 @@ mod faults;
 mod killed;
 mod many;
 mod program;
+mod state;
 mod working;

@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use assay::admission::{LedgerEntry, LedgerKey};
 use assay::domain::{ArchiveName, Coded as _, Fingerprint, PoolPath, Sha256, SuiteName, Timestamp};
-use assay::host::Clock;
+use assay::host::{Clock, Progress};
 use assay::publish::{
-    Book, Claimed, Destination, GateError, Gone, IncludeError, Others, Writer, append_ledger, exclude, include,
-    read_packages,
+    Book, Claimed, Destination, GateError, Gone, IncludeError, Others, ReleaseSigner as _, Writer, append_ledger,
+    exclude, include, read_packages,
 };
 use assay::site::{Ungated, UnprovenArchive};
 use assay::snapshot::{Chain, IndexFile, read_index};
 use assay::store::{Key, Store};
 use assay::trust::ArchiveKey;
+use assay::verify::{self, Anchor, AnchorKind, Anchors};
 
 use super::crash::read_suite;
 use super::faults::nothing_random;
@@ -372,6 +373,58 @@ fn what_a_writer_claimed_that_was_killed_is_held_and_the_next_record_remembers_i
         ("state/apps/claims/3".to_owned(), 0, 3),
         "nothing new was claimed"
     );
+}
+
+#[test]
+fn fsck_names_each_claim_and_each_page_that_is_lost_or_flipped() {
+    let (site, apps, folder) = (Site::new(), Apps::new(), tempfile::tempdir().unwrap());
+    for (place, name) in [("a", "hello"), ("b", "tool")] {
+        let deb = deb_in(&folder.path().join(place), name, "1.0", "amd64", place);
+        apps.include(&site.store, &[&deb]).unwrap();
+    }
+    let anchors = Anchors {
+        archives: vec![Anchor {
+            public_url: None,
+            name: apps.archive.clone(),
+            keyring: apps.key.keyring().unwrap(),
+            kind: AnchorKind::Unproven {
+                config: Box::new(apps.config.clone()),
+            },
+        }],
+        imports: None,
+        gate: site.gate_key.public(),
+    };
+    let damage = || {
+        let report = verify::fsck(&site.store, &anchors, apps.now, &Progress::hidden()).unwrap();
+        let problems = report.problems.into_iter();
+        problems.map(|problem| problem.object).collect::<Vec<_>>()
+    };
+    assert_eq!(damage(), Vec::<String>::new());
+    let ours = |name: &str| name.starts_with("state/apps/") || name.starts_with("apps/provenance/");
+    let objects: Vec<_> = everything(&site.store)
+        .into_iter()
+        .filter(|(name, _)| ours(name))
+        .collect();
+    assert!(objects.iter().any(|(name, _)| name == "state/apps/claims/1"));
+    let mut wrong = Vec::new();
+    for (name, bytes) in objects {
+        let key = Key::new(name.as_str()).unwrap();
+        let mut flipped = bytes.clone();
+        let at = bytes.len() / 2;
+        flipped[at] ^= 1;
+        for other in [None, Some(flipped)] {
+            site.store.delete(&key).unwrap();
+            other
+                .iter()
+                .for_each(|other| drop(site.store.create(&key, other).unwrap()));
+            let found = damage();
+            if found != [name.as_str()] {
+                wrong.push(format!("{name} {}: {found:?}", other.is_some()));
+            }
+            site.store.replace(&key, &bytes).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod all;
 mod checkpoint;
 mod environments;
 mod forms;
+mod fsck;
 mod ledger;
 mod mirror;
 mod operator;
