@@ -7,8 +7,8 @@ use super::{CollectError, Collection, Finding, load_marks, reading};
 use crate::domain::{Sha256, SuiteName};
 use crate::publish::{check_vouched, load_vouched};
 use crate::snapshot::{
-    EditionName, IndexFile, Marks, Reading, Retention, SuiteState, TagRecord, Verdict, content_digest, index_key,
-    package_indexes, upstream_files,
+    EditionName, IndexFile, Marks, Reading, Retention, SuiteState, TagRecord, Verdict, content_digest, file_indexes,
+    index_key, upstream_files,
 };
 use crate::store::{Key, Meta};
 
@@ -167,7 +167,7 @@ impl Standing {
                 self.objects.add(file.key.as_str());
             }
         }
-        for index in package_indexes(state).into_values() {
+        for index in file_indexes(state).into_values() {
             let listing = Listing {
                 edition: edition.clone(),
                 suite: state.suite.clone(),

@@ -91,7 +91,19 @@ impl Deb {
 /// file is not one strict paragraph with valid `Package`, `Version` and `Architecture`, or a limit
 /// is exceeded.
 pub fn read_deb(reader: impl Read + Send, limits: &DebLimits) -> Result<Deb, FormatError> {
-    read(reader, limits, false)
+    read(reader, limits, false, &|_| false)
+}
+
+/// The same with the contents of those files in memory whose paths are wanted.
+///
+/// # Errors
+/// As [`read_deb`].
+pub fn read_deb_keeping(
+    reader: impl Read + Send,
+    limits: &DebLimits,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Deb, FormatError> {
+    read(reader, limits, false, wanted)
 }
 
 /// The same with the contents of all files in memory: as much as `limits.data` allows.
@@ -99,10 +111,15 @@ pub fn read_deb(reader: impl Read + Send, limits: &DebLimits) -> Result<Deb, For
 /// # Errors
 /// As [`read_deb`].
 pub fn read_whole_deb(reader: impl Read + Send, limits: &DebLimits) -> Result<Deb, FormatError> {
-    read(reader, limits, true)
+    read(reader, limits, true, &|_| false)
 }
 
-fn read(reader: impl Read + Send, limits: &DebLimits, keep_data: bool) -> Result<Deb, FormatError> {
+fn read(
+    reader: impl Read + Send,
+    limits: &DebLimits,
+    keep_data: bool,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Deb, FormatError> {
     let mut hashed = Hashed {
         reader,
         hash: sha2::Sha256::new(),
@@ -120,13 +137,13 @@ fn read(reader: impl Read + Send, limits: &DebLimits, keep_data: bool) -> Result
         pax: false,
         foreign: false,
     };
-    let (control_compression, control_files) = member(&mut archive, "control.tar", &control_limits)?;
+    let (control_compression, control_files) = member(&mut archive, "control.tar", &control_limits, &|_| false)?;
     let data_limits = tar::Limits {
         bytes: limits.data,
         keep_content: keep_data,
         ..control_limits
     };
-    let (data_compression, data) = member(&mut archive, "data.tar", &data_limits)?;
+    let (data_compression, data) = member(&mut archive, "data.tar", &data_limits, wanted)?;
     if let Some(member) = archive.next_member()? {
         return Err(bad(&member.name, "a member stands behind the data"));
     }
@@ -163,6 +180,7 @@ fn member<R: Read + Send>(
     archive: &mut ar::Reader<R>,
     name: &'static str,
     limits: &tar::Limits,
+    wanted: &dyn Fn(&str) -> bool,
 ) -> Result<(Compression, Vec<TarEntry>), FormatError> {
     let member = next(archive, name)?;
     let compression = match member.name.strip_prefix(name) {
@@ -173,7 +191,7 @@ fn member<R: Read + Send>(
         _ => return Err(bad(&member.name, "a member has another name than deb(5) knows")),
     };
     let content = compress::reader(compression, archive.by_ref(), limits.bytes)?;
-    Ok((compression, tar::read(content, limits)?))
+    Ok((compression, tar::read_keeping(content, limits, wanted)?))
 }
 
 /// The control file, out of a control archive that holds plain files only.

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod catalog;
+mod changelogs;
 mod closure;
 mod contents;
 mod error;
@@ -18,6 +19,9 @@ mod translation;
 
 pub use blocks::{Before, Cut, Packed, blocks, packed};
 pub use catalog::{Catalog, has_index, index_path, suite_indexes};
+pub use changelogs::{
+    CHANGELOGS, Listed, changelog_of, changelog_place, changelogs, changelogs_path, may_be_changelog, read_changelogs,
+};
 pub use closure::{Chosen, Closure};
 pub use contents::{FileList, contents, contents_path};
 pub use error::IndexError;

@@ -11,6 +11,7 @@
 
 mod admit;
 mod canary;
+mod changelogs;
 mod claimed;
 mod asked;
 mod book;

@@ -18,6 +18,7 @@ use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteSta
 use crate::store::Store;
 
 use super::GateError;
+use super::changelogs::{Changelogs, has_changelogs, listed};
 use super::contents::{Contents, has_contents, members};
 use super::few::Few;
 use super::forms::{Was, has_forms, stage_forms};
@@ -235,6 +236,7 @@ pub(super) fn has_shape<K: OwnKind>(config: &OwnArchive<K>, state: &SuiteState) 
         && has_forms(state, &config.compress)
         && has_contents(state) == config.contents
         && has_translations(state) == config.translations
+        && has_changelogs(state) == config.extract_changelogs
         && *state.overrides() == config.overrides
         && state.fields == suite_fields(config, &state.suite)
 }
@@ -289,12 +291,14 @@ impl<K: OwnKind> Place<'_, K> {
         let brought: Vec<(&Component, Cow<'_, [u8]>)> = brought.collect::<Result<_, GateError>>()?;
         custom.overrides.clone_from(&self.config.overrides);
         let contents = Contents::read(self.store, (self.archive, self.config), before);
-        let few = match before.filter(|state| edit.is_none() && has_shape(self.config, state) && contents.are_whole()) {
+        let changes = Changelogs::read(self.store, (self.archive, self.config), before);
+        let whole = contents.are_whole() && changes.are_whole();
+        let few = match before.filter(|state| edit.is_none() && has_shape(self.config, state) && whole) {
             Some(_) => Few::of(&shaped, additions, taken)?,
             None => None,
         };
         let mut catalog = catalog(few.as_ref().map_or(&shaped, |few| &few.texts))?;
-        let old = members(&catalog);
+        let (old, old_listed) = (members(&catalog), listed(&catalog));
         let touched: Option<BTreeSet<PoolPath>> = few
             .as_ref()
             .map(|_| catalog.files().map(|(path, _)| path.clone()).collect());
@@ -354,6 +358,10 @@ impl<K: OwnKind> Place<'_, K> {
         if self.config.contents {
             let place = (self.archive, suite);
             staged.extend(contents.stage(self.store, place, &self.config.compress, (before, &old), &catalog)?);
+        }
+        if self.config.extract_changelogs {
+            let was = (before, &old_listed);
+            staged.extend(changes.stage(self.store, (self.archive, suite), &self.config.compress, was, &catalog)?);
         }
         if K::GATED {
             let text = decisions_text(&decisions);

@@ -10,7 +10,8 @@ use super::own::{Gated, OwnKind, Ungated};
 use super::{BranchSuites, Overrides, Rebuild, Select};
 
 use crate::domain::{
-    Architecture, ArchiveName, Component, Fingerprint, FlatFolder, HostName, PolicyName, SignedByKey, SuiteName,
+    Architecture, ArchiveName, Component, Fingerprint, FlatFolder, HostName, PolicyName, PublicUrl, SignedByKey,
+    SuiteName,
 };
 use crate::format::compress::Compression;
 
@@ -26,6 +27,15 @@ pub enum ArchiveConfig {
 }
 
 impl ArchiveConfig {
+    /// See [`OwnArchive::extract_changelogs`].
+    pub(super) fn say_where_changelogs_are(&mut self, name: &ArchiveName, public_url: &PublicUrl) {
+        match self {
+            Self::Mirror(_) => {}
+            Self::Custom(custom) => custom.say_where_changelogs_are(name, public_url),
+            Self::Unproven(unproven) => unproven.say_where_changelogs_are(name, public_url),
+        }
+    }
+
     /// The word for it.
     #[must_use]
     pub fn kind(&self) -> ArchiveKind {
@@ -334,6 +344,10 @@ pub struct OwnArchive<K: OwnKind> {
     /// `Changelogs`: where clients find them, with `@CHANGEPATH@`; or `no`.
     #[serde(default)]
     pub changelogs: Option<String>,
+    /// Whether the changelogs of packages are taken out of them into the pool, where `apt changelog` finds them;
+    /// `changelogs` follows from the site's `public-url` then, when it says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extract_changelogs: bool,
     /// Whether there are Contents indexes: which package has which file.
     #[serde(default = "yes")]
     pub contents: bool,

@@ -56,7 +56,9 @@ impl Site {
                         path: path.clone(),
                         source,
                     })?;
-                archives.insert(name, read_archive(&path)?);
+                let mut archive = read_archive(&path)?;
+                archive.say_where_changelogs_are(&name, &config.public_url);
+                archives.insert(name, archive);
             }
         }
         let site = Self { root, config, archives };

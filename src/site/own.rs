@@ -7,6 +7,7 @@ use serde::de::{DeserializeOwned, Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{OwnArchive, Rebuild};
+use crate::domain::{ArchiveName, PublicUrl};
 
 /// A value that a file of the site can have.
 pub trait Part: Debug + Clone + Eq + Serialize + DeserializeOwned {}
@@ -79,6 +80,14 @@ impl<'de> Deserialize<'de> for Absent {
 }
 
 impl<K: OwnKind> OwnArchive<K> {
+    /// Where clients find the changelogs that are in the pool, unless the archive's file says otherwise.
+    pub(super) fn say_where_changelogs_are(&mut self, name: &ArchiveName, public_url: &PublicUrl) {
+        if self.extract_changelogs && self.changelogs.is_none() {
+            let url = public_url.as_str().trim_end_matches('/');
+            self.changelogs = Some(format!("{url}/{name}/pool/@CHANGEPATH@_changelog"));
+        }
+    }
+
     /// What is wrong with what every archive of ours says, in one line.
     pub(super) fn check_shape(&self) -> Result<(), String> {
         if self.components.is_empty() || self.architectures.is_empty() {

@@ -30,5 +30,5 @@ pub use mark::{DamagedMark, Mark, Marked, Marks, Says};
 pub use record::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UNPROVEN, UpstreamRelease};
 pub use renewal::Renewal;
 pub use retention::{Pins, Reading, Retention, Verdict};
-pub use stanzas::{each_chunk, each_plain_chunk, package_indexes};
+pub use stanzas::{each_chunk, each_plain_chunk, file_indexes, package_indexes};
 pub use tag::{TagRecord, TaggedRecord};

@@ -25,9 +25,25 @@ const FORMS: [&str; 4] = ["", "zst", "gz", "xz"];
 /// ending of its compression.
 #[must_use]
 pub fn package_indexes(state: &SuiteState) -> BTreeMap<&str, &IndexFile> {
+    best_forms(state, &PACKAGES)
+}
+
+/// The same, and the indexes of changelogs of a suite of ours: all that names files of the pool.
+#[must_use]
+pub fn file_indexes(state: &SuiteState) -> BTreeMap<&str, &IndexFile> {
+    match state.upstream {
+        None => best_forms(state, &FILES),
+        Some(_) => best_forms(state, &PACKAGES),
+    }
+}
+
+const PACKAGES: [&str; 2] = ["Packages", "Sources"];
+const FILES: [&str; 3] = ["Packages", "Sources", "Changelogs"];
+
+fn best_forms<'s>(state: &'s SuiteState, names: &[&str]) -> BTreeMap<&'s str, &'s IndexFile> {
     let mut best: BTreeMap<&str, (usize, &IndexFile)> = BTreeMap::new();
     for index in state.indexes.iter().filter(|index| index.kept) {
-        let Some((plain, form)) = package_index(index) else {
+        let Some((plain, form)) = package_index(index, names) else {
             continue;
         };
         let better = best.get(plain).is_none_or(|(known, _)| form < *known);
@@ -38,14 +54,14 @@ pub fn package_indexes(state: &SuiteState) -> BTreeMap<&str, &IndexFile> {
     best.into_iter().map(|(plain, (_, index))| (plain, index)).collect()
 }
 
-/// The path of a Packages or Sources file without the ending of its compression, and which form it is.
-fn package_index(index: &IndexFile) -> Option<(&str, usize)> {
+/// The path of an index of one of these names without the ending of its compression, and which form it is.
+fn package_index<'i>(index: &'i IndexFile, names: &[&str]) -> Option<(&'i str, usize)> {
     let (path, name) = (index.path.as_str(), index.path.file_name());
     let (plain, extension) = name.split_once('.').unwrap_or((name, ""));
     let form = FORMS.iter().position(|known| *known == extension)?;
     let ending = if extension.is_empty() { 0 } else { extension.len() + 1 };
     let plain_path = path.get(..path.len().checked_sub(ending)?)?;
-    matches!(plain, "Packages" | "Sources").then_some((plain_path, form))
+    names.contains(&plain).then_some((plain_path, form))
 }
 
 /// Gives an index to `take` in runs of whole stanzas, uncompressed. Only when it returns without an

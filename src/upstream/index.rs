@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Sums, UpstreamError};
 use crate::domain::{ArchiveName, PoolPath, Sha256, SuiteName};
 use crate::format::packages::{PoolFile, listed_files};
-use crate::snapshot::{IndexFile, SuiteState, each_chunk, package_indexes};
+use crate::snapshot::{IndexFile, SuiteState, each_chunk, file_indexes};
 use crate::store::Store;
 
 /// Pool path → what is listed of it, from the Packages and Sources of snapshots. Lean: 72 bytes for each file.
@@ -59,7 +59,7 @@ impl PoolIndex {
             Ok(())
         };
         for state in suites {
-            for index in package_indexes(state).into_values() {
+            for index in file_indexes(state).into_values() {
                 if self.read.insert(index.digest.sha256) {
                     read(store, archive, &state.suite, index, &mut take)?;
                 }
@@ -97,7 +97,7 @@ pub(super) fn each_file(
 ) -> Result<(), UpstreamError> {
     let mut read_before = BTreeSet::new();
     for state in suites {
-        for index in package_indexes(state).into_values() {
+        for index in file_indexes(state).into_values() {
             if read_before.insert(index.digest.sha256) {
                 read(store, archive, &state.suite, index, work)?;
             }

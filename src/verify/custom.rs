@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::changelogs::{Known, changelog_problems};
 use super::contents::contents_problems;
 use super::dependencies::Dependencies;
 use super::editions::{History, editions};
@@ -21,7 +22,9 @@ use crate::domain::{Architecture, PackageName, PoolPath, Sha256, SuiteName, Time
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::{Stanza, Stanzas, paragraph};
 use crate::format::packages::{Binary, Source, pool_files};
-use crate::index::{Descriptions, FileList, binary_stanza, overridden, source_stanza, translation_path};
+use crate::index::{
+    Descriptions, FileList, binary_stanza, changelogs_path, overridden, source_stanza, translation_path,
+};
 use crate::publish::{DECISIONS, GateError, Kept, parse_decisions};
 use crate::site::Overrides;
 use crate::snapshot::{SuiteState, index_key, kept_index, read_plain_index};
@@ -57,6 +60,8 @@ struct Check<'a> {
     lists: BTreeMap<Sha256, FileList>,
     /// The descriptions of each package that was read.
     descriptions: Descriptions,
+    /// The changelog of each package that was read for it.
+    changelogs: Known,
     /// The bytes of each package that an unproven archive has or had, by name, version without epoch, and architecture.
     versions: BTreeMap<(PackageName, String, Architecture), Sha256>,
     /// What left suites.
@@ -88,6 +93,7 @@ pub(super) fn check(
         seen: BTreeMap::new(),
         lists: BTreeMap::new(),
         descriptions: Descriptions::new(),
+        changelogs: Known::new(),
         versions: BTreeMap::new(),
         returns: Returns::new(store),
         memory: Memory::default(),
@@ -142,6 +148,8 @@ impl Check<'_> {
         let place = (self.anchor, state);
         let problems = contents_problems(self.store, place, &packages, &self.lists, self.damaged);
         report.problems.extend(problems);
+        let problems = changelog_problems(self.store, place, &texts, self.damaged, &mut self.changelogs);
+        report.problems.extend(problems);
         let problems = translation_problems(self.store, place, &texts, &self.descriptions, self.damaged);
         report.problems.extend(problems);
         if self.anchor.is_unproven() != state.is_unproven() {
@@ -162,6 +170,7 @@ impl Check<'_> {
         for component in &state.components {
             ours.insert(format!("{component}/source/Sources"));
             ours.insert(translation_path(component));
+            ours.insert(changelogs_path(component));
             for architecture in &state.architectures {
                 ours.insert(format!("{component}/binary-{architecture}/Packages"));
                 ours.insert(format!("{component}/debian-installer/binary-{architecture}/Packages"));

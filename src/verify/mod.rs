@@ -6,6 +6,7 @@
 //! reported once, under its own name; what only fails because of it is not reported beside it.
 
 mod anchors;
+mod changelogs;
 mod checkpoint;
 mod contents;
 mod custom;

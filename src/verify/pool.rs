@@ -10,6 +10,7 @@ use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{Digest, SuiteName};
 use crate::format::FormatError;
 use crate::format::packages::pool_files;
+use crate::index::CHANGELOGS;
 use crate::snapshot::{IndexFile, SnapshotError, SuiteState, content_digest, each_chunk, index_key};
 use crate::store::{Key, Store, StoreError};
 
@@ -76,7 +77,7 @@ pub(super) fn listings<'a>(
                 true => Promise::Nothing,
                 false => Promise::of(anchor, tag, full, state),
             };
-            for forms in package_indexes(state) {
+            for forms in named(state, &["Packages", "Sources", CHANGELOGS]) {
                 let Some(first) = forms.first() else { continue };
                 if known.insert((first.digest.sha256, promise)) {
                     listings.push(Listing {
@@ -208,10 +209,15 @@ fn is_in_pool(name: &str) -> bool {
 
 /// The Packages and Sources files of a suite: each in all its forms, kept or only listed.
 pub(super) fn package_indexes(state: &SuiteState) -> Vec<Vec<&IndexFile>> {
+    named(state, &["Packages", "Sources"])
+}
+
+/// The indexes of these names, each in all its forms.
+pub(super) fn named<'s>(state: &'s SuiteState, names: &[&str]) -> Vec<Vec<&'s IndexFile>> {
     let mut by_stem: BTreeMap<&str, Vec<&IndexFile>> = BTreeMap::new();
     for index in &state.indexes {
         let stem = stem(index);
-        if matches!(stem.rsplit('/').next(), Some("Packages" | "Sources")) {
+        if stem.rsplit('/').next().is_some_and(|name| names.contains(&name)) {
             by_stem.entry(stem).or_default().push(index);
         }
     }

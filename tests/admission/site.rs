@@ -74,6 +74,7 @@ impl Site {
             translations: false,
             overrides: Overrides::new(),
             changelogs: None,
+            extract_changelogs: false,
             valid_days: 10,
             keep: None,
             incoming: None,

@@ -1,5 +1,6 @@
 //! Tests of `cli`: what a user sees, run as the program.
 
+mod changelogs;
 mod checkout;
 mod checkpoints;
 mod cloud;

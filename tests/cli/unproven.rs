@@ -46,7 +46,7 @@ impl Apps {
         deb_in(&folder, name, version, "amd64", content).display().to_string()
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(super) fn run(&self, args: &[&str]) -> Output {
         self.made.run(args)
     }
 

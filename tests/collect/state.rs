@@ -104,7 +104,10 @@ fn what_is_marked_to_be_kept_stays_when_its_mark_is_lost() {
     // Both are gone: the record that was made since names the mark, and nothing is let go.
     [&mark, &copy].map(|path| fs::remove_file(path).unwrap());
     let published = files(&store.join("foundry"));
-    for verb in [&["gc", "--at-once"][..], &["snapshot", "keep", &format!("foundry@{first}")]] {
+    for verb in [
+        &["gc", "--at-once"][..],
+        &["snapshot", "keep", &format!("foundry@{first}")],
+    ] {
         let refused = site.output(at, verb);
         let said = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(3), "{said}");

@@ -16,13 +16,30 @@ pub(crate) fn deb_of(
     fields: &str,
     content: &str,
 ) -> PathBuf {
+    deb_with(
+        folder,
+        (name, version, architecture),
+        fields,
+        &[(&format!("usr/share/{name}/content"), content.as_bytes())],
+    )
+}
+
+/// The same with these files, by their paths.
+pub(crate) fn deb_with(
+    folder: &Path,
+    (name, version, architecture): (&str, &str, &str),
+    fields: &str,
+    files: &[(&str, &[u8])],
+) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
     let tree = tempfile::tempdir().unwrap();
     let root = tree.path().join("tree");
     fs::create_dir_all(root.join("DEBIAN")).unwrap();
-    let place = root.join("usr/share").join(name);
-    fs::create_dir_all(&place).unwrap();
-    fs::write(place.join("content"), content).unwrap();
+    for (path, content) in files {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
     let section = if fields.contains("Section") {
         ""
     } else {

@@ -10,7 +10,7 @@ mod path;
 mod reader;
 mod writer;
 
-pub use reader::{Limits, read};
+pub use reader::{Limits, read, read_keeping};
 pub use writer::{Body, NewEntry, Writer};
 
 use crate::domain::Digest;

@@ -36,10 +36,23 @@ pub struct Limits {
 /// When anything in it is not plain (see the module), a limit is exceeded, or the stream cannot be
 /// read. An archive must end with two blocks of zeros and nothing but zeros behind them.
 pub fn read<R: Read>(reader: R, limits: &Limits) -> Result<Vec<TarEntry>, FormatError> {
+    read_keeping(reader, limits, &|_| false)
+}
+
+/// The same, with the content of regular files in memory whose paths are wanted, whatever the limits say of others.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_keeping<R: Read>(
+    reader: R,
+    limits: &Limits,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Vec<TarEntry>, FormatError> {
     let limited = reader.take(limits.bytes.saturating_add(1));
     let mut tar = Tar {
         input: Input::new(WHAT, limited),
         limits: *limits,
+        wanted,
         seen: BTreeMap::new(),
     };
     let result = tar.entries();
@@ -64,9 +77,11 @@ struct Content {
     kept: Option<Vec<u8>>,
 }
 
-struct Tar<R> {
+struct Tar<'w, R> {
     input: Input<R>,
     limits: Limits,
+    /// Whose content is kept whatever the limits say.
+    wanted: &'w dyn Fn(&str) -> bool,
     seen: BTreeMap<String, Seen>,
 }
 
@@ -92,7 +107,7 @@ struct Long {
     size: Option<u64>,
 }
 
-impl<R: Read> Tar<R> {
+impl<R: Read> Tar<'_, R> {
     fn entries(&mut self) -> Result<Vec<TarEntry>, FormatError> {
         let mut entries = Vec::new();
         let mut long = Long::default();
@@ -164,7 +179,8 @@ impl<R: Read> Tar<R> {
         let (mut content, mut elf) = (None, None);
         let kind = match header.flag {
             b'0' => {
-                let read = self.content(header.size)?;
+                let keep = self.limits.keep_content || (self.wanted)(&name);
+                let read = self.content(header.size, keep)?;
                 (content, elf) = (read.kept, read.elf);
                 TarKind::File(read.digest)
             }
@@ -318,10 +334,10 @@ impl<R: Read> Tar<R> {
         Ok(bytes)
     }
 
-    fn content(&mut self, size: u64) -> Result<Content, FormatError> {
+    fn content(&mut self, size: u64, keep: bool) -> Result<Content, FormatError> {
         let mut hash = sha2::Sha256::new();
         let mut elf = elf::Scanner::new();
-        let mut kept = self.limits.keep_content.then(Vec::new);
+        let mut kept = keep.then(Vec::new);
         let mut left = size;
         let mut buffer = vec![0; 64 << 10];
         while left > 0 {
