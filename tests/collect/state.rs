@@ -102,7 +102,9 @@ fn what_is_marked_to_be_kept_stays_when_its_mark_is_lost() {
         assert_eq!(fs::read(lost).unwrap(), bytes);
     }
     // Both are gone: the record that was made since names the mark, and nothing is let go.
-    [&mark, &copy].map(|path| fs::remove_file(path).unwrap());
+    for lost in [&mark, &copy] {
+        fs::remove_file(lost).unwrap();
+    }
     let published = files(&store.join("foundry"));
     for verb in [
         &["gc", "--at-once"][..],
