@@ -16,7 +16,7 @@ use crate::format::parts::{Part, assemble, part, take_apart};
 
 /// Two cuts are at least this far apart, and a cut is judged by the bytes within this distance; blocks
 /// have twice as much, on the average. Part of the format: another distance makes other files.
-const DISTANCE: usize = 128 << 10;
+const DISTANCE: usize = 64 << 10;
 
 /// A unit is judged by so many of its first bytes: they tell stanzas apart, and all of them would be read for nothing.
 const JUDGED: usize = 128;
@@ -51,21 +51,20 @@ pub enum Cut {
     Lines,
 }
 
-/// Compresses an index, on all processors. The same text gives the same bytes.
+/// Compresses an index that was cut into [`blocks`], on all processors. The same text gives the same bytes.
 ///
 /// # Errors
 /// When a compressor has no memory.
 pub fn packed(
     compression: Compression,
-    text: &[u8],
-    cut: Cut,
+    (text, blocks): (&[u8], &[Range<usize>]),
     before: Option<Before<'_>>,
 ) -> Result<Packed, IndexError> {
-    let known = before.and_then(|before| Known::new(compression, cut, before));
-    let parts: Vec<(Part<'_>, bool)> = blocks(text, cut)
-        .into_par_iter()
+    let known = before.and_then(|before| Known::new(compression, before));
+    let parts: Vec<(Part<'_>, bool)> = blocks
+        .par_iter()
         .map(|range| {
-            let block = text.get(range).unwrap_or_default();
+            let block = text.get(range.clone()).unwrap_or_default();
             match known.as_ref().and_then(|known| known.get(block)) {
                 Some(there) => Ok((there.clone(), false)),
                 None => part(compression, block).map(|made| (made, true)),
@@ -85,22 +84,19 @@ pub fn packed(
 struct Known<'a>(HashMap<(usize, u64), (&'a [u8], Part<'a>)>);
 
 impl<'a> Known<'a> {
-    /// None when its parts are not the blocks of its text: another program made it, or an older form of this one.
-    fn new(compression: Compression, cut: Cut, before: Before<'a>) -> Option<Self> {
-        let parts = take_apart(compression, before.packed)?;
-        let ranges = blocks(before.text, cut);
-        if parts.len() != ranges.len() {
-            return None;
-        }
+    /// None when its parts do not give its text. Those that another program made, or this one with other settings, are
+    /// left out: a part is a function of its own text, wherever the text was cut.
+    fn new(compression: Compression, before: Before<'a>) -> Option<Self> {
         let mut known = HashMap::new();
-        for (range, part) in ranges.into_iter().zip(parts) {
-            let text = before.text.get(range)?;
-            if part.plain() != text.len() as u64 {
-                return None;
+        let mut rest = before.text;
+        for part in take_apart(compression, before.packed)? {
+            let (text, after) = rest.split_at_checked(usize::try_from(part.plain()).ok()?)?;
+            rest = after;
+            if part.is_made_so(compression) {
+                known.insert(Self::key(text), (text, part));
             }
-            known.insert(Self::key(text), (text, part));
         }
-        Some(Self(known))
+        rest.is_empty().then_some(Self(known))
     }
 
     fn key(text: &[u8]) -> (usize, u64) {

@@ -1,12 +1,13 @@
 //! Staging an index in all its forms. What is in the state before is taken from there: an index that is
 //! the same is not even read, and of one that is not, only what changed is compressed.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use super::GateError;
 use super::stage::stage;
 use crate::domain::{ArchiveName, Digest, RelPath, SuiteName};
-use crate::index::{Before, Cut, index_path, packed};
+use crate::index::{Before, Cut, blocks, index_path, packed};
 use crate::site::IndexForm;
 use crate::snapshot::{IndexFile, SuiteState, index_key, read_index};
 use crate::store::{Store, StoreError};
@@ -37,6 +38,8 @@ pub(super) fn stage_forms(
         indexes.into_iter().find(|index| index.kept && index.path == *path)
     };
     let same = was.is_some_and(|was| was.text == text);
+    let cut = cut(&path);
+    let blocks = LazyCell::new(|| blocks(text, cut));
     let mut staged = Vec::new();
     for form in forms {
         let compression = form.compression();
@@ -53,11 +56,11 @@ pub(super) fn stage_forms(
         let before = was
             .zip(old.as_deref())
             .map(|(was, packed)| Before { text: was.text, packed });
-        let bytes = packed(compression, text, cut(&path), before)?.bytes;
+        let bytes = packed(compression, (text, &blocks), before)?.bytes;
         staged.push(stage(store, archive, suite, path, &bytes)?);
     }
     // The plain text is there for simple tools, whose indexes are Packages and Sources.
-    let kept = forms.is_empty() || cut(&path) == Cut::Stanzas;
+    let kept = forms.is_empty() || cut == Cut::Stanzas;
     staged.push(if kept {
         stage(store, archive, suite, path, text)?
     } else {

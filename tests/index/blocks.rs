@@ -35,7 +35,8 @@ fn pack(compression: Compression, text: &str, before: Option<(&str, &Packed)>) -
         text: text.as_bytes(),
         packed: &packed.bytes,
     });
-    packed(compression, text.as_bytes(), Cut::Stanzas, before).unwrap()
+    let cut = blocks(text.as_bytes(), Cut::Stanzas);
+    packed(compression, (text.as_bytes(), &cut), before).unwrap()
 }
 
 #[test]
@@ -187,7 +188,7 @@ proptest! {
         prop_assert_eq!(new.concat(), after);
         // All but the last are longer than the distance between two cuts, and the first.
         for block in new.iter().rev().skip(1).rev().skip(1) {
-            prop_assert!(block.len() > 128 << 10);
+            prop_assert!(block.len() > 64 << 10);
         }
         let changed = new.iter().filter(|block| !old.contains(block)).count();
         prop_assert!(changed <= 4, "{} of {}", changed, new.len());

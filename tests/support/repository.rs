@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use assay::domain::{Architecture, ArchiveName, Component, Digest, PoolPath, RelPath, SuiteName, Timestamp};
 use assay::format::compress::Compression;
 use assay::host::Clock;
-use assay::index::{Cut, packed};
+use assay::index::{Cut, blocks, packed};
 use assay::publish::{Published, publish};
 use assay::snapshot::{Chain, Committed, IndexFile, Made, Record, SuiteState, UpstreamRelease};
 use assay::snapshot::{index_key, upstream_files};
@@ -56,8 +56,8 @@ impl Repository {
 
     pub(crate) fn stage(&self, store: &dyn Store, packages: &str) -> SuiteState {
         let plain = packages.as_bytes();
-        let [gz, xz] =
-            [Compression::Gzip, Compression::Xz].map(|c| packed(c, plain, Cut::Stanzas, None).unwrap().bytes);
+        let [gz, xz] = [Compression::Gzip, Compression::Xz]
+            .map(|c| packed(c, (plain, &blocks(plain, Cut::Stanzas)), None).unwrap().bytes);
         let mut indexes = Vec::new();
         for (name, bytes, kept) in [("", plain, false), (".gz", &gz, true), (".xz", &xz, true)] {
             let index = IndexFile {
