@@ -3,7 +3,7 @@
 //! One line a path, sorted: the path, blanks up to column 55, and the names of its packages as
 //! `section/package`, with commas between. Folders have no line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::format::FormatError;
 use crate::format::deb::Deb;
@@ -56,36 +56,49 @@ pub fn contents_path(packages: &str) -> Option<String> {
 /// # Errors
 /// When `before` is no Contents index.
 pub fn contents(before: &[u8], gone: &BTreeSet<&str>, new: &[&FileList]) -> Result<Vec<u8>, IndexError> {
-    let mut rows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut rows: Vec<(&str, &str)> = Vec::new();
     for list in new {
-        for path in &list.paths {
-            rows.entry(path).or_default().insert(&list.name);
-        }
+        rows.extend(list.paths.iter().map(|path| (path.as_str(), list.name.as_str())));
     }
-    let mut rows = rows.into_iter().peekable();
+    rows.sort_unstable();
+    rows.dedup();
+    let mut rows = rows.chunk_by(|a, b| a.0 == b.0).peekable();
     let mut text = Vec::with_capacity(before.len());
     for line in lines(before) {
-        let (path, names) = line?;
-        while let Some((path, names)) = rows.next_if(|(new, _)| *new < path) {
-            row(&mut text, path, names);
+        let Line { bytes, path, names } = line?;
+        while let Some(new) = rows.next_if(|new| path_of(new) < path) {
+            row(&mut text, path_of(new), new.iter().map(|(_, name)| *name));
+        }
+        let new = rows.next_if(|new| path_of(new) == path);
+        if new.is_none() && !names.clone().any(|name| gone.contains(package(name))) {
+            text.extend_from_slice(bytes);
+            continue;
         }
         let mut left: BTreeSet<&str> = names.filter(|name| !gone.contains(package(name))).collect();
-        if let Some((_, names)) = rows.next_if(|(new, _)| *new == path) {
-            left.extend(names);
-        }
+        left.extend(new.unwrap_or_default().iter().map(|(_, name)| *name));
         row(&mut text, path, left);
     }
-    rows.for_each(|(path, names)| row(&mut text, path, names));
+    rows.for_each(|new| row(&mut text, path_of(new), new.iter().map(|(_, name)| *name)));
     Ok(text)
 }
 
-type Line<'a> = (&'a str, std::str::Split<'a, char>);
+/// The path that rows are of.
+fn path_of<'a>(rows: &[(&'a str, &'a str)]) -> &'a str {
+    rows.first().map_or("", |(path, _)| *path)
+}
 
-/// Path and names of each line.
+/// A line: a path, and what has it.
+struct Line<'a> {
+    bytes: &'a [u8],
+    path: &'a str,
+    names: std::str::Split<'a, char>,
+}
+
+/// Each line.
 fn lines(text: &[u8]) -> impl Iterator<Item = Result<Line<'_>, IndexError>> {
     let lines = text.split_inclusive(|byte| *byte == b'\n').enumerate();
-    lines.map(|(number, line)| {
-        let line = std::str::from_utf8(line).ok().and_then(|line| line.strip_suffix('\n'));
+    lines.map(|(number, bytes)| {
+        let line = std::str::from_utf8(bytes).ok().and_then(|line| line.strip_suffix('\n'));
         let parsed = line.and_then(|line| line.rsplit_once(' '));
         let Some((path, names)) = parsed else {
             let at = format!("line {}", number.saturating_add(1));
@@ -93,7 +106,11 @@ fn lines(text: &[u8]) -> impl Iterator<Item = Result<Line<'_>, IndexError>> {
                 FormatError::malformed("Contents", at, "it is not a path and the packages that have it").into(),
             );
         };
-        Ok((path.trim_end_matches(' '), names.split(',')))
+        Ok(Line {
+            bytes,
+            path: path.trim_end_matches(' '),
+            names: names.split(','),
+        })
     })
 }
 

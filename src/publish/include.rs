@@ -274,16 +274,11 @@ fn take<'a>(offered: &[&'a Included], others: Others, read: Option<&'a Read>) ->
         if !seen.insert((&package.component, &package.stanza)) {
             continue;
         }
-        let mut stanza = package.stanza.clone();
-        stanza.push(b'\n');
-        let texts = match package.architecture {
+        let stanzas = match package.architecture {
             Some(_) => &mut taken.packages,
             None => &mut taken.sources,
         };
-        match texts.iter_mut().find(|(component, _)| *component == package.component) {
-            Some((_, text)) => text.extend(stanza),
-            None => texts.push((package.component.clone(), stanza)),
-        }
+        stanzas.push((&package.component, package.stanza.as_slice()));
     }
     taken
 }

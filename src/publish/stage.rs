@@ -41,10 +41,10 @@ pub(super) struct Addition<'a> {
 
 /// What a suite of an unproven archive gets.
 pub(super) struct Taken<'a> {
-    /// Stanzas for Packages, each ended by an empty line, with their component.
-    pub(super) packages: Vec<(Component, Vec<u8>)>,
+    /// Stanzas for Packages, each with its component.
+    pub(super) packages: Vec<(&'a Component, &'a [u8])>,
     /// Those for Sources.
-    pub(super) sources: Vec<(Component, Vec<u8>)>,
+    pub(super) sources: Vec<(&'a Component, &'a [u8])>,
     /// What is there and goes, by a catalog that has at least what is touched.
     pub(super) goes: Box<dyn Fn(&Catalog<'_>) -> Goes + 'a>,
     /// The names of all packages that are touched; none where all have to be looked at.
@@ -284,7 +284,7 @@ impl<K: OwnKind> Place<'_, K> {
         let brought = taken
             .iter()
             .flat_map(|taken| &taken.packages)
-            .map(|(component, packages)| {
+            .map(|&(component, packages)| {
                 let packages = overridden(packages, &self.config.overrides)?;
                 Ok((component, translations.packages(component, packages)?))
             });
@@ -355,6 +355,8 @@ impl<K: OwnKind> Place<'_, K> {
             None => indexes.into_iter().map(|(path, text)| (path, text.into())).collect(),
         };
         let mut staged = self.indexes(suite, (before, &texts), &indexes, &translations)?;
+        // The texts of a large suite are much of what is in memory.
+        drop(indexes);
         if self.config.contents {
             let place = (self.archive, suite);
             staged.extend(contents.stage(self.store, place, &self.config.compress, (before, &old), &catalog)?);
