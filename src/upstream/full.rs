@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::index::each_file;
 use super::pull::{check_room, fetch_checked, in_parallel, is_there, replace_pool_file};
@@ -15,6 +16,9 @@ use crate::store::{Key, Staged, Store};
 
 /// How many files, and how many bytes, are brought to the disk together.
 const TOGETHER: (usize, u64) = (2048, 256 << 20);
+
+/// And after how long, however few have come: what a slow line brought is not lost with a run that is killed.
+const SETTLED_EVERY: Duration = Duration::from_secs(3);
 
 /// How long nobody looks again at a pool that was seen to have everything, in seconds. To look costs as
 /// much as all else that an unchanged upstream takes, many times over.
@@ -31,6 +35,9 @@ struct Pending<'a> {
     store: &'a dyn Store,
     /// With the sum of their sizes.
     staged: Mutex<(Vec<Staged>, u64)>,
+    /// Whether all have come, or one failed.
+    ended: Mutex<bool>,
+    ending: Condvar,
 }
 
 /// Fetches what is missing of the pool files that these suites name, by one listing of the pool, and
@@ -97,22 +104,28 @@ fn fetch(
     let pending = Pending {
         store,
         staged: Mutex::default(),
+        ended: Mutex::new(false),
+        ending: Condvar::new(),
     };
-    let fetched = in_parallel(client.connections(), missing, |(path, sums)| {
-        let key = Key::pool(archive, path);
-        let brought = match store.head(&key)? {
-            Some(_) => replace_pool_file(client, store, archive, path, sums),
-            None => pending.fetch(client, &key, path, sums),
-        };
-        brought.map_err(|error| in_pool(path, error))?;
-        bar.advance(sums.digest.size);
-        bar.file_done();
-        Ok(())
+    let (fetched, settled) = std::thread::scope(|scope| {
+        let settling = scope.spawn(|| pending.settle_until_the_end());
+        let fetched = in_parallel(client.connections(), missing, |(path, sums)| {
+            let key = Key::pool(archive, path);
+            let brought = match store.head(&key)? {
+                Some(_) => replace_pool_file(client, store, archive, path, sums),
+                None => pending.fetch(client, &key, path, sums),
+            };
+            brought.map_err(|error| in_pool(path, error))?;
+            bar.advance(sums.digest.size);
+            bar.file_done();
+            Ok(())
+        });
+        pending.end();
+        (fetched, settling.join().unwrap_or(Err(UpstreamError::Bug)))
     });
     bar.finish();
     // Also after a failure: what has come need not come again.
-    let (rest, _) = pending.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
-    store.settle(rest)?;
+    settled?;
     fetched?;
     Ok(missing.len())
 }
@@ -238,5 +251,24 @@ impl Pending<'_> {
             Some((staged, _)) => Ok(self.store.settle(staged)?),
             None => Ok(()),
         }
+    }
+
+    /// Settles what has come, from time to time, and all that is left at the end.
+    fn settle_until_the_end(&self) -> Result<(), UpstreamError> {
+        loop {
+            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = self.ending.wait_timeout_while(ended, SETTLED_EVERY, |ended| !*ended);
+            let ended = *waited.unwrap_or_else(PoisonError::into_inner).0;
+            let (staged, _) = std::mem::take(&mut *self.staged.lock().unwrap_or_else(PoisonError::into_inner));
+            self.store.settle(staged)?;
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    fn end(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.ending.notify_all();
     }
 }

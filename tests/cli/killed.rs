@@ -2,10 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
 use super::made::files;
 use super::small::{Small, kill, said, until};
+use super::snapshots::archive;
 use super::text;
+use crate::support::archive::noon;
+use crate::support::http::Trick;
+use crate::support::mirrored::Mirrored;
 
 const NONE: [PathBuf; 0] = [];
 
@@ -130,4 +136,32 @@ fn what_changes_while_it_is_prepared_from_gives_no_sources() {
     let sources = small.prints(&prepare);
     assert!(sources.contains("Suites: stable"), "{sources}");
     assert_eq!(files(&small.path("store/state/custom/evidence")).len(), 2);
+}
+
+/// A slow line, and a machine that is switched off: what came and was verified need not come again.
+#[test]
+fn a_full_pool_goes_on_from_what_a_killed_mirror_had_fetched() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    site.serve(&archive(0, &[("alloy", "1"), ("brass", "1"), ("copper", "1")]));
+    site.upstream
+        .trick("copper_1_amd64.deb", Trick::Late(Duration::from_secs(60)));
+    let pool = |name: &str| {
+        let path = format!("store/foundry/pool/main/{}/{name}/{name}_1_amd64.deb", &name[..1]);
+        site.site().join(path)
+    };
+    let at = noon().plus(60);
+    let mut command = site.command(at, &["mirror", "foundry"]);
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until(&mut running, || pool("alloy").exists() && pool("brass").exists());
+    kill(running);
+    site.upstream.honest();
+    assert!(site.run(at, &["mirror", "foundry"]).ends_with("new\n"));
+    assert!(pool("copper").exists());
+    let requests = site.upstream.requests();
+    for name in ["alloy", "brass"] {
+        let asked = requests
+            .iter()
+            .filter(|path| path.contains(&format!("{name}_1_amd64.deb")));
+        assert_eq!(asked.count(), 1, "{name}: {requests:?}");
+    }
 }
