@@ -173,6 +173,7 @@ pub fn verify_against_upstream(
     let damaged = objects::check_indexes(store, anchors, &histories, progress, &mut report)?;
     places::nothing_yet(&histories, &mut report);
     for (anchor, history) in &histories {
+        declared::check_names(anchor, history, &mut report);
         upstream::check(store, anchor, history, &damaged, &mut report);
         upstream::check_published(store, anchor, history, &mut report);
         upstream::check_dropped(store, anchor, history, &damaged, &mut report);

@@ -46,6 +46,21 @@ fn against_upstream(mirror: &Mirror) -> Report {
     verify_against_upstream(mirror.store.as_ref(), &anchors(mirror), &Progress::hidden()).unwrap()
 }
 
+/// One key may sign several archives, whose suites have one name: only Origin and Label tell them apart.
+#[test]
+fn another_archive_of_the_same_upstream_key_is_not_this_one() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    upstream.set(Archive::new(noon().plus(-3600)).files(&signer));
+    let mut mirror = Mirror::of(&signer);
+    let record = mirror.accept(&upstream.url(), noon());
+    assert_eq!(named(against_upstream(&mirror)), []);
+    mirror.config.label = "Smithy".to_owned();
+    let found = [(format!("state/foundry/{}.json", record.n), "V-RELEASE")];
+    assert_eq!(named(against_upstream(&mirror)), found);
+    assert_eq!(problems(&mirror, noon()), found);
+}
+
 #[test]
 fn a_snapshot_that_names_nothing_signed_by_upstream_is_named() {
     let signer = key("upstream");
