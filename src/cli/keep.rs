@@ -10,7 +10,9 @@ use crate::collect::{self, Pinned, load_marks};
 use crate::domain::{ArchiveName, Serial, SnapshotName, SnapshotRef, Timestamp};
 use crate::publish::load_vouched;
 use crate::site::{Keep, Site};
-use crate::snapshot::{Chain, Edition, EditionName, Marks, Pins, Reading, Retention, Says, TagRecord, Verdict};
+use crate::snapshot::{
+    Chain, Edition, EditionName, Marks, Pins, Reading, Renewal, Retention, Says, TagRecord, Verdict,
+};
 use crate::store::Store;
 
 /// What decides which editions of an archive are kept.
@@ -62,6 +64,24 @@ impl Keeping {
             newest: self.newest,
             now: self.now,
         }
+    }
+
+    /// The snapshots that are there, and that clients refuse by now since they expired; each with what becomes of it,
+    /// oldest first. The newest is not among them: that is for who makes the next one.
+    pub(super) fn expired(&self, store: &dyn Store, chain: &Chain) -> Result<Vec<(Edition, Verdict)>, Failure> {
+        let mut expired = Vec::new();
+        for record in chain.records(store) {
+            let record = record?;
+            let verdict = self.retention().snapshot(record.n, &record.id, &record.serial);
+            if record.n == chain.len() || matches!(verdict, Verdict::Gone(_)) {
+                continue;
+            }
+            let edition = Edition::of_record(&record, Renewal::newest(store, &record)?.as_ref());
+            if edition.valid_until().is_some_and(|until| until <= self.now) {
+                expired.push((edition, verdict));
+            }
+        }
+        Ok(expired)
     }
 
     pub(super) fn verdict(&self, edition: &Edition) -> Verdict {

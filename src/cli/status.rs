@@ -7,12 +7,14 @@ use serde::Serialize;
 use super::args::StatusArgs;
 use super::context::Context;
 use super::failure::{Each, Failure};
+use super::keep::Keeping;
 use super::verify::without;
+use crate::collect::Pinned;
 use crate::domain::{ArchiveName, Timestamp};
 use crate::publish;
 use crate::query::{self, Answer, Asked, Cache, Index};
 use crate::site::{ArchiveConfig, MirrorArchive, Site};
-use crate::snapshot::{Chain, Edition, Record, SuiteState};
+use crate::snapshot::{Chain, Edition, Record, SuiteState, Verdict};
 use crate::store::{Key, Store};
 use crate::upstream::{self, Refused};
 use crate::verify::Anchors;
@@ -41,7 +43,7 @@ pub(super) fn run(context: &Context, _args: &StatusArgs) -> Result<ExitCode, Fai
     let mut each = Each::of(context, site.archives().len());
     let fallen = fallen(context, &site, store.as_ref());
     for (archive, config) in site.archives() {
-        let said = status(&site, store.as_ref(), archive, config, context.now()).map(|mut status| {
+        let said = status(context, &site, store.as_ref(), archive, config).map(|mut status| {
             if status.sources.is_some() {
                 status.problems.extend(does_not_stand(&fallen, archive));
             }
@@ -71,12 +73,13 @@ fn text(status: &Status) -> String {
 }
 
 fn status(
+    context: &Context,
     site: &Site,
     store: &dyn Store,
     archive: &ArchiveName,
     config: &ArchiveConfig,
-    now: Timestamp,
 ) -> Result<Status, Failure> {
+    let now = context.now();
     let chain = Chain::load(store, archive)?;
     let (latest, edition) = (chain.latest(), chain.latest_edition());
     let mut problems = Vec::new();
@@ -97,6 +100,9 @@ fn status(
     {
         problems.push("the newest snapshot is not published: run `assay publish`".to_owned());
     }
+    // What Git pins is not asked for: whether one of these is kept `renew` finds out.
+    let keeping = Keeping::of(context, site, store, &chain, &Pinned::default())?;
+    problems.extend(overdue(&keeping.expired(store, &chain)?));
     let refused = last_refused(store, archive, latest, &mut problems);
     if let Some(refused) = &refused {
         let ago = duration(now.since(refused.at));
@@ -184,6 +190,16 @@ fn does_not_stand(fallen: &Result<Vec<Answer>, Failure>, archive: &ArchiveName) 
         }
         Err(error) => vec![format!("whether its packages stand cannot be said: {}", error.cause())],
     }
+}
+
+/// That snapshots have expired which are still there.
+fn overdue(expired: &[(Edition, Verdict)]) -> Option<String> {
+    let (first, _) = expired.first()?;
+    let (name, until, count) = (&first.name, first.valid_until()?, expired.len());
+    Some(format!(
+        "clients refuse {count} older snapshots, which have expired, {name} first ({until}): `assay snapshot renew --all` renews those that \
+         are kept, and its timer does; `assay gc` takes the others"
+    ))
 }
 
 /// How the last run failed, when it did. A run that made a snapshot and was killed then did not take the note away.

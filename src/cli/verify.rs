@@ -9,11 +9,14 @@ use serde::Serialize;
 
 use super::context::{Context, named_or_all};
 use super::failure::{Failure, UsageError};
+use super::keep::Keeping;
 use super::work::Work;
-use crate::collect::CollectError;
+use crate::collect::{CollectError, Pinned};
 use crate::domain::{ArchiveName, Fingerprint, Kind, RelPath};
 use crate::host::files;
+use crate::publish::load_vouched;
 use crate::site::{ArchiveConfig, Site};
+use crate::snapshot::Verdict;
 use crate::store::{Store, open_store_to_read};
 use crate::verify::{
     Anchors, Checkpoint, LARGEST_CHECKPOINT, Problem, Report, VerifyError, check_held, verify, verify_against_upstream,
@@ -89,6 +92,7 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
     // Where a record is damaged, nothing can be said of what it holds.
     if args.against.is_none() && report.problems.is_empty() {
         report.problems.extend(super::lock::problems(&site, store.as_ref())?);
+        report.problems.extend(expired(context, &site, store.as_ref())?);
     }
     if args.against.is_none() {
         let custom = named_or_all(&site, &[], |archive| matches!(archive, ArchiveConfig::Custom(_)))?;
@@ -258,6 +262,31 @@ pub(super) fn held(context: &Context, site: &Site, store: &dyn Store, custom: &[
             )),
         }
     }
+}
+
+/// The snapshots that are kept, by their archive's rules or by hand, and that clients refuse. What Git pins is not asked
+/// for: that may need a network.
+fn expired(context: &Context, site: &Site, store: &dyn Store) -> Result<Vec<Problem>, Failure> {
+    let mut problems = Vec::new();
+    for archive in site.archives().keys() {
+        let chain = load_vouched(store, archive, &site.archive_keyring(archive)?)?;
+        let keeping = Keeping::of(context, site, store, &chain, &Pinned::default())?;
+        for (edition, verdict) in keeping.expired(store, &chain)? {
+            let (Verdict::Kept(kept), Some(until)) = (verdict, edition.valid_until()) else {
+                continue;
+            };
+            let why = format!(
+                "it is kept ({}), and clients refuse it since {until}: run `assay snapshot renew --all`",
+                kept.join(", ")
+            );
+            problems.push(Problem::new(
+                Problem::EXPIRED,
+                format!("{archive}@{}", edition.name),
+                why,
+            ));
+        }
+    }
+    Ok(problems)
 }
 
 /// One line for each problem; as JSON they are part of the report.

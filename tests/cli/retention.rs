@@ -205,3 +205,28 @@ fn what_is_named_as_a_tag_waits_until_the_tag_is_gone() {
     let head = site.site().join("store/foundry/dists/tin/extra/binary-amd64/Packages");
     assert!(head.exists());
 }
+
+/// The newest is seen by all; a branch may pin an older one, and finds out when it builds.
+#[test]
+fn a_kept_snapshot_that_has_expired_is_said_until_it_is_renewed() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let [first, second, _] = three_days(&site);
+    let at = noon().plus_days(40);
+    site.run(at, &["snapshot", "drop", &format!("foundry@{second}")]);
+    site.run(at, &["snapshot", "renew", "foundry@latest"]);
+    let status = site.run(at, &["status"]);
+    let line = format!("clients refuse 2 older snapshots, which have expired, {first} first");
+    assert!(status.contains(&line), "{status}");
+    let verified = site.output(at, &["verify"]);
+    let found = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert_eq!(verified.status.code(), Some(3), "{found}");
+    assert!(
+        found.contains(&format!("V-EXPIRED foundry@{first}: it is kept")),
+        "{found}"
+    );
+    assert_eq!(found.matches("V-EXPIRED").count(), 1, "one was let go: {found}");
+    site.run(at, &["snapshot", "renew", "--all"]);
+    site.run(at, &["gc", "foundry"]);
+    site.run(at, &["verify"]);
+    assert!(!site.run(at, &["status"]).contains("expired"));
+}
