@@ -8,7 +8,7 @@ SITE ?= demo-site
 RUNS ?= 3
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench bench-publish bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean show-kills show-writers
+.PHONY: demo test setup build check fuzz bench bench-publish bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean show-kills show-writers test-s3
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -43,6 +43,10 @@ show-kills: build
 # Two to sixteen writers at once, on a folder and on a bucket that loses answers, while real apts update and install.
 show-writers: setup
 	ASSAY_WRITERS=2,4,8,16 $(CARGO) test --locked --test it -- --nocapture --test-threads=1 cli::together
+
+# The store's promises, and a site in a bucket, on a real S3 server: radosgw of Debian's packages, for this run. Some 300 MB of packages.
+test-s3: setup
+	CARGO="$(CARGO)" tests/s3/run
 
 # Mirrors and snapshots side by side with aptly, debmirror and reprepro on the same upstream; 6 GB below target/bench.
 bench: setup

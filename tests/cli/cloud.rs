@@ -2,12 +2,14 @@
 //! the bucket is a repository.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use super::mirrors::Metals;
 use super::{ASSAY, text};
 use crate::support::apt::{Apt, source};
 use crate::support::s3::{Fault, S3};
+use crate::support::service::Service;
 
 struct Cloud {
     metals: Metals,
@@ -81,4 +83,69 @@ fn a_store_in_s3_is_mirrored_to_tagged_renewed_collected_and_read_by_apt() {
         .output()
         .unwrap();
     assert!(!nobody.status.success());
+}
+
+/// The same on a service that is as it is, with two writers at once, read by apt through `serve`: `make test-s3` has a real one.
+#[test]
+fn a_site_in_a_bucket_has_one_history_whoever_writes_and_is_served_from_there() {
+    let (metals, service) = (Metals::new("pool = \"full\"\nkeep = { count = 1 }\n"), Service::start());
+    let command = |args: &[&str]| {
+        let mut command = Command::new(ASSAY);
+        command.args(["--store", service.folder()]).args(args);
+        command.envs(service.settings()).current_dir(metals.site());
+        command
+    };
+    let ok = |args: &[&str]| {
+        let done = command(args).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", text(&done.stderr));
+        text(&done.stdout)
+    };
+    ok(&["mirror"]);
+    ok(&["tag", "v1"]);
+    metals.offer("2", -3000);
+    let both = ["mirror", "mirror"].map(|verb| command(&[verb]).stderr(Stdio::piped()).spawn().unwrap());
+    for one in both {
+        let done = one.wait_with_output().unwrap();
+        // Who came second is told so.
+        assert!(matches!(done.status.code(), Some(0 | 4)), "{}", text(&done.stderr));
+    }
+    ok(&["mirror"]);
+    ok(&["snapshot", "renew", "foundry"]);
+    assert_eq!(ok(&["snapshot", "list"]).lines().count(), 3);
+    assert!(ok(&["verify"]).contains("verified"));
+    assert!(ok(&["fsck"]).starts_with("whole: "));
+    ok(&["gc", "--at-once"]);
+    assert!(ok(&["verify"]).contains("verified"));
+
+    let mut serve = command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut serve = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(serve.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let url = line
+        .split_whitespace()
+        .find(|word| word.starts_with("http://"))
+        .unwrap();
+    let key = fs::read_dir(metals.site().join("policies/keys")).unwrap();
+    let mut keys = key.map(|entry| entry.unwrap().path());
+    let key = keys.find(|path| path.extension().is_some_and(|e| e == "asc")).unwrap();
+    let mut said = Vec::new();
+    for suite in ["tin", "tin/v1"] {
+        let url = format!("{}/foundry", url.trim_end_matches('/'));
+        let apt = Apt::new(&source(&url, suite, &key));
+        let updated = apt.get(&["update"]);
+        let fetched = apt.get(&["download", "copper"]);
+        said.push((
+            apt.versions("alloy"),
+            updated.ok,
+            fetched.ok,
+            updated.text + &fetched.text,
+        ));
+    }
+    serve.kill().unwrap();
+    serve.wait().unwrap();
+    for ((versions, updated, fetched, heard), version) in said.into_iter().zip(["2", "1"]) {
+        assert!(versions == [version] && updated && fetched, "{versions:?} {heard}");
+    }
 }

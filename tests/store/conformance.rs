@@ -10,6 +10,7 @@ use assay::store::{Created, Key, LocalStore, ObjectStore, Reading, Store, StoreE
 
 use super::key;
 use crate::support::s3::{Fault, S3};
+use crate::support::service::Service;
 
 /// Runs one promise against every backend.
 macro_rules! promises {
@@ -24,7 +25,10 @@ macro_rules! promises {
             $(#[test] fn $name() { super::$name(&super::ObjectStore::memory().unwrap()); })*
         }
         mod in_s3 {
-            $(#[test] fn $name() { super::$name(&super::in_s3(&super::S3::start())); })*
+            $(#[test] fn $name() {
+                let service = super::Service::start();
+                super::$name(&super::ObjectStore::cloud(service.folder(), service.settings()).unwrap());
+            })*
         }
     };
 }

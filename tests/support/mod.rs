@@ -11,5 +11,6 @@ pub(crate) mod next;
 pub(crate) mod packages;
 pub(crate) mod repository;
 pub(crate) mod s3;
+pub(crate) mod service;
 pub(crate) mod web;
 pub(crate) mod dpkg_perl;

@@ -272,6 +272,10 @@ fn handle(state: &mut State, request: &Request) -> Answer {
                 None => request.body.clone(),
                 Some(source) => {
                     let source = decoded(source);
+                    // As real ones do.
+                    if source.trim_start_matches('/').strip_prefix("bucket/") == Some(key) {
+                        return Answer::of(400);
+                    }
                     match state
                         .objects
                         .get(source.strip_prefix(BUCKET.trim_start_matches('/')).unwrap_or(&source))
