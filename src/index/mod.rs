@@ -25,7 +25,7 @@ pub use changelogs::{
 pub use closure::{Chosen, Closure};
 pub use contents::{FileList, contents, contents_path};
 pub use error::IndexError;
-pub use packages::{INDEX_FIELDS, binary_stanza, overridden};
+pub use packages::{INDEX_FIELDS, binary_stanza, debug_symbols_apart, is_debug_symbols, overridden};
 pub use select::{Place, Search, select};
 pub use sources::source_stanza;
 pub use touched::{spliced, touched};

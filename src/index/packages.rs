@@ -85,6 +85,30 @@ pub fn overridden<'p>(packages: &'p [u8], overrides: &Overrides) -> Result<Cow<'
     Ok(Cow::Owned(out))
 }
 
+/// Whether a package, of which this gives the fields, is of debug symbols that a build split off by itself.
+pub fn is_debug_symbols<'f>(field: impl Fn(&str) -> Option<&'f str>) -> bool {
+    let is_named = field("Package").is_some_and(|name| name.trim().ends_with("-dbgsym"));
+    is_named && field("Auto-Built-Package").is_some_and(|kind| kind.trim() == "debug-symbols")
+}
+
+/// Stanzas of a Packages file in two: those of debug symbols, and all others.
+///
+/// # Errors
+/// When one is malformed.
+pub fn debug_symbols_apart(packages: &[u8]) -> Result<(Vec<u8>, Vec<u8>), IndexError> {
+    let (mut symbols, mut others) = (Vec::new(), Vec::new());
+    for stanza in Stanzas::new(packages) {
+        let stanza = stanza?;
+        let text = match is_debug_symbols(|name| stanza.field(name)) {
+            true => &mut symbols,
+            false => &mut others,
+        };
+        text.extend_from_slice(stanza.bytes());
+        text.push(b'\n');
+    }
+    Ok((symbols, others))
+}
+
 /// A stanza that our own reader would refuse is not written.
 fn read_back(bytes: &[u8]) -> Result<(), IndexError> {
     for stanza in Stanzas::new(bytes) {

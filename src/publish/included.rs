@@ -15,7 +15,7 @@ use crate::format::deb::{DebLimits, read_deb};
 use crate::format::deb822::Paragraph;
 use crate::format::dsc::Dsc;
 use crate::host::files;
-use crate::index::{binary_stanza, source_stanza};
+use crate::index::{binary_stanza, is_debug_symbols, source_stanza};
 use crate::site::UnprovenArchive;
 use crate::store::{Key, hash_stream};
 use crate::trust::unframed_text;
@@ -100,7 +100,8 @@ pub struct Destination<'a> {
     pub config: &'a UnprovenArchive,
     /// The suite.
     pub suite: &'a SuiteName,
-    /// The component; absent: the one that the package's `Section` names, or the archive's first.
+    /// The component; absent: that of debug symbols for such, the one that the package's `Section` names, or the archive's
+    /// first.
     pub component: Option<&'a Component>,
 }
 
@@ -108,7 +109,12 @@ impl Destination<'_> {
     fn component(&self, control: &Paragraph) -> Result<Component, String> {
         let section = control.get("Section").and_then(|section| section.split_once('/'));
         let named = section.and_then(|(first, _)| self.config.components.iter().find(|c| c.as_str() == first));
-        let component = self.component.or(named).or(self.config.components.first());
+        let debug = self
+            .config
+            .dbgsym_component
+            .as_ref()
+            .filter(|_| is_debug_symbols(|name| control.get(name)));
+        let component = self.component.or(debug).or(named).or(self.config.components.first());
         component
             .cloned()
             .ok_or_else(|| "the archive has no component".to_owned())

@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::format::FormatError;
 use crate::format::packages::{Binary, Source};
-use crate::index::{Catalog, overridden, suite_indexes};
+use crate::index::{Catalog, debug_symbols_apart, overridden, suite_indexes};
 use crate::site::{AllPackages, ArchiveKind, OwnArchive, OwnKind, OwnSuite, UnprovenArchive};
 use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UNPROVEN, index_key, read_index};
 use crate::store::Store;
@@ -278,9 +278,20 @@ impl<K: OwnKind> Place<'_, K> {
         let shaped = translations.shaped(overridden_texts)?;
         let added = additions.iter().map(|addition| {
             let packages = overridden(&addition.packages, &self.config.overrides)?;
-            translations.packages(&addition.decision.component, packages)
+            let component = &addition.decision.component;
+            let apart = match &self.config.dbgsym_component {
+                None => vec![(component, packages)],
+                Some(debug) => {
+                    let (symbols, others) = debug_symbols_apart(&packages)?;
+                    vec![(component, others.into()), (debug, symbols.into())]
+                }
+            };
+            let shaped = apart
+                .into_iter()
+                .map(|(component, packages)| Ok((component, translations.packages(component, packages)?)));
+            shaped.collect::<Result<Vec<_>, GateError>>()
         });
-        let added: Vec<Cow<'_, [u8]>> = added.collect::<Result<_, GateError>>()?;
+        let added: Vec<Vec<(&Component, Cow<'_, [u8]>)>> = added.collect::<Result<_, GateError>>()?;
         let brought = taken
             .iter()
             .flat_map(|taken| &taken.packages)
@@ -327,7 +338,9 @@ impl<K: OwnKind> Place<'_, K> {
             } = addition.decision;
             // A new version takes the place of the one before: whole, with packages that it no longer builds.
             catalog.retain(|name, _| name != source)?;
-            catalog.add_packages(component, packages)?;
+            for (component, packages) in packages {
+                catalog.add_packages(component, packages)?;
+            }
             catalog.add_sources(component, &addition.sources)?;
             let added = files
                 .iter()

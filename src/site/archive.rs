@@ -344,6 +344,9 @@ pub struct OwnArchive<K: OwnKind> {
     /// `Changelogs`: where clients find them, with `@CHANGEPATH@`; or `no`.
     #[serde(default)]
     pub changelogs: Option<String>,
+    /// The component, one of `components`, that packages of debug symbols go to; absent: where their source goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dbgsym_component: Option<Component>,
     /// Whether the changelogs of packages are taken out of them into the pool, where `apt changelog` finds them;
     /// `changelogs` follows from the site's `public-url` then, when it says nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -93,6 +93,15 @@ impl<K: OwnKind> OwnArchive<K> {
         if self.components.is_empty() || self.architectures.is_empty() {
             return Err("`components` and `architectures` must not be empty".to_owned());
         }
+        if let Some(debug) = self
+            .dbgsym_component
+            .as_ref()
+            .filter(|debug| !self.components.contains(debug))
+        {
+            return Err(format!(
+                "`dbgsym-component` is `{debug}`, which is not among `components`"
+            ));
+        }
         // apt takes it for both.
         if let Some(suite) = self
             .suites

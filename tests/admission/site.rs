@@ -75,6 +75,7 @@ impl Site {
             overrides: Overrides::new(),
             changelogs: None,
             extract_changelogs: false,
+            dbgsym_component: None,
             valid_days: 10,
             keep: None,
             incoming: None,

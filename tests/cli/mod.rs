@@ -24,6 +24,7 @@ mod renewal;
 mod retention;
 mod small;
 mod snapshots;
+mod symbols;
 mod mirrors;
 mod terms;
 mod together;

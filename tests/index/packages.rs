@@ -7,7 +7,7 @@ use std::process::Command;
 use assay::domain::{Architecture, Component, Digest, FileName, PoolPath};
 use assay::format::deb::{DebLimits, read_deb};
 use assay::format::deb822::{self, Stanzas};
-use assay::index::{Catalog, binary_stanza, source_stanza, suite_indexes};
+use assay::index::{Catalog, binary_stanza, debug_symbols_apart, source_stanza, suite_indexes};
 use sha2::{Digest as _, Sha256};
 
 use crate::support::debs::debs;
@@ -248,4 +248,16 @@ fn a_control_file_cannot_speak_for_the_archive() {
     ] {
         assert!(stanza(bad).is_err(), "{bad}");
     }
+}
+
+/// What a build split off by itself, and nothing that is only called so.
+#[test]
+fn debug_symbols_are_told_by_name_and_field() {
+    let stanza = |name: &str, more: &str| format!("Package: {name}\nVersion: 1\n{more}\n");
+    let split = stanza("hello-dbgsym", "Auto-Built-Package: debug-symbols\n");
+    let others =
+        stanza("hello", "") + &stanza("tool-dbgsym", "") + &stanza("odd", "Auto-Built-Package: debug-symbols\n");
+    let (symbols, rest) = debug_symbols_apart((split.clone() + &others).as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(symbols).unwrap(), split);
+    assert_eq!(String::from_utf8(rest).unwrap(), others);
 }
