@@ -53,6 +53,9 @@ pub(super) struct Taken<'a> {
     pub(super) read: Option<&'a Read>,
 }
 
+/// Stanzas for Packages, by component.
+type Placed<'c, 't> = Vec<(&'c Component, Cow<'t, [u8]>)>;
+
 /// The texts of a suite, and of which state they are.
 #[derive(Debug)]
 pub(super) struct Read {
@@ -291,7 +294,7 @@ impl<K: OwnKind> Place<'_, K> {
                 .map(|(component, packages)| Ok((component, translations.packages(component, packages)?)));
             shaped.collect::<Result<Vec<_>, GateError>>()
         });
-        let added: Vec<Vec<(&Component, Cow<'_, [u8]>)>> = added.collect::<Result<_, GateError>>()?;
+        let added: Vec<Placed<'_, '_>> = added.collect::<Result<_, GateError>>()?;
         let brought = taken
             .iter()
             .flat_map(|taken| &taken.packages)
