@@ -13,8 +13,8 @@ use crate::admission::{Candidate, Evidence, SourceEvidence, SourceFailure, decid
 use crate::domain::{Digest, FileName, Kind, PackageName, escape};
 use crate::format::intoto::ImportBinding;
 use crate::publish::{
-    self, Admission, Desk, Observation, Offer, Proposal, Upload, gather, hold, load_links, load_records,
-    load_redeclared, propose,
+    self, Admission, Desk, Hearing, Journal, Observation, Offer, Proposal, Upload, gather, hold, load_links,
+    load_records, load_redeclared, propose,
 };
 use crate::source::{self, SourceError, SourceFile, SourceKeys, SourcePackage};
 
@@ -167,7 +167,13 @@ pub(super) fn prepare(
         key: Some(&key),
         now: context.now(),
     };
-    let back = publish::recall(store, &work.archive, &declared.declaration, &key)?;
+    let hearing = Hearing {
+        store,
+        archive: &work.archive,
+        key: &key,
+        journal: Some(Journal(&work.decided)),
+    };
+    let back = hearing.recall(&declared.declaration)?;
     context
         .output
         .put_back(&work.archive, back, "evidence, as earlier decisions name it");

@@ -1,7 +1,7 @@
 //! What the verbs about one declared source load before they start.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::context::{Context, custom_archive};
@@ -11,7 +11,7 @@ use crate::domain::{ArchiveName, Digest, PackageName, PolicyName, PoolPath, Sha2
 use crate::environment::Lock;
 use crate::format::{json, manifest};
 use crate::host::{Clock, files};
-use crate::publish::{self, Gate, StoreFiles, Target, Unfetched, Writer};
+use crate::publish::{self, Gate, Journal, StoreFiles, Target, Unfetched, Writer};
 use crate::rebuild;
 use crate::site::{ArchiveConfig, CustomArchive, Policy, Rebuild, Site};
 use crate::snapshot::{Chain, SuiteState};
@@ -31,6 +31,8 @@ pub(super) struct Work {
     pub(super) store: Arc<dyn Store>,
     pub(super) archive: ArchiveName,
     pub(super) custom: CustomArchive,
+    /// Where this machine keeps what its gate signed.
+    pub(super) decided: PathBuf,
     pub(super) now: Timestamp,
     pub(super) clock: Clock,
 }
@@ -54,6 +56,7 @@ impl Work {
         let custom = site.custom(&archive)?.clone();
         let store = context.store(&site)?;
         let work = Self {
+            decided: site.cache().join("decided"),
             site,
             store,
             archive,
@@ -231,6 +234,7 @@ impl Work {
             signer,
             program: PROGRAM,
             clock: self.clock,
+            journal: Some(Journal(&self.decided)),
         }
     }
 

@@ -23,7 +23,7 @@ use super::evidence::{add_document, create_or_same, read_document};
 use super::next::{Edits, Next, Writer, are_edited, next_snapshot};
 use super::propose::removed;
 use super::stage::{Addition, Change, next_states, read_decisions};
-use super::{GateError, Published, ReleaseSigner, ledger, lineage, load_vouched, publish};
+use super::{GateError, Hearing, Journal, Published, ReleaseSigner, heard, ledger, lineage, load_vouched, publish};
 
 /// What decisions on imports are listed under, where others have their declaration.
 const IMPORTS: &str = "imports";
@@ -51,9 +51,21 @@ pub struct Gate<'a> {
     pub program: &'a str,
     /// The machine's clock.
     pub clock: Clock,
+    /// What this machine keeps of what it signed.
+    pub journal: Option<Journal<'a>>,
 }
 
 impl<'a> Gate<'a> {
+    /// What it hears before it decides.
+    pub(super) fn hearing(&self) -> Hearing<'a> {
+        Hearing {
+            store: self.store,
+            archive: self.archive,
+            key: self.key,
+            journal: self.journal,
+        }
+    }
+
     /// Who makes the archive's next snapshot.
     #[must_use]
     pub fn writer(&self) -> Writer<'a> {
@@ -274,7 +286,8 @@ fn is_in(gate: &Gate<'_>, decision: &Decision, latest: Option<&Record>) -> Resul
     Ok(true)
 }
 
-/// Signs a decision and keeps it, listed under its declaration.
+/// Signs a decision and keeps it, listed under its source and its declaration, in this order: so one that is under its declaration
+/// is under its source, until a record remembers it.
 fn keep(gate: &Gate<'_>, decision: &Decision) -> Result<Sha256, GateError> {
     let statement = decision.summary(&gate.key.public().fingerprint(), gate.program);
     let payload = json::canonical("decision", &statement).map_err(GateError::document("decision"))?;
@@ -282,13 +295,29 @@ fn keep(gate: &Gate<'_>, decision: &Decision) -> Result<Sha256, GateError> {
     let bytes = envelope.to_bytes().map_err(GateError::document("decision"))?;
     let sha256 = add_document(gate.store, gate.archive, &bytes)?;
     let (archive, store) = (gate.archive, gate.store);
-    let about = decision.declaration.map(|declaration| declaration.hex());
-    let about = about.or_else(|| decision.import.as_ref().map(|_| IMPORTS.to_owned()));
-    if let Some(about) = about {
-        let key = Key::new(format!("state/{archive}/decisions/{about}/{sha256}"))?;
+    heard::note(store, archive, decision.source.as_str(), &sha256)?;
+    let (about, is_import) = (decision.declaration.as_ref(), decision.import.is_some());
+    if let Some(key) = list_key(archive, about, is_import, &sha256)? {
         create_or_same(store, &key, b"")?;
     }
+    if let Some(journal) = gate.journal {
+        journal.add(archive, &decision.source, &sha256)?;
+    }
     Ok(sha256)
+}
+
+/// Where a decision is listed: under its declaration, or with those on imports.
+pub(super) fn list_key(
+    archive: &ArchiveName,
+    declaration: Option<&Sha256>,
+    is_import: bool,
+    decision: &Sha256,
+) -> Result<Option<Key>, StoreError> {
+    let about = declaration
+        .map(Sha256::hex)
+        .or_else(|| is_import.then(|| IMPORTS.to_owned()));
+    let key = about.map(|about| Key::new(format!("state/{archive}/decisions/{about}/{decision}")));
+    key.transpose()
 }
 
 /// The policy, the declaration, the locks and the case: what anybody needs to make the decision again
@@ -446,7 +475,9 @@ fn make_snapshot(
         edits: edits.clone(),
     };
     let decisions: Vec<Decision> = additions.iter().map(|addition| addition.decision.clone()).collect();
+    let mut heard = Vec::new();
     next_snapshot(&gate.writer(), reason, now, |chain| {
+        heard.clear();
         if is_done(gate, questions, &decisions, edits, chain.latest())? {
             return Ok(None);
         }
@@ -466,9 +497,16 @@ fn make_snapshot(
             Matter::Rebuilt(candidate, _) => Some(candidate.declaration.source.clone()),
             Matter::Imported(..) => None,
         });
-        let ledger = ledger::remember(gate.store, gate.archive, chain.latest(), claims, &rebuilt.collect())?;
+        let about = (&rebuilt.collect(), &gate.key.public());
+        let (ledger, remembered) = ledger::remember(gate.store, gate.archive, chain.latest(), claims, about)?;
+        heard = remembered;
         Ok(Some(Next::from(states).remembering(ledger)))
-    })
+    })?;
+    // A record remembers them now.
+    for key in heard {
+        gate.store.delete(&key)?;
+    }
+    Ok(())
 }
 
 pub(super) fn malformed(what: &'static str, why: &str) -> GateError {

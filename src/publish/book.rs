@@ -1,4 +1,5 @@
-//! The book: what the ledger and the lineages of an archive hold, as documents that its newest record names.
+//! The book: what the ledger and the lineages of an archive hold, and which decisions its gate signed, as documents that its
+//! newest record names.
 //!
 //! The ledger's own objects are the lock between writers, and whoever may write to the store can delete them. So what was
 //! claimed by all that was ever listed is in the book, too, whose hash is in the record, which the archive's key signs and the
@@ -46,6 +47,9 @@ struct Contents {
     /// SHA-256 of that entry, which names the one before it; absent where it was not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     newest_entry: Option<Sha256>,
+    /// Whether every decision of before is on the pages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    decisions: bool,
 }
 
 /// What is on a page.
@@ -55,6 +59,8 @@ pub struct Page {
     pub claims: BTreeMap<LedgerKey, LedgerEntry>,
     /// The declarations of each source that were admitted, in that order.
     pub lineages: BTreeMap<PackageName, Vec<Sha256>>,
+    /// The decisions on each source that the gate signed, refusals too.
+    pub decisions: BTreeMap<PackageName, BTreeSet<Sha256>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,6 +70,8 @@ struct Written {
     claims: Vec<LedgerEntry>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     lineages: BTreeMap<PackageName, Vec<Sha256>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    decisions: BTreeMap<PackageName, BTreeSet<Sha256>>,
 }
 
 impl<'a> Book<'a> {
@@ -79,6 +87,7 @@ impl<'a> Book<'a> {
                 pages: BTreeMap::new(),
                 entries: 0,
                 newest_entry: None,
+                decisions: false,
             },
             Some(sha256) => {
                 let bytes = read_document(store, archive, &sha256, LARGEST)?;
@@ -125,6 +134,17 @@ impl<'a> Book<'a> {
         self.contents.pages.values()
     }
 
+    /// Whether it has every decision that was made before it.
+    pub(super) fn knows_decisions(&self) -> bool {
+        self.contents.decisions
+    }
+
+    /// The same, which is to have every decision that was made before it.
+    pub(super) fn knowing_decisions(mut self) -> Self {
+        self.contents.decisions = true;
+        self
+    }
+
     /// All that it says.
     ///
     /// # Errors
@@ -135,6 +155,7 @@ impl<'a> Book<'a> {
             let page = page?;
             all.claims.extend(page.claims);
             all.lineages.extend(page.lineages);
+            all.decisions.extend(page.decisions);
         }
         Ok(all)
     }
@@ -160,6 +181,10 @@ impl<'a> Book<'a> {
                     .into_iter()
                     .filter(|(name, _)| names.contains(name.as_str())),
             );
+            let decisions = page.decisions.into_iter();
+            found
+                .decisions
+                .extend(decisions.filter(|(name, _)| names.contains(name.as_str())));
         }
         Ok(found)
     }
@@ -184,11 +209,16 @@ impl<'a> Book<'a> {
                 *said = lineage;
             }
         }
+        for (source, decisions) in more.decisions {
+            let page = self.open(&mut changed, source.as_str())?;
+            page.decisions.entry(source).or_default().extend(decisions);
+        }
         for (place, page) in changed {
             let written = Written {
                 format: FORMAT,
                 claims: page.claims.into_values().collect(),
                 lineages: page.lineages,
+                decisions: page.decisions,
             };
             let sha256 = self.write(&written)?;
             self.contents.pages.insert(place, sha256);
@@ -223,6 +253,7 @@ impl<'a> Book<'a> {
                 .map(|entry| (entry.key.clone(), entry))
                 .collect(),
             lineages: read.lineages,
+            decisions: read.decisions,
         })
     }
 

@@ -151,6 +151,18 @@ pub enum GateError {
         /// What is wrong.
         why: String,
     },
+    /// A decision that the gate signed, and that is not in the store any more.
+    #[error("the decision {decision} on `{source_package}` is gone: {by} knows that the gate signed it")]
+    Dropped {
+        /// The archive.
+        archive: ArchiveName,
+        /// Which.
+        decision: Box<Sha256>,
+        /// The source package.
+        source_package: PackageName,
+        /// Who knows of it.
+        by: String,
+    },
     /// The selection of a mirror does not fit what upstream has.
     #[error("`[select]` {}", unfit(absent, unmet))]
     Selection {
@@ -229,6 +241,7 @@ impl Coded for GateError {
             Self::Answer { .. } => "E-GATE-121",
             Self::Link { .. } => "E-GATE-122",
             Self::Round { .. } => "E-GATE-123",
+            Self::Dropped { .. } => "E-GATE-124",
             Self::Rebuild(error) => error.code(),
             Self::Host(error) => error.code(),
             Self::Unfetched(error) => error.code(),
@@ -246,6 +259,7 @@ impl Coded for GateError {
             | Self::Pool { .. }
             | Self::Unsigned { .. }
             | Self::Round { .. }
+            | Self::Dropped { .. }
             | Self::Forgotten { .. } => Kind::Verification,
             Self::NoSuite { .. }
             | Self::NotThere { .. }
@@ -277,6 +291,11 @@ impl Coded for GateError {
             Self::Round { key, .. } => Some(format!(
                 "somebody wrote it who may write to the store, or a version of this program that did not sign rounds yet: take `{key}` \
                  away, and ask for a new round: `assay rebuild NAME`, or `assay rebuild NAME --plan --again` for builders elsewhere"
+            )),
+            Self::Dropped { archive, decision, .. } => Some(format!(
+                "somebody who may write to the store took it away: put `{}` and what it names back from a copy of the store. Where the \
+                 store was set back on purpose, remove the folder below `cache/decided` that knows of it",
+                Key::provenance(archive, decision)
             )),
             Self::Pool { key, .. } => Some(format!(
                 "it is damaged, or somebody put it there: move `{key}` out of the store and run this again, which puts there what was \

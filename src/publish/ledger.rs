@@ -13,9 +13,10 @@ use crate::domain::{ArchiveName, PackageName, Sha256};
 use crate::format::json;
 use crate::snapshot::Record;
 use crate::store::{Created, Key, Store, StoreError};
+use crate::trust::Ed25519Public;
 
 use super::book::{Book, Page};
-use super::{GateError, lineage};
+use super::{GateError, heard, lineage};
 
 /// The most that an entry may have, in bytes.
 const LARGEST: u64 = 64 << 10;
@@ -86,8 +87,8 @@ pub fn append_ledger<'e>(
     Ok(())
 }
 
-/// What the next record remembers, beside what the newest does: the claims of what it lists, and the lineages of the
-/// sources. Of an archive whose records name no book yet, all that the ledger holds.
+/// What the next record remembers, beside what the newest does: the claims of what it lists, the lineages of the
+/// sources, and the decisions that wait for it, whose names go once it is there. Of an archive whose records name no book yet, all that the ledger holds.
 ///
 /// # Errors
 /// As [`load_ledger`].
@@ -96,10 +97,14 @@ pub(super) fn remember(
     archive: &ArchiveName,
     latest: Option<&Record>,
     claims: impl IntoIterator<Item = LedgerEntry>,
-    sources: &BTreeSet<PackageName>,
-) -> Result<Sha256, GateError> {
+    (sources, gate): (&BTreeSet<PackageName>, &Ed25519Public),
+) -> Result<(Sha256, Vec<Key>), GateError> {
     let book = Book::of(store, archive, latest)?;
-    let mut more = Page::default();
+    let (decisions, heard) = heard::to_remember(store, archive, &book, gate)?;
+    let mut more = Page {
+        decisions,
+        ..Page::default()
+    };
     if !book.is_kept() && latest.is_some() {
         let all = load_all(store, archive, "")?;
         more.claims
@@ -113,7 +118,7 @@ pub(super) fn remember(
         more.lineages.insert(source.clone(), admitted);
     }
     more.lineages.retain(|_, lineage| !lineage.is_empty());
-    book.with(more)
+    Ok((book.knowing_decisions().with(more)?, heard))
 }
 
 /// Puts back what ledger and lineages have lost of what the newest record remembers. Gives how many entries were made.

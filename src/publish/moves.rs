@@ -11,7 +11,7 @@ use super::next::{Edits, Writer, next_snapshot};
 use super::propose::{lost, removed};
 use super::rounds::load_rounds;
 use super::stage::{Burial, Change, Edit, held_sources, next_states, read_decisions};
-use super::{GateError, Kept, Published, ledger, load_redeclared, load_vouched, publish, recall};
+use super::{GateError, Kept, Published, ledger, load_redeclared, load_vouched, publish};
 use crate::admission::{KeptCase, Moved, Terms, Whole, identity};
 use crate::domain::{ArchiveName, Digest, PackageName, PolicyName, PoolPath, Sha256, SuiteName, Timestamp, Version};
 use crate::site::{Policy, SuiteClass};
@@ -272,7 +272,7 @@ fn question(
             candidate.policy_sha256 = policy_sha256.unwrap_or(candidate.policy_sha256);
             candidate.terms = terms;
             if let Some(declaration) = identity(&candidate.declaration) {
-                recall(store, archive, &candidate.declaration, gate.key)?;
+                gate.hearing().recall(&candidate.declaration)?;
                 let records = load_records(store, archive, &declaration, &target.policy)?;
                 (evidence.records, evidence.commitments) = (records.records, records.commitments);
                 evidence.missed = records.missed;

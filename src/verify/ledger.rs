@@ -13,8 +13,8 @@ use super::{Anchor, Anchors, Problem, Report};
 use crate::admission::{KeptCase, LedgerEntry, LedgerKey, claims, identity};
 use crate::domain::{Coded as _, PackageName, Sha256};
 use crate::publish::{
-    Book, Claimed, GateError, Kept, Lost, Page, forgotten, ledger_key, lineage_folder, load_admitted, load_claim,
-    load_decision, noted_decisions,
+    Book, Claimed, Forgotten, GateError, Kept, Lost, Page, forgotten, ledger_key, lineage_folder, load_admitted,
+    load_claim, load_decision, noted_decisions,
 };
 use crate::snapshot::Entry as _;
 use crate::store::{Key, Store, StoreError};
@@ -251,7 +251,12 @@ pub(super) fn check_beside(store: &dyn Store, anchor: &Anchor, history: &History
 }
 
 /// What decisions were made on, refusals too, is in `state/` as they name it: the gate must hear it again.
-fn heard(store: &dyn Store, anchor: &Anchor, gate: &Ed25519Public, (damaged, report): (&Damaged, &mut Report)) {
+pub(super) fn heard(
+    store: &dyn Store,
+    anchor: &Anchor,
+    gate: &Ed25519Public,
+    (damaged, report): (&Damaged, &mut Report),
+) {
     let archive = &anchor.name;
     let Lost {
         forgotten,
@@ -266,7 +271,26 @@ fn heard(store: &dyn Store, anchor: &Anchor, gate: &Ed25519Public, (damaged, rep
         let next = error.hint().unwrap_or_default();
         report.problem(Problem::EVIDENCE, key, format!("{error}; next: {next}"));
     }
-    for lost in forgotten {
+    let (mut names, objects): (Vec<_>, Vec<_>) = forgotten.into_iter().partition(Forgotten::is_name);
+    // A lost record, which is named already, remembers decisions that wait for none.
+    let record = |object: &str| {
+        let name = object
+            .strip_prefix("state/")
+            .and_then(|name| name.strip_prefix(archive.as_str()));
+        let number = name.and_then(|name| name.strip_prefix('/')?.strip_suffix(".json"));
+        number.is_some_and(|number| number.parse::<u64>().is_ok())
+    };
+    if report.problems.iter().any(|problem| record(&problem.object)) {
+        names.retain(|lost| !lost.is_awaited());
+    }
+    if let Some(first) = names.first() {
+        let why = format!(
+            "it is gone{}: the gate signed that decision, and would forget it; next: `assay publish {archive}` puts it back",
+            more(names.len())
+        );
+        report.problem(Problem::EVIDENCE, &first.key, why);
+    }
+    for lost in objects {
         let (how, next) = match lost.changed {
             false => ("is gone", format!("`assay publish {archive}` puts it back")),
             true => ("says something else", "put it back from a copy of the store".to_owned()),

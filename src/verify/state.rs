@@ -5,7 +5,7 @@ use super::places::SIGNED;
 use crate::domain::Sha256;
 
 /// The folders of an archive's state, and in how many parts the names in each go on, at least and at most.
-const FOLDERS: [(&str, usize, usize); 22] = [
+const FOLDERS: [(&str, usize, usize); 23] = [
     ("beside", 1, 1),
     ("claims", 1, 1),
     ("commitments", 2, 2),
@@ -13,6 +13,7 @@ const FOLDERS: [(&str, usize, usize); 22] = [
     ("declared", 2, 2),
     ("evidence", 2, 2),
     ("filled", 1, 1),
+    ("heard", 2, 2),
     ("held", 2, 2),
     ("ledger", 2, 6),
     ("left", 1, 1),

@@ -3,8 +3,11 @@
 use std::fs;
 
 use assay::admission::{Decision, identity};
+use assay::domain::{Coded as _, Sha256};
 use assay::format::intoto::Outcome;
-use assay::publish::{forgotten, load_records, recall};
+use assay::publish::{Book, forgotten, load_records, load_redeclared, recall_all};
+use assay::snapshot::Chain;
+use assay::store::{Key, Store as _};
 
 use super::scenario::{Scenario, secret_key};
 use super::site::{Built, Site};
@@ -54,17 +57,11 @@ fn a_dissent_that_is_taken_out_of_the_state_is_named_and_put_back() {
     }
     assert_eq!(lost(), of_hers);
     let declaration = &built.scenario.candidate.declaration;
-    assert_eq!(
-        recall(&site.store, &site.archive, declaration, &site.gate_key).unwrap(),
-        2
-    );
+    assert_eq!(site.hearing(None).recall(declaration).unwrap(), 2);
     assert_eq!(lost(), Vec::<String>::new());
     let decision = again(&site, &built);
     assert!(decision.broken().any(|rule| rule.id == "A5"), "{decision:?}");
-    assert_eq!(
-        recall(&site.store, &site.archive, declaration, &site.gate_key).unwrap(),
-        0
-    );
+    assert_eq!(site.hearing(None).recall(declaration).unwrap(), 0);
 }
 
 #[test]
@@ -79,13 +76,10 @@ fn a_question_that_was_changed_is_named_and_nothing_is_decided() {
         .unwrap()
         .forgotten;
     assert!(lost.iter().all(|lost| lost.changed) && lost.len() == 1, "{lost:?}");
-    let error = recall(
-        &site.store,
-        &site.archive,
-        &built.scenario.candidate.declaration,
-        &site.gate_key,
-    )
-    .unwrap_err();
+    let error = site
+        .hearing(None)
+        .recall(&built.scenario.candidate.declaration)
+        .unwrap_err();
     assert!(error.to_string().contains("other bytes"), "{error}");
 }
 
@@ -100,12 +94,150 @@ fn a_decision_whose_document_is_gone_is_not_passed_over() {
     let lost = forgotten(&site.store, &site.archive, &site.gate_key.public()).unwrap();
     assert_eq!(lost.unread.len(), 1);
     assert!(
-        recall(
-            &site.store,
-            &site.archive,
-            &built.scenario.candidate.declaration,
-            &site.gate_key
-        )
-        .is_err()
+        site.hearing(None)
+            .recall(&built.scenario.candidate.declaration)
+            .is_err()
     );
+}
+
+/// Takes away all that names the refusal: what it was made on, and both lists of decisions.
+fn rob(site: &Site, of_hers: &[String]) {
+    let store = site.folder.path().join("store");
+    for name in of_hers {
+        fs::remove_file(store.join(name)).unwrap();
+    }
+    for list in ["decisions", "heard"] {
+        let _ = fs::remove_dir_all(store.join("state/custom").join(list));
+    }
+}
+
+/// Also the documents of the refusals.
+fn rob_all(site: &Site, of_hers: &[String], decisions: &[Sha256]) {
+    rob(site, of_hers);
+    for decision in decisions {
+        fs::remove_file(
+            site.folder
+                .path()
+                .join(format!("store/custom/provenance/sha256/{decision}")),
+        )
+        .unwrap();
+    }
+}
+
+fn decisions(site: &Site) -> Vec<Sha256> {
+    let listed = site.objects("state/custom/decisions");
+    listed.iter().filter_map(|(key, _)| key.named_sha256()).collect()
+}
+
+#[test]
+fn a_refusal_that_no_list_names_is_found_among_the_documents() {
+    let site = Site::new();
+    let (built, of_hers) = refused(&site);
+    let gate = site.gate_key.public();
+    rob(&site, &of_hers);
+    let lost: Vec<String> = forgotten(&site.store, &site.archive, &gate)
+        .unwrap()
+        .forgotten
+        .iter()
+        .map(|lost| lost.key.to_string())
+        .collect();
+    assert!(of_hers.iter().all(|key| lost.contains(key)), "{lost:?}");
+    assert_eq!(
+        recall_all(&site.store, &site.archive, &gate, None).unwrap() as usize,
+        lost.len()
+    );
+    let decision = again(&site, &built);
+    assert!(decision.broken().any(|rule| rule.id == "A5"), "{decision:?}");
+}
+
+/// What the gate signs here it knows here, whatever becomes of the store.
+#[test]
+fn a_machine_that_signed_a_refusal_does_not_forget_it() {
+    let site = Site::new();
+    let journal = site.folder.path().join("decided");
+    let (built, of_hers) = refused(&site);
+    let declaration = &built.scenario.candidate.declaration;
+    let hear = || site.hearing(Some(&journal)).recall(declaration);
+    assert_eq!(hear().unwrap(), 0);
+    let signed = decisions(&site);
+    rob(&site, &of_hers);
+    assert_eq!(hear().unwrap(), 3);
+    assert!(again(&site, &built).broken().any(|rule| rule.id == "A5"));
+    rob_all(&site, &of_hers, &signed);
+    let error = hear().unwrap_err();
+    assert_eq!(error.code(), "E-GATE-124", "{error}");
+    assert!(error.to_string().contains("on this machine"), "{error}");
+    assert!(error.hint().unwrap().contains("provenance/sha256"));
+    // On purpose.
+    fs::remove_dir_all(&journal).unwrap();
+    assert_eq!(hear().unwrap(), 0);
+}
+
+#[test]
+fn the_next_snapshot_remembers_every_decision_that_the_gate_signed() {
+    let site = Site::new();
+    let (built, of_hers) = refused(&site);
+    let declaration = &built.scenario.candidate.declaration;
+    let refusals = decisions(&site);
+    // A name that somebody put there is not remembered.
+    let stranger = Key::new(format!("state/custom/heard/hello/{}", super::scenario::sha("policy"))).unwrap();
+    site.store.create(&stranger, b"").unwrap();
+    assert!(site.admit(&site.build("1.1", "second")).unwrap().decision.admitted);
+    let chain = Chain::load(&site.store, &site.archive).unwrap();
+    let remembered = Book::of(&site.store, &site.archive, chain.latest())
+        .unwrap()
+        .whole()
+        .unwrap();
+    let remembered = &remembered.decisions[&declaration.source];
+    assert!(
+        refusals.iter().all(|refusal| remembered.contains(refusal)),
+        "{remembered:?}"
+    );
+    assert_eq!(remembered.len(), 2, "the admission too");
+    let left = site.objects("state/custom/heard");
+    assert_eq!(left.len(), 1, "{left:?}");
+    fs::remove_file(site.folder.path().join("store").join(stranger.as_str())).unwrap();
+
+    let hear = || site.hearing(None).recall(declaration);
+    assert_eq!(hear().unwrap(), 0);
+    rob(&site, &of_hers);
+    // Both, and two lists: the records of the other version are none of this one's.
+    assert_eq!(hear().unwrap(), 4);
+    let decision = again(&site, &built);
+    assert!(decision.broken().any(|rule| rule.id == "A5"), "{decision:?}");
+    rob_all(&site, &of_hers, &refusals);
+    let error = hear().unwrap_err();
+    assert_eq!(error.code(), "E-GATE-124", "{error}");
+    assert!(error.to_string().contains("the newest snapshot"), "{error}");
+}
+
+#[test]
+fn what_a_kill_kept_from_being_listed_is_no_attack_and_is_listed_by_the_next_publish() {
+    let site = Site::new();
+    refused(&site);
+    rob(&site, &[]);
+    let gate = site.gate_key.public();
+    assert!(
+        forgotten(&site.store, &site.archive, &gate)
+            .unwrap()
+            .forgotten
+            .is_empty()
+    );
+    assert_eq!(recall_all(&site.store, &site.archive, &gate, None).unwrap(), 1);
+    assert_eq!(decisions(&site).len(), 1);
+}
+
+/// Who declares a source again is told of the dissent under the declaration before, also when the list of declarations is gone.
+#[test]
+fn what_was_said_under_a_declaration_that_is_listed_no_more_is_heard() {
+    let site = Site::new();
+    let (_, _) = refused(&site);
+    let other = site.build_as("1.0", "first", |scenario: &mut Scenario| {
+        scenario.declare(|declaration| declaration.authorised = declaration.signers.clone());
+    });
+    let declaration = &other.scenario.candidate.declaration;
+    fs::remove_dir_all(site.folder.path().join("store/state/custom/declared")).unwrap();
+    assert_eq!(site.hearing(None).recall(declaration).unwrap(), 1);
+    let heard = load_redeclared(&site.store, &site.archive, declaration, &other.scenario.policy).unwrap();
+    assert!(format!("{heard:?}").contains("Ftbfs"), "{heard:?}");
 }

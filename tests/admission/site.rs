@@ -15,8 +15,8 @@ use assay::format::intoto::{
 use assay::format::json;
 use assay::host::Clock;
 use assay::publish::{
-    Admission, Gate, GateError, Proposal, Records, add_document, add_record, admit, gather, hold, issue_nonce,
-    note_declared, propose,
+    Admission, Gate, GateError, Hearing, Journal, Proposal, Records, add_document, add_record, admit, gather, hold,
+    issue_nonce, note_declared, propose,
 };
 use assay::rebuild::{BUILD_TYPE, FileOrder, Parameters, Recipe};
 use assay::site::{Backend, CustomArchive, CustomSuite, IndexForm, Overrides};
@@ -114,6 +114,17 @@ impl Site {
             signer: &self.archive_key,
             program: "assay test",
             clock: Clock::Fixed(self.now),
+            journal: None,
+        }
+    }
+
+    /// What its gate hears before it decides.
+    pub(crate) fn hearing<'a>(&'a self, journal: Option<&'a std::path::Path>) -> Hearing<'a> {
+        Hearing {
+            store: &self.store,
+            archive: &self.archive,
+            key: &self.gate_key,
+            journal: journal.map(Journal),
         }
     }
 

@@ -7,7 +7,6 @@ use assay::domain::{Coded as _, Digest, Sha256, Timestamp};
 use assay::format::intoto::Outcome;
 use assay::publish::{
     Desk, GateError, Records, Taken, canaries, contrasts, forgotten, hold, issue_nonce, load_records, load_rounds,
-    recall,
 };
 use assay::rebuild::{Finished, Limits, Produced, RecordInput, Variation, write_answer};
 use assay::site::Backend;
@@ -374,12 +373,12 @@ fn a_round_of_before_is_signed_when_a_decision_was_made_on_it() {
         "an older site is whole: {lost:?}"
     );
     let declared = &built.scenario.candidate.declaration;
-    assert_eq!(recall(&site.store, &site.archive, declared, &site.gate_key).unwrap(), 1);
+    assert_eq!(site.hearing(None).recall(declared).unwrap(), 1);
     assert_eq!(
         load_rounds(&site.store, &site.archive, &declaration, &gate).unwrap(),
         [round]
     );
-    assert_eq!(recall(&site.store, &site.archive, declared, &site.gate_key).unwrap(), 0);
+    assert_eq!(site.hearing(None).recall(declared).unwrap(), 0);
 
     // What no decision was made on is named.
     let other = Key::new(format!("state/custom/rounds/{}/{}-0.json", sha("x"), sha("y"))).unwrap();
