@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     ArchiveConfig, ArchiveKind, BranchPolicy, CustomArchive, MirrorArchive, Policy, PoolMode, SiteConfig,
-    UnprovenArchive, branches,
+    UnprovenArchive, branches, spelling::Spelled,
 };
 use crate::domain::{ArchiveName, Coded, DomainError, Fingerprint, Kind, PackageName, PolicyName, SuiteName};
 use crate::host::{HostError, files};
@@ -145,9 +145,12 @@ impl Site {
     /// A policy, read anew.
     ///
     /// # Errors
-    /// When it is absent or malformed.
+    /// When it is absent or malformed, or names somebody in two spellings.
     pub fn policy(&self, name: &PolicyName) -> Result<Policy, SiteError> {
-        read_toml(&self.root.join("policies").join(format!("{name}.toml")))
+        let path = self.root.join("policies").join(format!("{name}.toml"));
+        let policy = read_toml(&path)?;
+        read_toml::<Spelled>(&path)?;
+        Ok(policy)
     }
 
     /// Which snapshots a checkout may be built from: `policies/branches.toml`, or the shipped default.

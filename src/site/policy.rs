@@ -1,14 +1,12 @@
 //! `policies/<name>.toml`: who may sign sources, who may rebuild, and what it takes to be admitted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::PackagePattern;
-use super::spelling::{is_alike, named};
+use super::spelling::each;
 use crate::domain::{
     Architecture, ArchiveName, BuilderId, Fingerprint, PackageName, SnapshotId, SuiteName, Timestamp, Version,
 };
@@ -166,7 +164,6 @@ pub enum SignerScheme {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SignerKey {
     /// Who this is: a threshold counts people by this name.
-    #[serde(deserialize_with = "named")]
     pub name: String,
     /// OpenPGP or SSH.
     pub scheme: SignerScheme,
@@ -204,10 +201,8 @@ pub struct Builder {
     /// The `builder.id` of its records.
     pub id: BuilderId,
     /// Who runs it. A quorum counts these, not keys.
-    #[serde(deserialize_with = "named")]
     pub operator: String,
     /// Where it runs.
-    #[serde(deserialize_with = "named")]
     pub hosting: String,
     /// The Ed25519 public key, 64 hexadecimal digits.
     #[serde(deserialize_with = "ed25519")]
@@ -531,17 +526,6 @@ fn builders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Builder>, 
                     "the builders `{other_id}` and `{one_id}` have the same public-key"
                 ));
             }
-            for (what, one, other) in [
-                ("operator", &one.operator, &other.operator),
-                ("hosting", &one.hosting, &other.hosting),
-            ] {
-                if is_alike(one, other) {
-                    return Err(format!(
-                        "the {what} `{one}` of the builder `{one_id}` is that of `{other_id}`, `{other}`, in another spelling: a quorum \
-                         would count it twice; write both alike, or call them something else"
-                    ));
-                }
-            }
         }
         Ok(())
     })
@@ -557,73 +541,9 @@ fn signers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SignerKey>,
                     "the signers `{owner}` and `{name}` have the same fingerprint {key}"
                 ));
             }
-            if is_alike(name, owner) {
-                return Err(format!(
-                    "the signer `{name}` is `{owner}` in another spelling: a threshold would count one as two; write both alike, or \
-                     call them something else"
-                ));
-            }
         }
         Ok(())
     })
-}
-
-/// A list whose items are each checked against those before it.
-fn each<'de, D, T>(deserializer: D, check: fn(&[T], &T) -> Result<(), String>) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    deserializer.deserialize_seq(Checked(check))
-}
-
-struct Checked<T>(fn(&[T], &T) -> Result<(), String>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Checked<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
-        let mut all = Vec::new();
-        while let Some(item) = items.next_element_seed(Item {
-            before: &all,
-            check: self.0,
-        })? {
-            all.push(item);
-        }
-        Ok(all)
-    }
-}
-
-/// One item, read as the table that it is: what is said against it then has its place.
-struct Item<'a, T> {
-    before: &'a [T],
-    check: fn(&[T], &T) -> Result<(), String>,
-}
-
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Item<'_, T> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Item<'_, T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
-        let item = T::deserialize(MapAccessDeserializer::new(fields))?;
-        (self.check)(self.before, &item).map_err(A::Error::custom)?;
-        Ok(item)
-    }
 }
 
 fn some_at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {

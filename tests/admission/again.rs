@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use assay::admission::{Compared, RULE_SET, Revoked};
+use assay::admission::{Compared, RULE_SET, Revoked, identity};
 use assay::domain::{BuilderId, Fingerprint, Kind, Sha256, Timestamp};
 use assay::format::dsse::{Envelope, IN_TOTO};
 use assay::format::intoto::{Statement, Summary, VerificationResult};
@@ -49,6 +49,20 @@ fn admissions_and_refusals_come_out_the_same_again() {
         let again = kept.again().summary(&site.gate_fingerprint(), "assay test");
         assert_eq!(again, kept.statement, "to the byte");
     }
+}
+
+#[test]
+fn what_was_decided_under_names_that_no_policy_may_have_any_more_is_decided_again() {
+    let site = Site::new();
+    let mut built = site.build("1.0", "first");
+    let names = ["alice", "Alice "].into_iter().cycle();
+    for (builder, name) in built.scenario.policy.builders.iter_mut().zip(names) {
+        builder.operator = name.into();
+    }
+    built.scenario.candidate.policy_sha256 = identity(&built.scenario.policy).unwrap();
+    let admission = site.admit(&built).unwrap();
+    let kept = load(&site, &admission.decision_sha256.unwrap()).unwrap();
+    assert_eq!(kept.differences(), Vec::<String>::new());
 }
 
 #[test]
