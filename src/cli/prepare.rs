@@ -437,7 +437,7 @@ impl Job<'_> {
         if !absent || site.absent_key(&self.work.archive)?.is_some() {
             return Ok(());
         }
-        let refs = branches_and_tags(&branches.git, &self.work.git_cache())?;
+        let refs = branches_and_tags(&branches.git, &self.work.git_cache())?.named;
         let signer = self.work.archive_signers()?;
         publish::sync(&self.work.writer(&signer), &refs, self.context.now())?;
         Ok(())

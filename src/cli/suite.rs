@@ -20,7 +20,7 @@ use crate::publish::{
 };
 use crate::site::Rebuild;
 use crate::snapshot::{Chain, SuiteState};
-use crate::source::branches_and_tags;
+use crate::source::{ListedRefs, branches_and_tags};
 use crate::trust::ArchiveKey;
 
 /// The largest package that is read, in bytes.
@@ -45,8 +45,8 @@ pub(super) struct SuiteArgs {
 enum SuiteVerb {
     /// Make the suites of new branches and tags of a Git repository, and let those of deleted branches expire
     ///
-    /// `[branches]` in `repos/<archive>.toml` says which have suites. Exit 1 when two have the same suite:
-    /// neither gets it, and all else is done.
+    /// `[branches]` in `repos/<archive>.toml` says which have suites. Exit 1 when two have the same suite,
+    /// or one has a name that no suite can have: it gets none, and all else is done.
     #[command(
         after_help = "Example:\n  assay suite sync --dry-run\n  assay suite sync --git https://git.example.org/image.git"
     )]
@@ -216,7 +216,7 @@ fn sync(context: &Context, work: &Work, git: Option<&str>, dry_run: bool) -> Res
             work.archive
         ))
     })?;
-    let refs = branches_and_tags(git.unwrap_or(&branches.git), &work.git_cache())?;
+    let ListedRefs { named: refs, strange } = branches_and_tags(git.unwrap_or(&branches.git), &work.git_cache())?;
     let steps = if dry_run {
         let chain = Chain::load(work.store.as_ref(), &work.archive)?;
         plan_sync(&work.custom, &refs, chain.latest(), work.now)
@@ -241,7 +241,19 @@ fn sync(context: &Context, work: &Work, git: Option<&str>, dry_run: bool) -> Res
              `{reference}`; make a new tag for what is to be released, or put it back where it was"
         ));
     }
-    Ok(if steps.iter().any(SyncStep::is_refused) {
+    let nameless = publish::nameless(&work.custom, &refs, &strange);
+    for one in &nameless {
+        let (reference, code, why) = (&one.reference, one.code, &one.why);
+        context
+            .output
+            .record(one, &format!("- no-suite {reference} {code}: {why}"))?;
+    }
+    if !nameless.is_empty() {
+        context.output.note(
+            "what is above as `no-suite` has no suite, and all else is done\n  next: rename it, or let no class of `[branches]` have it",
+        );
+    }
+    Ok(if !nameless.is_empty() || steps.iter().any(SyncStep::is_refused) {
         ExitCode::from(Kind::Refused.exit_code())
     } else {
         ExitCode::SUCCESS

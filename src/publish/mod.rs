@@ -112,7 +112,7 @@ pub use signers::{Signers, ending_keys};
 pub use stage::{
     DECISIONS, DecisionLine, Decisions, parse_decisions, read_decision_lines, read_decisions, suite_fields,
 };
-pub use sync::{Named, SuiteChange, SyncStep, Synced, expires, make_declared, plan_sync, sync};
+pub use sync::{Named, Nameless, SuiteChange, SyncStep, Synced, expires, make_declared, nameless, plan_sync, sync};
 pub use unrecorded::{Recorded, Unrecorded, lost_newest, unrecorded};
 pub use upload::{Incoming, Offer, Upload, UploadError};
 pub use vouch::{

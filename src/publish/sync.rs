@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::next::{Edits, Writer, are_edited, next_snapshot};
 use super::stage::{Change, Edit, Gone, has_shape, next_states};
 use super::{GateError, Published, finish, load_vouched, publish};
-use crate::domain::{GitOid, GitRef, SuiteName, Timestamp};
+use crate::domain::{Coded as _, DomainError, GitOid, GitRef, SuiteName, Timestamp, escape};
 use crate::site::{CustomArchive, OwnArchive, OwnKind};
 use crate::snapshot::{MadeFor, Record};
 
@@ -58,6 +58,36 @@ impl SyncStep {
     }
 }
 
+/// A branch or tag that a class gives a suite, and whose name is none that a suite can have.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Nameless {
+    /// The branch or tag, escaped.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The stable code of why.
+    pub code: &'static str,
+    /// Why.
+    pub why: String,
+}
+
+/// The refs that should have a suite and get none, since its name is reserved, too long or malformed. A function of its input.
+#[must_use]
+pub fn nameless(config: &CustomArchive, refs: &Named, strange: &BTreeMap<String, DomainError>) -> Vec<Nameless> {
+    let named = refs
+        .keys()
+        .filter_map(|reference| Some((reference.as_str(), reference.suite().err()?)));
+    let strange = strange.iter().map(|(name, error)| (name.as_str(), error.clone()));
+    let refused = |(reference, error): (&str, DomainError)| Nameless {
+        reference: escape(reference),
+        code: error.code(),
+        why: error.to_string(),
+    };
+    let all = named.chain(strange);
+    all.filter(|(reference, _)| config.has_class(reference))
+        .map(refused)
+        .collect()
+}
+
 /// Branches and tags, each with the commit that it names.
 pub type Named = BTreeMap<GitRef, GitOid>;
 
@@ -72,6 +102,7 @@ pub fn plan_sync(config: &CustomArchive, refs: &Named, latest: Option<&Record>, 
     let made: BTreeMap<&SuiteName, &MadeFor> = states.filter_map(|s| Some((&s.suite, s.made_for()?))).collect();
     let mut wanted: BTreeMap<SuiteName, Vec<&GitRef>> = BTreeMap::new();
     for reference in refs.keys().filter(|reference| config.class_of(reference).is_some()) {
+        // `nameless` says which.
         let Ok(suite) = reference.suite() else { continue };
         if !config.suites.iter().any(|named| named.name == suite) {
             wanted.entry(suite).or_default().push(reference);

@@ -118,9 +118,12 @@ impl SuiteClass {
         }
     }
 
-    fn has(&self, reference: &GitRef) -> bool {
+    fn has(&self, reference: &str) -> bool {
         let has = |patterns: &[RefPattern], name: &str| patterns.iter().any(|p| matches_pattern(&p.0, name));
-        match (reference.branch_name(), reference.tag_name()) {
+        match (
+            reference.strip_prefix("refs/heads/"),
+            reference.strip_prefix("refs/tags/"),
+        ) {
             (Some(branch), _) => has(&self.branches, branch),
             (_, Some(tag)) => has(&self.tags, tag),
             _ => false,
@@ -144,7 +147,14 @@ impl CustomArchive {
     #[must_use]
     pub fn class_of(&self, reference: &GitRef) -> Option<&SuiteClass> {
         let classes = &self.branches.as_ref()?.classes;
-        classes.iter().find(|class| class.has(reference))
+        classes.iter().find(|class| class.has(reference.as_str()))
+    }
+
+    /// Whether a class has a ref, whatever its name is made of.
+    #[must_use]
+    pub fn has_class(&self, reference: &str) -> bool {
+        let branches = self.branches.as_ref();
+        branches.is_some_and(|branches| branches.classes.iter().any(|class| class.has(reference)))
     }
 
     /// What governs a suite: what the site says of it by name, else the class of the branch or tag that

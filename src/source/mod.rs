@@ -39,5 +39,5 @@ pub use moved::{Strayed, strayed_tags};
 pub use orig::{Files, NoFiles, WantedOrig};
 pub use packed::Packed;
 pub use pristine::pristine_branch;
-pub use repository::{Repository, address, branches_and_tags, fetch, fetch_declared, main_branch, open};
+pub use repository::{ListedRefs, Repository, address, branches_and_tags, fetch, fetch_declared, main_branch, open};
 pub use signed::{SignedSource, Signers, SourceSignature, verify_signed};

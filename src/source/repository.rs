@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::git::{self, Address};
 use super::object::{Kind, Object, ObjectFormat, parse_batch};
 use super::{Declaration, SourceError, pristine_branch};
-use crate::domain::{GitOid, GitRef, Sha256, escape};
+use crate::domain::{DomainError, GitOid, GitRef, Sha256, escape};
 use crate::host::{HostError, TempFolder, files};
 
 const LARGEST_SOURCE: u64 = 1 << 30;
@@ -552,22 +552,35 @@ fn refs_at(address: &Address, cache: &Path) -> Result<Refs, SourceError> {
     })
 }
 
-/// Every branch and tag of `url`, with the commit that it names. Those with names that are no refs to us are left out.
+/// The branches and tags of a repository.
+#[derive(Debug, Clone, Default)]
+pub struct ListedRefs {
+    /// Each with the commit that it names.
+    pub named: BTreeMap<GitRef, GitOid>,
+    /// Those whose names we take for none, as the repository writes them.
+    pub strange: BTreeMap<String, DomainError>,
+}
+
+/// Every branch and tag of `url`, with the commit that it names; and those with names that are no refs to us.
 ///
 /// # Errors
 /// When the address is refused, or Git fails or takes too much time.
-pub fn branches_and_tags(url: &str, cache: &Path) -> Result<BTreeMap<GitRef, GitOid>, SourceError> {
+pub fn branches_and_tags(url: &str, cache: &Path) -> Result<ListedRefs, SourceError> {
     let address = Address::parse(url)?;
     let settings = cache.join("git-settings");
     keep(&settings, git::SETTINGS)?;
     let text = ls_remote(&address, &settings, &[], ["refs/heads/*", "refs/tags/*"])?;
-    let lines = text.lines().filter_map(|line| line.split_once('\t'));
+    let mut refs = ListedRefs::default();
     // A signed tag comes twice, the second time with the commit that it means.
-    let named = lines.filter_map(|(id, name)| {
+    for (id, name) in text.lines().filter_map(|line| line.split_once('\t')) {
         let name = name.strip_suffix("^{}").unwrap_or(name);
-        Some((GitRef::new(name).ok()?, GitOid::new(id).ok()?))
-    });
-    Ok(named.collect())
+        match (GitRef::new(name), GitOid::new(id)) {
+            (Ok(reference), Ok(id)) => drop(refs.named.insert(reference, id)),
+            (Err(error), _) => drop(refs.strange.insert(name.to_owned(), error)),
+            _ => {}
+        }
+    }
+    Ok(refs)
 }
 
 fn fetching(address: &Address) -> impl FnOnce(HostError) -> SourceError {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use assay::admission::{Terms, identity};
 use assay::domain::{Coded as _, GitOid, GitRef, SuiteName, Timestamp};
 use assay::publish::{
-    Move, Named, SourceChange, SuiteChange, Target, contents, load_records, moves, plan_sync, remove, restore,
-    suite_of, sync,
+    Move, Named, SourceChange, SuiteChange, Target, contents, load_records, moves, nameless, plan_sync, remove,
+    restore, suite_of, sync,
 };
 use assay::site::{BranchSuites, CustomArchive, SuiteClass};
 use assay::snapshot::Chain;
@@ -136,6 +136,19 @@ fn suites_follow_branches_and_tags() {
             .is_none(),
         "nothing to do"
     );
+
+    // Branches whose suites could have no such name, and one that no class has: the others get theirs.
+    let long = format!("refs/heads/feature/{}", "x".repeat(100));
+    let named = refs(&[&long, "refs/heads/by-hash", "refs/heads/feature/bar"]);
+    let strange = ["refs/heads/feature/f\u{f6}\u{f6}", "refs/heads/f\u{f6}\u{f6}"];
+    let strange = strange.map(|name| (name.to_owned(), GitRef::new(name).unwrap_err()));
+    let found: Vec<_> = nameless(&site.config, &named, &strange.clone().into())
+        .into_iter()
+        .map(|one| (one.reference, one.code))
+        .collect();
+    assert_eq!(found, [&long, &strange[0].0].map(|name| (name.clone(), "E-NAME-001")));
+    let steps = plan_sync(&site.config, &named, None, now());
+    assert_eq!(steps.len(), 1, "{steps:?}");
 
     // Another branch that would have the same suite: the one that has it keeps it.
     let twins = refs(&[
