@@ -9,7 +9,7 @@ use super::signed::{self, SignedSource};
 use super::text::TagText;
 use super::tree::{Blobs, Tree};
 use super::{Base, Orig, OrigMethod, Packed, Repository, SourceError, Upstream, pristine};
-use crate::domain::{Component, FileName, GitRef, PackageName, Sha256, Timestamp};
+use crate::domain::{Component, FileName, GitOid, GitRef, PackageName, Sha256, Timestamp};
 
 /// What a declaration asks for of a tarball that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,7 @@ impl Packaging<'_> {
     /// Rule S7 when the signed tree has other upstream files than the tag or the base.
     pub(super) fn upstream(&self, text: &TagText, blobs: &mut Blobs) -> Result<Found, SourceError> {
         if let Some(base) = &self.request.base {
+            text.check_upstream_commit(self.signed, |tag| Ok(self.tagged_commit(tag)?.0))?;
             return self.of_base(base, blobs);
         }
         let named = match &self.request.upstream {
@@ -137,17 +138,7 @@ impl Packaging<'_> {
     /// `debian/`, with patches unapplied. A lightweight tag has the commit's date.
     fn tagged(&self, tag_ref: &GitRef, blobs: &mut Blobs) -> Result<Tagged, SourceError> {
         let repository = self.repository;
-        repository.need(tag_ref)?;
-        let id = repository.resolve(tag_ref)?;
-        let object = repository.any_object(&id)?;
-        let (commit_id, tag_date) = match object.kind {
-            Kind::Tag => {
-                let tag = object.tag()?;
-                signed::check_header(&tag, tag_ref)?;
-                (tag.object, Some(tag.date))
-            }
-            _ => (id, None),
-        };
+        let (commit_id, tag_date) = self.tagged_commit(tag_ref)?;
         let commit = repository.object(&commit_id, Kind::Commit)?.commit()?;
         let date = tag_date.unwrap_or(commit.date);
         signed::check_date("S9", tag_ref.as_str(), date, self.signed.date)?;
@@ -165,6 +156,22 @@ impl Packaging<'_> {
             tree,
             date,
         })
+    }
+
+    /// The commit that an upstream tag names, and the tag's date when it is an object.
+    fn tagged_commit(&self, tag_ref: &GitRef) -> Result<(GitOid, Option<Timestamp>), SourceError> {
+        let repository = self.repository;
+        repository.need(tag_ref)?;
+        let id = repository.resolve(tag_ref)?;
+        let object = repository.any_object(&id)?;
+        match object.kind {
+            Kind::Tag => {
+                let tag = object.tag()?;
+                signed::check_header(&tag, tag_ref)?;
+                Ok((tag.object, Some(tag.date)))
+            }
+            _ => Ok((id, None)),
+        }
     }
 
     /// A tarball that is kept. Where it is not the upstream tag's tree, the declaration says so, and the

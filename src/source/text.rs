@@ -7,7 +7,7 @@
 use super::debian::SourceFormat;
 use super::signed::SignedSource;
 use super::{SourceError, Upstream};
-use crate::domain::{GitRef, PackageName, Version, escape};
+use crate::domain::{GitOid, GitRef, PackageName, Version, escape};
 
 /// How the tree of a source lies whose patches are kept apart from upstream's files: the maintainer's view is not the built one.
 const SPLIT_MODES: [&str; 6] = [
@@ -180,6 +180,7 @@ impl TagText {
         {
             return bad(keyword, said, "the source is native: nothing in it is an upstream's");
         }
+        // Of a base, `check_upstream_commit` was asked.
         let Some(used) = used else { return Ok(()) };
         if let Some(said) = commit.filter(|said| *said != used.git_commit.as_str()) {
             return bad(
@@ -199,6 +200,31 @@ impl TagText {
     }
 }
 
+impl TagText {
+    /// What it says of upstream where no upstream tag is used: the tag that it names is there, and names the commit that it says.
+    ///
+    /// # Errors
+    /// When it is not so; when it names a commit and no tag, so that nobody can look; as `commit_of`.
+    pub(super) fn check_upstream_commit(
+        &self,
+        signed: &SignedSource,
+        commit_of: impl FnOnce(&GitRef) -> Result<GitOid, SourceError>,
+    ) -> Result<(), SourceError> {
+        let bad = |said: &str, why: &str| Err(wrong(&signed.reference, &format!("upstream={said}"), why));
+        match (self.upstream_tag(signed)?, self.upstream.as_deref()) {
+            (None, Some(said)) => bad(said, "`upstream-tag=` must be there too"),
+            (Some(tag), said) => {
+                let found = commit_of(&tag)?;
+                match said.filter(|said| *said != found.as_str()) {
+                    Some(said) => bad(said, &format!("the upstream tag names the commit `{found}`")),
+                    None => Ok(()),
+                }
+            }
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 /// Why a native source has no patches.
 const NO_PATCHES: &str = "the source is native: it has no patches that could be kept apart";
 
@@ -213,7 +239,6 @@ fn wrong(reference: &GitRef, item: &str, why: &str) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::GitOid;
 
     fn read_as(name: &str, message: &str, format: SourceFormat) -> Result<TagText, SourceError> {
         let id = GitOid::new("1".repeat(40)).unwrap();

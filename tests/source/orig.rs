@@ -208,6 +208,23 @@ fn a_change_of_a_debian_package_takes_its_tarballs() {
     assert_eq!(maker.check(&declaration).unwrap(), package);
     unpacks(&maker, &package);
 
+    // What the tag says of upstream is looked at, although the tarballs are the base's.
+    maker.git(&["tag", "-a", "-m", "theirs", "v2.0", "HEAD~1"]);
+    let theirs = maker.git(&["rev-parse", "v2.0^{commit}"]);
+    let says = |text: &str| maker.tag_saying("debian/2.0-1+custom1", &format!("ours\n\n[dgit {text}]\n"));
+    let said = says(&format!("upstream-tag=v2.0 upstream={theirs}"));
+    assert_eq!(maker.declare(&said).unwrap().1.files, package.files);
+    for (text, words) in [
+        (
+            format!("upstream-tag=v2.0 upstream={}", "0".repeat(40)),
+            "names the commit",
+        ),
+        (format!("upstream={theirs}"), "`upstream-tag=` must be there too"),
+    ] {
+        rule("S9", words, &maker.declare(&says(&text)).unwrap_err());
+    }
+    let tag = maker.tag("debian/2.0-1+custom1");
+
     maker.request.base.as_mut().unwrap().version = "2.1-1".parse().unwrap();
     rule("S7", "upstream version", &maker.declare(&tag).unwrap_err());
     maker.request.base = Some(base);
