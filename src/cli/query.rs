@@ -203,7 +203,22 @@ pub(super) fn stale(context: &Context, args: &StaleArgs) -> Result<ExitCode, Fai
         }
         Ok(answers)
     })?;
+    if !args.git {
+        let text = "not asked: whether tags were moved; `--git` asks each repository";
+        context.output.aside(
+            &NotAsked {
+                not_asked: "moved-tags",
+            },
+            text,
+        )?;
+    }
     show(context, &said, false)
+}
+
+/// What a query leaves out, since it is answered offline: on standard error.
+#[derive(Serialize)]
+struct NotAsked {
+    not_asked: &'static str,
 }
 
 /// How many packages have nothing against them but that all of their builds were at one path: on standard error.

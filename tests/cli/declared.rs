@@ -24,6 +24,10 @@ fn a_declaration_by_another_name_and_a_moved_tag_are_seen_by_every_verb() {
     let small = Small::new();
     let asked = small.made.run(&["stale", "--git"]);
     assert_eq!(asked.status.code(), Some(0), "{}", said(&asked));
+    let moved_tags = "not asked: whether tags were moved; `--git` asks each repository";
+    assert!(!said(&asked).contains(moved_tags), "{}", said(&asked));
+    let offline = small.made.run(&["stale"]);
+    assert!(text(&offline.stderr).contains(moved_tags), "{}", said(&offline));
 
     let (own, other) = (
         small.path("repos/custom/tiny.toml"),
