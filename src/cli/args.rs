@@ -270,7 +270,7 @@ impl std::str::FromStr for Days {
 /// Prints one line for each archive: archive, tag, serial, `new` or `unchanged`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  assay tag 5.15.1 --fetch\n  assay tag 5.15.1 --snapshot debian@2026112201 --snapshot custom\n  assay tag 5.15.1 --manifest tails-amd64-5.15.1.build-manifest\n  dpkg-query -W > installed; assay tag vm-1 --manifest installed"
+    after_help = "Example:\n  assay tag 5.15.1 --fetch\n  assay tag 5.15.1 --snapshot debian@2026112201 --snapshot custom\n  assay tag 5.15.1 --manifest tails-amd64-5.15.1.build-manifest\n  dpkg-query -W > installed; assay tag vm-1 --manifest installed\n  mmdebstrap --customize-hook='download /var/lib/dpkg/status status' …; assay tag vm-2 --manifest status"
 )]
 pub(super) struct TagArgs {
     /// The name: lower-case letters, digits, `.` and `-`
@@ -283,7 +283,7 @@ pub(super) struct TagArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "snapshots")]
     pub(super) lock: Option<PathBuf>,
     /// Lists of packages: build manifests of Tails, what `dpkg-query -W` prints, dpkg's status file,
-    /// `name=version` lists, `.buildinfo` files, environment locks, and `assay.lock`: the admitted packages that
+    /// `name=version` lists as mmdebstrap's `--include` takes them, `.buildinfo` files, environment locks, and `assay.lock`: the admitted packages that
     /// it names, of its snapshots (the snapshots whole when it names none)
     #[arg(long = "manifest", value_name = "FILE")]
     pub(super) manifests: Vec<PathBuf>,

@@ -10,7 +10,7 @@ use super::context::{Context, named_or_all, nonce};
 use super::failure::{Failure, UsageError, worst};
 use super::taking::Taking;
 use crate::domain::{ArchiveName, Kind};
-use crate::host::apt_sources;
+use crate::host::{apt_sources, keep_little_memory};
 use crate::publish::{self, PublishError, Signers};
 use crate::site::{ArchiveConfig, Site};
 use crate::snapshot::{Chain, Committed, Made, Record, SnapshotError, SuiteState};
@@ -35,6 +35,7 @@ struct Run<'a> {
 }
 
 pub(super) fn run(context: &Context, args: &MirrorArgs) -> Result<ExitCode, Failure> {
+    keep_little_memory();
     let site = context.site()?;
     let store = context.store(&site)?;
     super::tag::check_names(&site, store.as_ref())?;

@@ -22,6 +22,12 @@ use std::path::PathBuf;
 
 use crate::domain::{Coded, Kind};
 
+/// Has this process keep little of the memory that it has used and needs no more: for work that many threads do on large
+/// pieces, one after the other.
+pub fn keep_little_memory() {
+    heap::keep_little();
+}
+
 /// What the machine could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {

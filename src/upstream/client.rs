@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address::{bad_url, base_url, check_redirect};
 use super::body::Body;
+use super::decoders::Decoders;
 use super::resolve::{Guarded, is_private_host};
 use super::{UpstreamError, body};
 use crate::domain::{HostName, RelPath, escape};
@@ -68,15 +69,21 @@ impl Limits {
     }
 }
 
-/// The connections that several clients may have in all. Cheap to clone.
+/// The connections that several clients may have in all, and the decompressors for what comes. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Connections(Arc<Semaphore>);
+pub struct Connections {
+    open: Arc<Semaphore>,
+    decoders: Arc<Decoders>,
+}
 
 impl Connections {
     /// So many in all.
     #[must_use]
     pub fn at_most(count: usize) -> Self {
-        Self(Arc::new(Semaphore::new(count.max(1))))
+        Self {
+            open: Arc::new(Semaphore::new(count.max(1))),
+            decoders: Arc::new(Decoders::new()),
+        }
     }
 }
 
@@ -217,6 +224,11 @@ impl Client {
         Body::new(self, url, expect, answer, permit)
     }
 
+    /// Places for decompressors, shared as the connections are.
+    pub(super) fn decoders(&self) -> &Decoders {
+        &self.connections.decoders
+    }
+
     /// What a client takes at most.
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
@@ -256,7 +268,7 @@ impl Client {
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit, UpstreamError> {
-        let permits = self.connections.0.clone();
+        let permits = self.connections.open.clone();
         let permit = self.handle()?.block_on(permits.acquire_owned());
         permit.map_err(|_| UpstreamError::Client("it was shut down".to_owned()))
     }

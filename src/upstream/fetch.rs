@@ -135,14 +135,23 @@ impl Fetch<'_> {
     fn index(&self, index: &Wanted<'_>, judge: Reads<'_, '_>, bar: &Bar) -> Result<(), UpstreamError> {
         let digest = index.file.listed.digest;
         let key = self.key(index.suite, &index.file.path, digest);
-        if is_there(self.store, &key, &digest)? {
-            if !self.was_checked(index) {
-                let reading = self.inspect(index, self.store.open(&key)?, judge)?;
-                judge
-                    .zip(reading)
-                    .into_iter()
-                    .for_each(|(judge, reading)| judge.end(reading));
-            }
+        let is_there = is_there(self.store, &key, &digest)?;
+        if is_there && self.was_checked(index) {
+            bar.advance(digest.size);
+            return Ok(());
+        }
+        // Before there is a connection that would have to wait, and after those that need places, too.
+        if let Some(judge) = judge {
+            judge.wait_for(index.suite, &index.file.index());
+        }
+        let decoders = self.follow.client.decoders();
+        let _place = decoders.place_for(&index.file.index(), index.file.uncompressed);
+        if is_there {
+            let reading = self.inspect(index, self.store.open(&key)?, judge)?;
+            judge
+                .zip(reading)
+                .into_iter()
+                .for_each(|(judge, reading)| judge.end(reading));
             bar.advance(digest.size);
             return Ok(());
         }

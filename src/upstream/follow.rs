@@ -176,6 +176,7 @@ impl Follow<'_> {
         let reader = Reader {
             store: fetch.store,
             archive: self.archive,
+            decoders: self.client.decoders(),
         };
         let planned: Vec<SuiteState> = heads.iter().map(|head| head.state.clone()).collect();
         let judge = Same::new(reader, before.unwrap_or_default(), &planned);

@@ -17,7 +17,7 @@ const LARGEST: u64 = 4 << 30;
 /// Uncompressed bytes that are looked at at once: a decompressor works best with more than its window.
 const ROOM: usize = 256 << 10;
 /// Chunks between the one who fetches and the one who checks.
-const AHEAD: usize = 16;
+const AHEAD: usize = 4;
 
 /// What is inspected.
 pub(super) struct Inspected<'a> {

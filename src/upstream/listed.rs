@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use sha2::Digest as _;
 
 use super::UpstreamError;
+use super::decoders::Decoders;
 use super::pull::each_in_parallel;
 use crate::domain::{ArchiveName, Digest, Sha256, SuiteName};
 use crate::format::FormatError;
@@ -26,7 +27,7 @@ pub(super) const FOLDER: Bytes = [0xff; 16];
 pub(super) type Names = Vec<(Name, Bytes)>;
 
 /// Indexes that are read at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
 /// The most files that are new since the newest snapshot and are named one by one.
 const MOST_ADDED: usize = 20_000;
 const STANZA_END: &[u8] = b"\n\n";
@@ -54,6 +55,8 @@ pub(super) fn indexes(states: &[SuiteState]) -> Vec<Of<'_>> {
 pub(super) struct Reader<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) archive: &'a ArchiveName,
+    /// Who reads an index takes a place.
+    pub(super) decoders: &'a Decoders,
 }
 
 /// Takes a stanza as it stands.
@@ -229,9 +232,7 @@ impl Fresh {
     /// `Stanza`; when the index is not in the store, or damaged.
     pub(super) fn read(reader: Reader<'_>, of: &Of<'_>, known: Option<&Known>) -> Result<Self, UpstreamError> {
         let mut reading = Reading::new(*of, known);
-        each_chunk(reader.store, reader.archive, of.suite, of.index, &mut |stanzas| {
-            reading.take(stanzas)
-        })?;
+        reader.each_run(of, &mut |stanzas| reading.take(stanzas))?;
         Ok(reading.fresh)
     }
 
@@ -397,9 +398,15 @@ impl<'a> Reading<'a> {
 impl Reader<'_> {
     /// Gives every stanza of an index to `take`, as it stands.
     pub(super) fn each(self, of: &Of<'_>, take: Take<'_>) -> Result<(), UpstreamError> {
-        each_chunk(self.store, self.archive, of.suite, of.index, &mut |stanzas| {
+        self.each_run(of, &mut |stanzas| {
             blocks(stanzas).try_for_each(|(_, block)| take(block))
         })
+    }
+
+    /// Gives runs of whole stanzas.
+    fn each_run(self, of: &Of<'_>, take: Take<'_>) -> Result<(), UpstreamError> {
+        let _place = self.decoders.place_for(of.index, None);
+        each_chunk(self.store, self.archive, of.suite, of.index, take)
     }
 }
 
@@ -574,6 +581,7 @@ mod tests {
         let reader = Reader {
             store: &store,
             archive: &archive,
+            decoders: &Decoders::new(),
         };
         let [a, b, c, d] = ["aa", "bb", "cc", "dd"].map(|name| stanza(name, name));
         let put = |text: &str| {

@@ -7,6 +7,7 @@ mod address;
 mod age;
 mod body;
 mod client;
+mod decoders;
 mod error;
 mod fetch;
 mod follow;

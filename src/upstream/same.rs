@@ -80,13 +80,21 @@ impl<'a> Same<'a> {
         Known::read(self.reader, &parts.stay, &parts.go).map(Some)
     }
 
+    /// Waits until `begin` need not wait for `read_known`.
+    pub(super) fn wait_for(&self, suite: &SuiteName, index: &IndexFile) {
+        if self.judged(suite, index).is_some() {
+            self.known.wait();
+        }
+    }
+
+    fn judged(&self, suite: &SuiteName, index: &IndexFile) -> Option<&Of<'a>> {
+        let mut fresh = self.parts.fresh.iter();
+        fresh.find(|of| of.suite == suite && of.index == index)
+    }
+
     /// Reads an index as it passes by, when it is one that is judged; not before `read_known` is through.
     pub(super) fn begin(&self, suite: &SuiteName, index: &IndexFile) -> Option<Reading<'_>> {
-        let of = self
-            .parts
-            .fresh
-            .iter()
-            .find(|of| of.suite == suite && of.index == index)?;
+        let of = self.judged(suite, index)?;
         Some(Reading::new(*of, self.known.wait().as_ref().ok()?.as_ref()))
     }
 
