@@ -196,6 +196,13 @@ fn fields(findings: &mut Findings, at: &str, release: &Release<'_>) {
         let why = "without a Valid-Until its field Signed-By has no effect";
         findings.add(Outcome::Accept, "L-SIGNED-BY", at, why);
     }
+    if let Some(url) = release.get("Changelogs")
+        && url != "no"
+        && !url.contains("@CHANGEPATH@")
+    {
+        let why = format!("its Changelogs is `{url}`, without `@CHANGEPATH@`: `apt changelog` finds none");
+        findings.add(Outcome::Accept, "L-CHANGELOGS", at, why);
+    }
     if release.default_pin() != 500 {
         let why = format!("NotAutomatic: its packages have the priority {}", release.default_pin());
         findings.add(Outcome::Accept, "L-PIN", at, why);

@@ -44,7 +44,7 @@ pub(super) fn text(
 
 /// The file of an index under the first name that has one: none when there is none, nothing when it is still
 /// to be read.
-fn fetched<'a>(
+pub(super) fn fetched<'a>(
     judging: &mut Judging<'a>,
     findings: &mut Findings,
     path: &str,
@@ -121,7 +121,7 @@ fn unpacked(
 }
 
 /// In what bytes are not what is listed.
-fn differs(bytes: &[u8], entry: &Entry) -> Option<String> {
+pub(super) fn differs(bytes: &[u8], entry: &Entry) -> Option<String> {
     if bytes.len() as u64 != entry.size {
         return Some(format!(
             "it has {} bytes, and the Release says {}",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Findings, Outcome, Verdict, merged};
 use super::head::{Before, head};
+use super::patches::patches;
 use super::release::Release;
 use super::signed::{Believed, LARGEST_RELEASE, signed};
 use super::stanzas::{Known, packages, sources};
@@ -187,6 +188,7 @@ fn suite(judging: &mut Judging<'_>, findings: &mut Findings) {
         let Some(text) = index::text(judging, findings, &release, target) else {
             continue;
         };
+        patches(judging, findings, &release, target);
         let at = judging.dists(&target.key);
         match target.holds {
             Holds::Packages => {

@@ -11,6 +11,7 @@ mod finding;
 mod head;
 mod index;
 mod judge;
+mod patches;
 mod read;
 mod relations;
 mod release;

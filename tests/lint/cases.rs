@@ -262,6 +262,49 @@ fn all(name: &'static str, code: &'static str, outcomes: [Outcome; 2], fault: fn
     )
 }
 
+const PDIFF: &str = "main/binary-amd64/Packages.diff/Index";
+
+/// What clients have: one package more.
+fn two() -> String {
+    stanza("hello", "amd64") + &stanza("hello-doc", "all")
+}
+
+/// A patch that takes it away again, and the same compressed.
+fn patch() -> (Vec<u8>, Vec<u8>) {
+    let [kept, all] = [stanza("hello", "amd64"), two()].map(|text| text.lines().count());
+    let patch = format!("{},{all}d\n", kept + 1).into_bytes();
+    let packed = compress(Compression::Gzip, &patch).unwrap();
+    (patch, packed)
+}
+
+/// Lists it as apt wants it, and puts it there.
+fn patched(b: &mut Broken) {
+    let (plain, packed) = patch();
+    let (old, new) = (two(), stanza("hello", "amd64"));
+    let row = |bytes: &[u8]| format!("{} {}", super::broken::hash("SHA256", bytes), bytes.len());
+    let index = format!(
+        "SHA256-Current: {}\nSHA256-History:\n {} 1\nSHA256-Patches:\n {} 1\nSHA256-Download:\n {} 1.gz\n\
+         X-Patch-Precedence: merged\n",
+        row(new.as_bytes()),
+        row(old.as_bytes()),
+        row(&plain),
+        row(&packed)
+    );
+    b.indexes.insert(PDIFF.to_owned(), index);
+    b.edit_folder = |folder| {
+        let folder = folder.join("dists/trixie/main/binary-amd64/Packages.diff");
+        fs::write(folder.join("1.gz"), patch().1).unwrap();
+    };
+}
+
+/// Whatever is wrong with patches, apt fetches the whole index.
+fn pdiffs(name: &'static str, code: &'static str, fault: fn(&mut Broken)) -> Case {
+    fetching(Case {
+        before: Some(|b| b.packages(|_| two())),
+        ..case(name, code, [Accept; 2], fault)
+    })
+}
+
 pub(super) fn indexes() -> Vec<Case> {
     vec![
         case("MD5 and SHA-1 alone", "L-WEAK-HASH", [Reject; 2], |b| {
@@ -325,6 +368,24 @@ pub(super) fn indexes() -> Vec<Case> {
                 });
                 lines.collect()
             };
+        }),
+        pdiffs("patches that are there", "", patched),
+        pdiffs("patches that are not there under their own names", "L-PDIFF", |b| {
+            patched(b);
+            b.edit_folder = |_| {};
+        }),
+        pdiffs("patches without SHA256-Download", "L-PDIFF", |b| {
+            patched(b);
+            let index = b.indexes.get_mut(PDIFF).unwrap();
+            *index = index.replace("SHA256-Download", "SHA1-Download");
+        }),
+        pdiffs("patches that are more than the index", "L-PDIFF", |b| {
+            patched(b);
+            let index = b.indexes.get_mut(PDIFF).unwrap();
+            *index = index.replace(&format!(" {} 1.gz", patch().1.len()), " 9999999 1.gz");
+        }),
+        case("Changelogs that apt cannot use", "L-CHANGELOGS", [Accept; 2], |b| {
+            b.set("Changelogs", "https://example.org/changelogs");
         }),
         case("a flat repository", "", [Accept; 2], |b| {
             b.flat = true;
