@@ -152,7 +152,7 @@ pub enum GateError {
         why: String,
     },
     /// A decision that the gate signed, and that is not in the store any more.
-    #[error("the decision {decision} on `{source_package}` is gone: {by} knows that the gate signed it")]
+    #[error("the decision {decision} on `{source_package}` is gone, which {by} names")]
     Dropped {
         /// The archive.
         archive: ArchiveName,

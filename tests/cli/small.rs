@@ -457,4 +457,16 @@ fn what_the_gate_keeps_is_missed(small: &Small) {
         listed.contains(&format!("{admitted} cannot be read: ")) && listed.contains(" refused for "),
         "{listed}"
     );
+    // The gate decides nothing while it lacks what it once signed, whatever else is taken away: the newest snapshot names it.
+    for list in ["decisions", "heard"] {
+        let _ = fs::remove_dir_all(small.path("store/state/custom").join(list));
+    }
+    let stopped = small.made.run(&["admit", "tiny"]);
+    assert!(
+        !stopped.status.success() && said(&stopped).contains("E-GATE-124") && said(&stopped).contains(admitted),
+        "{}",
+        said(&stopped)
+    );
+    let kept = files(&small.path("cache/decided/custom/tiny"));
+    assert_eq!(kept.len(), 2, "this machine knows both decisions: {kept:?}");
 }
