@@ -352,7 +352,8 @@ impl Incoming {
         Ok(())
     }
 
-    /// Moves a refused upload, whole, into `refused/` with the reason beside it; gives where the reason is.
+    /// Moves a refused upload, whole, into `refused/` with the reason beside it; gives where the reason is. The `.changes` goes first, as
+    /// in `done`: else the next run would find an upload that lacks files, and refuse it once more for that.
     /// Files that another upload names, which is still there, stay. By descriptor: whoever fills the folder can put a link in the
     /// place of `refused`.
     ///
@@ -373,7 +374,7 @@ impl Incoming {
         };
         let said = format!("{stem}.reason");
         place.write_new(&said, reason.as_bytes())?;
-        for name in self.goes_with(name)?.iter().rev() {
+        for name in self.goes_with(name)? {
             folder.move_to(name.as_str(), &place)?;
         }
         self.named.remove(name);
