@@ -10,7 +10,7 @@ use super::package::tar;
 use super::tree::{Blobs, Mode, Tree};
 use super::{Repository, SourceError, Upstream};
 use crate::domain::{FileName, GitOid, GitRef};
-use crate::host::Program;
+use crate::host::{HostError, Program};
 
 const BRANCH: &str = "refs/heads/pristine-tar";
 const LARGEST_TARBALL: u64 = 1 << 30;
@@ -77,8 +77,13 @@ pub(super) fn make(
         let why = format!("it was made with another tree than that of `{}`", upstream.tag_ref);
         return Err(refused(&name, why));
     }
+    let made = run(&tar_of(tree, blobs, &delta?)?);
+    let made = made.map_err(|error| match is_the_deltas(&error) {
+        true => refused(&name, format!("no tarball comes of its delta: {error}")),
+        false => error.into(),
+    });
     Ok(Made {
-        bytes: run(&tar_of(tree, blobs, &delta?)?)?,
+        bytes: made?,
         name: file_name(name)?,
         commit: commit.clone(),
     })
@@ -95,7 +100,18 @@ fn tar_of(tree: &Tree, blobs: &Blobs, delta: &[u8]) -> Result<Vec<u8>, SourceErr
     )
 }
 
-fn run(input: &[u8]) -> Result<Vec<u8>, SourceError> {
+/// Whether it is the delta's fault that nothing came of it, and not this machine's: the program is there and could be run.
+fn is_the_deltas(error: &HostError) -> bool {
+    match error {
+        HostError::Failed { status, stderr, .. } => {
+            !status.contains("127") && !stderr.starts_with("bwrap:") && !stderr.starts_with("prlimit:")
+        }
+        HostError::TimedOut { .. } | HostError::TooMuchOutput { .. } => true,
+        _ => false,
+    }
+}
+
+fn run(input: &[u8]) -> Result<Vec<u8>, HostError> {
     let folder = LARGEST_FOLDER.to_string();
     let output = Program::new("bwrap")
         .args(["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"])
@@ -120,7 +136,8 @@ fn run(input: &[u8]) -> Result<Vec<u8>, SourceError> {
         .args(["--chdir", "/work"])
         .args([
             "prlimit",
-            &format!("--fsize={LARGEST_TARBALL}"),
+            // One more than is taken: what was cut there is not passed for a tarball.
+            &format!("--fsize={}", LARGEST_TARBALL.saturating_add(1)),
             &format!("--as={LARGEST_PROCESS}"),
             "/bin/sh",
             "-euc",

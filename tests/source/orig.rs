@@ -101,6 +101,18 @@ fn pristine_tar_gives_upstreams_own_bytes() {
     );
     assert_eq!(again, package);
     assert_eq!(same.unwrap().1, package);
+    // A delta of some hundred bytes that unpacks to 10 GiB does not get the room.
+    maker.git(&["checkout", "-q", "-b", "bomb", "pristine-tar"]);
+    let bomb = "mkdir ../bomb; cd ../bomb; truncate -s 10G manifest; echo 2.0 > version; echo x > delta; printf tar > type; \
+                tar --sparse -czf ../git/quilted_2.0.orig.tar.gz.delta *";
+    maker.run("sh", &["-euc", bomb]);
+    maker.git(&["commit", "-q", "-a", "-m", "bomb"]);
+    let declared = maker.git(&["rev-parse", "pristine-tar"]);
+    maker.git(&["branch", "-q", "-f", "pristine-tar", "bomb"]);
+    let refused = maker.declare_from(&maker.url(), &tag, "bombed").unwrap_err();
+    rule("S7", "no tarball comes of its delta", &refused);
+    maker.git(&["branch", "-q", "-f", "pristine-tar", declared.trim()]);
+    maker.git(&["checkout", "-q", "main"]);
     let mut other = declaration.clone();
     other.orig.as_mut().unwrap().sha256 = Sha256::of(b"another");
     rule("S7", "is declared", &maker.check(&other).unwrap_err());
