@@ -162,6 +162,15 @@ impl<'a> Context<'a> {
         self.declaration.as_ref() == Some(declaration) || self.redeclared.contains(declaration)
     }
 
+    /// Another declaration that states the same of another place.
+    pub(super) fn declared_elsewhere(&self, declaration: &Sha256) -> Option<&'a Declaration> {
+        let (ours, others) = (&self.candidate.declaration, &self.evidence.redeclared);
+        let mut others = others
+            .iter()
+            .filter(|other| ours.git != other.git && ours.states_the_same(other));
+        others.find(|other| identity(*other).as_ref() == Some(declaration))
+    }
+
     /// Whether a record is about the candidate's declaration in one of its environments.
     pub(super) fn is_about(&self, record: &RecordEvidence) -> bool {
         self.declaration == Some(record.declaration) && self.set_of(record).is_some()

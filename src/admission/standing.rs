@@ -94,7 +94,14 @@ pub(super) fn is_spoken(context: &Context<'_>, record: &RecordEvidence) -> bool 
 fn subject<'c, 'a>(context: &'c Context<'a>, record: &RecordEvidence) -> Result<&'c Set<'a>, Standing> {
     if Some(record.declaration) != context.declaration {
         let ours = context.declaration.map(|d| d.short()).unwrap_or_default();
-        let why = format!("it is about the declaration {}, not {ours}", record.declaration.short());
+        let mut why = format!("it is about the declaration {}, not {ours}", record.declaration.short());
+        if let Some(other) = context.declared_elsewhere(&record.declaration) {
+            let (other, ours) = (escape(&other.git), escape(&context.candidate.declaration.git));
+            why.push_str(&format!(
+                ", which differs in `git` only; next: declare it from `{other}` again, and write `\"{other}\" = \"{ours}\"` under \
+                 `[moved-git]` of assay.toml"
+            ));
+        }
         return Err(Standing::Void("R3", why));
     }
     context.set_of(record).ok_or_else(|| {

@@ -216,7 +216,7 @@ pub(super) fn prepare(
 fn derive_source(work: &Work, declared: &Declared) -> (Result<SourceEvidence, SourceFailure>, Option<SourcePackage>) {
     let declaration = &declared.declaration;
     let derive = || {
-        let repository = source::fetch_declared(declaration, &work.git_cache())?;
+        let repository = work.fetch_declared(declaration)?;
         let keys = SourceKeys::load(&work.site.public_keys(), &declared.policy.signers)?;
         let signers = work.signers(&declared.policy, &keys);
         let (signed, derived, package) =

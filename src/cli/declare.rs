@@ -1,5 +1,6 @@
 //! `assay declare`: from a signed tag or commit to a declaration.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::DeclareArgs;
@@ -61,6 +62,9 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
     let lineage = follow(&work, args, &policy, &declaration, &mut request)?;
     request.says_who_follows(&mut declaration);
     let path = work.site.declaration_path(&work.archive, &declaration.source);
+    if let Some(before) = elsewhere(&path, &declaration) {
+        return stays(context, &before, &declaration.git);
+    }
     files::write(&path, declaration.to_toml()?.as_bytes())?;
 
     let signers: Vec<String> = declaration.signers.iter().map(|s| s.fingerprint.to_string()).collect();
@@ -88,6 +92,27 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
         "wrote {}; next: commit it, then `assay env lock {}`",
         path.display(),
         declaration.source
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is declared already, when it states the same from another place: it would be another declaration, and nothing that was rebuilt
+/// and decided would be about it.
+fn elsewhere(path: &Path, declaration: &Declaration) -> Option<Declaration> {
+    let written = Declaration::load(path).ok()?;
+    (written.git != declaration.git && written.states_the_same(declaration)).then_some(written)
+}
+
+fn stays(context: &Context, written: &Declaration, url: &str) -> Result<ExitCode, Failure> {
+    let (source, version, git) = (&written.source, &written.version, &written.git);
+    let text = format!(
+        "{source} {version} {} is declared already, from {git}",
+        written.git_commit
+    );
+    context.output.record(written, &text)?;
+    context.output.note(&format!(
+        "nothing is written: where a source is fetched from is no part of what was rebuilt and decided\n  next: to fetch it from there \
+         from now on, write into assay.toml:\n    [moved-git]\n    \"{git}\" = \"{url}\""
     ));
     Ok(ExitCode::SUCCESS)
 }

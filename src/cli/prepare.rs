@@ -343,10 +343,11 @@ impl Job<'_> {
         for source in sources {
             let declaration = Declaration::load(&site.declaration_path(archive, source))?;
             if self.build.image.wants(&declaration.suites) {
-                declared.push(declaration);
+                let url = site.config().moved_git.now(&declaration.git);
+                declared.push((declaration, url));
             }
         }
-        for (declaration, said) in declared.iter().zip(strayed_tags(&declared, &self.work.git_cache())) {
+        for ((declaration, _), said) in declared.iter().zip(strayed_tags(&declared, &self.work.git_cache())) {
             let source = &declaration.source;
             let strayed = said.unwrap_or_else(|error| {
                 let output = &self.context.output;

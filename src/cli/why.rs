@@ -25,6 +25,7 @@ pub(super) fn run(context: &Context, args: &WhyArgs) -> Result<ExitCode, Failure
     }
     let (cache, keys) = (site.cache().join("git"), site.public_keys());
     let git = (!args.offline).then_some(Git {
+        moved: &site.config().moved_git,
         cache: &cache,
         keys: &keys,
     });

@@ -15,7 +15,7 @@ use crate::publish::{self, Gate, Journal, StoreFiles, Target, Unfetched, Writer}
 use crate::rebuild;
 use crate::site::{ArchiveConfig, CustomArchive, Policy, Rebuild, Site};
 use crate::snapshot::{Chain, SuiteState};
-use crate::source::{Declaration, Packed, Signers, SourceKeys, SourcePackage};
+use crate::source::{Declaration, Packed, Repository, Signers, SourceError, SourceKeys, SourcePackage};
 use crate::store::Store;
 use crate::trust::{Ed25519Key, unframed_text};
 use crate::upstream::{Client, Limits, Sums, fetch_pool_file};
@@ -289,9 +289,15 @@ impl Work {
         self.derive_with(declared, Some(packed))
     }
 
+    /// Fetches what a declaration needs, from where its repository is now.
+    pub(super) fn fetch_declared(&self, declaration: &Declaration) -> Result<Repository, SourceError> {
+        let url = self.site.config().moved_git.now(&declaration.git);
+        crate::source::fetch_declared(declaration, &url, &self.git_cache())
+    }
+
     fn derive_with(&self, declared: &Declared, packed: Option<Packed<'_>>) -> Result<SourcePackage, Failure> {
         let declaration = &declared.declaration;
-        let repository = crate::source::fetch_declared(declaration, &self.git_cache())?;
+        let repository = self.fetch_declared(declaration)?;
         let keys = self.source_keys(&declared.policy)?;
         let signers = self.signers(&declared.policy, &keys);
         self.with_files(|files| {

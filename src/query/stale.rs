@@ -75,7 +75,9 @@ pub fn strayed(index: &mut Index<'_>, site: &Site, cache: &Path) -> Result<Vec<A
     let index: &Index<'_> = index;
     let mut declarations = Vec::new();
     for (anchor, one) in &placed(index, &declared) {
-        declarations.push(Declaration::load(&site.declaration_path(&anchor.name, &one.source))?);
+        let declaration = Declaration::load(&site.declaration_path(&anchor.name, &one.source))?;
+        let url = site.config().moved_git.now(&declaration.git);
+        declarations.push((declaration, url));
     }
     let mut answers = Vec::new();
     for ((anchor, one), said) in placed(index, &declared)

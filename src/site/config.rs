@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::MovedGit;
 use crate::domain::{ArchiveName, Fingerprint, PublicUrl};
 
 /// `assay.toml`: where things are.
@@ -38,6 +39,9 @@ pub struct SiteConfig {
     /// one of their branches names is kept.
     #[serde(default)]
     pub serials: Vec<String>,
+    /// Git repositories that are elsewhere now than declarations say.
+    #[serde(default, skip_serializing_if = "MovedGit::is_empty")]
+    pub moved_git: MovedGit,
 }
 
 /// `[witnesses]` of `assay.toml`: who says what a store had, so that nobody rolls it back unseen.

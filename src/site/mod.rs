@@ -10,6 +10,7 @@ mod classes;
 mod config;
 mod keys;
 mod load;
+mod moved;
 mod overrides;
 mod own;
 mod policy;
@@ -25,6 +26,7 @@ pub use branches::{BaseBranch, BranchPolicy, Released, SerialKind};
 pub use classes::{BranchSuites, Rebuild, RefPattern, SuiteClass, SuiteRules};
 pub use config::{Backend, RebuildConfig, SiteConfig};
 pub use load::{Site, SiteError};
+pub use moved::MovedGit;
 pub use overrides::{Override, Overrides, Priority};
 pub use own::{Absent, Gated, OwnKind, Ungated};
 pub use policy::{

@@ -282,6 +282,17 @@ impl Declaration {
         Ok(Sha256::of(&self.canonical()?))
     }
 
+    /// Whether another declaration states the same, but where the source is fetched from, and which one it follows.
+    #[must_use]
+    pub fn states_the_same(&self, other: &Self) -> bool {
+        let here = Self {
+            git: self.git.clone(),
+            supersedes: self.supersedes,
+            ..other.clone()
+        };
+        here == *self
+    }
+
     /// SHA-256 of the .dsc, which has the hashes of all other files of the source package.
     #[must_use]
     pub fn dsc(&self) -> Option<Sha256> {

@@ -236,7 +236,9 @@ impl Coded for SourceError {
             Self::Url { .. } => {
                 "write a folder's path, or an `https://`, `http://`, `ssh://` or `git://` address without a password"
             }
-            Self::Fetch { .. } => "run `git ls-remote` on the address to see what Git says; redirects are not followed",
+            Self::Fetch { .. } => {
+                "run `git ls-remote` on the address to see what Git says; redirects are not followed; if the repository moved, say under `[moved-git]` of assay.toml where it is now"
+            }
             Self::NoSuchRef { .. } => "push the tag, or give the tag that is meant with `--ref refs/tags/…`",
             Self::Rule { rule: "S1", .. } => {
                 "sign the tag or commit with a key that the policy lists (`git tag -s`), or list the key under `[[signer]]`"

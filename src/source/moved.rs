@@ -39,16 +39,16 @@ impl fmt::Display for Strayed {
 /// The tags of each declaration that its repository has otherwise now, or has no more: the signed one, and upstream's; or why nobody
 /// can say. Several repositories are asked at a time.
 ///
-/// A signed commit has none: that its branch goes on is no news.
+/// A signed commit has none: that its branch goes on is no news. Each comes with where its repository is now.
 #[must_use]
-pub fn strayed_tags(declarations: &[Declaration], cache: &Path) -> Vec<Result<Vec<Strayed>, SourceError>> {
+pub fn strayed_tags(declarations: &[(Declaration, String)], cache: &Path) -> Vec<Result<Vec<Strayed>, SourceError>> {
     declarations
         .par_iter()
-        .map(|declaration| look(declaration, cache))
+        .map(|(declaration, url)| look(declaration, url, cache))
         .collect()
 }
 
-fn look(declaration: &Declaration, cache: &Path) -> Result<Vec<Strayed>, SourceError> {
+fn look(declaration: &Declaration, url: &str, cache: &Path) -> Result<Vec<Strayed>, SourceError> {
     let signed = declaration
         .git_tag
         .iter()
@@ -60,7 +60,7 @@ fn look(declaration: &Declaration, cache: &Path) -> Result<Vec<Strayed>, SourceE
         return Ok(Vec::new());
     }
     let refs: Vec<&GitRef> = named.iter().map(|(reference, ..)| *reference).collect();
-    let there = list_tags(&declaration.git, &refs, cache)?;
+    let there = list_tags(url, &refs, cache)?;
     let strayed = named.into_iter().filter_map(|(reference, declared, peeled)| {
         // An annotated tag comes twice, the second time with the commit that it means.
         let meant = peeled.then(|| there.get(&format!("{reference}^{{}}"))).flatten();

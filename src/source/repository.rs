@@ -54,17 +54,18 @@ pub fn fetch(url: &str, refs: &[GitRef], cache: &Path) -> Result<Repository, Sou
     Ok(repository)
 }
 
-/// Fetches what `declaration` needs: its tag or branch, its upstream tag, the branch `pristine-tar`.
+/// Fetches what `declaration` needs from `url`, where its repository is now: its tag or branch, its upstream tag, the branch
+/// `pristine-tar`.
 ///
 /// # Errors
 /// As `fetch`.
-pub fn fetch_declared(declaration: &Declaration, cache: &Path) -> Result<Repository, SourceError> {
+pub fn fetch_declared(declaration: &Declaration, url: &str, cache: &Path) -> Result<Repository, SourceError> {
     let upstream = declaration.upstream.iter().map(|upstream| &upstream.tag_ref);
     let mut refs: Vec<GitRef> = [&declaration.reference].into_iter().chain(upstream).cloned().collect();
     if declaration.orig.as_ref().is_some_and(|orig| orig.git_commit.is_some()) {
         refs.push(pristine_branch()?);
     }
-    fetch(&declaration.git, &refs, cache)
+    fetch(url, &refs, cache)
 }
 
 /// The repository that an earlier `fetch` of `url` left below `cache`. Touches no network.

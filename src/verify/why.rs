@@ -19,7 +19,7 @@ use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::packages::Binary;
 use crate::host::Progress;
 use crate::publish::{DECISIONS, Observation, StoreFiles, load_links, parse_decisions};
-use crate::site::Policy;
+use crate::site::{MovedGit, Policy};
 use crate::snapshot::{Chain as Snapshots, Edition, IndexFile, SuiteState, index_key, kept_index, read_plain_index};
 use crate::source::{Declaration, Signers, SourceKeys, check, fetch_declared};
 use crate::store::{Key, Store, hash_stream};
@@ -225,6 +225,8 @@ fn is_subject(stanza: &Stanza<'_>, subject: &Subject) -> bool {
 pub struct Git<'a> {
     /// The folder of bare repositories.
     pub cache: &'a Path,
+    /// Where repositories are now.
+    pub moved: &'a MovedGit,
     /// The folder of public keys.
     pub keys: &'a Path,
 }
@@ -547,7 +549,7 @@ fn source(
     let Some(git) = git else {
         return unknown(format!("commit {commit}: the Git repository was not asked"));
     };
-    let repository = match fetch_declared(declaration, git.cache) {
+    let repository = match fetch_declared(declaration, &git.moved.now(&declaration.git), git.cache) {
         Ok(repository) => repository,
         Err(error) => return unknown(format!("commit {commit}: {error}")),
     };

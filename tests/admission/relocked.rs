@@ -5,6 +5,7 @@ use assay::admission::{Decision, RecordEvidence, identity};
 use assay::format::intoto::Outcome;
 use assay::publish::{self, Kept, issue_nonce, load_records, load_redeclared, note_declared};
 use assay::site::Dissent;
+use assay::source::Declaration;
 
 use super::scenario::{Scenario, at, secret_key, sha};
 use super::site::Site;
@@ -108,6 +109,25 @@ fn what_was_said_under_another_declaration_of_the_source_is_heard_and_counts_for
     scenario.refused(&["R1", "R3"]);
     scenario.rebuild("b3");
     scenario.admitted();
+
+    // Another URL is another declaration, too: who wrote one in is told what to do, and nobody contradicts what is not offered.
+    let mut moved = Scenario::good();
+    let elsewhere = |declaration: &mut Declaration| {
+        declaration.authorised.clear();
+        declaration.git = "https://elsewhere.example.org/hello.git".into();
+    };
+    moved.under_another(elsewhere);
+    moved.refused(&["R1", "R3"]);
+    let decision = moved.decide();
+    let why = &decision.broken().find(|rule| rule.id == "R3").unwrap().evidence;
+    assert!(
+        why.contains("differs in `git` only; next: declare it from `https://elsewhere.example.org/hello.git`"),
+        "{why}"
+    );
+    for set in &mut moved.candidate.sets {
+        set.outputs.clear();
+    }
+    assert!(!moved.decide().broken().any(|rule| rule.id == "A5"));
 
     let mut scenario = Scenario::good();
     scenario.rebuild("b3");

@@ -67,6 +67,54 @@ fn a_declaration_by_another_name_and_a_moved_tag_are_seen_by_every_verb() {
     fs::remove_file(other).unwrap();
     fs::remove_file(small.path("repos/custom/hello.lock")).unwrap();
 
+    // Who was asked is waited for, whatever day an image build exports.
+    small.prints(&["rebuild", "tiny", "--plan", "--issue"]);
+    let late = small
+        .made
+        .command(&["admit", "tiny"])
+        .env("SOURCE_DATE_EPOCH", "4102444800")
+        .output()
+        .unwrap();
+    assert!(
+        late.status.code() == Some(1) && said(&late).contains("has not answered the nonce"),
+        "{}",
+        said(&late)
+    );
+
+    // The repository moved: the declaration stays what it was, to the byte, and with it all that was built and decided.
+    let declared = fs::read(&own).unwrap();
+    let (before, after) = (small.path("../tiny"), small.path("../moved"));
+    fs::rename(&before, &after).unwrap();
+    let check = ["source", "verify", "tiny"];
+    let lost = small.made.run(&check);
+    assert!(
+        text(&lost.stderr).contains("say under `[moved-git]`"),
+        "{}",
+        said(&lost)
+    );
+    let again = small.made.run(&["declare", "../moved", "--ref", "refs/tags/v1.0"]);
+    assert!(
+        again.status.success() && text(&again.stderr).contains("[moved-git]"),
+        "{}",
+        said(&again)
+    );
+    assert_eq!(fs::read(&own).unwrap(), declared);
+    let lines: Vec<String> = text(&again.stderr).lines().map(str::trim).map(str::to_owned).collect();
+    let at = lines.iter().position(|line| line == "[moved-git]").unwrap();
+    let config = fs::read_to_string(small.path("assay.toml")).unwrap();
+    fs::write(
+        small.path("assay.toml"),
+        format!("{config}\n{}\n{}\n", lines[at], lines[at + 1]),
+    )
+    .unwrap();
+    for verb in [&check[..], &["stale", "--git"]] {
+        let found = small.made.run(verb);
+        assert_eq!(found.status.code(), Some(0), "{verb:?}: {}", said(&found));
+    }
+    // Another repository in its place is found out as ever: what counts is in the objects.
+    fs::write(small.path("assay.toml"), config).unwrap();
+    fs::rename(after, before).unwrap();
+
     // Another tag of the same name, by the same signer, at the same commit: it is another object.
     let prepare = ["prepare", "--checkout", "."];
     git(&small, &["tag", "--sign", "--force", "--message", "moved", "v1.0"]);

@@ -377,6 +377,13 @@ fn a_signer_who_is_revoked_proves_nothing(small: &Small) {
     assert_eq!(lock.status.code(), Some(3), "{}", said(&lock));
     assert!(text(&lock.stdout).contains("was revoked at"), "{}", said(&lock));
     assert!(!small.path("assay.lock").exists());
+    // Nor does it help to export a day before she was revoked.
+    let earlier = small
+        .made
+        .command(&["verify"])
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .output();
+    assert_eq!(earlier.unwrap().status.code(), Some(3));
     let again = text(&small.made.run(verbs[0]).stdout);
     let counts = ["made again: the same", "  today: "].map(|what| again.matches(what).count());
     assert_eq!(counts, [2, 1], "a refusal needs no signer: {again}");

@@ -301,7 +301,7 @@ impl Maker {
     pub(crate) fn check(&self, declaration: &Declaration) -> Result<SourcePackage, SourceError> {
         let mut here = declaration.clone();
         here.git = self.url();
-        let repository = source::fetch_declared(&here, &self.path("cache"))?;
+        let repository = source::fetch_declared(&here, &here.git, &self.path("cache"))?;
         source::check(&repository, declaration, &self.allowed(&self.keys()), &self.files)
     }
 

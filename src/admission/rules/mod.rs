@@ -22,7 +22,7 @@ pub(super) use environment::{dependencies, dependency_levels};
 pub use record::ONE_PATH;
 
 /// The version of the rules, which every decision names. It goes up with each change in what is judged.
-pub const RULE_SET: u32 = 4;
+pub const RULE_SET: u32 = 5;
 /// The rules that a version judges otherwise than the one before, or has anew. What only became more or less in words is none.
 const CHANGED: &[(u32, &[&str])] = &[
     // What was asked and built in environments that were locked before.
@@ -31,6 +31,8 @@ const CHANGED: &[(u32, &[&str])] = &[
     (3, &["R4", "A5"]),
     // What builders are bound to, and is not there.
     (4, &["R4"]),
+    // What another declaration's builds gave, where nothing is offered that it could contradict.
+    (5, &["A5"]),
 ];
 
 /// The rules that are judged otherwise than in a version; none when that is newer than this program.

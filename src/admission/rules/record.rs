@@ -220,7 +220,8 @@ fn dissent_elsewhere(context: &Context<'_>) -> Option<String> {
     }
     said.values().find_map(|records| {
         let first = records.first()?;
-        if let Some(set) = context.set_of(first)
+        // Where nothing is offered, nobody contradicts that.
+        if let Some(set) = context.set_of(first).filter(|set| !set.outputs.is_empty())
             && let Some((record, why)) = records.iter().find_map(|record| Some((record, against(set, record)?)))
         {
             let place = place(context, &record.declaration, &record.lock);
