@@ -151,7 +151,8 @@ pub fn read_all(
 }
 
 /// What is made of each, on all cores. This thread copies what stays: the others unpack packages, and what they keep would lie
-/// scattered among what they free, and hold several times its size.
+/// scattered among what they free, and hold several times its size. It copies all of a batch before it lets go of any: an
+/// allocator that was just given their memory back would put the next copy into it.
 pub(super) fn in_batches<I: Sync, T: Clone + Send, E: Send>(
     items: &[I],
     make: impl Fn(&I) -> Result<T, E> + Sync,
@@ -160,10 +161,11 @@ pub(super) fn in_batches<I: Sync, T: Clone + Send, E: Send>(
     let mut all = Vec::with_capacity(items.len());
     for batch in items.chunks(AT_ONCE) {
         let made: Vec<Result<T, E>> = batch.par_iter().map(&make).collect();
-        for made in made {
-            all.push(match made {
-                Ok(made) => Ok(T::clone(&made)),
-                Err(error) => Err(error),
+        let copies: Vec<Option<T>> = made.iter().map(|made| made.as_ref().ok().cloned()).collect();
+        for (made, copy) in made.into_iter().zip(copies) {
+            all.push(match (made, copy) {
+                (Err(error), _) => Err(error),
+                (Ok(made), copy) => Ok(copy.unwrap_or(made)),
             });
         }
     }
