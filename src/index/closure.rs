@@ -128,6 +128,8 @@ struct Catalog<'a> {
     providers: ByName<'a>,
     provided: &'a [Provided],
     builds: &'a HashMap<(String, String), String>,
+    /// Those that any package is of, but `all`: where what is for all of them is built.
+    architectures: BTreeSet<&'a str>,
 }
 
 /// What was chosen.
@@ -250,6 +252,12 @@ impl<'s> Closure<'s> {
             providers: ByName::new(provided),
             provided: &self.provided,
             builds: &self.builds,
+            architectures: self
+                .packages
+                .iter()
+                .map(Package::architecture)
+                .filter(|name| *name != "all")
+                .collect(),
         };
         let mut chosen = Chosen {
             absent: self.absent,
@@ -292,7 +300,10 @@ impl Catalog<'_> {
 
     /// Takes the first alternative that there is. Whether there is one.
     fn satisfy(&self, of: &Package, group: &[Relation], seen: &mut [bool], todo: &mut Vec<usize>) -> bool {
-        let counts = |relation: &&Relation| relation.counts_on(of.architecture());
+        let counts = |relation: &&Relation| match of.architecture() {
+            "all" if !self.architectures.is_empty() => self.architectures.iter().any(|name| relation.counts_on(name)),
+            one => relation.counts_on(one),
+        };
         let mut relevant = group.iter().filter(counts).peekable();
         if relevant.peek().is_none() {
             return true;
@@ -586,6 +597,33 @@ Version: 1
             names.sort_unstable();
             assert_eq!(names, expected, "{needed}");
             assert_eq!(found.unmet.is_empty(), !expected.is_empty(), "{needed}");
+        }
+        Ok(())
+    }
+
+    /// What is for all architectures is built on one that there is: what is needed on others does not count.
+    #[test]
+    fn what_is_for_all_is_built_where_the_archive_is() -> Tested {
+        let cases = [
+            ("vim [hurd-i386] | nano [any-i386]", &["docs"][..]),
+            ("vim [amd64 i386]", &["docs", "vim"]),
+            ("vim [!amd64], nano", &["docs", "nano"]),
+        ];
+        for (needed, expected) in cases {
+            let wanted = Select {
+                build_dependencies: true,
+                ..select(&["docs"])?
+            };
+            let mut closure = Closure::new(&wanted, true);
+            closure.add_packages(PACKAGES.as_bytes())?;
+            closure.add_packages(b"Package: docs\nVersion: 1\nArchitecture: all\n")?;
+            let source = format!("Package: docs\nVersion: 1\nBuild-Depends-Indep: {needed}\n");
+            closure.add_sources(source.as_bytes())?;
+            let found = closure.resolve()?;
+            let mut names: Vec<&str> = found.binaries.iter().map(|(name, _, _)| name.as_str()).collect();
+            names.sort_unstable();
+            assert_eq!(names, expected, "{needed}");
+            assert_eq!(found.unmet, BTreeSet::new(), "{needed}");
         }
         Ok(())
     }
