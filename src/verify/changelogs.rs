@@ -14,7 +14,7 @@ use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
 use crate::index::{CHANGELOGS, changelog_of, changelog_place, changelogs_path, may_be_changelog, read_changelogs};
 use crate::snapshot::{SuiteState, index_key};
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, hash_stream};
 
 /// The changelogs of packages that were read, by the hash of each package.
 pub(super) type Known = BTreeMap<Sha256, Option<Digest>>;
@@ -105,7 +105,7 @@ fn of_component(
             // Of several packages of one source one gives it.
             (None, Some(_)) if there.contains(&place) => {}
             // Something else of that name came before.
-            (None, Some(_)) if matches!(store.head(&Key::pool(&anchor.name, &place)), Ok(Some(_))) => {}
+            (None, Some(own)) if is_other(store, &Key::pool(&anchor.name, &place), &own) => {}
             (Some(_), _) => {
                 return Err(format!(
                     "what it lists of `{}` is not that package's changelog",
@@ -119,4 +119,10 @@ fn of_component(
         None => Ok(()),
         Some((package, version, _)) => Err(format!("no package `{package}` {version} is listed beside it")),
     }
+}
+
+/// Whether there is something else than this changelog.
+fn is_other(store: &dyn Store, key: &Key, own: &Digest) -> bool {
+    let found = store.open(key).and_then(|stream| hash_stream(key, stream));
+    found.is_ok_and(|found| found != *own)
 }

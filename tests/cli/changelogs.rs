@@ -3,12 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use assay::domain::{ArchiveName, Digest};
 use assay::format::compress::{Compression, compress};
+use assay::host::Clock;
+use assay::publish;
+use assay::snapshot::{Chain, index_key};
+use assay::store::{LocalStore, Store as _};
 
 use super::small::said;
 use super::unproven::Apps;
 use crate::support::apt::{Apt, source};
 use crate::support::packages::deb_with;
+use crate::support::repository::{made, now};
 use crate::support::web::Web;
 
 fn changelog(source: &str, version: &str, change: &str) -> String {
@@ -119,4 +125,65 @@ fn apt_prints_the_changelog_of_a_package_and_it_is_verified_and_collected_as_pac
     apps.prints(&["gc", "--at-once"]);
     assert!(!hello.with_file_name("hello_1.1_changelog").exists() && foo.exists());
     assert!(apps.run(&["verify"]).status.success());
+}
+
+/// Whoever has the archive's key can list another changelog, or none: `verify` names it.
+#[test]
+fn a_changelog_that_is_another_packages_or_is_missing_is_named() {
+    let apps = Apps::with("extract-changelogs = true\ncompress = []\n");
+    let folder = tempfile::tempdir().unwrap();
+    let debs = ["hello", "tool"].map(|name| {
+        let text = changelog(name, "1.0", &format!("It is {name}."));
+        deb(folder.path(), name, "1.0", "", &text)
+    });
+    let paths = debs.each_ref().map(|path| path.to_str().unwrap());
+    apps.prints(&[&["include", "apps", "stable"][..], &paths].concat());
+    assert!(apps.run(&["verify"]).status.success());
+    let site = apps.made.load();
+    let archive: ArchiveName = "apps".parse().unwrap();
+    let config = site.archive(&archive).unwrap();
+    let key = site.archive_key(config.signing_key()).unwrap();
+    let store = LocalStore::open(&apps.made.path("store")).unwrap();
+    let index = "main/changelogs/Changelogs";
+    let honest = fs::read_to_string(apps.made.path(&format!("store/apps/dists/stable/{index}"))).unwrap();
+    let (hello, tool) = honest.split_once("\n\n").unwrap();
+    let mixed = {
+        let of_tool = tool.find("Filename").map(|at| &tool[at..]).unwrap();
+        format!("{}{of_tool}{tool}", &hello[..hello.find("Filename").unwrap()])
+    };
+    for (nonce, lie, why) in [
+        ("a", mixed, "is not that package's changelog"),
+        ("b", tool.to_owned(), "it lacks the changelog of `hello`"),
+        (
+            "c",
+            honest.clone() + &honest.replace(" hello", " other"),
+            "no package `other` 1.0 is listed",
+        ),
+    ] {
+        let chain = Chain::load(&store, &archive).unwrap();
+        let mut suites = chain.latest().unwrap().suites.clone();
+        let suite = suites
+            .iter_mut()
+            .find(|state| state.suite.as_str() == "stable")
+            .unwrap();
+        let file = suite
+            .indexes
+            .iter_mut()
+            .find(|file| file.path.as_str() == index)
+            .unwrap();
+        file.digest = Digest::of(lie.as_bytes());
+        let (name, file) = (suite.suite.clone(), file.clone());
+        store
+            .create(&index_key(&archive, &name, &file), lie.as_bytes())
+            .unwrap();
+        let record = chain.next(&store, suites, made(nonce, now())).unwrap();
+        publish::commit_in_time(&store, &record, Clock::System, &key).unwrap();
+        publish::publish(&store, &archive, &key, "http://127.0.0.1:8080").unwrap();
+        let named = apps.run(&["verify"]);
+        let heard = said(&named);
+        assert!(
+            named.status.code() == Some(3) && heard.contains("V-INDEX") && heard.contains(why),
+            "{heard}"
+        );
+    }
 }
