@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Lock;
-use crate::domain::Sha256;
+use crate::domain::{Architecture, Sha256};
 use crate::format::buildinfo::Buildinfo;
 use crate::format::manifest::{Manifest, Wanted, WantedArchitecture};
 use crate::format::{FormatError, json};
@@ -20,6 +20,8 @@ use crate::format::{FormatError, json};
 pub struct Side {
     /// The identity of a lock; none of anything else.
     lock: Option<Sha256>,
+    /// The architecture that builds, of a lock: the same packages for all architectures are there on each.
+    architecture: Option<Architecture>,
     packages: Vec<Wanted>,
     /// Whether all that was installed is named.
     complete: bool,
@@ -48,7 +50,7 @@ pub enum Likeness {
 /// One thing in which they differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// `removed`, `added`, `version`, `bytes`, `variable` or `build-path`; `origin` and `unsaid` are
+    /// `removed`, `added`, `version`, `bytes`, `variable` or `build-path`, `architecture`; `origin` and `unsaid` are
     /// for people and no difference of the environments.
     pub kind: &'static str,
     /// Of what.
@@ -96,6 +98,7 @@ impl Side {
         origin.push((lock.chroot.tool.clone(), lock.chroot.tool_version.clone()));
         Ok(Self {
             lock: Some(Sha256::of(&json::canonical("environment lock", lock)?)),
+            architecture: Some(lock.architecture.clone()),
             packages: lock.manifest().binaries,
             complete: true,
             fixed: true,
@@ -131,6 +134,7 @@ impl Side {
     fn of_list(packages: Vec<Wanted>) -> Self {
         Self {
             lock: None,
+            architecture: None,
             packages,
             complete: true,
             fixed: false,
@@ -163,6 +167,7 @@ pub fn compare(a: &Side, b: &Side) -> Comparison {
         };
     }
     let mut found = Found::default();
+    found.architecture(a, b);
     found.packages(a, b);
     found.variables(a, b);
     found.build_path(a, b);
@@ -197,6 +202,15 @@ fn difference(kind: &'static str, what: impl ToString, a: Option<&str>, b: Optio
 impl Found {
     fn unsaid(&mut self, what: String) {
         self.unsaid.push(difference("unsaid", what, None, None));
+    }
+
+    fn architecture(&mut self, a: &Side, b: &Side) {
+        if let (Some(one), Some(other)) = (&a.architecture, &b.architecture)
+            && one != other
+        {
+            let (one, other) = (Some(one.as_str()), Some(other.as_str()));
+            self.differences.push(difference("architecture", "build", one, other));
+        }
     }
 
     fn packages(&mut self, a: &Side, b: &Side) {

@@ -1,6 +1,7 @@
 //! Environment locks: `repos/<archive>/<source>.lock`.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{
     Architecture, ArchiveName, Component, DomainError, PackageName, PoolPath, Serial, Sha256, SnapshotId, SnapshotName,
@@ -16,6 +17,7 @@ pub type Lock = LockOf<LockedPackage>;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LockOf<P> {
     /// The format of this file: 1.
+    #[serde(deserialize_with = "known_format")]
     pub format: u32,
     /// The architecture that builds.
     pub architecture: Architecture,
@@ -30,6 +32,16 @@ pub struct LockOf<P> {
     pub packages: Vec<P>,
     /// The chroot made of them.
     pub chroot: LockedChroot,
+}
+
+/// What is in a later format may mean something else by the same fields.
+fn known_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        1 => Ok(1),
+        other => Err(D::Error::custom(format!(
+            "the format {other} is not known to this program"
+        ))),
+    }
 }
 
 impl Lock {

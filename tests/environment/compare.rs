@@ -48,6 +48,20 @@ fn one_lock_is_identical_and_the_same_packages_are_similar() {
 }
 
 #[test]
+fn another_build_architecture_and_an_unknown_format_are_not_passed_over() {
+    let first = lock();
+    let mut second = first.clone();
+    second.architecture = "arm64".parse().unwrap();
+    let (likeness, lines) = compared(&of(&first), &of(&second));
+    assert_eq!(likeness, Likeness::Different);
+    assert_eq!(lines[0], "architecture build amd64 arm64");
+    let mut later = first.clone();
+    later.format = 2;
+    let error = Side::read(&json::canonical("environment lock", &later).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("the format 2 is not known"), "{error}");
+}
+
+#[test]
 fn any_package_that_is_not_the_same_is_named() {
     let first = lock();
     let mut second = first.clone();
