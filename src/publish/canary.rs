@@ -155,6 +155,6 @@ fn is_about(
     Ok(names("declaration", declaration) && names("environment-lock", lock))
 }
 
-fn note_key(archive: &ArchiveName, record: &Sha256) -> Result<Key, GateError> {
+pub(super) fn note_key(archive: &ArchiveName, record: &Sha256) -> Result<Key, GateError> {
     Ok(Key::new(format!("state/{archive}/missed/{record}"))?)
 }

@@ -18,7 +18,7 @@ use super::evidence::{LARGEST_NONCE, create_or_same, nonce_key, read_document, r
 use super::redeclared::{declared_key, note_declared};
 use super::repeat::{LARGEST_CASE, named_inputs};
 use super::rounds::{self, Held, add_round, held_rounds};
-use super::{GateError, heard};
+use super::{GateError, canary, heard};
 
 /// How envelopes begin as the gate writes them.
 const ENVELOPE: &[u8] = br#"{"payload":""#;
@@ -311,6 +311,9 @@ impl<'a> Memory<'a> {
         }
         for declaration in &case.evidence.redeclared {
             self.declared(decision, declaration)?;
+        }
+        for missed in &case.evidence.missed {
+            self.object(decision, canary::note_key(self.archive, &missed.record)?, Vec::new())?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use assay::domain::{Coded as _, Digest, Sha256, Timestamp};
 use assay::format::intoto::Outcome;
 use assay::publish::{
     Desk, GateError, Records, Taken, canaries, contrasts, forgotten, hold, issue_nonce, load_records, load_rounds,
+    recall_all,
 };
 use assay::rebuild::{Finished, Limits, Produced, RecordInput, Variation, write_answer};
 use assay::site::Backend;
@@ -214,6 +215,14 @@ fn an_answer_to_what_is_known_marks_its_builder_when_it_is_wrong() {
     let refused = place.site.admit_with(&next, &records).unwrap().decision;
     let broken: Vec<&str> = refused.broken().map(|rule| rule.id.as_str()).collect();
     assert_eq!(broken, ["R1", "R9"], "{}", explain(&refused));
+
+    // A note that a decision heard of does not get lost.
+    let gate = &place.site.gate_key;
+    let note = format!("store/state/{archive}/missed/{}", found[0].record);
+    std::fs::remove_file(place.site.folder.path().join(note)).unwrap();
+    assert!(missed().is_empty());
+    assert_eq!(recall_all(store, archive, &gate.public(), Some(gate)).unwrap(), 1);
+    assert_eq!(missed(), found);
 
     // A note that anybody writes says nothing, and one ends with what it contradicts.
     let forged = Key::new(format!("state/{archive}/missed/{}", records.records[0].sha256)).unwrap();
