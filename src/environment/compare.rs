@@ -123,6 +123,7 @@ impl Side {
             return Ok(Self {
                 packages: Manifest::of_buildinfo(&buildinfo).binaries,
                 complete: false,
+                architecture: Some(buildinfo.build_architecture.clone()),
                 variables: Some(variables.collect()),
                 build_path: buildinfo.build_path,
                 ..Self::of_list(Vec::new())

@@ -55,6 +55,9 @@ fn another_build_architecture_and_an_unknown_format_are_not_passed_over() {
     let (likeness, lines) = compared(&of(&first), &of(&second));
     assert_eq!(likeness, Likeness::Different);
     assert_eq!(lines[0], "architecture build amd64 arm64");
+    let built = buildinfo("gcc-14 (= 14.2.0-19)", "");
+    assert_eq!(compared(&of(&first), &built).0, Likeness::Unknown);
+    assert_eq!(compared(&built, &of(&second)).0, Likeness::Different);
     let mut later = first.clone();
     later.format = 2;
     let error = Side::read(&json::canonical("environment lock", &later).unwrap()).unwrap_err();
