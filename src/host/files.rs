@@ -600,6 +600,27 @@ pub fn litter(folder: &Path, now: Timestamp) -> Result<Vec<PathBuf>> {
     Ok(list(folder)?.into_iter().filter(is_litter).collect())
 }
 
+/// A file that one process at a time holds; the machine lets go of it when that process ends, however it ends.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "what is held ends with it")] File);
+
+impl Held {
+    /// Waits until nobody else holds it. The file stays.
+    ///
+    /// # Errors
+    /// When it cannot be made or held.
+    pub fn wait(path: &Path) -> Result<Self> {
+        if let Some(parent) = path.parent() {
+            create_folder(parent)?;
+        }
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+        let file = opened.map_err(failed("open", path))?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+            .map_err(|error| failed("hold", path)(error.into()))?;
+        Ok(Self(file))
+    }
+}
+
 /// A folder of this run's own, removed when dropped.
 #[derive(Debug)]
 pub struct TempFolder(tempfile::TempDir);

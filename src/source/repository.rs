@@ -7,6 +7,7 @@ use super::git::{self, Address};
 use super::object::{Kind, Object, ObjectFormat, parse_batch};
 use super::{Declaration, SourceError, pristine_branch};
 use crate::domain::{DomainError, GitOid, GitRef, Sha256, escape};
+use crate::host::files::Held;
 use crate::host::{HostError, TempFolder, files};
 
 const LARGEST_SOURCE: u64 = 1 << 30;
@@ -112,11 +113,11 @@ pub fn main_branch(url: &str, cache: &Path) -> Result<GitRef, SourceError> {
 }
 
 /// The newest commit of every branch of `url`, in a repository below `cache` that holds no history.
-/// Of a clone, also the branches that it knows of others.
+/// Of a clone, also the branches that it knows of others. While it is held nobody else changes the branches there.
 ///
 /// # Errors
 /// When the address is refused, or Git fails or takes too much time or space.
-pub(super) fn fetch_tips(url: &str, cache: &Path) -> Result<Repository, SourceError> {
+pub(super) fn fetch_tips(url: &str, cache: &Path) -> Result<(Repository, Held), SourceError> {
     let address = Address::parse(url)?;
     let settings = cache.join("git-settings");
     keep(&settings, git::SETTINGS)?;
@@ -129,6 +130,7 @@ pub(super) fn fetch_tips(url: &str, cache: &Path) -> Result<Repository, SourceEr
         remote: None,
     };
     repository.prepare()?;
+    let held = repository.alone()?;
     git::remote(&address, Some(&repository.folder), &settings)
         .args(FETCH)
         .args(["--depth=1", "--prune", "--"])
@@ -136,7 +138,7 @@ pub(super) fn fetch_tips(url: &str, cache: &Path) -> Result<Repository, SourceEr
         .args(BRANCHES.map(|branches| format!("+{branches}:{branches}")))
         .run()
         .map_err(fetching(&address))?;
-    Ok(repository)
+    Ok((repository, held))
 }
 
 /// What a commit has at and below some paths.
@@ -398,7 +400,25 @@ impl Repository {
         }
     }
 
+    /// Waits until nobody else fetches into it, and takes away what a Git that was killed left there, for which every later
+    /// one would fail.
+    fn alone(&self) -> Result<Held, SourceError> {
+        let held = Held::wait(&self.folder.with_extension("lock"))?;
+        let mut folders = vec![self.folder.join("refs"), self.folder.clone()];
+        while let Some(folder) = folders.pop() {
+            for path in files::list(&folder)? {
+                if path.extension().is_some_and(|end| end == "lock") {
+                    files::remove(&path)?;
+                } else if folder != self.folder && files::is_folder(&path) {
+                    folders.push(path);
+                }
+            }
+        }
+        Ok(held)
+    }
+
     fn fetch_refs(&self, address: &Address, refs: &[&GitRef], settings: &Path) -> Result<(), SourceError> {
+        let _held = self.alone()?;
         git::remote(address, Some(&self.folder), settings)
             .args(FETCH)
             .arg("--")

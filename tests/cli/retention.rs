@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use assay::environment::Lock;
 use serde_json::{Value, json};
@@ -141,6 +141,27 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
             format!("named by images, branch feature/x, {file}")
         )
     );
+
+    // What a Git that was killed left is nobody's; and readers at the same time wait for one another.
+    let caches = fs::read_dir(site.site().join("cache/serials")).unwrap().flatten();
+    let caches: Vec<_> = caches.map(|entry| entry.path()).collect();
+    let cache = caches
+        .iter()
+        .find(|path| path.extension().is_some_and(|end| end == "git"));
+    for left in ["shallow.lock", "packed-refs.lock", "refs/heads/devel.lock"] {
+        fs::write(cache.unwrap().join(left), "").unwrap();
+    }
+    let list = || {
+        let mut command = site.command(noon().plus_days(2), &["snapshot", "list", "foundry"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let readers = [list(), list(), list()];
+    site.run(noon().plus_days(2), &["gc", "--dry-run"]);
+    for reader in readers {
+        let said = reader.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(!said.contains("is not shown"), "{said}");
+    }
     git(&images, &["branch", "-D", "-q", "feature/x"]);
     assert!(!kept(&site, 3)[1].1, "the branch is gone");
 

@@ -46,7 +46,7 @@ pub struct BranchSerials {
 /// # Errors
 /// When the repository cannot be fetched into `cache`, or an object of it is not what it says.
 pub fn branch_serials(url: &str, cache: &Path) -> Result<BranchSerials, SourceError> {
-    let repository = fetch_tips(url, cache)?;
+    let (repository, _held) = fetch_tips(url, cache)?;
     let mut found = BranchSerials::default();
     for reference in repository.references()? {
         let branch = ["refs/heads/", "refs/remotes/"]
