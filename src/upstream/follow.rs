@@ -12,7 +12,7 @@ use crate::domain::{ArchiveName, Digest, SuiteName, Timestamp};
 use crate::format::packages::PoolFile;
 use crate::host::Progress;
 use crate::site::MirrorArchive;
-use crate::snapshot::{IndexFile, Record, SnapshotError, SuiteState, upstream_files};
+use crate::snapshot::{IndexFile, Record, SnapshotError, SuiteState, UpstreamRelease, upstream_files};
 use crate::store::Store;
 use crate::trust::{Keyring, unframed_text};
 
@@ -138,20 +138,37 @@ impl Follow<'_> {
         self.previous?.suites.iter().find(|state| state.suite == *suite)
     }
 
-    /// Holds what a flat repository calls itself against the Release that the newest snapshot was made of.
-    fn is_named_as_before(&self, head: &Head, store: &dyn Store) -> Result<(), UpstreamError> {
+    /// Holds a Release against the one that was accepted before: of one Date it says the same, and a flat repository
+    /// calls itself as it did.
+    fn held_against_before(&self, head: &Head, store: &dyn Store) -> Result<(), UpstreamError> {
         let suite = &head.state.suite;
-        let before = self.before(suite).and_then(|state| state.upstream.as_ref());
-        let files = before.map(|upstream| upstream_files(self.archive, suite, upstream));
-        let Some(file) = files.unwrap_or_default().into_iter().next() else {
+        let earlier = || self.earlier.iter().find(|state| state.suite == *suite);
+        let before = self.before(suite).or_else(earlier);
+        let Some(accepted) = before.and_then(|state| state.upstream.as_ref()) else {
             return Ok(());
+        };
+        let text = || self.accepted_text(suite, accepted, store);
+        head.is_no_other(accepted, text)?;
+        if self.config.flat.is_some() && !self.allow_release_info_change && self.before(suite).is_some() {
+            head.is_named_as(&text()?)?;
+        }
+        Ok(())
+    }
+
+    /// What upstream signed when it was accepted.
+    fn accepted_text(
+        &self,
+        suite: &SuiteName,
+        accepted: &UpstreamRelease,
+        store: &dyn Store,
+    ) -> Result<Vec<u8>, UpstreamError> {
+        let files = upstream_files(self.archive, suite, accepted);
+        let Some(file) = files.into_iter().next() else {
+            return Err(UpstreamError::Bug);
         };
         let bytes = store.get(&file.key, LARGEST_RELEASE)?;
         let text = unframed_text(&bytes).ok().filter(|_| Digest::of(&bytes) == file.digest);
-        match text {
-            Some(text) => head.is_named_as(&text),
-            None => Err(SnapshotError::Damaged { key: file.key }.into()),
-        }
+        text.ok_or_else(|| SnapshotError::Damaged { key: file.key }.into())
     }
 
     fn take(&self, heads: &[Head], fetch: &Fetch<'_>) -> Result<Followed, UpstreamError> {
@@ -163,11 +180,9 @@ impl Follow<'_> {
         if count == heads.len() && heads.iter().all(same) {
             return Ok(Followed::Unchanged);
         }
-        if self.config.flat.is_some() && !self.allow_release_info_change {
-            heads
-                .iter()
-                .try_for_each(|head| self.is_named_as_before(head, fetch.store))?;
-        }
+        heads
+            .iter()
+            .try_for_each(|head| self.held_against_before(head, fetch.store))?;
         if self.config.follow_patches && self.config.flat.is_none() {
             let changed: Vec<&Head> = heads.iter().filter(|head| !same(head)).collect();
             fetch.patched(&changed);

@@ -8,8 +8,8 @@ use super::judge::{Signed, in_release, judge, same_names};
 use super::{Expect, Follow, Plan, UpstreamError};
 use crate::domain::{Digest, RelPath, SuiteName, Timestamp};
 use crate::format::release::Release;
-use crate::snapshot::SuiteState;
-use crate::trust::{Requirement, Signer, TrustError, verify_detached, verify_inrelease};
+use crate::snapshot::{SuiteState, UpstreamRelease};
+use crate::trust::{Requirement, Signer, TrustError, unframed_text, verify_detached, verify_inrelease};
 
 /// The largest Release, in bytes. Debian's is 150 kB.
 pub(super) const LARGEST_RELEASE: u64 = 1 << 20;
@@ -71,6 +71,30 @@ impl Head {
             state,
             plan,
             release,
+        })
+    }
+
+    /// Whether it is what it was, of one Date with the Release that was accepted, whose file is `before`, or of a later one.
+    /// What is around the signed text, such as one more signature, says nothing.
+    pub(super) fn is_no_other(
+        &self,
+        accepted: &UpstreamRelease,
+        before: impl Fn() -> Result<Vec<u8>, UpstreamError>,
+    ) -> Result<(), UpstreamError> {
+        let found = self.state.upstream.as_ref();
+        let Some(found) = found.filter(|found| {
+            let same_form = found.release_gpg.is_some() == accepted.release_gpg.is_some();
+            found.date == accepted.date && same_form && found.inrelease != accepted.inrelease
+        }) else {
+            return Ok(());
+        };
+        let ours = self.files.first().and_then(|bytes| unframed_text(bytes).ok());
+        if before().ok().is_some_and(|before| Some(before) == ours) {
+            return Ok(());
+        }
+        Err(UpstreamError::Equivocation {
+            suite: self.state.suite.clone(),
+            date: found.date,
         })
     }
 

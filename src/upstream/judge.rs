@@ -169,10 +169,10 @@ fn freshness(
 }
 
 /// Whether this Release is another than the accepted one. Its two forms are different files: of those
-/// it is compared what they say.
+/// it is compared what they say. Of one form the signed texts are held against each other, which takes the store.
 fn is_another(previous: Option<&SuiteState>, accepted: &UpstreamRelease, signed: &Signed<'_>) -> bool {
     if accepted.release_gpg.is_some() == signed.release_gpg.is_some() {
-        return signed.inrelease != accepted.inrelease;
+        return false;
     }
     let entries = signed.release.entries();
     let differs = |index: &IndexFile| {

@@ -65,6 +65,24 @@ fn f1_rollback_and_equivocation() {
     victim.refused("E-UP-011", "two different Release files");
 }
 
+/// What is around the signed text is in anybody's hands: it neither accuses upstream, nor keeps its own file out later.
+#[test]
+fn f1_other_bytes_around_the_same_signed_text() {
+    let victim = Victim::new();
+    let files = Archive::new(hours(1)).files(&victim.signer);
+    let name = "dists/tin/InRelease";
+    let (honest, begin) = (files[name].clone(), "-----BEGIN PGP SIGNATURE-----\n");
+    let text = String::from_utf8(honest.clone()).unwrap();
+    let around = text.replacen(begin, &format!("{begin}Comment: added on the way\n"), 1);
+    assert_ne!(around, text);
+    for (bytes, at) in [(around.into_bytes(), hours(2)), (honest, hours(3))] {
+        let mut files = files.clone();
+        files.insert(name.to_owned(), bytes);
+        victim.upstream.set(files);
+        victim.mirror.accept(&victim.upstream.url(), at);
+    }
+}
+
 #[test]
 fn f2_freeze() {
     let victim = Victim::new();
