@@ -257,6 +257,15 @@ impl Tags<'_> {
             let given = given.map(|reference| reference.name.clone());
             let name = manifest.origins.get(archive).cloned().flatten().or(given);
             let found = self.snapshot(archive, name);
+            let found = found.and_then(|found| match found {
+                None if manifest.origins.contains_key(archive) => {
+                    let why = format!(
+                        "a manifest names `{archive}`, which has no snapshot yet: run `assay mirror {archive}` first"
+                    );
+                    Err(UsageError::NotFound(why).into())
+                }
+                found => Ok(found),
+            });
             records.extend(self.done(archive, found)?.flatten());
         }
         Ok(records)

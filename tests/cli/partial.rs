@@ -511,6 +511,14 @@ fn the_snapshots_are_those_of_the_manifest_and_unused_suites_stay_empty() {
         "{}",
         text(&refused.stderr)
     );
+    // One that the site has and never mirrored: the set would lack what the manifest names.
+    let repos = built.site().join("repos");
+    fs::copy(repos.join("security.toml"), repos.join("torproject.toml")).unwrap();
+    let refused = built.run(&["tag", "oldest", "--manifest", "m"]);
+    let said = text(&refused.stderr);
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("names `torproject`, which has no snapshot yet"), "{said}");
+    fs::remove_file(repos.join("torproject.toml")).unwrap();
 
     let apt = Apt::new(&source(
         &format!("file://{}/", built.site().join("store/security").display()),
