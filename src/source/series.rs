@@ -67,29 +67,75 @@ fn patches(bytes: &[u8]) -> Result<Vec<String>, SourceError> {
     Ok(names)
 }
 
-/// Refuses a patch whose headers name a file outside the source, or of `debian/`.
+/// Refuses a patch whose headers name a file outside the source, or of `debian/`, in any way in which `patch -p1` would
+/// read it: indented, quoted, with parts that say nothing, or as what Git renames and copies.
 fn check_patch(path: &str, patch: &[u8]) -> Result<(), SourceError> {
     for line in patch.split(|&b| b == b'\n') {
-        let Some(rest) = line.strip_prefix(b"+++ ").or_else(|| line.strip_prefix(b"--- ")) else {
-            continue;
-        };
-        let text = String::from_utf8_lossy(rest);
-        let name = text.split('\t').next().unwrap_or_default().trim();
-        if name == "/dev/null" {
-            continue;
-        }
-        let refused = |why: &str| Err(SourceError::rule("S8", path, format!("`{}`: {why}", escape(name))));
-        if name.starts_with('/') || name.split('/').any(|part| part == "..") {
-            return refused("it changes a file outside the source");
-        }
-        if name
-            .split_once('/')
-            .is_some_and(|(_, below)| below.starts_with("debian/"))
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_start_matches([' ', '\t', 'X']);
+        let refused = |name: &str, why: &str| Err(SourceError::rule("S8", path, format!("`{}`: {why}", escape(name))));
+        if let Some(mode) = text.strip_prefix("new ")
+            && mode.trim_end().ends_with("mode 120000")
         {
-            return refused("it changes a file below `debian/`");
+            return refused(text, "it makes a symbolic link, which may lead below `debian/`");
+        }
+        for (name, strip) in named_files(text) {
+            let Some(name) = unquoted(name) else {
+                return refused(name, "it is no quoted name");
+            };
+            if name == "/dev/null" {
+                continue;
+            }
+            let mut parts = name.split('/').filter(|part| !part.is_empty() && *part != ".");
+            if name.starts_with('/') || parts.clone().any(|part| part == "..") {
+                return refused(&name, "it changes a file outside the source");
+            }
+            if parts.nth(strip) == Some("debian") && parts.next().is_some() {
+                return refused(&name, "it changes a file below `debian/`");
+            }
         }
     }
     Ok(())
+}
+
+/// The files that a line of a patch names when it is a header's, each with how many parts are stripped of it.
+fn named_files(line: &str) -> Vec<(&str, usize)> {
+    for header in ["+++ ", "--- ", "Index: "] {
+        if let Some(rest) = line.strip_prefix(header) {
+            let name = rest.split('\t').next().unwrap_or_default();
+            return vec![(name.trim(), 1)];
+        }
+    }
+    for header in ["rename from ", "rename to ", "copy from ", "copy to "] {
+        if let Some(rest) = line.strip_prefix(header) {
+            return vec![(rest.trim(), 0), (rest.trim(), 1)];
+        }
+    }
+    Vec::new()
+}
+
+/// A name as it is, or as C and Git quote one.
+fn unquoted(name: &str) -> Option<String> {
+    let Some(rest) = name.strip_prefix('"') else {
+        return Some(name.to_owned());
+    };
+    let mut bytes = rest.bytes();
+    let mut found = Vec::new();
+    loop {
+        match bytes.next()? {
+            b'"' => return Some(String::from_utf8_lossy(&found).into_owned()),
+            b'\\' => match bytes.next()? {
+                first @ b'0'..=b'3' => {
+                    let digits = [first, bytes.next()?, bytes.next()?];
+                    let text = std::str::from_utf8(&digits).ok()?;
+                    found.push(u8::from_str_radix(text, 8).ok()?);
+                }
+                // What is meant by others is in no path that matters here.
+                other => found.push(other),
+            },
+            byte => found.push(byte),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -120,8 +166,31 @@ mod tests {
         for good in ["b/src/x.c", "/dev/null", "b/x.c\t2020-01-01"] {
             assert!(check_patch("p", patch(good).as_bytes()).is_ok(), "{good}");
         }
-        for bad in ["/etc/passwd", "b/../../x", "b/debian/rules"] {
+        for bad in [
+            "/etc/passwd",
+            "b/../../x",
+            "b/debian/rules",
+            "b/./debian/rules",
+            "b//debian/rules",
+            "./b/debian/./rules",
+            "\"b/debian/\\162ules\"",
+            "\"b/\\056\\056/x\"",
+            "\"b/x",
+        ] {
             assert!(check_patch("p", patch(bad).as_bytes()).is_err(), "{bad}");
+            let indented = patch(bad).replace("+++ ", "X  +++ ");
+            assert!(check_patch("p", indented.as_bytes()).is_err(), "{bad}");
+        }
+        for bad in [
+            "diff --git a/x b/debian/x\nrename from x\nrename to debian/x\n",
+            "diff --git a/debian/x b/x\ncopy from debian/x\ncopy to x\n",
+            "Index: pkg/debian/rules\n",
+            "diff --git a/d b/d\nnew file mode 120000\n--- /dev/null\n+++ b/d\n",
+        ] {
+            assert!(check_patch("p", bad.as_bytes()).is_err(), "{bad}");
+        }
+        for good in ["b/debian", "b/src/debian/x", "\"b/caf\\303\\251\"", "b/X/x"] {
+            assert!(check_patch("p", patch(good).as_bytes()).is_ok(), "{good}");
         }
     }
 }
