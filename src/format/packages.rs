@@ -106,8 +106,8 @@ pub struct Source {
     pub package: PackageName,
     /// Its version.
     pub version: Version,
-    /// The folder of its files, relative to the archive's base.
-    pub directory: PoolPath,
+    /// The folder of its files, relative to the archive's base; none where they lie at the base, as in a flat repository.
+    pub directory: Option<PoolPath>,
     /// Its files: the .dsc and what that names.
     pub files: Vec<(FileName, Digest)>,
 }
@@ -133,14 +133,14 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// Reads a stanza of either file: one with a `Directory` lists a source package.
+    /// Reads a stanza of either file, see [`is_source`].
     ///
     /// # Errors
     /// As those of [`Binary::from_stanza`] and [`Source::from_stanza`].
     pub fn from_stanza(stanza: &Stanza<'_>) -> Result<Self, FormatError> {
-        match stanza.field("Directory") {
-            Some(_) => Source::from_stanza(stanza).map(Self::Source),
-            None => Binary::from_stanza(stanza).map(Self::Binary),
+        match is_source(stanza) {
+            true => Source::from_stanza(stanza).map(Self::Source),
+            false => Binary::from_stanza(stanza).map(Self::Binary),
         }
     }
 
@@ -270,7 +270,7 @@ impl Source {
         Ok(Self {
             package: value(SOURCES, "Package", field("Package")?)?,
             version: value(SOURCES, "Version", field("Version")?)?,
-            directory: value(SOURCES, "Directory", field("Directory")?)?,
+            directory: directory(stanza.field("Directory"))?,
             files,
         })
     }
@@ -301,17 +301,43 @@ impl Source {
         Ok(names.iter().map(of_file).collect())
     }
 
+    /// Where a file of it is, relative to the archive's base.
+    #[must_use]
+    pub fn path_of(&self, name: &FileName) -> String {
+        match &self.directory {
+            Some(directory) => format!("{directory}/{name}"),
+            None => name.to_string(),
+        }
+    }
+
     /// The paths of its files, relative to the archive's base.
     ///
     /// # Errors
     /// When a path would be too long.
     pub fn pool_files(&self) -> Result<Vec<(PoolPath, Digest)>, FormatError> {
-        let path = |name: &FileName| value(SOURCES, "Directory", &format!("{}/{name}", self.directory));
+        let path = |name: &FileName| value(SOURCES, "Directory", &self.path_of(name));
         self.files
             .iter()
             .map(|(name, digest)| Ok((path(name)?, *digest)))
             .collect()
     }
+}
+
+/// Whether a stanza lists a source package: it says in which folder its files are, or names files by lists alone, as
+/// `apt-ftparchive sources .` does beside a Release file.
+#[must_use]
+pub fn is_source(stanza: &Stanza<'_>) -> bool {
+    let has = |name| stanza.field(name).is_some();
+    has("Directory") || (!has("Filename") && has("Checksums-Sha256"))
+}
+
+/// The folder that a `Directory` names; none for the archive's base.
+fn directory(text: Option<&str>) -> Result<Option<PoolPath>, FormatError> {
+    let is_base = |text: &&str| matches!(*text, "" | "." | "./");
+    let folder = text
+        .filter(|text| !is_base(text))
+        .map(|text| text.strip_prefix("./").unwrap_or(text));
+    folder.map(|text| value(SOURCES, "Directory", text)).transpose()
 }
 
 /// Reads `name` or `name (version)`, as the field `Source` has it; `version` is what a bare name means.
@@ -340,10 +366,10 @@ fn source_parts<'a>(what: &'static str, text: &'a str) -> Result<(&'a str, Optio
 /// Every pool file of a Packages or Sources file, uncompressed, in its order; a file may come twice.
 /// Each item is an error of its stanza, or a path and its digest.
 pub fn pool_files(index: &[u8]) -> impl Iterator<Item = Result<(PoolPath, Digest), FormatError>> {
-    let files = |stanza: Stanza<'_>| match stanza.field("Directory") {
+    let files = |stanza: Stanza<'_>| match is_source(&stanza) {
         // One file, and nothing else of it is taken.
-        None => Ok((Some(Binary::file_of(&stanza)?), Vec::new())),
-        Some(_) => Ok((None, Source::from_stanza(&stanza)?.pool_files()?)),
+        false => Ok((Some(Binary::file_of(&stanza)?), Vec::new())),
+        true => Ok((None, Source::from_stanza(&stanza)?.pool_files()?)),
     };
     Stanzas::new(index).flat_map(move |stanza| {
         let (first, failed) = match stanza.and_then(files) {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::{Architecture, Component, Digest, RelPath, SuiteName, Timestamp};
 use crate::format::compress::{Compression, decompress};
 use crate::format::deb822::Stanzas;
-use crate::format::packages::{Binary, Source};
+use crate::format::packages::{Binary, Source, is_source};
 use crate::format::release::Release;
 use crate::host::{Bar, files};
 use crate::site::UnprovenArchive;
@@ -226,7 +226,7 @@ fn stanzas(index: &Path, text: &[u8]) -> Result<Vec<(String, Listed)>, IncludeEr
     let mut found = Vec::new();
     for stanza in Stanzas::new(text) {
         let stanza = stanza.map_err(|error| wrong(&error))?;
-        if stanza.field("Directory").is_some() {
+        if is_source(&stanza) {
             let source = Source::from_stanza(&stanza).map_err(|error| wrong(&error))?;
             let mut dscs = source.files.iter().filter(|(name, _)| name.as_str().ends_with(".dsc"));
             let (name, digest) = dscs
@@ -237,7 +237,7 @@ fn stanzas(index: &Path, text: &[u8]) -> Result<Vec<(String, Listed)>, IncludeEr
                 architecture: None,
                 digest: *digest,
             };
-            found.push((format!("{}/{name}", source.directory), listed));
+            found.push((source.path_of(name), listed));
         } else {
             let binary = Binary::from_stanza(&stanza).map_err(|error| wrong(&error))?;
             let listed = Listed {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Edition, IndexFile, SnapshotError, SuiteState, each_chunk, package_indexes};
 use crate::domain::{ArchiveName, Digest, PackageName, Sha256, SuiteName, Version};
 use crate::format::deb822::{Stanza, Stanzas};
-use crate::format::packages::{Binary, Source};
+use crate::format::packages::{Binary, Source, is_source};
 use crate::store::Store;
 
 /// How a package or a file differs.
@@ -224,7 +224,7 @@ fn read(
 }
 
 fn entry(stanza: &Stanza<'_>) -> Result<(PackageName, PackageName, Version, Sha256), crate::format::FormatError> {
-    if stanza.field("Directory").is_some() {
+    if is_source(stanza) {
         let source = Source::from_stanza(stanza)?;
         let mut files: Vec<String> = source
             .files

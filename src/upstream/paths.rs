@@ -31,6 +31,9 @@ pub(super) struct PathCheck<'a> {
     package: String,
     /// Files of this stanza's `Checksums-…` and `Files` follow.
     in_files: bool,
+    /// Whether this stanza lists files, and whether it says where.
+    lists: bool,
+    placed: bool,
     wrong: Option<(String, String)>,
 }
 
@@ -47,6 +50,8 @@ impl<'a> PathCheck<'a> {
             skipping: false,
             package: String::new(),
             in_files: false,
+            lists: false,
+            placed: false,
             wrong: None,
         })
     }
@@ -54,6 +59,7 @@ impl<'a> PathCheck<'a> {
     /// After the whole text.
     pub(super) fn verdict(mut self) -> Result<(), UpstreamError> {
         self.end_of_line(b"");
+        self.end_of_stanza();
         match self.wrong {
             None => Ok(()),
             Some((package, path)) => Err(UpstreamError::OutsidePool {
@@ -72,7 +78,7 @@ impl<'a> PathCheck<'a> {
             match part.first() {
                 Some(first) if self.matches_start(*first) => self.look_at(part),
                 Some(_) => {}
-                None => self.in_files = false,
+                None => self.end_of_stanza(),
             }
             return;
         }
@@ -81,6 +87,14 @@ impl<'a> PathCheck<'a> {
         if !std::mem::take(&mut self.skipping) {
             self.look_at(&line);
         }
+    }
+
+    /// Files of which nobody says where they are lie at the base: of a flat repository alone.
+    fn end_of_stanza(&mut self) {
+        if self.lists && !self.placed && !self.flat {
+            self.refuse(".");
+        }
+        (self.in_files, self.lists, self.placed) = (false, false, false);
     }
 
     fn look_at(&mut self, line: &[u8]) {
@@ -118,8 +132,16 @@ impl<'a> PathCheck<'a> {
         let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
         match name.as_str() {
             "package" => value.clone_into(&mut self.package),
-            "filename" | "directory" if !self.is_right(value) => self.refuse(value),
-            "files" | "checksums-sha1" | "checksums-sha256" | "checksums-sha512" => self.in_files = true,
+            "filename" | "directory" => {
+                self.placed = true;
+                let at_base = self.flat && name == "directory" && matches!(value, "" | "." | "./");
+                if !at_base && !self.is_right(value) {
+                    self.refuse(value);
+                }
+            }
+            "files" | "checksums-sha1" | "checksums-sha256" | "checksums-sha512" => {
+                (self.in_files, self.lists) = (true, true);
+            }
             _ => {}
         }
     }
@@ -222,6 +244,8 @@ mod tests {
                 ("Filename: pool/main", &format!("Filename: pool/{}", "x".repeat(2000))),
                 ("Directory: pool", "directory: state"),
                 ("1 s_1.dsc", "1 ../s_1.dsc"),
+                ("Directory: pool/main/s", "Directory: ."),
+                ("Directory: pool/main/s\n", ""),
             ] {
                 assert!(good.contains(from));
                 let found = refused("main/source/Sources", &good.replace(from, to), at_once);

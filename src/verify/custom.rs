@@ -411,7 +411,11 @@ impl Check<'_> {
         let source = Source::from_stanza(stanza).map_err(|error| error.to_string())?;
         let dsc = source.files.iter().find(|(name, _)| name.as_str().ends_with(".dsc"));
         let (name, _) = dsc.ok_or_else(|| format!("`{}` has no .dsc", source.package))?;
-        let path = PoolPath::new(format!("{}/{name}", source.directory)).map_err(|error| error.to_string())?;
+        let directory = source
+            .directory
+            .as_ref()
+            .ok_or_else(|| format!("`{}` is in no folder", source.package))?;
+        let path = PoolPath::new(source.path_of(name)).map_err(|error| error.to_string())?;
         let key = Key::pool(&self.anchor.name, &path);
         if self.damaged.has(&key) {
             return Ok(None);
@@ -419,7 +423,7 @@ impl Check<'_> {
         let bytes = self.store.get(&key, LARGEST_DSC).map_err(|error| error.to_string())?;
         let text = unframed_text(&bytes).map_err(|error| error.to_string())?;
         let control = paragraph(".dsc", &text).map_err(|error| error.to_string())?;
-        source_stanza(&control, name, &bytes, &source.directory)
+        source_stanza(&control, name, &bytes, directory)
             .map(Some)
             .map_err(|error| error.to_string())
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use assay::domain::{Coded as _, Digest, Timestamp};
 use assay::format::compress::{Compression, compress};
-use assay::host::Clock;
+use assay::host::{Clock, Progress};
 use assay::serve::{Overlays, ServeConfig, ServedArchive, Server};
 use assay::trust::{ArchiveKey, unframed_text};
-use assay::upstream::{Client, Followed, Limits};
+use assay::upstream::{Client, Followed, Limits, fill_pool};
 
 use super::indexes::problems;
 use crate::support::apt::{Apt, source};
@@ -104,6 +104,48 @@ fn a_flat_repository_becomes_a_suite_that_real_apt_reads_and_upstream_proves() {
         for other in ["/foundry/other.deb", "/foundry/state/1.json", "/foundry/InRelease"] {
             assert_eq!(get(running.address(), other).status, 404, "{other}");
         }
+    }
+}
+
+/// In each of the forms that Debian's tools give the folder of a source package.
+#[test]
+fn a_flat_repository_has_its_sources_where_its_tools_say() {
+    for (directory, path) in [
+        ("Directory: .\n", "a_1.dsc"),
+        ("", "a_1.dsc"),
+        ("Directory: ./deb\n", "deb/a_1.dsc"),
+    ] {
+        let signer = key("upstream");
+        let upstream = Upstream::start();
+        let mut files = flat("", "./alloy_1_amd64.deb", &signer);
+        let dsc = Digest::of(b"dsc");
+        let sources = format!(
+            "Package: ore\nVersion: 1\nMaintainer: T <t@example.org>\nArchitecture: any\nFormat: 3.0 (native)\n{directory}\
+             Checksums-Sha256:\n {} 3 a_1.dsc\n\n",
+            dsc.sha256
+        );
+        let text = String::from_utf8(unframed_text(&files["InRelease"]).unwrap()).unwrap();
+        let listed = Digest::of(sources.as_bytes());
+        let text = format!("{}\n {} {} Sources\n", text.trim_end(), listed.sha256, listed.size);
+        files.insert(
+            "InRelease".to_owned(),
+            signer.clearsign(text.as_bytes(), ago(3)).unwrap(),
+        );
+        files.insert("Sources".to_owned(), sources.into_bytes());
+        files.insert(path.to_owned(), b"dsc".to_vec());
+        upstream.set(files);
+        let mut mirror = Mirror::of(&signer);
+        mirror.config.flat = Some("./".parse().unwrap());
+        let record = mirror.accept(&upstream.url(), ago(2));
+        assert_eq!(problems(&mirror, &signer), []);
+        let client = Client::new(&upstream.url(), Limits::default()).unwrap();
+        let store = mirror.store.as_ref();
+        assert_eq!(
+            fill_pool(&client, store, &mirror.name, &record.suites, &Progress::hidden()).unwrap(),
+            2,
+            "{path}"
+        );
+        assert_eq!(mirror.visible()[&format!("foundry/{path}")], b"dsc");
     }
 }
 
