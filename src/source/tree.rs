@@ -103,6 +103,13 @@ impl Tree {
         let mut seen = BTreeSet::new();
         for entry in entries {
             let path = path::below(folder, &entry.name)?;
+            // Folders count as well: a few objects may name each other without end.
+            if self.files.len() >= MOST_FILES || next.len() >= MOST_FILES {
+                return Err(SourceError::Limit {
+                    limit: MOST_FILES as u64,
+                    unit: "files",
+                });
+            }
             if !seen.insert(entry.name) {
                 return Err(SourceError::rule("S6", &path, "the tree has this name twice"));
             }
@@ -125,12 +132,6 @@ impl Tree {
                 mode => return Err(SourceError::rule("S4", &path, format!("its mode is {mode}"))),
             };
             self.files.insert(path, File { mode, id: entry.id });
-            if self.files.len() > MOST_FILES || next.len() > MOST_FILES {
-                return Err(SourceError::Limit {
-                    limit: MOST_FILES as u64,
-                    unit: "files",
-                });
-            }
         }
         Ok(())
     }

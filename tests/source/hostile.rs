@@ -261,6 +261,21 @@ fn s6_paths_that_mean_another_file_are_refused() {
     }
 }
 
+/// A few objects that name each other make a tree without end.
+#[test]
+fn folders_without_files_are_counted_too() {
+    let maker = Maker::native();
+    let mut tree = maker.git(&["rev-parse", "HEAD^{tree}"]);
+    for _ in 0..3 {
+        let entries: String = (0..600).map(|n| format!("040000 tree {tree}\td{n}\n")).collect();
+        tree = maker.pipe(&maker.url(), "git", &["mktree"], &entries);
+    }
+    let commit = maker.git(&["commit-tree", "-m", "folders", &tree]);
+    let tag = maker.tag_with("signer", "v1.0", &commit);
+    let error = maker.declare(&tag).unwrap_err();
+    assert!(error.to_string().contains("more than 200000 files"), "{error}");
+}
+
 #[test]
 fn s7_upstream_files_are_those_of_upstreams_tag() {
     let changed = quilt(|maker| maker.write("src/hello.c", "int main(void) { return 2; }\n"));
