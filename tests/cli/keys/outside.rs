@@ -191,6 +191,7 @@ fn a_key_that_ends_says_so_in_time_and_then_signs_nothing() {
         .run(keyed.at(41 * day), &["key", "extend", ending.as_str(), "--for", "100d"]);
     assert!(said.starts_with(&format!("{ending} ends ")), "{said}");
     keyed.site.run(keyed.at(41 * day), &["mirror", "foundry"]);
+    keyed.site.run(keyed.at(41 * day), &["snapshot", "renew", "--all"]);
     assert_eq!(keyed.verify(41 * day).0, Some(0), "{}", keyed.verify(41 * day).1);
 }
 
