@@ -452,8 +452,8 @@ pub(super) struct RebuildArgs {
 
 /// Decide whether rebuilt packages may enter the archive, and publish those that may
 ///
-/// Exit 1 when one is refused, 6 when an upload waits for rebuilds: nothing of it is kept before enough builders
-/// are bound to their results. Every decision is signed and kept, refusals too. With `--from` nothing was rebuilt:
+/// Exit 1 when one is refused, 6 when the `.changes` that was named waits for rebuilds: nothing of it is kept before enough
+/// builders are bound to their results. In an incoming folder (`--incoming`) an upload may wait: that is exit 0. Every decision is signed and kept, refusals too. With `--from` nothing was rebuilt:
 /// packages of a mirror get in as upstream signed them, where the policy lets them, and every answer says so.
 #[derive(Debug, Args)]
 #[command(

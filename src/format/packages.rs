@@ -192,6 +192,13 @@ impl Binary {
         Self::read(stanza).map_err(|error| at_stanza(PACKAGES, stanza, error))
     }
 
+    /// What tells it from every other binary package of a suite.
+    #[must_use]
+    pub fn key(&self) -> (PackageName, Version, Architecture) {
+        let (package, version, architecture) = (&self.package, &self.version, &self.architecture);
+        (package.clone(), version.clone(), architecture.clone())
+    }
+
     /// The file that a stanza lists, all else of which is checked and left.
     fn file_of(stanza: &Stanza<'_>) -> Result<(PoolPath, Digest), FormatError> {
         Self::checked_file(stanza).map_err(|error| at_stanza(PACKAGES, stanza, error))

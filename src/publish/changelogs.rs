@@ -32,22 +32,12 @@ pub(super) type Members = BTreeSet<(Component, Listed)>;
 /// Those of a catalog.
 pub(super) fn listed(catalog: &Catalog<'_>) -> Members {
     let debs = catalog.binaries().filter(|(_, binary)| is_deb(binary));
-    debs.map(|(component, binary)| (component.clone(), key(binary)))
+    debs.map(|(component, binary)| (component.clone(), binary.key()))
         .collect()
 }
 
 fn is_deb(binary: &Binary) -> bool {
     binary.filename.as_str().ends_with(".deb")
-}
-
-fn key(binary: &Binary) -> Listed {
-    let Binary {
-        package,
-        version,
-        architecture,
-        ..
-    } = binary;
-    (package.clone(), version.clone(), architecture.clone())
 }
 
 /// The indexes of changelogs that a suite is to have, as it had them: none of a component where they could not be read.
@@ -102,11 +92,11 @@ impl Changelogs {
             let (now, old) = (of(&now), if text.is_some() { of(old) } else { BTreeSet::new() });
             let gone = old.difference(&now).cloned().collect();
             let came = catalog.binaries().filter(|(of, binary)| {
-                let key = key(binary);
+                let key = binary.key();
                 *of == component && is_deb(binary) && now.contains(&key) && !old.contains(&key)
             });
             // One package may be in the indexes of several architectures.
-            let came: BTreeMap<Listed, &Binary> = came.map(|(_, binary)| (key(binary), binary)).collect();
+            let came: BTreeMap<Listed, &Binary> = came.map(|(_, binary)| (binary.key(), binary)).collect();
             let came: Vec<(Listed, &Binary)> = came.into_iter().collect();
             let rows = rows(store, archive, component, &came)?;
             let index = changelogs(text.as_deref().unwrap_or_default(), &gone, &rows)?;

@@ -352,7 +352,7 @@ fn replaced(catalog: &Catalog<'_>, offered: &[&Included], others: Others) -> Goe
             continue;
         }
         match rival {
-            Rival::Binary(binary) => drop(goes.binaries.insert(key_of(binary))),
+            Rival::Binary(binary) => drop(goes.binaries.insert(binary.key())),
             Rival::Source(source) => drop(goes.sources.insert((source.package.clone(), source.version.clone()))),
         }
     }
@@ -365,21 +365,11 @@ fn named(catalog: &Catalog<'_>, gone: &[Gone]) -> Goes {
     Goes {
         binaries: binaries
             .filter(|binary| gone.iter().any(|gone| gone.has_binary(binary)))
-            .map(key_of)
+            .map(Binary::key)
             .collect(),
         sources: sources
             .filter(|source| gone.iter().any(|gone| gone.is(&source.package, &source.version)))
             .map(|source| (source.package.clone(), source.version.clone()))
             .collect(),
     }
-}
-
-fn key_of(binary: &Binary) -> (PackageName, Version, Architecture) {
-    let Binary {
-        package,
-        version,
-        architecture,
-        ..
-    } = binary;
-    (package.clone(), version.clone(), architecture.clone())
 }

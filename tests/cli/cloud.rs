@@ -2,11 +2,10 @@
 //! the bucket is a repository.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use super::mirrors::Metals;
-use super::{ASSAY, text};
+use super::{ASSAY, text, url_of};
 use crate::support::apt::{Apt, source};
 use crate::support::s3::{Fault, S3};
 use crate::support::service::Service;
@@ -119,20 +118,13 @@ fn a_site_in_a_bucket_has_one_history_whoever_writes_and_is_served_from_there() 
 
     let mut serve = command(&["serve", "--listen", "127.0.0.1:0"]);
     let mut serve = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(serve.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let url = line
-        .split_whitespace()
-        .find(|word| word.starts_with("http://"))
-        .unwrap();
+    let url = url_of(&mut serve);
     let key = fs::read_dir(metals.site().join("policies/keys")).unwrap();
     let mut keys = key.map(|entry| entry.unwrap().path());
     let key = keys.find(|path| path.extension().is_some_and(|e| e == "asc")).unwrap();
     let mut said = Vec::new();
     for suite in ["tin", "tin/v1"] {
-        let url = format!("{}/foundry", url.trim_end_matches('/'));
+        let url = format!("{url}/foundry");
         let apt = Apt::new(&source(&url, suite, &key));
         let updated = apt.get(&["update"]);
         let fetched = apt.get(&["download", "copper"]);

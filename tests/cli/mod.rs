@@ -53,16 +53,21 @@ pub(crate) fn serve(folder: &Path) -> (std::process::Child, String) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let url = url_of(&mut child);
+    (child, url)
+}
+
+/// The URL that a server says first; its output must be a pipe.
+pub(crate) fn url_of(server: &mut std::process::Child) -> String {
     let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap())
+    BufReader::new(server.stdout.as_mut().unwrap())
         .read_line(&mut line)
         .unwrap();
     let url = line
         .split_whitespace()
         .find(|word| word.starts_with("http://"))
         .unwrap();
-    let url = url.trim_end_matches('/').to_owned();
-    (child, url)
+    url.trim_end_matches('/').to_owned()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

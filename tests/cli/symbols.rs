@@ -1,6 +1,7 @@
 //! `dbgsym-component`: debug symbols in a component of their own, which only those who want them follow.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::small::said;
 use super::unproven::Apps;
@@ -20,6 +21,11 @@ fn debug_symbols_go_to_a_component_of_their_own_that_apt_follows_when_told_to() 
     apps.made.edit("repos/apps.toml", |text| {
         text.replace("\"contrib\"", "\"contrib\", \"debug\"")
     });
+    let include = |debs: &[PathBuf]| {
+        let debs = debs.iter().map(|path| path.to_str().unwrap());
+        let args = ["include", "apps", "stable"].into_iter().chain(debs);
+        apps.prints(&args.collect::<Vec<_>>())
+    };
     let folder = tempfile::tempdir().unwrap();
     let symbols = "Section: debug\nSource: hello\nAuto-Built-Package: debug-symbols\n";
     let debs = [
@@ -28,13 +34,7 @@ fn debug_symbols_go_to_a_component_of_their_own_that_apt_follows_when_told_to() 
         // Only its name is like that.
         deb_in(folder.path(), "tool-dbgsym", "1.0", "amd64", "tool"),
     ];
-    let debs = debs.iter().map(|path| path.to_str().unwrap());
-    apps.prints(
-        &["include", "apps", "stable"]
-            .into_iter()
-            .chain(debs)
-            .collect::<Vec<_>>(),
-    );
+    include(&debs);
     assert!(
         apps.made
             .path("store/apps/pool/debug/h/hello/hello-dbgsym_1.0_amd64.deb")
@@ -55,13 +55,7 @@ fn debug_symbols_go_to_a_component_of_their_own_that_apt_follows_when_told_to() 
         deb_in(folder.path(), "hello", "1.1", "amd64", "hello"),
         deb_of(folder.path(), ("hello-dbgsym", "1.1", "amd64"), symbols, "symbols"),
     ];
-    let debs = debs.iter().map(|path| path.to_str().unwrap());
-    apps.prints(
-        &["include", "apps", "stable"]
-            .into_iter()
-            .chain(debs)
-            .collect::<Vec<_>>(),
-    );
+    include(&debs);
     let index = apps.made.path("store/apps/dists/stable/debug/binary-amd64/Packages");
     let text = fs::read_to_string(index).unwrap();
     assert!(
