@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use crate::domain::{ArchiveName, PackageName, Sha256};
 use crate::format::intoto::Summary;
 use crate::host::files;
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, StoreError};
 use crate::trust::Ed25519Public;
 
+use super::admit::list_key;
 use super::book::Book;
-use super::repeat::{load_decision, noted_decisions};
+use super::repeat::{load_decision, named_inputs, noted_decisions};
 use super::{GateError, evidence::create_or_same};
 
 /// Decisions by source.
@@ -29,6 +30,18 @@ pub(super) fn note(store: &dyn Store, archive: &ArchiveName, source: &str, decis
 /// Where a decision is listed under its source.
 pub(super) fn key(archive: &ArchiveName, source: &str, decision: &Sha256) -> Result<Key, GateError> {
     Ok(Key::new(format!("state/{archive}/heard/{source}/{decision}"))?)
+}
+
+/// Where a decision is listed beside: under its declaration, or with those on imports.
+pub(super) fn listed_key(
+    archive: &ArchiveName,
+    summary: &Summary,
+    decision: &Sha256,
+) -> Result<Option<Key>, StoreError> {
+    let inputs = named_inputs(summary).unwrap_or_default();
+    let declaration = inputs.iter().find(|(name, _)| name == "declaration");
+    let is_import = summary.assay_import.is_some();
+    list_key(archive, declaration.map(|(_, sha256)| sha256), is_import, decision)
 }
 
 /// Whether a decision is listed under its source there.
@@ -48,6 +61,8 @@ pub(super) fn waiting(
 
 /// What the next record remembers of decisions, and what goes once it is there. Only what the gate signed is remembered: whoever
 /// writes a name here must not have it signed. Of an archive whose book has none yet, all that were ever listed.
+///
+/// What was listed here alone, since its writer was killed then, is listed with the others first: nobody does it later.
 pub(super) fn to_remember(
     store: &dyn Store,
     archive: &ArchiveName,
@@ -55,21 +70,21 @@ pub(super) fn to_remember(
     gate: &Ed25519Public,
 ) -> Result<(BySource, Vec<Key>), GateError> {
     let (mut found, mut done) = (BySource::new(), Vec::new());
-    let mut remember = |sha256: Sha256| -> bool {
+    let mut remember = |sha256: Sha256| -> Option<Summary> {
         // What cannot be read is for whoever asks about that source, and for `verify`.
-        let Ok(signed) = load_decision(store, archive, &sha256, gate) else {
-            return false;
-        };
-        match about(&signed.predicate, archive) {
-            Some(source) => {
-                found.entry(source).or_default().insert(sha256);
-                true
-            }
-            None => false,
-        }
+        let signed = load_decision(store, archive, &sha256, gate).ok()?;
+        let source = about(&signed.predicate, archive)?;
+        found.entry(source).or_default().insert(sha256);
+        Some(signed.predicate)
     };
     for meta in store.list(&format!("state/{archive}/heard"))? {
-        if meta.key.named_sha256().is_some_and(&mut remember) {
+        let Some(sha256) = meta.key.named_sha256() else {
+            continue;
+        };
+        if let Some(summary) = remember(sha256) {
+            if let Some(key) = listed_key(archive, &summary, &sha256)? {
+                create_or_same(store, &key, b"")?;
+            }
             done.push(meta.key);
         }
     }

@@ -12,7 +12,6 @@ use crate::source::Declaration;
 use crate::store::{Created, Key, Store, StoreError};
 use crate::trust::{Ed25519Key, Ed25519Public, verify_envelope};
 
-use super::admit::list_key;
 use super::book::Page;
 use super::evidence::{LARGEST_NONCE, create_or_same, nonce_key, read_document, read_unverified};
 use super::redeclared::{declared_key, note_declared};
@@ -75,7 +74,7 @@ pub(super) struct Memory<'a> {
     remembers: bool,
     /// The source of each decision that the gate signed.
     signed: BTreeMap<Sha256, PackageName>,
-    /// Decisions that no list named.
+    /// Decisions that no list named, or only the first of the two: their writer may have been killed then.
     unlisted: BTreeSet<Sha256>,
 }
 
@@ -107,8 +106,8 @@ impl<'a> Memory<'a> {
         ours.map(|(decision, _)| *decision).collect()
     }
 
-    /// What is lost and no kill explains: one that was not listed yet lacks nothing else, and a round that waits to be signed by
-    /// the gate is there.
+    /// What is lost and no kill explains: one that was not listed yet, or only under its source, lacks nothing else, and a round
+    /// that waits to be signed by the gate is there.
     pub(super) fn lost(&self) -> Vec<Forgotten> {
         let others = self.found.values().filter(|lost| lost.remedy != Remedy::Listed);
         let missing: BTreeSet<Sha256> = others.map(|lost| lost.decision).collect();
@@ -241,7 +240,7 @@ impl<'a> Memory<'a> {
         };
         let inputs = named_inputs(&summary).unwrap_or_default();
         if let Some(source) = heard::about(&summary, self.archive).filter(|_| is_signed) {
-            self.listed(decision, &summary, &inputs, &source)?;
+            self.listed(decision, &summary, &source)?;
             self.signed.insert(decision, source);
         }
         if version.is_some_and(|version| version.as_str() != summary.assay_binding.version) {
@@ -257,27 +256,28 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
-    /// It is listed under its declaration, and under its source until a record remembers it.
-    fn listed(
-        &mut self,
-        decision: Sha256,
-        summary: &Summary,
-        inputs: &[(String, Sha256)],
-        source: &PackageName,
-    ) -> Result<(), GateError> {
-        let declaration = inputs
-            .iter()
-            .find(|(name, _)| name == "declaration")
-            .map(|(_, sha256)| sha256);
-        let is_import = summary.assay_import.is_some();
-        if let Some(key) = list_key(self.archive, declaration, is_import, &decision)?
-            && self.store.head(&key)?.is_none()
-        {
+    /// It is listed under its declaration, and under its source until a record remembers it. The latter is first: what has it
+    /// alone is listed by the next record.
+    fn listed(&mut self, decision: Sha256, summary: &Summary, source: &PackageName) -> Result<(), GateError> {
+        let list = heard::listed_key(self.archive, summary, &decision)?;
+        let lacks = match list {
+            Some(key) if self.store.head(&key)?.is_none() => Some(key),
+            _ => None,
+        };
+        let awaited = heard::key(self.archive, source.as_str(), &decision)?;
+        let is_remembered = !self.remembers || self.remembered.contains(&decision);
+        if lacks.is_none() && is_remembered {
+            return Ok(());
+        }
+        let is_awaited = self.store.head(&awaited)?.is_some();
+        if let Some(key) = lacks {
+            if is_awaited && !is_remembered {
+                self.unlisted.insert(decision);
+            }
             self.lost_one(decision, key, false, Remedy::Listed);
         }
-        let key = heard::key(self.archive, source.as_str(), &decision)?;
-        if self.remembers && !self.remembered.contains(&decision) && self.store.head(&key)?.is_none() {
-            self.lost_one(decision, key, false, Remedy::Listed);
+        if !is_awaited && !is_remembered {
+            self.lost_one(decision, awaited, false, Remedy::Listed);
         }
         Ok(())
     }

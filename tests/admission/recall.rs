@@ -150,6 +150,32 @@ fn a_refusal_that_no_list_names_is_found_among_the_documents() {
     assert!(decision.broken().any(|rule| rule.id == "A5"), "{decision:?}");
 }
 
+/// Its writer was killed between the two lists, and nothing of its source comes after it, as with what is imported.
+#[test]
+fn a_decision_that_is_listed_under_its_source_alone_is_listed_with_the_next_snapshot() {
+    let site = Site::new();
+    refused(&site);
+    let listed = site.objects("state/custom/decisions");
+    assert_eq!(listed.len(), 1);
+    fs::remove_dir_all(site.folder.path().join("store/state/custom/decisions")).unwrap();
+    let lost = || {
+        let lost = forgotten(&site.store, &site.archive, &site.gate_key.public()).unwrap();
+        lost.forgotten
+    };
+    assert_eq!(lost(), [], "a kill explains it");
+    assert!(site.admit(&site.build("1.1", "second")).unwrap().decision.admitted);
+    let (key, _) = &listed[0];
+    assert!(
+        site.objects("state/custom/decisions")
+            .iter()
+            .any(|(there, _)| there == key)
+    );
+    assert_eq!(lost(), []);
+    // Now a record remembers it: whoever takes it out of the list is seen.
+    fs::remove_file(site.folder.path().join("store").join(key.as_str())).unwrap();
+    assert_eq!(lost().len(), 1);
+}
+
 /// What the gate signs here it knows here, whatever becomes of the store.
 #[test]
 fn a_machine_that_signed_a_refusal_does_not_forget_it() {
