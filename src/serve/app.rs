@@ -14,7 +14,7 @@ use super::meant::Meant;
 use super::object::Object;
 use super::pages;
 use super::route::{NO_ARCHIVE, NO_SNAPSHOT, Target, route};
-use crate::domain::{ArchiveName, Coded, Digest, Kind, PoolPath, RelPath, SnapshotName, Timestamp};
+use crate::domain::{ArchiveName, Coded, Digest, Kind, PoolPath, RelPath, SnapshotName, TagName, Timestamp};
 use crate::snapshot::{Chain, SnapshotError};
 use crate::store::{Key, Store, StoreError};
 use crate::upstream::{PullThrough, UpstreamError};
@@ -84,12 +84,9 @@ async fn answer(app: Arc<App>, method: &Method, uri: &Uri, asked: &HeaderMap) ->
         set(&mut answer, header::ALLOW, "GET, HEAD");
         return answer;
     }
-    let target = match route(uri.path(), &|name| app.archives.contains_key(name), app.root.as_ref()) {
-        Ok(target) => target,
-        Err(why) => return line(StatusCode::NOT_FOUND, why),
-    };
+    let path = uri.path().to_owned();
     // The store blocks, and so does a download.
-    let found = tokio::task::spawn_blocking(move || app.find(target)).await;
+    let found = tokio::task::spawn_blocking(move || app.asked(&path)).await;
     match found {
         Ok(Ok(found)) => send(method, asked, found.object, found.media, found.caching).await,
         Ok(Err(Refused(status, why, next))) => refusal(status, &why, &next),
@@ -101,6 +98,20 @@ async fn answer(app: Arc<App>, method: &Method, uri: &Uri, asked: &HeaderMap) ->
 }
 
 impl App {
+    /// What is at a path. Files of a flat archive at the root are in no folder that tells them from other archives.
+    fn asked(&self, path: &str) -> Result<Found> {
+        let served = |name: &ArchiveName| self.archives.contains_key(name);
+        let why = match route(path, &served, self.root.as_ref()) {
+            Ok(target) => return self.find(target),
+            Err(why) => why,
+        };
+        let below = self.root.as_ref().map(|root| format!("/{root}{path}"));
+        match below.map(|path| route(&path, &served, None)) {
+            Some(Ok(target @ Target::Flat(..))) => self.find(target).map_err(|_| not_found(why)),
+            _ => Err(not_found(why)),
+        }
+    }
+
     fn find(&self, target: Target) -> Result<Found> {
         match target {
             Target::Home => self.home(),
@@ -137,10 +148,19 @@ impl App {
                 self.object(&key, "text/plain; charset=utf-8", Caching::Check)
             }
             Target::Overlay(digest, path) => self.overlay(&digest, &path),
-            Target::Flat(archive, name, path) => {
-                if let Some(name) = name {
-                    self.meant(&archive, &name)?;
+            Target::Flat(archive, None, path) => {
+                let direct = self.flat(&archive, &path);
+                // A folder of a flat repository may be called as a tag is: then the file is its own.
+                match (&direct, of_tag(&path)) {
+                    (Err(Refused(StatusCode::NOT_FOUND, ..)), Some((tag, path))) => {
+                        self.meant(&archive, &SnapshotName::Tag(tag))?;
+                        self.flat(&archive, &path)
+                    }
+                    _ => direct,
                 }
+            }
+            Target::Flat(archive, Some(name), path) => {
+                self.meant(&archive, &name)?;
                 self.flat(&archive, &path)
             }
             Target::OverlayPool(digest, archive, path) => {
@@ -380,6 +400,12 @@ fn media_of(name: &str) -> &'static str {
         }
         _ => "application/octet-stream",
     }
+}
+
+/// A tag, and what is below it.
+fn of_tag(path: &PoolPath) -> Option<(TagName, PoolPath)> {
+    let (tag, rest) = path.as_str().split_once('/')?;
+    Some((tag.parse().ok()?, PoolPath::new(rest).ok()?))
 }
 
 fn not_found(why: impl Into<String>) -> Refused {

@@ -18,8 +18,8 @@ pub(super) enum Target {
     SnapshotDists(ArchiveName, SnapshotName, RelPath),
     /// A pool file; with the snapshot that it is asked for under.
     Pool(ArchiveName, Option<SnapshotName>, PoolPath),
-    /// A file that is in no `pool/`; with the snapshot that it is asked for under. Only an index of a
-    /// flat repository can have named it.
+    /// A file that is in no `pool/`; with the snapshot that it is asked for under, but a tag that stands where a folder may.
+    /// Only an index of a flat repository can have named it.
     Flat(ArchiveName, Option<SnapshotName>, PoolPath),
     /// A public document by hash.
     Provenance(ArchiveName, Sha256),
@@ -100,7 +100,7 @@ pub(super) fn route(
         "project" => Err("an archive has only its own trace file"),
         name => match (name.parse(), below.split_once('/')) {
             (name, Some(("dists" | "pool", _))) => snapshot(archive, name.map_err(|_| NO_SNAPSHOT)?, below),
-            // A folder of a flat repository may have any name.
+            // A folder of a flat repository may have any name, a tag's too.
             (Ok(SnapshotName::Tag(_)) | Err(_), _) => Ok(Target::Flat(archive, None, pool(rest)?)),
             (Ok(name), _) => Ok(Target::Flat(archive, Some(name), pool(below)?)),
         },
@@ -144,11 +144,10 @@ fn below(root: &ArchiveName, path: &str) -> Option<String> {
 }
 
 fn snapshot(archive: ArchiveName, name: SnapshotName, rest: &str) -> Result<Target, &'static str> {
-    let (first, below) = split(rest)?;
-    match first {
-        "dists" => Ok(Target::SnapshotDists(archive, name, index(below)?)),
-        "pool" => Ok(Target::Pool(archive, Some(name), pool(rest)?)),
-        _ => Err("a snapshot has `dists` and `pool`"),
+    match rest.split_once('/') {
+        Some(("dists", below)) => Ok(Target::SnapshotDists(archive, name, index(below)?)),
+        Some(("pool", _)) => Ok(Target::Pool(archive, Some(name), pool(rest)?)),
+        _ => Ok(Target::Flat(archive, Some(name), pool(rest)?)),
     }
 }
 
@@ -413,7 +412,6 @@ mod tests {
             "/api/v2/snapshots",
             "/other/dists/trixie/InRelease",
             "/5.15.1/other/dists/trixie/InRelease",
-            "/5.15.1/debian/provenance/sha256/x",
             "/2026112201/debian/dists/trixie/InRelease",
             upper.as_str(),
         ] {
@@ -425,9 +423,12 @@ mod tests {
     fn other_paths_can_only_be_of_a_flat_repository() {
         let archive = || "debian".parse().unwrap();
         let id = || "20261122T072000Z".parse().unwrap();
+        let tag = || SnapshotName::Tag("5.15.1".parse().unwrap());
         for (path, name, file) in [
             ("/debian/./x_1.deb", None, "x_1.deb"),
             ("/debian/amd64/x_1.deb", None, "amd64/x_1.deb"),
+            ("/5.15.1/debian/./x_1.deb", Some(tag()), "x_1.deb"),
+            ("/5.15.1/debian/amd64/x_1.deb", Some(tag()), "amd64/x_1.deb"),
             ("/debian/20261122T072000Z/x_1.deb", Some(id()), "x_1.deb"),
             ("/debian/20261122T072000Z/./amd64/x_1.deb", Some(id()), "amd64/x_1.deb"),
             ("/debian/state/1.json", None, "state/1.json"),

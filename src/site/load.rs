@@ -277,7 +277,10 @@ impl Site {
                 .any(|a| matches!(a, ArchiveConfig::Mirror(m) if m.origin.eq_ignore_ascii_case(origin)))
         };
         if let Some(root) = &self.config.root {
-            self.archive(root)?;
+            self.archive(root).map_err(|error| SiteError::Toml {
+                path: self.root.join(MARKER),
+                why: format!("`root`: {error}"),
+            })?;
         }
         for (name, archive) in &self.archives {
             check_keys(archive).or_else(|why| refuse(name, why))?;
@@ -343,7 +346,11 @@ impl Site {
                         }
                     }
                     for source in &custom.environment {
-                        if let ArchiveConfig::Unproven(_) = self.archive(&source.archive)? {
+                        let archive = match self.archive(&source.archive) {
+                            Ok(archive) => archive,
+                            Err(error) => return refuse(name, format!("`[[environment]]`: {error}")),
+                        };
+                        if let ArchiveConfig::Unproven(_) = archive {
                             let why = format!(
                                 "`environment` names `{}`, which is unproven: nothing is built with it",
                                 source.archive

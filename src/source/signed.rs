@@ -39,7 +39,7 @@ pub struct SignedSource {
     pub tree: GitOid,
     /// When the tagger, or the committer, says it was made.
     pub date: Timestamp,
-    /// The signatures that hold, on the tag and on the commit, each key once, by key.
+    /// The signatures that hold, on the tag and on the commit, each key once for each entry of the policy that allows it, by key.
     pub signatures: Vec<SourceSignature>,
     /// The tag's message, with whatever tools wrote into it; empty when there is no tag.
     pub(super) message: Vec<u8>,
@@ -147,13 +147,16 @@ fn on_commit(
     counts(&block, reference, object.commit()?.date, signers).map(Some)
 }
 
+/// A policy may have a key twice, each time for other source packages: both entries stay.
 fn each_key_once(signatures: Vec<SourceSignature>) -> Vec<SourceSignature> {
-    let mut by_key: BTreeMap<(Fingerprint, String), SourceSignature> = BTreeMap::new();
+    let mut once: Vec<SourceSignature> = Vec::new();
     for signature in signatures {
-        let key = (signature.signer.fingerprint.clone(), signature.signer.name.clone());
-        by_key.entry(key).or_insert(signature);
+        if !once.iter().any(|there| there.signer == signature.signer) {
+            once.push(signature);
+        }
     }
-    by_key.into_values().collect()
+    once.sort_by(|a, b| a.signer.fingerprint.cmp(&b.signer.fingerprint));
+    once
 }
 
 impl SignedSource {

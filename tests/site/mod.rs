@@ -238,8 +238,25 @@ fn what_a_mirror_may_be_led_to_and_how_old_it_may_get_is_checked() {
 fn only_an_archive_of_the_site_is_at_the_root() {
     let root = |name: &str| site_with("assay.toml", |text| format!("root = \"{name}\"\n{text}"));
     assert!(root("custom").is_ok());
-    assert_eq!(root("nothing").unwrap_err().code(), "E-SITE-004");
+    let nothing = root("nothing").unwrap_err();
+    assert_eq!(nothing.code(), "E-SITE-002");
+    assert!(nothing.to_string().contains("assay.toml`: `root`: "), "{nothing}");
     assert_eq!(root("pool").unwrap_err().code(), "E-SITE-002");
+}
+
+/// What somebody does first who mirrors something else.
+#[test]
+fn an_archive_that_another_file_still_names_is_refused_with_that_file() {
+    let site = copy();
+    fs::rename(
+        site.path().join("repos/debian.toml"),
+        site.path().join("repos/other.toml"),
+    )
+    .unwrap();
+    let error = Site::load(site.path()).unwrap_err().to_string();
+    for part in ["`repos/custom.toml`", "[[environment]]", "no archive `debian`", "other"] {
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 #[test]

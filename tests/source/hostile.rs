@@ -58,6 +58,13 @@ fn s1_only_a_signer_of_the_policy_counts() {
         "may not sign the source package `native`",
         &maker.declare(&tag).unwrap_err(),
     );
+    // The key has an entry for each of two source packages.
+    for other in [0, 1] {
+        maker.signers = vec![good[0].clone(), good[0].clone()];
+        maker.signers[other].sources = vec!["other".parse().unwrap()];
+        maker.signers[1 - other].sources = vec!["native".parse().unwrap()];
+        maker.declare(&tag).unwrap();
+    }
     maker.signers.clear();
     rule("S1", "no signer", &maker.verify(&tag).unwrap_err());
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use assay::domain::{Coded as _, Digest, Timestamp};
 use assay::format::compress::{Compression, compress};
 use assay::host::{Clock, Progress};
+use assay::publish::{Tagging, tag};
 use assay::serve::{Overlays, ServeConfig, ServedArchive, Server};
 use assay::trust::{ArchiveKey, unframed_text};
 use assay::upstream::{Client, Followed, Limits, fill_pool};
@@ -14,6 +15,7 @@ use super::indexes::problems;
 use crate::support::apt::{Apt, source};
 use crate::support::archive::{Mirror, key};
 use crate::support::http::{Upstream, get};
+use crate::support::repository::made;
 
 fn ago(hours: i64) -> Timestamp {
     Clock::System.now().plus(-3600 * hours)
@@ -71,6 +73,21 @@ fn a_flat_repository_becomes_a_suite_that_real_apt_reads_and_upstream_proves() {
         assert_eq!(mirror.follow(&upstream.url(), ago(1)).unwrap(), Followed::Unchanged);
         assert_eq!(problems(&mirror, &signer), []);
 
+        let name = "w1".parse().unwrap();
+        let tagging = Tagging {
+            tag: &name,
+            of: &record,
+            suites: record.suites.clone(),
+            partial: false,
+        };
+        tag(
+            mirror.store.as_ref(),
+            tagging,
+            made("t", ago(2)),
+            &mirror.ours,
+            "http://127.0.0.1:1",
+        )
+        .unwrap();
         let running = Server::start(ServeConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             store: Arc::clone(&mirror.store),
@@ -78,7 +95,7 @@ fn a_flat_repository_becomes_a_suite_that_real_apt_reads_and_upstream_proves() {
                 name: mirror.name.clone(),
                 upstream: Some(Arc::new(Client::new(&upstream.url(), Limits::default()).unwrap())),
             }],
-            root: None,
+            root: Some(mirror.name.clone()),
             overlays: Overlays::default(),
             now: ago(1),
         })
@@ -90,6 +107,13 @@ fn a_flat_repository_becomes_a_suite_that_real_apt_reads_and_upstream_proves() {
             (base.clone(), "tin".to_owned()),
             (base.clone(), format!("tin/{}", record.serial)),
             (format!("{base}/{}", record.id), "tin".to_owned()),
+            (format!("{base}/w1"), "tin".to_owned()),
+            (format!("{}/w1/foundry", running.url()), "tin".to_owned()),
+            (base.clone(), "tin/w1".to_owned()),
+            // At the root, too.
+            (running.url(), "tin".to_owned()),
+            (format!("{}/{}", running.url(), record.serial), "tin".to_owned()),
+            (format!("{}/w1", running.url()), "tin".to_owned()),
         ] {
             let apt = Apt::new(&source(&uri, &suite, certificate.path()));
             apt.update();
@@ -101,7 +125,14 @@ fn a_flat_repository_becomes_a_suite_that_real_apt_reads_and_upstream_proves() {
             );
         }
         assert_eq!(problems(&mirror, &signer), []);
-        for other in ["/foundry/other.deb", "/foundry/state/1.json", "/foundry/InRelease"] {
+        for other in [
+            "/foundry/other.deb",
+            "/foundry/w2/alloy_1_amd64.deb",
+            "/w2/foundry/alloy_1_amd64.deb",
+            "/other.deb",
+            "/foundry/state/1.json",
+            "/foundry/InRelease",
+        ] {
             assert_eq!(get(running.address(), other).status, 404, "{other}");
         }
     }
