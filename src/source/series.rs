@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::SourceError;
 use super::debian::find;
-use super::tree::{Blobs, Tree};
+use super::tree::{Blobs, Mode, Tree};
 use crate::domain::escape;
 
 const FOLDER: &str = "debian/patches";
@@ -23,11 +23,13 @@ pub(super) fn check(tree: &Tree, blobs: &Blobs) -> Result<(), SourceError> {
     let Some(bytes) = find(tree, blobs, SERIES)? else {
         return Ok(());
     };
+    let links = tree.files.iter().filter(|(_, file)| file.mode == Mode::Link);
+    let links: BTreeSet<&str> = links.map(|(path, _)| path.as_str()).collect();
     for name in patches(bytes)? {
         let path = format!("{FOLDER}/{name}");
         let patch = find(tree, blobs, &path)?
             .ok_or_else(|| SourceError::rule("S8", &path, "the series names it, but it is not there"))?;
-        check_patch(&path, patch)?;
+        check_patch(&path, patch, &links)?;
     }
     Ok(())
 }
@@ -68,8 +70,9 @@ fn patches(bytes: &[u8]) -> Result<Vec<String>, SourceError> {
 }
 
 /// Refuses a patch whose headers name a file outside the source, or of `debian/`, in any way in which `patch -p1` would
-/// read it: indented, quoted, with parts that say nothing, or as what Git renames and copies.
-fn check_patch(path: &str, patch: &[u8]) -> Result<(), SourceError> {
+/// read it: indented, quoted, with parts that say nothing, or as what Git renames and copies; and through a symbolic link of the
+/// source, which may lead there.
+fn check_patch(path: &str, patch: &[u8], links: &BTreeSet<&str>) -> Result<(), SourceError> {
     for line in patch.split(|&b| b == b'\n') {
         let text = String::from_utf8_lossy(line);
         let text = text.trim_start_matches([' ', '\t', 'X']);
@@ -93,9 +96,32 @@ fn check_patch(path: &str, patch: &[u8]) -> Result<(), SourceError> {
             if parts.nth(strip) == Some("debian") && parts.next().is_some() {
                 return refused(&name, "it changes a file below `debian/`");
             }
+            if let Some(link) = through(&name, strip, links) {
+                let why = format!("it goes through the symbolic link `{}`", escape(&link));
+                return refused(&name, &why);
+            }
         }
     }
     Ok(())
+}
+
+/// The link that a name is, or leads through.
+fn through(name: &str, strip: usize, links: &BTreeSet<&str>) -> Option<String> {
+    let mut path = String::new();
+    for part in name
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .skip(strip)
+    {
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path.push_str(part);
+        if links.contains(path.as_str()) {
+            return Some(path);
+        }
+    }
+    None
 }
 
 /// The files that a line of a patch names when it is a header's, each with how many parts are stripped of it.
@@ -162,9 +188,11 @@ mod tests {
 
     #[test]
     fn patches_stay_in_the_source() {
+        let links = BTreeSet::from(["x", "lib/y"]);
+        let check = |patch: &str| check_patch("p", patch.as_bytes(), &links);
         let patch = |to: &str| format!("Description: x\n--- a/src/x.c\n+++ {to}\n@@ -1 +1 @@\n-a\n+b\n");
-        for good in ["b/src/x.c", "/dev/null", "b/x.c\t2020-01-01"] {
-            assert!(check_patch("p", patch(good).as_bytes()).is_ok(), "{good}");
+        for good in ["b/src/x.c", "/dev/null", "b/x.c\t2020-01-01", "b/xy"] {
+            assert!(check(&patch(good)).is_ok(), "{good}");
         }
         for bad in [
             "/etc/passwd",
@@ -176,21 +204,33 @@ mod tests {
             "\"b/debian/\\162ules\"",
             "\"b/\\056\\056/x\"",
             "\"b/x",
+            "b/x/rules",
+            "b/./x//rules",
+            "b/lib/y/sub/z",
+            "b/x",
         ] {
-            assert!(check_patch("p", patch(bad).as_bytes()).is_err(), "{bad}");
+            assert!(check(&patch(bad)).is_err(), "{bad}");
             let indented = patch(bad).replace("+++ ", "X  +++ ");
-            assert!(check_patch("p", indented.as_bytes()).is_err(), "{bad}");
+            assert!(check(&indented).is_err(), "{bad}");
         }
         for bad in [
             "diff --git a/x b/debian/x\nrename from x\nrename to debian/x\n",
+            "diff --git a/a b/x/a\nrename from a\nrename to x/a\n",
             "diff --git a/debian/x b/x\ncopy from debian/x\ncopy to x\n",
             "Index: pkg/debian/rules\n",
             "diff --git a/d b/d\nnew file mode 120000\n--- /dev/null\n+++ b/d\n",
         ] {
-            assert!(check_patch("p", bad.as_bytes()).is_err(), "{bad}");
+            assert!(check(bad).is_err(), "{bad}");
         }
-        for good in ["b/debian", "b/src/debian/x", "\"b/caf\\303\\251\"", "b/X/x"] {
-            assert!(check_patch("p", patch(good).as_bytes()).is_ok(), "{good}");
+        for good in [
+            "b/debian",
+            "b/src/debian/x",
+            "\"b/caf\\303\\251\"",
+            "b/X/x",
+            "b/lib/z",
+            "b/lib/x/y",
+        ] {
+            assert!(check(&patch(good)).is_ok(), "{good}");
         }
     }
 }

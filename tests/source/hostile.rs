@@ -316,6 +316,12 @@ fn s8_patches_and_options_change_nothing_but_the_source() {
         )
     });
     rule("S8", "outside", &outside);
+    let around = quilt(|maker| {
+        std::os::unix::fs::symlink("debian", maker.git.join("way")).unwrap();
+        let patch = "--- a/way/rules\n+++ b/way/rules\n@@ -1 +1,2 @@\n #!/usr/bin/make -f\n+x\n";
+        maker.write("debian/patches/fix.patch", patch);
+    });
+    rule("S8", "through the symbolic link `way`", &around);
     let options = quilt(|maker| maker.write("debian/source/options", "# x\ncompression = xz\nunapply-patches\n"));
     rule("S8", "unapply-patches", &options);
     let local = native(|maker| maker.write("debian/source/local-options", "x\n"));
