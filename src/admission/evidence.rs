@@ -311,6 +311,9 @@ pub struct IssuedNonce {
     pub issued_at: Timestamp,
     /// Until then the answer is waited for, and no decision is made without it.
     pub answer_by: Timestamp,
+    /// Which run it is for, counted from 0: each varies other things. Absent in what earlier versions issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u32>,
 }
 
 /// A round of blind rebuilds in one environment: what was committed to when it was closed, which was

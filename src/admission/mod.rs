@@ -19,6 +19,7 @@ mod proof;
 mod quorum;
 mod rules;
 mod standing;
+mod unvaried;
 mod whole;
 
 pub use candidate::{Candidate, Inspected, Moved, Offered, Output, OutputSet, Terms};
@@ -41,4 +42,5 @@ pub use proof::{
 };
 pub use quorum::{Shortage, shortage};
 pub use rules::{IMPORT_RULES, ONE_PATH, RULE_SET, RULES, Rule, Verdict, too_few_successors, unauthorised};
+pub use unvaried::{Unvaried, unvaried};
 pub use whole::{Whole, file_set};

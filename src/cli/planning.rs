@@ -8,12 +8,12 @@ use super::context::Context;
 use super::failure::Failure;
 use super::rebuild::Run;
 use super::work::Work;
-use crate::admission::{IssuedNonce, RecordEvidence};
+use crate::admission::{IssuedNonce, RecordEvidence, Unvaried};
 use crate::domain::{BuilderId, PackageName, Sha256};
 use crate::environment::{SourceName, Step};
 use crate::format::intoto::Outcome;
 use crate::host::files;
-use crate::publish::{Fresh, Said, canaries, issue_nonce, load_nonces, load_records, note_declared, said};
+use crate::publish::{Fresh, Said, canaries, issue_nonce, load_nonces, load_records, note_declared, run_of, said};
 use crate::rebuild::Limits;
 use crate::site::Builder;
 use crate::store::Key;
@@ -48,6 +48,14 @@ struct NotAgain<'a> {
     record: Sha256,
     log: Option<Sha256>,
     again: String,
+}
+
+/// Builds that were all made with the same of something, so that the gate refuses them. No job: what is planned for it is.
+#[derive(Serialize)]
+struct TooMuchAlike<'a> {
+    source: &'a str,
+    rule: &'static str,
+    same: String,
 }
 
 /// Jobs for the builders of a plan whose answers the gate knows: of sources that were admitted (rule R9).
@@ -87,8 +95,8 @@ pub(super) fn known_answers(
 }
 
 impl Run<'_> {
-    /// The builders that were not asked, or did not answer; with `again` also those whose build did not succeed, which
-    /// are said else, and counted.
+    /// The builders that were not asked, or did not answer, or have to build once more since all was built alike; with `again` also
+    /// those whose build did not succeed, which are said else, and counted.
     pub(super) fn lacking(&self, again: bool) -> Result<(Vec<&Builder>, usize), Failure> {
         let (work, declared) = (self.work, self.declared);
         let store = work.store.as_ref();
@@ -99,10 +107,15 @@ impl Run<'_> {
         }
         let nonces = load_nonces(store, &work.archive, &declared.sha256)?;
         let fresh = Fresh::of(declared.terms.fresh_since, &declared.policy, &declared.suites, work.now);
-        let (mut lacking, mut failures) = (Vec::new(), 0_usize);
-        for (builder, said) in said(&declared.policy, &found, &nonces, self.lock_sha256, fresh) {
+        let terms = declared.policy.terms(&declared.suites);
+        let (mut lacking, mut failures, mut same) = (Vec::new(), 0_usize, None);
+        for (builder, said) in said(&declared.policy, &terms, &found, &nonces, self.lock_sha256, fresh) {
             match said {
                 Said::Built => {}
+                Said::Alike(what) => {
+                    same = Some(what);
+                    lacking.push(builder);
+                }
                 Said::Failed(record) if !again => {
                     self.say_failed(record)?;
                     failures = failures.saturating_add(1);
@@ -110,7 +123,24 @@ impl Run<'_> {
                 Said::Nothing | Said::Failed(_) => lacking.push(builder),
             }
         }
+        if let Some(same) = same {
+            self.say_alike(same)?;
+        }
         Ok((lacking, failures))
+    }
+
+    /// On standard error, as what failed.
+    fn say_alike(&self, same: Unvaried) -> Result<(), Failure> {
+        let source = self.declared.declaration.source.as_str();
+        let text = format!(
+            "{source}: all rebuilds had the same {same}, which the gate refuses (rule E5): each builder has to build it once more, as              another run"
+        );
+        let value = TooMuchAlike {
+            source,
+            rule: "E5",
+            same: same.to_string(),
+        };
+        self.context.output.aside(&value, &text)
     }
 
     /// On standard error: job engines read standard output, and this is no job.
@@ -219,10 +249,7 @@ impl Run<'_> {
     /// Which run a nonce is for, counted from 0: each varies other things than the one before.
     pub(super) fn run_of(&self, nonce: &str) -> Result<usize, Failure> {
         let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
-        let mut issued = load_nonces(store, archive, &self.declared.sha256)?;
-        issued.sort_by(|a, b| (a.issued_at, &a.nonce).cmp(&(b.issued_at, &b.nonce)));
-        let at = issued.iter().position(|one| one.nonce == nonce);
-        Ok(at.unwrap_or(issued.len()))
+        Ok(run_of(&load_nonces(store, archive, &self.declared.sha256)?, nonce))
     }
 }
 

@@ -496,10 +496,10 @@ impl Job<'_> {
             &declared.suites,
             self.work.now,
         );
-        let said = said(&declared.policy, &found, &nonces, &lock, fresh);
-        let built = said.iter().filter(|(_, said)| *said == Said::Built);
         // What the suites ask for, which may be more than the policy does elsewhere.
         let terms = declared.policy.terms(&declared.suites);
+        let said = said(&declared.policy, &terms, &found, &nonces, &lock, fresh);
+        let built = said.iter().filter(|(_, said)| *said == Said::Built);
         let enough = |rebuilders: &BTreeSet<(&str, &str)>| shortage(&declared.policy, &terms, rebuilders).is_none();
         let mut rebuilders: BTreeSet<(&str, &str)> =
             built.map(|(b, _)| (b.operator.as_str(), b.hosting.as_str())).collect();

@@ -1,12 +1,13 @@
 //! What each builder of a policy has said of a declaration by now: who is still to be asked, and whose
 //! last build failed. A function of its input.
 
-use crate::admission::{IssuedNonce, RecordEvidence, builder_fingerprint};
+use crate::admission::{IssuedNonce, RecordEvidence, Unvaried, builder_fingerprint, shortage, unvaried};
 use crate::domain::{Sha256, SuiteName, Timestamp};
 use crate::format::intoto::Outcome;
-use crate::site::{Builder, Policy};
+use crate::rebuild::Variation;
+use crate::site::{Builder, Policy, Terms};
 
-use super::Records;
+use super::{Records, run_of};
 
 /// What a builder has said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Said<'a> {
     Nothing,
     /// It built it, or is bound to what it built.
     Built,
+    /// It built it, and all who make up the quorum did so with the same: the gate wants another run (rule E5).
+    Alike(Unvaried),
     /// Its newest answer is that the build did not succeed.
     Failed(&'a RecordEvidence),
 }
@@ -40,11 +43,12 @@ impl Fresh {
     }
 }
 
-/// What every builder that is not revoked has said of a declaration in one environment: its own key's word only.
-/// A build that failed and succeeded later has succeeded, as for the gate (rule R6).
+/// What every builder that is not revoked has said of a declaration in one environment, under the policy's terms for its suites:
+/// its own key's word only. A build that failed and succeeded later has succeeded, as for the gate (rule R6).
 #[must_use]
 pub fn said<'a, 'p>(
     policy: &'p Policy,
+    terms: &Terms,
     found: &'a Records,
     nonces: &[IssuedNonce],
     lock: &Sha256,
@@ -61,18 +65,68 @@ pub fn said<'a, 'p>(
             && fresh.ended_after.is_none_or(|after| record.finished_on >= after)
             && asked_late(&record.nonce)
     };
+    let builders = || policy.builders.iter().filter(|builder| builder.revoked_at.is_none());
+    let all: Vec<(&Builder, &RecordEvidence)> = builders()
+        .flat_map(|builder| found.records.iter().map(move |record| (builder, record)))
+        .filter(|(builder, record)| counts(record, builder) && record.outcome == Outcome::Built)
+        .collect();
+    let alike = alike(policy, terms, &all, nonces);
     let of = |builder: &'p Builder| {
         let records = || found.records.iter().filter(|record| counts(record, builder));
         let shown = |nonce: &str| found.records.iter().any(|record| record.nonce == nonce);
         // A record that is shown is judged by itself.
         let mut bound = found.commitments.iter().filter(|c| !shown(&c.nonce));
         let bound = bound.any(|c| c.builder == builder.id && c.lock == *lock && asked_late(&c.nonce));
-        if bound || records().any(|record| record.outcome == Outcome::Built) {
-            return (builder, Said::Built);
-        }
         let newest = records().max_by_key(|record| (record.finished_on, record.sha256));
-        (builder, newest.map_or(Said::Nothing, Said::Failed))
+        let has_built = records().any(|record| record.outcome == Outcome::Built);
+        let said = match (newest, alike) {
+            _ if bound => Said::Built,
+            (Some(newest), Some(alike)) if newest.outcome == Outcome::Built => Said::Alike(alike),
+            _ if has_built => Said::Built,
+            (newest, _) => newest.map_or(Said::Nothing, Said::Failed),
+        };
+        (builder, said)
     };
-    let builders = policy.builders.iter().filter(|builder| builder.revoked_at.is_none());
-    builders.map(of).collect()
+    builders().map(of).collect()
+}
+
+/// What builds that are enough for the quorum have in common, and must not. None when they were asked to differ in it, and could
+/// not (sbuild names the host itself): one more run would be no other.
+fn alike(
+    policy: &Policy,
+    terms: &Terms,
+    built: &[(&Builder, &RecordEvidence)],
+    nonces: &[IssuedNonce],
+) -> Option<Unvaried> {
+    let rebuilders = built
+        .iter()
+        .map(|(b, _)| (b.operator.as_str(), b.hosting.as_str()))
+        .collect();
+    if terms.quorum < 2 || shortage(policy, terms, &rebuilders).is_some() {
+        return None;
+    }
+    let records: Vec<&RecordEvidence> = built.iter().map(|(_, record)| *record).collect();
+    // Where they contradict each other no run helps.
+    let first = records.first()?;
+    if records.iter().any(|record| record.outputs != first.outputs) {
+        return None;
+    }
+    let what = unvaried(&records, &policy.vary)?;
+    let mut asked = nonces
+        .iter()
+        .filter(|nonce| nonce.run.is_some() && records.iter().any(|record| record.nonce == nonce.nonce))
+        .map(|nonce| Variation::of_run(run_of(nonces, &nonce.nonce), &policy.vary));
+    let first = asked.next();
+    let told_apart = first.is_some_and(|first| asked.any(|other| differs(&first, &other, what)));
+    (!told_apart).then_some(what)
+}
+
+fn differs(one: &Variation, other: &Variation, what: Unvaried) -> bool {
+    match what {
+        Unvaried::Time => false,
+        Unvaried::Parallelism => one.parallel != other.parallel,
+        Unvaried::Hostname => one.hostname != other.hostname,
+        Unvaried::User => one.user != other.user,
+        Unvaried::Path => one.place != other.place,
+    }
 }

@@ -13,7 +13,7 @@ use crate::admission::{IssuedNonce, Missed, RecordEvidence};
 use crate::domain::{ArchiveName, BuilderId, Digest, Fingerprint, Sha256, Timestamp};
 use crate::format::dsse::{self, Envelope};
 use crate::format::json;
-use crate::rebuild::{self, Circumstances, Commitment};
+use crate::rebuild::{self, Circumstances, Commitment, VARIATIONS};
 use crate::site::Policy;
 use crate::store::{Created, Key, Store, StoreError};
 use crate::trust::{Ed25519Public, verify_envelope};
@@ -41,10 +41,11 @@ pub struct Records {
     pub around: BTreeMap<Sha256, Circumstances>,
 }
 
-/// Issues a nonce for one run of one builder (rule R3), which has `patience` seconds to answer.
+/// Issues a nonce for one run of one builder (rule R3), which has `patience` seconds to answer. Each run varies other things than
+/// those that were asked for before, as far as there are so many.
 ///
 /// # Errors
-/// The store's failure.
+/// When one that was issued before is malformed; the store's failure.
 pub fn issue_nonce(
     store: &dyn Store,
     archive: &ArchiveName,
@@ -56,6 +57,7 @@ pub fn issue_nonce(
 ) -> Result<IssuedNonce, GateError> {
     let mut chance = [0_u8; 32];
     rand::rngs::OsRng.fill_bytes(&mut chance);
+    let run = next_run(&load_nonces(store, archive, &declaration)?, builder);
     let nonce = IssuedNonce {
         nonce: hex::encode(chance),
         declaration,
@@ -63,11 +65,42 @@ pub fn issue_nonce(
         builder: builder.clone(),
         issued_at: now,
         answer_by: now.plus(patience),
+        run: u32::try_from(run).ok(),
     };
     let key = nonce_key(archive, &nonce)?;
     let bytes = json::canonical("nonce", &nonce).map_err(GateError::document(&key))?;
     store.create(&key, &bytes)?;
     Ok(nonce)
+}
+
+/// Which run a nonce is for, counted from 0; of one that earlier versions issued: the how many-th it is.
+#[must_use]
+pub fn run_of(issued: &[IssuedNonce], nonce: &str) -> usize {
+    let own = issued.iter().find(|one| one.nonce == nonce);
+    if let Some(run) = own
+        .and_then(|nonce| nonce.run)
+        .and_then(|run| usize::try_from(run).ok())
+    {
+        return run;
+    }
+    let place = |nonce: &IssuedNonce| (nonce.issued_at, nonce.nonce.clone());
+    own.map_or(issued.len(), |own| {
+        issued.iter().filter(|one| place(one) < place(own)).count()
+    })
+}
+
+/// The next run of a builder: it varies other things than what each of the others was asked for last.
+fn next_run(issued: &[IssuedNonce], builder: &BuilderId) -> usize {
+    let mut last: BTreeMap<&BuilderId, usize> = BTreeMap::new();
+    for nonce in issued.iter().filter(|nonce| nonce.builder != *builder) {
+        let run = run_of(issued, &nonce.nonce);
+        last.entry(&nonce.builder)
+            .and_modify(|at| *at = run.max(*at))
+            .or_insert(run);
+    }
+    let same = |run: usize| last.values().any(|other| other % VARIATIONS == run % VARIATIONS);
+    let first = issued.len();
+    (first..).take(VARIATIONS).find(|run| !same(*run)).unwrap_or(first)
 }
 
 /// Every nonce that was issued for a declaration.

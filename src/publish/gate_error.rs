@@ -137,6 +137,16 @@ pub enum GateError {
         /// What is wrong.
         why: String,
     },
+    /// What a builder hands in was made as another run than it was asked for: it would not vary what it has to.
+    #[error("`{}` is not taken: its nonce is for run {run}, and it was built with the {what} of another", folder.display())]
+    Run {
+        /// Where it is.
+        folder: PathBuf,
+        /// Which run was asked for.
+        run: u32,
+        /// What is not as in that.
+        what: &'static str,
+    },
     /// A link that no observer of the policy signed.
     #[error("the link is not kept: {why}")]
     Link {
@@ -242,6 +252,7 @@ impl Coded for GateError {
             Self::Link { .. } => "E-GATE-122",
             Self::Round { .. } => "E-GATE-123",
             Self::Dropped { .. } => "E-GATE-124",
+            Self::Run { .. } => "E-GATE-125",
             Self::Rebuild(error) => error.code(),
             Self::Host(error) => error.code(),
             Self::Unfetched(error) => error.code(),
@@ -266,7 +277,7 @@ impl Coded for GateError {
             | Self::OtherKind { .. }
             | Self::Selection { .. }
             | Self::NotImportable { .. } => Kind::Usage,
-            Self::Released(_) | Self::Answer { .. } | Self::Link { .. } => Kind::Refused,
+            Self::Released(_) | Self::Answer { .. } | Self::Run { .. } | Self::Link { .. } => Kind::Refused,
             Self::Rebuild(error) => error.kind(),
             Self::Host(error) => error.kind(),
             Self::Unfetched(error) => error.kind(),
@@ -285,6 +296,9 @@ impl Coded for GateError {
             Self::Host(error) => error.hint(),
             Self::Unfetched(error) => error.hint(),
             Self::NotRepeatable { .. } | Self::NotImportable { .. } | Self::Answer { .. } | Self::Link { .. } => None,
+            Self::Run { run, .. } => Some(format!(
+                "build it once more with `--run {run}` and the same nonce: `assay rebuild NAME --plan --issue` prints the command"
+            )),
             Self::Document { .. } | Self::Swapped { .. } | Self::Unsigned { .. } => {
                 Some("`assay verify` names all that is damaged".to_owned())
             }

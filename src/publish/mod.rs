@@ -74,7 +74,9 @@ pub use canary::canaries;
 pub use claimed::{Claimed, entries as claim_entries};
 pub use ephemeral::{Ephemeral, ephemeral};
 pub use error::PublishError;
-pub use evidence::{Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document};
+pub use evidence::{
+    Records, add_document, add_record, hold, issue_nonce, load_nonces, load_records, read_document, run_of,
+};
 pub use filtered::{Filtered, filter, selection_digest};
 pub use gate_error::GateError;
 pub use heard::Journal;

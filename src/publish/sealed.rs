@@ -110,10 +110,11 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// When it is not a record of a builder of the policy that answers a nonce of ours, or its files are
-    /// not those that the record names; the store's failure. Doing it again is safe.
+    /// not those that the record names, or it was built as another run than was asked for; the store's failure. Doing it again is safe.
     pub fn take(&self, folder: &Path) -> Result<Taken, GateError> {
         let answer = Answer::read(folder)?;
         let (record, commitment) = self.check(&answer)?;
+        self.check_run(&answer, &record)?;
         if record.outcome != Outcome::Built || !self.policy.blind_rebuilds {
             self.show(&answer, &record)?;
             return Ok(Taken::Shown(record.sha256));
@@ -208,6 +209,27 @@ impl Desk<'_> {
             return Err(refuse("its commitment is to another record"));
         }
         Ok((record, Some(bytes.clone())))
+    }
+
+    /// Of a build that succeeded, that it varied what it was asked to: else the gate would refuse what all built alike, when nobody is
+    /// left to be asked. One that failed says something however it was run, and is heard.
+    fn check_run(&self, answer: &Answer, record: &RecordEvidence) -> Result<(), GateError> {
+        let nonces = load_nonces(self.store, self.archive, &record.declaration)?;
+        let asked = nonces.iter().find(|nonce| nonce.nonce == record.nonce);
+        let Some(run) = asked
+            .and_then(|nonce| nonce.run)
+            .filter(|_| record.outcome == Outcome::Built)
+        else {
+            return Ok(());
+        };
+        match answer.recipe.strays_from(run as usize, &self.policy.vary) {
+            None => Ok(()),
+            Some(what) => Err(GateError::Run {
+                folder: answer.folder.clone(),
+                run,
+                what,
+            }),
+        }
     }
 
     fn signed(&self, record: &RecordEvidence) -> bool {

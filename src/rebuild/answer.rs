@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{RebuildError, RecordInput, read_statement, statement};
+use super::{RebuildError, Recipe, RecordInput, read_statement, statement};
 use crate::domain::{BuilderId, FileName, Sha256};
 use crate::format::dsse::{self, Envelope, IN_TOTO};
 use crate::format::intoto::Outcome;
@@ -50,6 +50,8 @@ pub struct Answer {
     pub commitment: Option<Vec<u8>>,
     /// Log, .buildinfo, .changes: as the record names them.
     pub byproducts: BTreeMap<FileName, Sha256>,
+    /// How it says it was built.
+    pub recipe: Recipe,
     /// The outputs, by name.
     outputs: Vec<FileName>,
 }
@@ -113,6 +115,7 @@ impl Answer {
             commitment,
             byproducts,
             outputs: outputs.collect::<Result<_, _>>()?,
+            recipe: statement.predicate.build_definition.external_parameters.recipe,
             record,
         })
     }

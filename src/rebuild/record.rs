@@ -13,7 +13,7 @@ use crate::format::intoto::{
     Statement, Subject, sha256_set,
 };
 use crate::format::json;
-use crate::site::Backend;
+use crate::site::{Backend, Varied};
 use crate::source::Declaration;
 
 /// `buildType` of our records. An URI that names `docs/build-type.md`, and is fetched by nobody.
@@ -81,6 +81,33 @@ pub struct Recipe {
     /// How long its log could be, in bytes.
     #[serde(default)]
     pub log: u64,
+}
+
+impl Recipe {
+    /// The first thing that a policy varies, and that was not as in this run. Where sbuild builds, it names host and user
+    /// itself; and in which order files are listed is as a machine can.
+    #[must_use]
+    pub fn strays_from(&self, run: usize, vary: &[Varied]) -> Option<&'static str> {
+        let wanted = Variation::of_run(run, vary);
+        let ours = self.backend == Backend::Overlay;
+        let parallel = build_options(&wanted);
+        let path = format!("/build/{}/", wanted.place);
+        let checks = [
+            (Varied::Parallelism, "parallelism", {
+                self.deb_build_options.split_whitespace().any(|word| word == parallel)
+            }),
+            (Varied::Hostname, "host name", !ours || self.hostname == wanted.hostname),
+            (
+                Varied::User,
+                "user",
+                !ours || (&self.user, self.uid) == (&wanted.user, wanted.uid),
+            ),
+            (Varied::Locale, "locale", self.lc_all == wanted.locale),
+            (Varied::Path, "build path", self.build_path.starts_with(&path)),
+        ];
+        let stray = checks.iter().find(|(what, _, same)| vary.contains(what) && !same);
+        stray.map(|(_, what, _)| *what)
+    }
 }
 
 /// All that a record is made of.

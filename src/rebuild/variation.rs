@@ -83,6 +83,9 @@ const MATRIX: [Line; 4] = [
     Line("assay-four", "another", 4444, 3, "C", "fourth-path", FileOrder::Memory),
 ];
 
+/// How many different runs there are before they begin again.
+pub const VARIATIONS: usize = MATRIX.len();
+
 impl Variation {
     /// The variation of the `n`-th run for one declaration, counted from 0, in what `vary` names.
     #[must_use]

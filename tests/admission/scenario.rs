@@ -375,6 +375,7 @@ impl Scenario {
             builder: builder.id.clone(),
             issued_at: at("2026-06-01T12:00:00Z"),
             answer_by: at("2026-06-03T12:00:00Z"),
+            run: None,
         });
         self.evidence.records.push(RecordEvidence {
             sha256: sha(&format!("record {number}")),

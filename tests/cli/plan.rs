@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use assay::admission::identity;
+use assay::admission::{IssuedNonce, identity};
 use assay::domain::{Digest, Timestamp};
 use assay::format::dsse::{Envelope, IN_TOTO};
 use assay::format::intoto::Outcome;
@@ -51,20 +51,38 @@ impl Planned {
 
     /// What a builder answers whose build did not succeed.
     fn answer(&self, id: &str, outcome: Outcome, at: Timestamp) -> PathBuf {
+        let asked = self.issue(id, at);
+        self.answer_to(&asked.nonce, id, outcome, 0, at)
+    }
+
+    fn issue(&self, id: &str, at: Timestamp) -> IssuedNonce {
         let store = LocalStore::open(&self.made.path("store")).unwrap();
+        let sha256 = identity(&self.scenario.candidate.declaration).unwrap();
+        let lock = identity(&self.lock).unwrap();
+        let archive = "custom".parse().unwrap();
+        issue_nonce(&store, &archive, sha256, lock, &id.parse().unwrap(), at, 7200).unwrap()
+    }
+
+    /// What a builder answers to a nonce that built as this run.
+    fn answer_to(&self, nonce: &str, id: &str, outcome: Outcome, run: usize, at: Timestamp) -> PathBuf {
         let declaration = &self.scenario.candidate.declaration;
         let (sha256, lock) = (identity(declaration).unwrap(), identity(&self.lock).unwrap());
         let builder = id.parse().unwrap();
-        let archive = "custom".parse().unwrap();
-        let asked = issue_nonce(&store, &archive, sha256, lock, &builder, at, 7200).unwrap();
-        let folder = self.made.path(&format!("answer-{id}"));
+        let folder = self.made.path(&format!("answer-{id}-{run}-{}", &nonce[..12]));
+        let deb = self.made.path("hello_2.10_amd64.deb");
+        fs::write(&deb, "the same").unwrap();
+        let output = Produced {
+            name: file("hello_2.10_amd64.deb"),
+            digest: Digest::of(b"the same"),
+            path: deb,
+        };
         let log = self.made.path("log");
         fs::write(&log, "gcc: error: \x1b[31mno such thing\n").unwrap();
         let digest = Digest::of(&fs::read(&log).unwrap());
         let finished = Finished {
             outcome,
             reason: Some("it failed".to_owned()),
-            outputs: Vec::new(),
+            outputs: (outcome == Outcome::Built).then_some(output).into_iter().collect(),
             byproducts: vec![Produced {
                 name: file("hello-2.10.log"),
                 path: log,
@@ -79,10 +97,10 @@ impl Planned {
             declaration_sha256: &sha256,
             lock: &self.lock,
             lock_sha256: &lock,
-            variation: &Variation::of_run(0, &Varied::usual()),
+            variation: &Variation::of_run(run, &Varied::usual()),
             limits: &Limits::default(),
             backend: Backend::Overlay,
-            nonce: &asked.nonce,
+            nonce,
             builder: &builder,
             finished: &finished,
         };
@@ -146,6 +164,56 @@ fn a_build_that_failed_is_said_and_planned_again_on_request() {
         "another run than the two that failed: it varies other things"
     );
     assert!(job["nonce"].as_str().unwrap().len() == 64, "{job}");
+}
+
+/// What the gate refuses by rule E5 is planned once more, until it is another run; and another run than was asked for is not taken.
+#[test]
+fn builds_that_were_all_alike_are_planned_again() {
+    let planned = Planned::new();
+    let made = &planned.made;
+    let store = LocalStore::open(&made.path("store")).unwrap();
+    let declaration = identity(&planned.scenario.candidate.declaration).unwrap();
+    // As an earlier version left it: it did not write the run into a nonce, and took whatever came.
+    for (id, later) in [("b1", 0), ("b2", 1)] {
+        let asked = planned.issue(id, now().plus(-60));
+        let folder = planned.answer_to(&asked.nonce, id, Outcome::Built, 0, now().plus(later - 30));
+        let path = made.path(&format!("store/state/custom/nonces/{declaration}/{}", asked.nonce));
+        let written = fs::read_to_string(&path).unwrap();
+        let before = written.replace(&format!(",\"run\":{}", asked.run.unwrap()), "");
+        assert_ne!(written, before);
+        fs::write(path, before).unwrap();
+        let record = fs::read(folder.join("record.json")).unwrap();
+        add_record(&store, &"custom".parse().unwrap(), &declaration, &record).unwrap();
+    }
+    let plan = || {
+        let planned = made.run(&["rebuild", "hello", "--plan", "--issue", "--json"]);
+        assert_eq!(planned.status.code(), Some(0), "{planned:?}");
+        let jobs = text(&planned.stdout);
+        let jobs: Vec<serde_json::Value> = jobs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (jobs, text(&planned.stderr))
+    };
+    let take = |job: &serde_json::Value, run: u64| {
+        let (nonce, id) = (job["nonce"].as_str().unwrap(), job["builder"].as_str().unwrap());
+        let folder = planned.answer_to(nonce, id, Outcome::Built, run as usize, now());
+        made.run(&["rebuild", "hello", "--take", folder.to_str().unwrap()])
+    };
+    let (jobs, why) = plan();
+    assert_eq!(jobs.len(), 2, "{jobs:?}");
+    assert!(why.contains("\"rule\":\"E5\"") && why.contains("parallelism"), "{why}");
+    let runs = [&jobs[0], &jobs[1]].map(|job| job["run"].as_u64().unwrap());
+    assert_eq!(runs, [2, 3]);
+
+    let wrong = take(&jobs[0], 1);
+    assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
+    let why = text(&wrong.stderr);
+    assert!(why.contains("E-GATE-125") && why.contains("with `--run 2`"), "{why}");
+    assert_eq!(plan().0, jobs, "nothing of it was kept, and the same is asked");
+
+    assert!(take(&jobs[0], 2).status.success());
+    assert_eq!(plan().0, jobs[1..], "who is bound is not asked again");
+    assert!(take(&jobs[1], 3).status.success());
+    let (jobs, why) = plan();
+    assert!(jobs.is_empty() && why.is_empty(), "{jobs:?} {why}");
 }
 
 /// Whoever may write to the store could have put it there.

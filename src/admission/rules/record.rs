@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Sha256, escape};
 use crate::format::intoto::Outcome;
-use crate::site::{Dissent, Varied};
+use crate::site::Dissent;
 
 use super::super::context::{Context, Judged, Set};
 use super::super::evidence::RecordEvidence;
 use super::super::standing::{self, Standing, built_later, first_difference, is_blind, is_spoken, offered};
+use super::super::unvaried::unvaried;
 use super::Verdict;
 use super::asked::{answered, asked, place};
 
@@ -154,30 +155,11 @@ pub(super) fn e5(context: &Context<'_>) -> Verdict {
         if counted.len() < 2 {
             return Verdict::not_applicable("fewer than two rebuilds count");
         }
-        let (mut hosts, mut users, mut jobs, mut times) =
-            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut paths = BTreeSet::new();
-        for record in counted {
-            hosts.insert(&record.hostname);
-            users.insert(&record.user);
-            jobs.insert(record.parallel);
-            times.insert((record.started_on, record.finished_on));
-            paths.insert(record.build_path.as_str());
-        }
-        let varied = |what: Varied| context.policy.vary.contains(&what);
-        let same = [
-            ("time", times.len(), true),
-            ("parallelism", jobs.len(), true),
-            ("host name", hosts.len(), varied(Varied::Hostname)),
-            ("user", users.len(), varied(Varied::User)),
-            ("build path", paths.len(), varied(Varied::Path)),
-        ];
-        let same = same.iter().find(|(_, different, demanded)| *demanded && *different < 2);
-        if let Some((what, ..)) = same {
+        if let Some(what) = unvaried(&counted, &context.policy.vary) {
             let architecture = &set.set.architecture;
             return Verdict::broken(format!("all rebuilds for {architecture} had the same {what}"));
         }
-        all_paths.extend(paths);
+        all_paths.extend(counted.into_iter().map(|record| record.build_path.as_str()));
     }
     let varied = "the rebuilds differed in time, parallelism, and what else the policy varies";
     // A package that holds its build path passes as reproducible here: whoever builds elsewhere must know.
