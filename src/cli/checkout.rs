@@ -13,7 +13,7 @@ use crate::format::json;
 use crate::site::Site;
 use crate::snapshot::Chain;
 use crate::source::checkout::{
-    Checkout, Frozen, Origin, Resolved, SerialChange, Serials, change_serials, read_serials,
+    Checkout, Frozen, Origin, Resolved, SerialChange, Serials, change_serials, check_replayed, read_serials,
 };
 use crate::store::Store;
 
@@ -28,6 +28,9 @@ pub(super) fn sources(context: &Context, args: &SourcesArgs, folder: &std::path:
         .as_deref()
         .map(|text| json::strict("serials", text.as_bytes()));
     let replayed: Option<Serials> = replayed.transpose()?;
+    if let Some(replayed) = &replayed {
+        check_replayed(replayed, site.archives().keys())?;
+    }
     let mut serials = Serials::new();
     for (archive, frozen) in &checkout.serials {
         let settled = frozen.settle(archive, replayed.as_ref())?;

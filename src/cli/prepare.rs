@@ -24,7 +24,7 @@ use crate::prepare::{Heads, Image, Own, PrepareError, Step, Wanted, check_tag, p
 use crate::publish::{self, Fresh, Said, check_named, contents, load_nonces, load_records, load_vouched, said};
 use crate::site::{ArchiveConfig, Rebuild};
 use crate::snapshot::{Chain, Record, SuiteState};
-use crate::source::checkout::{Checkout, Frozen, Origin, Serials, head_of, tags_of};
+use crate::source::checkout::{Checkout, Frozen, Origin, Serials, check_replayed, head_of, tags_of};
 use crate::source::{Declaration, branches_and_tags, strayed_tags};
 use crate::verify::{Anchors, check_admitted};
 
@@ -83,6 +83,9 @@ pub(super) fn run(context: &Context, args: &PrepareArgs) -> Result<ExitCode, Fai
     };
     let work = Work::open(context, Some(&archive))?;
     let replayed = replayed(args)?;
+    if let Some(replayed) = &replayed {
+        check_replayed(replayed, work.site.archives().keys())?;
+    }
     let tags = tags_of(&args.checkout, args.branch.as_deref(), &work.site.cache())?;
     let (before, locks) = Defined::read(&work.site, &args.checkout, &args.serial_files)?;
     for lock in locks {

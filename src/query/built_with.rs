@@ -53,14 +53,39 @@ impl Ingredient {
         }
     }
 
-    fn is(&self, package: &LockedFacts<&str>) -> bool {
+    /// As what a package is meant, if it is.
+    fn meant(&self, package: &LockedFacts<&str>) -> Option<Meant> {
         match self {
-            Self::File(sha256) => package.sha256 == *sha256,
+            Self::File(sha256) => (package.sha256 == *sha256).then_some(Meant::Itself),
             Self::Package(name, version) => {
                 let wanted = |found: &str| version.as_ref().is_none_or(|version| covers(version, found));
                 let (binary, source) = (name.as_str() == package.package, name.as_str() == package.source);
-                (binary && wanted(package.version)) || (source && wanted(package.source_version))
+                if binary && wanted(package.version) {
+                    return Some(Meant::Itself);
+                }
+                (source && wanted(package.source_version)).then_some(Meant::BySource)
             }
+        }
+    }
+}
+
+/// As what a package of an environment is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meant {
+    /// It is the package that was asked for.
+    Itself,
+    /// It is of the source package that was asked for.
+    BySource,
+}
+
+impl Meant {
+    /// A package in words: of one whose name is another than was asked for, also why it is named.
+    fn say(self, package: &LockedFacts<&str>) -> String {
+        let (source, version) = (package.source, package.source_version);
+        match self {
+            Self::Itself => package.to_string(),
+            Self::BySource if version == package.version => format!("{package}, of the source {source}"),
+            Self::BySource => format!("{package}, of the source {source} {version}"),
         }
     }
 }
@@ -152,33 +177,41 @@ fn origins<'i>(
 
 fn concerned(index: &Index<'_>, ingredient: &Ingredient) -> AllConcerned {
     // Which packages are meant, for each segment: its locks name them by number.
-    let meant: Vec<Vec<bool>> = index
+    let meant: Vec<Vec<Option<Meant>>> = index
         .known
         .segments()
         .par_iter()
         .map(|segment| {
             let package = |at: usize| u32::try_from(at).ok().and_then(|at| segment.package(at));
-            let is = |at: usize| package(at).is_some_and(|package| ingredient.is(&package));
-            (0..segment.packages()).map(is).collect()
+            let meant = |at: usize| ingredient.meant(&package(at)?);
+            (0..segment.packages()).map(meant).collect()
         })
         .collect();
     let meant_of = |lock: Lock<'_>| {
         let mut segments = index.known.segments().iter();
         meant.get(segments.position(|segment| std::ptr::eq(segment, lock.segment()))?)
     };
+    // The package itself, where an environment has it, rather than another one of the same source.
     let holds = |id: &DecisionId| {
         let decision = index.decision(id)?;
-        index.known.locks_of(decision).find_map(|lock| {
-            let meant = meant_of(lock)?;
-            let number = lock
-                .packages()
-                .find(|number| meant.get(*number as usize) == Some(&true))?;
-            lock.segment().package(number)
-        })
+        let mut first = None;
+        for lock in index.known.locks_of(decision) {
+            let Some(meant) = meant_of(lock) else { continue };
+            for number in lock.packages() {
+                let Some(as_what) = meant.get(number as usize).copied().flatten() else {
+                    continue;
+                };
+                if as_what == Meant::Itself {
+                    return lock.segment().package(number).map(|package| as_what.say(&package));
+                }
+                first = first.or_else(|| lock.segment().package(number).map(|package| as_what.say(&package)));
+            }
+        }
+        first
     };
     let reached = reached(index);
     let held = reached.par_iter().filter_map(|id| {
-        let held = holds(id)?.to_string();
+        let held = holds(id)?;
         Some((*id, Concerned { held, through: None }))
     });
     let mut concerned: AllConcerned = held.collect();

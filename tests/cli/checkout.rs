@@ -339,6 +339,8 @@ fn serials_are_printed_resolved_and_replayed() {
         json.trim().replacen(old, new, 1),
         json.replacen(old, "latest", 1),
         format!(r#"{{"debian":"{old}"}}"#),
+        json.replacen("debian\"", "other\"", 1),
+        format!("{},\"nosuch\":\"{old}\"}}", json.trim().trim_end_matches('}')),
         "x".to_owned(),
     ] {
         let refused = built.run(&built.named(&[&ask[..], &["--serials", &bad]].concat()));

@@ -224,6 +224,26 @@ fn serials_that_are_none_are_said_with_what_they_look_like() {
     }
 }
 
+#[test]
+fn serials_of_an_archive_that_the_site_does_not_have_are_refused() {
+    let built = Built::new();
+    let folder = built.checkout().join("../build").display().to_string();
+    printed(&prepare(&built, &["--build-dir", &folder]));
+    let path = built.checkout().join("../build/serials.json");
+    let serials = fs::read_to_string(&path).unwrap();
+    fs::write(&path, serials.replacen('{', r#"{"aaa-nosuch":"2026112701","#, 1)).unwrap();
+    let from = ["--from-json", path.to_str().unwrap()];
+    for more in [&from[..], &["--build-dir", &folder]] {
+        let output = prepare(&built, more);
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{said}");
+        assert!(
+            said.contains("a serial of `aaa-nosuch`") && said.contains("it has `custom`, `debian`"),
+            "{said}"
+        );
+    }
+}
+
 /// The chain's own signature covers the newest record; an older one that a serial names has its own.
 #[test]
 fn a_snapshot_that_its_archive_does_not_vouch_for_is_not_built_from() {

@@ -154,6 +154,11 @@ impl Maker {
             .map(|at| locked(format!("dep{at:05}"), "1.2-3+deb12u1"))
             .collect();
         if number.is_multiple_of(3) {
+            // Its source gives another one, too, of a name that comes first.
+            packages.push(LockedPackage {
+                source: PackageName::new(RARE).unwrap(),
+                ..locked("base-compiler".to_owned(), "5.6.1-1")
+            });
             packages.push(locked(RARE.to_owned(), "5.6.1-1"));
         }
         if let Some(ours) = ours {

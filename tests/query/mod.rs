@@ -149,6 +149,18 @@ fn what_was_built_with_a_package_is_found_through_our_own_packages_too() {
             "{what}"
         );
     }
+    // What was asked for is named, and not another package of its source; unless it is the source that was asked for.
+    let (answer, _) = made.ask(&["built-with", RARE]);
+    let why = |answer: &[serde_json::Value]| answer[0]["why"].as_str().unwrap().to_owned();
+    assert_eq!(
+        why(&answer),
+        "its environment held rare-compiler 5.6.1-1 amd64 of debian"
+    );
+    let (answer, _) = made.ask(&["built-with", "src00008"]);
+    assert_eq!(
+        why(&answer),
+        "its environment held libsrc00008-dev 1.0-1 amd64 of custom, of the source src00008"
+    );
     let (answer, code) = made.ask(&["built-with", "rare-compiler=5.6.2"]);
     assert_eq!((answer.len(), code), (0, 0));
 

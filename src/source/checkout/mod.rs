@@ -14,5 +14,5 @@ mod uncommitted;
 pub use branches::{BranchSerial, BranchSerials, branch_serials};
 pub use facts::{Checkout, head_of, tags_of};
 pub use resolve::{Origin, Resolved};
-pub use serials::{Frozen, SerialChange, Serials, change_serials, read_serials};
+pub use serials::{Frozen, SerialChange, Serials, change_serials, check_replayed, read_serials};
 pub use uncommitted::{LINK, Uncommitted, uncommitted};

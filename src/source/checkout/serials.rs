@@ -32,6 +32,27 @@ pub struct SerialChange {
 /// Serials by archive, as Tails exports them from one build to another.
 pub type Serials = BTreeMap<ArchiveName, Serial>;
 
+/// Refuses serials of archives that a site does not have: nobody would look at them, and it would be another build than the one
+/// that is replayed.
+///
+/// # Errors
+/// When there is one; it names the archives that the site has.
+pub fn check_replayed<'a>(
+    serials: &Serials,
+    site: impl Iterator<Item = &'a ArchiveName> + Clone,
+) -> Result<(), SourceError> {
+    let Some(unknown) = serials.keys().find(|archive| !site.clone().any(|own| own == *archive)) else {
+        return Ok(());
+    };
+    let known: Vec<String> = site.map(|archive| format!("`{archive}`")).collect();
+    let why = format!(
+        "the build that is replayed has a serial of `{unknown}`, and this site has no such archive: it has {}",
+        known.join(", ")
+    );
+    let fix = format!("give the serials of a build of this very site, or add `repos/{unknown}.toml`");
+    Err(SourceError::checkout("replay", &why, &fix))
+}
+
 impl Frozen {
     /// The serial that a build takes: that of the build it replays, or its own; none when it is to take
     /// the newest.
