@@ -9,10 +9,15 @@ use crate::host::Program;
 /// dies with it, and its mounts vanish.
 pub(crate) fn enter(more: &[&str]) -> Program {
     let mut program = Program::new("unshare").args(["--mount", "--pid", "--fork", "--kill-child=KILL"]);
-    if !rustix::process::geteuid().is_root() {
+    if has_own_ids() {
         program = program.args(["--user", "--map-root-user", "--map-auto"]);
     }
     program.args(more).arg("--")
+}
+
+/// Whether users and groups inside are others than this machine's of the same numbers.
+pub(crate) fn has_own_ids() -> bool {
+    !rustix::process::geteuid().is_root()
 }
 
 /// Removes a folder with files of any id of the namespace; one that is not there is no error.

@@ -16,11 +16,10 @@ echo "$ASSAY_USER:x:$ASSAY_UID:" >> /etc/group
 chown --recursive "$ASSAY_UID:$ASSAY_UID" "/build/$ASSAY_PLACE"
 cd "/build/$ASSAY_PLACE"
 : > /run/assay-started
-# Many more than may be: the one who watches is to see them, rather than that a fork fails for no clear reason;
-# but not so many that this machine has none left to watch with.
+# Some more than may be: the one who watches is to see them, rather than that a fork fails for no clear reason.
 status=0
 setpriv --reuid="$ASSAY_UID" --regid="$ASSAY_UID" --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
-    prlimit --nproc="$((ASSAY_PROCESSES * 2 + 1024))" --core=0 \
+    prlimit --nproc="$((ASSAY_PROCESSES + ASSAY_SPARE))" --core=0 \
     env --ignore-environment \
     PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent SHELL=/bin/sh USER="$ASSAY_USER" LOGNAME="$ASSAY_USER" \
     LC_ALL="$ASSAY_LOCALE" TZ=UTC DEB_BUILD_OPTIONS="$ASSAY_BUILD_OPTIONS" \

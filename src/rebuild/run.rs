@@ -255,6 +255,7 @@ fn overlay(
         .env("ASSAY_MEMORY", kib(job.limits.memory))
         .env("ASSAY_DISK", kib(job.limits.disk))
         .env("ASSAY_PROCESSES", job.limits.processes.to_string())
+        .env("ASSAY_SPARE", spare_processes().to_string())
         .env("ASSAY_LOG", job.limits.log.to_string())
         .log(log)
         .timeout(job.limits.seconds.min(u64::from(u32::MAX)))
@@ -266,6 +267,12 @@ fn overlay(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// How many processes more than its limit the kernel lets the build's user have. As root the ids inside are this machine's, and
+/// the kernel counts what a user of that number has elsewhere; an ordinary user's namespace has ids of its own.
+fn spare_processes() -> u64 {
+    if namespace::has_own_ids() { 64 } else { 1024 }
 }
 
 fn kib(bytes: u64) -> String {

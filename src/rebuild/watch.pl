@@ -73,6 +73,9 @@ sub pids {
     return grep { /^[0-9]+$/ } readdir($folder);
 }
 
+# All threads of this machine, whose ever they are: one number in one small file, however many there are.
+sub crowd { return text('/proc/loadavg') =~ m{^\S+ \S+ \S+ \d+/(\d+) } ? $1 : 0; }
+
 # How many threads there are, how much memory each has alone, and how much all map, in sum.
 sub look {
     my ($threads, $alone, $mapped) = (0, 0, 0);
@@ -125,6 +128,8 @@ sub killed_for_memory { return text('/proc/vmstat') =~ /^oom_kill (\d+)/m ? $1 :
 $page = page();
 my @watched = ('.', 'root/dev/shm', $in_memory ? 'root/build' : ());
 my $oom = killed_for_memory();
+# How many of this machine's threads were not the build's, at the last look.
+my $others = crowd();
 my ($here, undef, $build_folder) = file_systems(@watched);
 my ($disk_at_start, $files_at_start) = (on_disk(), files());
 my $at_start = $disk_at_start + in_memory($build_folder);
@@ -150,8 +155,11 @@ my $counted_last = $disk_at_start;
 # What it uses too much of, if anything.
 sub too_much {
     my @pids = pids();
-    my ($now, $shm, $build_folder) = file_systems(@watched);
     my ($threads, $alone, $mapped) = look(@pids);
+    $others = crowd() - $threads;
+    # Before any program is started, which would wait for its turn behind all of them.
+    return 'processes' if $threads > $processes;
+    my ($now, $shm, $build_folder) = file_systems(@watched);
     if ($tick % $second == 0) {
         $shared = held($shm, @pids);
         # Only those that map much can have much in common with others.
@@ -160,7 +168,6 @@ sub too_much {
             $shared = $also if $also > $shared;
         }
     }
-    return 'processes' if $threads > $processes;
     return 'memory' if $alone + $shared > $memory;
     # It could not be started: what is full will be seen in a moment.
     return unless $now;
@@ -193,6 +200,10 @@ until (has_ended()) {
     $SIG{CHLD} = 'DEFAULT';
     $tick++;
     my $failed = -e 'root/run/assay-failed';
+    # With thousands that want to run, a look at each would take minutes, since whoever looks waits for its turn again and again.
+    # So all are stopped first, in one call: it reaches all of these namespaces, in whatever session they are.
+    my $stopped = crowd() - $others > $processes;
+    kill('STOP', -1) if $stopped;
     $limit = too_much();
     # Whoever started this was killed: nobody would keep to the time, or take what comes out.
     if ($limit or $failed or !-e "/proc/$ENV{ASSAY_PID}") {
@@ -200,6 +211,8 @@ until (has_ended()) {
         waitpid($build, 0);
         $status = $?;
     }
+    # They were somebody else's; or it is the runner's own that go on.
+    kill('CONT', -1) if $stopped;
 }
 unlink('reserve');
 $status = $status & 127 ? 128 + ($status & 127) : $status >> 8;

@@ -80,6 +80,29 @@ fn a_fork_bomb_ends() {
     assert_eq!(ends("bomb", bomb, 1, &small()), Outcome::Processes);
 }
 
+/// Each wants to run, without end, and one is in a session of its own: whoever watches must get to look, and all must go.
+#[test]
+fn a_fork_bomb_that_takes_all_of_the_machine_ends() {
+    let bomb =
+        "ulimit -u; (setsid sh -c 'while :; do sleep 300; done' MARKER &); perl -e 'fork while 1' MARKER & sleep 25";
+    let limits = Limits {
+        processes: 64,
+        ..small()
+    };
+    assert_eq!(ends("crowd", bomb, 1, &limits), Outcome::Processes);
+}
+
+/// The kernel lets it have little more than its limit: as root, others may have processes of the same number.
+#[test]
+fn a_build_gets_no_more_processes_than_somewhat_beyond_its_limit() {
+    let spare = if rustix::process::geteuid().is_root() { 1024 } else { 64 };
+    let commands = format!("test $$(bash -c 'ulimit -u') = {}", 80 + spare);
+    let tiny = Tiny::bare("nproc", &commands);
+    let work = tempfile::tempdir().unwrap();
+    let finished = tiny.build(&work.path().join("w"), &variation(1), &small());
+    assert_eq!(finished.outcome, Outcome::Built, "{finished:?}");
+}
+
 #[test]
 fn what_fills_memory_ends() {
     let hog = "perl -e '$$x = \"x\" x 150000000; $$y = $$x . $$x; $$z = $$x . $$y; sleep 50' MARKER";
