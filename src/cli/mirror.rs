@@ -197,8 +197,8 @@ impl Run<'_> {
                 return Err(UsageError::Argument(format!("`{archive}` has no snapshot to be unchanged")).into());
             }
         };
-        let suites = taking.selected(suites)?;
-        taking.fill(&suites, chain.latest().zip(added))?;
+        let mut suites = taking.selected(suites)?;
+        taking.fill(&mut suites, chain.latest().zip(added))?;
         let record = make(context, store, &chain, suites, config.valid_days, reason, &key)?;
         publish::publish(store, archive, &key, url)?;
         Ok((record, "new"))

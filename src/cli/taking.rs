@@ -46,9 +46,21 @@ impl Taking<'_> {
         Ok(record.suites.iter().all(|state| made(state) == wanted))
     }
 
-    /// Fetches what is to be in the store before a snapshot names it. Of an upstream that lists little more than the
-    /// newest snapshot, which had all that it names within a day, only the rest is looked for.
-    pub(super) fn fill(&self, suites: &[SuiteState], more: Option<(&Record, Vec<PoolFile>)>) -> Result<(), Failure> {
+    /// Fetches what is to be in the store before a snapshot names it, which says whether that is all. Of an upstream that
+    /// lists little more than the newest snapshot, which had all that it names within a day, only the rest is looked for.
+    pub(super) fn fill(
+        &self,
+        suites: &mut [SuiteState],
+        more: Option<(&Record, Vec<PoolFile>)>,
+    ) -> Result<(), Failure> {
+        self.fetch(suites, more)?;
+        for upstream in suites.iter_mut().filter_map(|state| state.upstream.as_mut()) {
+            upstream.filled = self.is_filled();
+        }
+        Ok(())
+    }
+
+    fn fetch(&self, suites: &[SuiteState], more: Option<(&Record, Vec<PoolFile>)>) -> Result<(), Failure> {
         let (store, archive) = (self.store, self.archive);
         if let Some((latest, added)) = more
             && self.config.pool == PoolMode::Full

@@ -269,6 +269,7 @@ mod tests {
                 uri: "u".to_owned(),
                 indexes: Vec::new(),
                 selection: None,
+                filled: false,
                 absent: Vec::new(),
             }),
         };

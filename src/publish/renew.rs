@@ -1,14 +1,17 @@
 //! What is made beside snapshots: renewals and tags. Each is signed, committed, then published; after
 //! a crash in between, making it again finishes.
 
+use std::collections::BTreeMap;
+
 use super::project::{LARGEST_INRELEASE, check_tag, publish_record, publish_tag};
 use super::{PublishError, Published, ReleaseSigner, check_vouched, commit, commit_in_time};
-use crate::domain::{RelPath, TagName};
+use crate::domain::{RelPath, Sha256, SuiteName, TagName, Timestamp};
 use crate::snapshot::{
     Chain, Committed, Edition, EditionName, Entry as _, Made, Marks, Record, Renewal, SnapshotError, SuiteState,
     TagRecord, TaggedRecord, content_digest,
 };
 use crate::store::{Key, Store, StoreError};
+use crate::trust::{Keyring, Requirement, verify_old_inrelease};
 
 /// How often one writer starts over because others were faster.
 const ATTEMPTS: u32 = 20;
@@ -36,6 +39,7 @@ pub fn renew(
         let Some(days) = made.valid_days else { break };
         let mut renewal = Renewal::next(record, before.as_ref(), days, made.by, made.nonce, made.now)?;
         renewal.signed_by = signer.signed_by().to_vec();
+        renewal.replaced = pinned(store, &Edition::of_record(record, before.as_ref()), &keyring, made.now)?;
         let until = Edition::of_record(record, before.as_ref()).valid_until();
         if let Some(until) = until.filter(|until| !shorten && *until > renewal.date.plus_days(days)) {
             return Err(PublishError::Shorter {
@@ -48,6 +52,38 @@ pub fn renew(
         }
     }
     Err(PublishError::Busy(ATTEMPTS))
+}
+
+/// The InRelease of each suite that clients read of an edition, and can pin: what else is in its place they would not take.
+fn pinned(
+    store: &dyn Store,
+    edition: &Edition,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<BTreeMap<SuiteName, Sha256>, PublishError> {
+    let mut pinned = BTreeMap::new();
+    let (name, Ok(path)) = (edition.name.as_str(), RelPath::new("InRelease")) else {
+        return Ok(pinned);
+    };
+    for SuiteState { suite, date, .. } in &edition.suites {
+        let key = Key::dists_named(&edition.archive, suite, name, &path);
+        let inrelease = match store.get(&key, LARGEST_INRELEASE) {
+            Ok(inrelease) => inrelease,
+            Err(StoreError::Missing(_) | StoreError::TooLarge { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let sha256 = Sha256::of(&inrelease);
+        let requirement = Requirement {
+            keyring,
+            threshold: 1,
+            now: now.max(*date),
+        };
+        let by_hash = Key::by_hash_named(&edition.archive, suite, name, &path, &sha256);
+        if verify_old_inrelease(&inrelease, &requirement).is_ok() && store.head(&by_hash)?.is_some() {
+            pinned.insert(suite.clone(), sha256);
+        }
+    }
+    Ok(pinned)
 }
 
 /// Publishes a renewed snapshot again, when whoever renewed it was killed before clients could see that. Whether that was to

@@ -19,7 +19,7 @@ pub(super) const LARGEST: u64 = 64 << 20;
 pub(super) enum What {
     Record(Record),
     Tag(TagRecord),
-    Renewal(Renewal, Record),
+    Renewal(Renewal, Box<Record>),
     Mark(Mark),
 }
 
@@ -214,7 +214,7 @@ fn read(store: &dyn Store, chain: &Chain, key: &Key, name: &str) -> Result<What,
         [Some(rest), ..] => {
             let renewal: Renewal = parse_entry(&own(format!("renewals/{}", rest.replace('-', "/")))?, &bytes)?;
             let of = chain.record(store, renewal.n)?;
-            What::Renewal(renewal, of)
+            What::Renewal(renewal, Box::new(of))
         }
         [_, Some(tag), _] => {
             let tag: TagRecord = parse_entry(&own(format!("tags/{tag}"))?, &bytes)?;

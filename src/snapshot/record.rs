@@ -201,6 +201,9 @@ pub struct UpstreamRelease {
     /// SHA-256 of the selection that a filtered mirror made: another one makes another snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Sha256>,
+    /// Every pool file that the suite's indexes name was in the store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filled: bool,
     /// Files that its Release lists, that the site asks for, and that upstream did not have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<RelPath>,

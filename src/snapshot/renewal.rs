@@ -1,10 +1,12 @@
 //! Renewals: a new Date, Valid-Until and Signed-By over a snapshot that stays what it is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::{self, Entry};
 use super::{Record, SnapshotError};
-use crate::domain::{ArchiveName, Sha256, SignedByKey, Timestamp};
+use crate::domain::{ArchiveName, Sha256, SignedByKey, SuiteName, Timestamp};
 use crate::store::{Key, Store};
 
 /// Renewal `k` of snapshot `n`. It names no index: there is nothing else that it could change.
@@ -30,6 +32,9 @@ pub struct Renewal {
     /// `Signed-By` of every Release file of the snapshot from now on; empty: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signed_by: Vec<SignedByKey>,
+    /// SHA-256 of the InRelease of each suite that clients had until now: it stays by hash, for those that pin it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaced: BTreeMap<SuiteName, Sha256>,
     /// Which program made it.
     pub made_by: String,
     /// Random, so that two writers never make the same bytes.
@@ -84,17 +89,28 @@ impl Renewal {
         Ok(Some(renewal))
     }
 
-    /// Checks that each renewal before this one is there as the one after it names it.
+    /// Renewal `k` of a snapshot, when there is one.
+    ///
+    /// # Errors
+    /// When it is not in canonical form; the store's failure.
+    pub fn load(store: &dyn Store, archive: &ArchiveName, n: u64, k: u64) -> Result<Option<Self>, SnapshotError> {
+        Ok(entry::load(store, &Key::renewal(archive, n, k))?.map(|(renewal, _)| renewal))
+    }
+
+    /// The renewals before this one, the latest first, each as the one after it names it.
     ///
     /// # Errors
     /// `Chain` with the first that is not; the store's failure.
-    pub fn check_before(&self, store: &dyn Store) -> Result<(), SnapshotError> {
-        let (mut k, mut wanted) = (self.k, self.previous);
+    pub fn all_before(&self, store: &dyn Store) -> Result<Vec<Self>, SnapshotError> {
+        let (mut k, mut wanted, mut all) = (self.k, self.previous, Vec::new());
         while let Some(sha256) = wanted {
             k = k.saturating_sub(1);
             let key = Key::renewal(&self.archive, self.n, k);
             match entry::load::<Self>(store, &key)? {
-                Some((before, found)) if found == sha256 => wanted = before.previous,
+                Some((before, found)) if found == sha256 => {
+                    wanted = before.previous;
+                    all.push(before);
+                }
                 Some(_) => {
                     return Err(SnapshotError::chain(
                         &key,
@@ -104,7 +120,7 @@ impl Renewal {
                 None => return Err(SnapshotError::chain(&key, "it is missing, and a later one is there")),
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     /// The renewal that follows `before` of a record, valid for `valid_days` from now. Its Date is
@@ -132,6 +148,7 @@ impl Renewal {
             date: last.map_or(now, |last| now.max(last.plus(1))),
             valid_days,
             signed_by: Vec::new(),
+            replaced: BTreeMap::new(),
             made_by: made_by.to_owned(),
             nonce: nonce.to_owned(),
         })

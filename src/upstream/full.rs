@@ -12,7 +12,7 @@ use crate::domain::{ArchiveName, PoolPath, Timestamp};
 use crate::format::packages::PoolFile;
 use crate::host::Progress;
 use crate::snapshot::{SuiteState, content_digest};
-use crate::store::{Key, Staged, Store};
+use crate::store::{Key, Meta, Staged, Store, StoreError};
 
 /// How many files, and how many bytes, are brought to the disk together.
 const TOGETHER: (usize, u64) = (2048, 256 << 20);
@@ -168,12 +168,25 @@ pub fn last_filled(
 ) -> Result<Option<Timestamp>, UpstreamError> {
     let key = Key::filled(archive, &content_digest(suites));
     let Some(note) = store.head(&key)? else { return Ok(None) };
-    let looked = match note.size {
-        0 => Some(note.modified),
-        // It was only added to what had been looked at then.
-        _ => Timestamp::parse_rfc3339(&String::from_utf8_lossy(&store.get(&key, LONGEST_NOTE)?)).ok(),
-    };
+    let looked = looked_at(store, &note)?;
     Ok(looked.filter(|looked| (0..TRUSTED).contains(&now.since(*looked))))
+}
+
+/// When all was looked for, as a note of a pool that has everything says; none when it says nothing that such notes say:
+/// nobody goes by it then.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn looked_at(store: &dyn Store, note: &Meta) -> Result<Option<Timestamp>, StoreError> {
+    match note.size {
+        0 => Ok(Some(note.modified)),
+        // It was only added to what had been looked at then.
+        1..=LONGEST_NOTE => {
+            let text = store.get(&note.key, LONGEST_NOTE)?;
+            Ok(Timestamp::parse_rfc3339(&String::from_utf8_lossy(&text)).ok())
+        }
+        _ => Ok(None),
+    }
 }
 
 /// How many of the pool files that these suites name the store lacks, and their bytes.

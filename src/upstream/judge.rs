@@ -164,6 +164,7 @@ fn freshness(
         uri: what.client.base_uri().to_owned(),
         indexes: Vec::new(),
         selection: None,
+        filled: false,
         absent: Vec::new(),
     })
 }

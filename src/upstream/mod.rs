@@ -35,7 +35,7 @@ pub use body::Body;
 pub use client::{Client, Connections, Expect, Limits};
 pub use error::{Mismatch, UpstreamError};
 pub use follow::{Added, Follow, Followed, follow};
-pub use full::{fill_added, fill_pool, lacking, last_filled, was_filled};
+pub use full::{fill_added, fill_pool, lacking, last_filled, looked_at, was_filled};
 pub use judge::{is_of_suite, lacking as lacking_indexes, release_fields};
 pub use mend::{Mended, Mender, Mending, look_at};
 pub use mirror::mirror_uri;

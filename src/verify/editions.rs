@@ -314,7 +314,7 @@ fn vouched(
         signed_record(store, vouches(store, &record, anchor, newest), &record, report);
         if let Some(renewal) = Renewal::newest(store, &record)? {
             signed(store, vouches(store, &renewal, anchor, newest), &renewal, report);
-            if let Err(error) = renewal.check_before(store) {
+            if let Err(error) = renewal.all_before(store) {
                 report.problem(Problem::RECORD, entry_of(&error, &anchor.name), error);
             }
         }

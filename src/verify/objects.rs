@@ -12,7 +12,7 @@ use super::{Anchor, AnchorKind, Anchors, Problem, Report, VerifyError};
 use crate::domain::{ArchiveName, Digest, RelPath, SuiteName, Timestamp};
 use crate::host::Progress;
 use crate::publish::{Book, Unrecorded, claim_entries};
-use crate::snapshot::{Edition, Entry as _, IndexFile, index_key, read_plain_index};
+use crate::snapshot::{Edition, Entry as _, IndexFile, Renewal, SuiteState, index_key, read_plain_index};
 use crate::store::{Key, Store, Survey};
 
 /// Hashes every object that something names; reports those that differ, are missing, or that
@@ -31,7 +31,7 @@ pub(super) fn check(
         let head = head(store, anchor, history);
         expect_indexes(store, (history, head), &mut expected, &mut places);
         places.extend(signed_places(store, history));
-        listings.extend(pool::listings(store, anchor, history)?);
+        listings.extend(pool::listings(store, anchor, history, report)?);
         if !matches!(anchor.kind, AnchorKind::Mirror { .. }) && !history.is_broken() {
             expect_books(store, &anchor.name, history, &mut expected);
         }
@@ -168,12 +168,30 @@ fn expect_indexes(
 ) {
     for (edition, gone) in all(store, history) {
         let newest = is_newest(history, &edition);
+        if !gone {
+            expect_replaced(store, &edition, expected);
+        }
         for (key, digest, head) in indexes(&edition) {
             if head && !head_is_known {
                 places.insert(key);
                 continue;
             }
             expected.add(key, digest.into(), !gone && (newest || !head));
+        }
+    }
+}
+
+/// What clients had of a snapshot before it was renewed, as its renewals say: whoever pins that asks for it by its hash.
+fn expect_replaced(store: &dyn Store, edition: &Edition, expected: &mut Expected) {
+    let (Some((n, newest)), Ok(path)) = (edition.number, RelPath::new("InRelease")) else {
+        return;
+    };
+    for renewal in (1..=newest).map_while(|k| Renewal::load(store, &edition.archive, n, k).ok().flatten()) {
+        for SuiteState { suite, .. } in &edition.suites {
+            if let Some(sha256) = renewal.replaced.get(suite) {
+                let key = Key::by_hash_named(&edition.archive, suite, edition.name.as_str(), &path, sha256);
+                expected.add_listed(key.to_string(), *sha256, renewal.key().as_str());
+            }
         }
     }
 }

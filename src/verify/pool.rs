@@ -11,8 +11,9 @@ use crate::domain::{Digest, SuiteName};
 use crate::format::FormatError;
 use crate::format::packages::pool_files;
 use crate::index::CHANGELOGS;
-use crate::snapshot::{IndexFile, SnapshotError, SuiteState, content_digest, each_chunk, index_key};
-use crate::store::{Key, Store, StoreError};
+use crate::snapshot::{IndexFile, SnapshotError, SuiteState, UpstreamRelease, content_digest, each_chunk, index_key};
+use crate::store::{Key, Meta, Store, StoreError};
+use crate::upstream::looked_at;
 
 /// Indexes that are in memory at once.
 const AT_ONCE: usize = 4;
@@ -41,11 +42,11 @@ enum Promise {
 
 impl Promise {
     fn of(anchor: &Anchor, tag: bool, full: bool, state: &SuiteState) -> Self {
-        let mut upstream = state.upstream.iter();
+        let says = |what: &dyn Fn(&UpstreamRelease) -> bool| state.upstream.as_ref().is_some_and(what);
         match anchor.kind {
             AnchorKind::Custom { .. } | AnchorKind::Unproven { .. } => Self::AllInPool,
-            AnchorKind::Mirror { .. } if full => Self::All,
-            AnchorKind::Mirror { .. } if tag && upstream.any(|upstream| !upstream.indexes.is_empty()) => Self::All,
+            AnchorKind::Mirror { .. } if full || says(&|upstream| upstream.filled) => Self::All,
+            AnchorKind::Mirror { .. } if tag && says(&|upstream| !upstream.indexes.is_empty()) => Self::All,
             AnchorKind::Mirror { .. } => Self::Some,
         }
     }
@@ -63,9 +64,14 @@ pub(super) fn listings<'a>(
     store: &dyn Store,
     anchor: &'a Anchor,
     history: &History,
+    report: &mut Report,
 ) -> Result<Vec<Listing<'a>>, StoreError> {
-    // Notes of content that was all fetched: what is lost of it is missing.
+    // Notes of content that was all fetched: what is lost of it is missing. Nobody signs them; what was fetched before
+    // the snapshot was made its record says, too.
     let notes = store.list(&Key::all_filled(&anchor.name))?;
+    for note in &notes {
+        check_note(store, note, report);
+    }
     let filled: BTreeSet<Key> = notes.into_iter().map(|meta| meta.key).collect();
     let mut listings = Vec::new();
     let mut known = BTreeSet::new();
@@ -93,6 +99,17 @@ pub(super) fn listings<'a>(
     // What is gone only explains files that are left: it comes last.
     listings.sort_by_key(|listing| listing.promise);
     Ok(listings)
+}
+
+/// Names a note that does not say when: no run of ours writes it, and a mirror does not go by it.
+fn check_note(store: &dyn Store, note: &Meta, report: &mut Report) {
+    let why = match looked_at(store, note) {
+        Ok(Some(_)) => return,
+        Ok(None) => "it does not say when the pool was looked at".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let next = "remove it: `assay mirror` looks at the pool again then";
+    report.problem(Problem::DAMAGED, &note.key, format!("{why}; {next}"));
 }
 
 /// The pool files that archives have, and the folders that they are in, by archive; all by their names in the store. A

@@ -247,6 +247,36 @@ fn a_pool_becomes_full_without_a_new_snapshot() {
     metals.verify();
 }
 
+/// Who takes files away may take the note that they were there, too: the snapshot's record says it.
+#[test]
+fn what_a_full_pool_lost_is_named_whatever_became_of_its_note() {
+    let metals = Metals::new("pool = \"full\"\n");
+    assert_eq!(metals.mirror(), "new");
+    let store = metals.site().join("store");
+    let notes: Vec<_> = std::fs::read_dir(store.join("state/foundry/filled")).unwrap().collect();
+    let [Ok(note)] = notes.as_slice() else {
+        panic!("{notes:?}")
+    };
+    let note = note.path();
+    let names = |line: &str| {
+        for verb in ["verify", "fsck"] {
+            let done = assay(&metals.site(), &[verb]);
+            let said = text(&done.stdout) + &text(&done.stderr);
+            assert_eq!(done.status.code(), Some(3), "{verb}: {said}");
+            assert!(said.lines().any(|said| said.starts_with(line)), "{verb}: {said}");
+        }
+    };
+    std::fs::write(&note, "yesterday").unwrap();
+    names(&format!("V-DAMAGED {}", note.strip_prefix(&store).unwrap().display()));
+    std::fs::remove_file(&note).unwrap();
+    metals.verify();
+    let lost = "foundry/pool/main/a/alloy/alloy_1_amd64.deb";
+    std::fs::remove_file(store.join(lost)).unwrap();
+    names(&format!("V-MISSING {lost}: "));
+    assert_eq!(metals.mirror(), "unchanged");
+    metals.verify();
+}
+
 #[test]
 fn a_closure_of_nothing_is_refused_when_the_site_is_read() {
     let metals = Metals::new("pool = \"closure\"\n");

@@ -93,6 +93,7 @@ impl Repository {
             uri: "http://upstream.example/debian/".to_owned(),
             indexes: Vec::new(),
             selection: None,
+            filled: false,
             absent: Vec::new(),
         };
         let [file] = &upstream_files(&self.archive, &self.suite, &upstream)[..] else {

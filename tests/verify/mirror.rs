@@ -6,7 +6,7 @@ use assay::publish::{self, ReleaseSigner as _};
 use assay::snapshot::{Chain, EditionName, Marks, Says, TagRecord};
 use assay::store::Key;
 use assay::trust::{Ed25519Key, Keyring};
-use assay::verify::{Anchor, AnchorKind, Anchors, Report, verify, verify_against_upstream};
+use assay::verify::{Anchor, AnchorKind, Anchors, Report, fsck, verify, verify_against_upstream};
 
 use crate::support::archive::{Archive, Mirror, key, noon};
 use crate::support::http::Upstream;
@@ -230,6 +230,49 @@ fn a_repository_in_the_state_or_in_a_hidden_folder_is_named() {
     std::fs::write(root.join(".tmp-writes/.tmp-1-2-3"), "being written").unwrap();
     assert_eq!(named(against_upstream(&mirror)), []);
     assert_eq!(problems(&mirror, noon().plus(180)), []);
+}
+
+#[test]
+fn what_no_run_of_ours_writes_in_the_state_is_named() {
+    let upstream = Upstream::start();
+    let mirror = tagged(&upstream);
+    for name in [
+        "signatures/index.html",
+        "filled/zz",
+        "working/zz",
+        "renewals/1/zz",
+        "ledger/web/x",
+    ] {
+        let key = at(&format!("state/foundry/{name}"));
+        mirror.store.create(&key, b"<html>").unwrap();
+        let found = problems(&mirror, noon().plus(180));
+        assert!(found.contains(&(key.to_string(), "V-UNNAMED")), "{name}: {found:?}");
+        mirror.store.delete(&key).unwrap();
+    }
+    assert_eq!(problems(&mirror, noon().plus(180)), []);
+}
+
+/// A client that has the InRelease of a day in its sources by hash asks for it whatever was renewed since.
+#[test]
+fn what_a_renewal_took_the_place_of_stays_or_is_missed() {
+    let upstream = Upstream::start();
+    let mirror = tagged(&upstream);
+    let (store, chain) = (
+        mirror.store.as_ref(),
+        Chain::load(mirror.store.as_ref(), &mirror.name).unwrap(),
+    );
+    let serial = chain.latest().unwrap().serial.clone();
+    let folder = format!("foundry/dists/tin/{serial}/");
+    let now = store.get(&at(&format!("{folder}InRelease")), 1 << 20).unwrap();
+    let now = format!("{folder}by-hash/SHA256/{}", Digest::of(&now).sha256);
+    let all = store.list(&format!("{folder}by-hash/SHA256")).unwrap();
+    let before: Vec<_> = all.iter().filter(|meta| meta.key.as_str() != now).collect();
+    assert_eq!((all.len(), before.len()), (2, 1));
+    store.delete(&before[0].key).unwrap();
+    let lost = [(before[0].key.to_string(), "V-MISSING")];
+    assert_eq!(problems(&mirror, noon().plus(180)), lost);
+    let damage = fsck(store, &anchors(&mirror), noon().plus(180), &Progress::hidden()).unwrap();
+    assert_eq!(named(damage), lost);
 }
 
 /// Whoever has our key and the store, and takes a record away, publishes nothing that is then called verified.
