@@ -1,13 +1,13 @@
 //! `assay snapshot diff`: what differs between two editions of an archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::args::{DiffArgs, DiffBy};
 use super::context::Context;
 use super::failure::{Failure, UsageError};
-use crate::domain::{SnapshotName, SnapshotRef, SuiteName, Version};
+use crate::domain::{PackageName, Sha256, SnapshotName, SnapshotRef, SuiteName, Version};
 use crate::snapshot::{Chain, Change, Edition, PackageChange, diff_indexes, diff_packages};
 use crate::store::Store;
 
@@ -144,13 +144,19 @@ struct SourceCounts {
     new: Option<Version>,
     #[serde(flatten)]
     binaries: Counts,
+    /// What was counted: several indexes list a package for all architectures.
+    #[serde(skip)]
+    counted: BTreeSet<(PackageName, Option<Sha256>, Option<Sha256>)>,
 }
 
 impl SourceCounts {
     fn add(&mut self, change: PackageChange) {
         if change.place.architecture == "source" {
             (self.old, self.new) = (change.old, change.new);
-        } else {
+        } else if self
+            .counted
+            .insert((change.package, change.old_sha256, change.new_sha256))
+        {
             self.binaries.add(change.change);
         }
     }
