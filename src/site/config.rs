@@ -24,7 +24,8 @@ pub struct SiteConfig {
     /// The folder for chroots and build trees, relative to the site; may be deleted at any time.
     #[serde(default = "default_cache")]
     pub cache: PathBuf,
-    /// How many connections to upstreams there are at once, to all of them together.
+    /// How many files are fetched from upstreams at once, from all of them together; a host has no more connections than
+    /// that, but for the moment in which one takes the place of another.
     #[serde(default = "default_connections")]
     pub connections: NonZeroU16,
     /// How packages are rebuilt here.

@@ -265,7 +265,7 @@ impl<'c> Body<'c> {
             idle, total, slowest, ..
         } = *self.client.limits();
         let left = total.saturating_sub(self.pace.waited);
-        let handle = self.client.handle()?;
+        let handle = self.client.handle();
         let started = Instant::now();
         // The timer belongs to the runtime, so it is made inside of it.
         let next = handle.block_on(async { timeout(idle.min(left), self.response.chunk()).await });

@@ -3,7 +3,8 @@
 //! A client belongs to one base URL: redirects leave its host only for hosts that were allowed, and
 //! private addresses are used only for the base URL's own host.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url, header, redirect};
@@ -69,20 +70,94 @@ impl Limits {
     }
 }
 
+/// How long a connection stays open that nobody uses: from one file to the next.
+const UNUSED: Duration = Duration::from_secs(5);
+
 /// The connections that several clients may have in all, and the decompressors for what comes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Connections {
+    count: usize,
     open: Arc<Semaphore>,
     decoders: Arc<Decoders>,
+    pools: Arc<Pools>,
+}
+
+/// What keeps connections open, one for each host of an upstream, and the threads on which they are served. No connection
+/// outlives these, whichever client it was opened for.
+#[derive(Debug, Default)]
+struct Pools {
+    /// By host, and how long to connect to it.
+    open: Mutex<BTreeMap<(String, Duration), reqwest::Client>>,
+    /// There once a client was made, until dropped.
+    runtime: Mutex<Option<Runtime>>,
 }
 
 impl Connections {
     /// So many in all.
     #[must_use]
     pub fn at_most(count: usize) -> Self {
+        let count = count.max(1);
         Self {
-            open: Arc::new(Semaphore::new(count.max(1))),
+            count,
+            open: Arc::new(Semaphore::new(count)),
             decoders: Arc::new(Decoders::new()),
+            pools: Arc::default(),
+        }
+    }
+
+    fn handle(&self) -> Result<Handle, UpstreamError> {
+        let mut runtime = self.pools.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = runtime.as_ref() {
+            return Ok(runtime.handle().clone());
+        }
+        let new = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("assay-http")
+            .enable_all()
+            .build()
+            .map_err(|error| UpstreamError::Client(body::causes(&error)))?;
+        let handle = new.handle().clone();
+        *runtime = Some(new);
+        Ok(handle)
+    }
+
+    /// The pool of connections to an upstream's host, and to those that it may redirect to.
+    fn pool(&self, base: &Url, connect: Duration) -> Result<reqwest::Client, UpstreamError> {
+        let host = base.host_str().unwrap_or_default().to_owned();
+        let mut open = self.pools.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = open.get(&(host.clone(), connect)) {
+            return Ok(pool.clone());
+        }
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .connect_timeout(connect)
+            .pool_idle_timeout(UNUSED)
+            .pool_max_idle_per_host(self.count);
+        let http = if is_private_host(base) {
+            // A proxy has other loopback and private addresses than we.
+            http.no_proxy()
+        } else {
+            let declared = host.clone();
+            http.dns_resolver(Guarded { declared })
+        };
+        let pool = http
+            .build()
+            .map_err(|error| UpstreamError::Client(body::causes(&error)))?;
+        open.insert((host, connect), pool.clone());
+        Ok(pool)
+    }
+}
+
+impl Drop for Pools {
+    fn drop(&mut self) {
+        let runtime = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = runtime.take() {
+            // Waiting is not allowed where a server drops this, and nothing here must be finished.
+            runtime.shutdown_background();
         }
     }
 }
@@ -120,8 +195,8 @@ pub struct Client {
     http: reqwest::Client,
     limits: Limits,
     connections: Connections,
-    /// Always there until dropped.
-    runtime: Option<Runtime>,
+    /// That of the connections.
+    runtime: Handle,
 }
 
 impl Client {
@@ -141,34 +216,12 @@ impl Client {
     /// When `base_uri` is no http(s) URL of a folder on a host, or the machine has no threads left.
     pub fn sharing(base_uri: &str, limits: Limits, connections: Connections) -> Result<Self, UpstreamError> {
         let base = base_url(base_uri)?;
-        let failed = |error: &dyn std::error::Error| UpstreamError::Client(body::causes(error));
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("assay-http")
-            .enable_all()
-            .build()
-            .map_err(|error| failed(&error))?;
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .connect_timeout(limits.connect)
-            .pool_max_idle_per_host(limits.connections);
-        if is_private_host(&base) {
-            // A proxy has other loopback and private addresses than we.
-            http = http.no_proxy();
-        } else {
-            let declared = base.host_str().unwrap_or_default().to_owned();
-            http = http.dns_resolver(Guarded { declared });
-        }
         Ok(Self {
-            http: http.build().map_err(|error| failed(&error))?,
+            http: connections.pool(&base, limits.connect)?,
+            runtime: connections.handle()?,
             connections,
             base,
             limits,
-            runtime: Some(runtime),
         })
     }
 
@@ -236,7 +289,7 @@ impl Client {
 
     /// One try to have a file, or the rest of one.
     pub(super) fn ask(&self, url: &Url, range: Range<'_>) -> Result<reqwest::Response, UpstreamError> {
-        self.handle()?.block_on(self.request(url, range))
+        self.handle().block_on(self.request(url, range))
     }
 
     /// Runs `fetch` until it succeeds, fails for good, or has been tried often enough.
@@ -258,18 +311,17 @@ impl Client {
     /// Waits.
     pub(super) fn pause(&self, time: Duration) -> Result<(), UpstreamError> {
         // Inside of the runtime, whose timer it is.
-        self.handle()?.block_on(async { tokio::time::sleep(time).await });
+        self.handle().block_on(async { tokio::time::sleep(time).await });
         Ok(())
     }
 
-    pub(super) fn handle(&self) -> Result<Handle, UpstreamError> {
-        let gone = || UpstreamError::Client("it was shut down".to_owned());
-        self.runtime.as_ref().map(|r| r.handle().clone()).ok_or_else(gone)
+    pub(super) fn handle(&self) -> &Handle {
+        &self.runtime
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit, UpstreamError> {
         let permits = self.connections.open.clone();
-        let permit = self.handle()?.block_on(permits.acquire_owned());
+        let permit = self.handle().block_on(permits.acquire_owned());
         permit.map_err(|_| UpstreamError::Client("it was shut down".to_owned()))
     }
 
@@ -339,15 +391,6 @@ impl Client {
         let to = from.join(text).map_err(|_| refuse("it is not a URL"))?;
         check_redirect(&self.base, &self.limits.allowed_hosts, from, &to).map_err(refuse)?;
         Ok(to)
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Waiting is not allowed where a server drops this, and nothing here must be finished.
-            runtime.shutdown_background();
-        }
     }
 }
 

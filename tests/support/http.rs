@@ -61,6 +61,8 @@ struct State {
     ranges: Vec<usize>,
     /// When answers that come late were waited for.
     spans: Vec<(Instant, Instant)>,
+    /// How many connections there are, and how many there were at most.
+    open: (usize, usize),
 }
 
 /// An HTTP server on loopback whose files and manners tests change while it runs.
@@ -73,7 +75,17 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) fn start() -> Self {
         let state = Arc::default();
-        let address = listen(&state, converse);
+        let address = listen(&state, |stream, state: &Mutex<State>| {
+            let count = |by: isize| {
+                let (now, most) = &mut state.lock().unwrap().open;
+                *now = now.saturating_add_signed(by);
+                *most = (*most).max(*now);
+            };
+            count(1);
+            let ended = converse(stream, state);
+            count(-1);
+            ended
+        });
         Self { address, state }
     }
 
@@ -112,6 +124,11 @@ impl Upstream {
     /// The paths that were asked for since the last call.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().requests)
+    }
+
+    /// How many connections there were at once, at most.
+    pub(crate) fn most_open(&self) -> usize {
+        self.state.lock().unwrap().open.1
     }
 
     /// The first bytes of the ranges that were asked for since the last call.

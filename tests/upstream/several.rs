@@ -70,6 +70,25 @@ fn no_more_connections_than_the_site_allows() {
     assert_eq!(site.output(noon(), &["mirror"]).status.code(), Some(2));
 }
 
+/// An upstream's host may count connections, also those that nobody uses.
+#[test]
+fn the_mirrors_of_one_host_share_its_connections() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let others = ["bronze", "copper", "iron", "zinc"];
+    others.iter().for_each(|name| site.follows(name, &site.upstream));
+    let toml = site.site().join("assay.toml");
+    let text = std::fs::read_to_string(&toml).unwrap();
+    std::fs::write(&toml, text.replace("connections = 8", "connections = 1")).unwrap();
+    let archive = Archive::new(hours(-1)).with("pool/main/b/brass/brass_1_amd64.deb", b"brass 1");
+    site.upstream.set(site.files(&archive));
+    site.upstream.trick("", Trick::Late(Duration::from_millis(10)));
+    let said = site.run(noon(), &["mirror"]);
+    assert_eq!(said.matches("new\n").count(), 5, "{said}");
+    // One that is in use, one that is not yet known to be free, and one that is being closed.
+    let most = site.upstream.most_open();
+    assert!(most <= 3, "{most} connections");
+}
+
 #[test]
 fn a_pool_that_was_lazy_is_filled_without_anything_new_upstream() {
     let site = Mirrored::new("http://127.0.0.1:1", "");
