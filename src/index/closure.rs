@@ -137,13 +137,17 @@ struct Catalog<'a> {
 pub struct Chosen {
     binaries: HashSet<(String, String, String)>,
     sources: HashSet<(String, String)>,
-    /// What the selection names and no package has: `package x`, `pattern x*`, `section x`, `priority x`.
+    /// What the selection names and no package has: `package x`, with those that provide it, `pattern x*`, `section x`,
+    /// `priority x`.
     pub absent: BTreeSet<String>,
     /// What chosen packages need and no package satisfies.
     pub unmet: BTreeSet<String>,
     /// What they recommend, when that is followed, and no package satisfies.
     pub unmet_recommends: BTreeSet<String>,
 }
+
+/// So many of those that provide a name are named.
+const MOST_PROVIDERS: usize = 8;
 
 const DEPENDS: [&str; 2] = ["Pre-Depends", "Depends"];
 const BUILD_DEPENDS: [&str; 3] = ["Build-Depends", "Build-Depends-Indep", "Build-Depends-Arch"];
@@ -191,7 +195,10 @@ impl<'s> Closure<'s> {
     fn add(&mut self, stanza: &Stanza<'_>) -> Result<(), IndexError> {
         let (name, version) = identity(stanza);
         let at = self.packages.len();
-        if let Some(provides) = stanza.field("Provides").filter(|_| self.follow) {
+        if let Some(provides) = stanza
+            .field("Provides")
+            .filter(|text| self.follow || self.names_any_of(text))
+        {
             for relation in relations("Provides", provides)?.0.into_iter().flatten() {
                 self.provided.push(Provided::new(relation, at));
             }
@@ -217,6 +224,12 @@ impl<'s> Closure<'s> {
         let named = self.is_named(&name, stanza);
         self.packages.push(Package::new(lines, named));
         Ok(())
+    }
+
+    /// Whether what a package provides may be what the selection names.
+    fn names_any_of(&self, provides: &str) -> bool {
+        let mut packages = self.select.packages.iter();
+        packages.any(|package| provides.contains(package.as_str()))
     }
 
     fn is_named(&mut self, name: &str, stanza: &Stanza<'_>) -> bool {
@@ -263,6 +276,12 @@ impl<'s> Closure<'s> {
             absent: self.absent,
             ..Chosen::default()
         };
+        for package in &self.select.packages {
+            let (said, providers) = (said_pattern(package), catalog.said_providers(package.as_str()));
+            if let Some(providers) = providers.filter(|_| chosen.absent.remove(&said)) {
+                chosen.absent.insert(format!("{said}, which only {providers}"));
+            }
+        }
         let mut todo: Vec<usize> = Vec::new();
         let mut seen = vec![false; self.packages.len()];
         for (at, package) in self.packages.iter().enumerate() {
@@ -316,6 +335,26 @@ impl Catalog<'_> {
             }
         }
         false
+    }
+
+    /// Who provides a name, in words: `exim4-daemon-light`, `postfix` provide.
+    fn said_providers(&self, name: &str) -> Option<String> {
+        let provided = self.providers.of(name).filter_map(|at| self.provided.get(at));
+        let packages = provided.filter_map(|provided| self.packages.get(provided.by));
+        let names: BTreeSet<&str> = packages.map(Package::name).collect();
+        let mut said: Vec<String> = names
+            .iter()
+            .take(MOST_PROVIDERS)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        if let Some(more) = names.len().checked_sub(MOST_PROVIDERS).filter(|more| *more > 0) {
+            said.push(format!("{more} more"));
+        }
+        match said.len() {
+            0 => None,
+            1 => Some(format!("{} provides", said.concat())),
+            _ => Some(format!("{} provide", said.join(", "))),
+        }
     }
 
     /// The packages that satisfy a relation: those of the name, else all that provide it.
@@ -570,6 +609,19 @@ Version: 1
                 "section `gaming`",
             ];
             assert_eq!(said, expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_that_others_provide_is_said_with_these() -> Tested {
+        for follow in [false, true] {
+            let said = chosen(&select(&["hello", "editor", "vi"])?, follow)?.1.absent;
+            let expected = [
+                "package `editor`, which only `nano`, `vim` provide",
+                "package `vi`, which only `vim` provides",
+            ];
+            assert_eq!(said.iter().map(String::as_str).collect::<Vec<_>>(), expected);
         }
         Ok(())
     }

@@ -70,6 +70,12 @@ impl PackagePattern {
         Ok(Self(text))
     }
 
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether it stands for more than one name.
     #[must_use]
     pub fn is_pattern(&self) -> bool {
