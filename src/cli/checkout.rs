@@ -52,12 +52,12 @@ pub(super) fn sources(context: &Context, args: &SourcesArgs, folder: &std::path:
                 (SnapshotName::Serial(serial), uri)
             }
         };
-        sources.push(state(&site, store.as_ref(), &archive, &name, uri)?);
+        sources.push(state(context, &site, store.as_ref(), &archive, &name, uri)?);
     }
     if args.without_custom {
         needs_no_custom(&resolved)?;
     } else {
-        sources.push(custom(&site, store.as_ref(), url, &resolved)?);
+        sources.push(custom(context, &site, store.as_ref(), url, &resolved)?);
     }
     for source in &sources {
         context.output.record(source, &stanza(source))?;
@@ -81,6 +81,7 @@ fn print_serials(context: &Context, serials: &Serials) -> Result<ExitCode, Failu
 
 /// All suites of one state of an archive, at a URL.
 pub(super) fn state(
+    context: &Context,
     site: &Site,
     store: &dyn Store,
     archive: &ArchiveName,
@@ -88,7 +89,7 @@ pub(super) fn state(
     uri: String,
 ) -> Result<Source, Failure> {
     let edition = Chain::load(store, archive)?.edition(store, name)?;
-    Source::new(site, archive, &edition.suites, uri)
+    Source::of_edition(context, site, &edition, uri)
 }
 
 /// Whether a checkout can do without the custom archive: overlays and releases have packages of their own.
@@ -106,22 +107,30 @@ fn needs_no_custom(resolved: &Resolved) -> Result<(), Failure> {
 
 /// The suites of the branch, its overlays or the release, in the custom archive's newest snapshot. Every
 /// branch has a suite there: one that is left out without a word would be an image without its own packages.
-fn custom(site: &Site, store: &dyn Store, url: &str, resolved: &Resolved) -> Result<Source, Failure> {
+fn custom(
+    context: &Context,
+    site: &Site,
+    store: &dyn Store,
+    url: &str,
+    resolved: &Resolved,
+) -> Result<Source, Failure> {
     let archive = custom_archive(site, site.branch_policy()?.custom.as_ref())?;
     let chain = Chain::load(store, &archive)?;
     if chain.latest().is_none() {
         return Err(UsageError::NoCustom(archive).into());
     }
-    let record = chain.resolve(store, &SnapshotName::Latest)?;
+    let mut newest = chain.edition(store, &SnapshotName::Latest)?;
     let mut found = Vec::new();
     for suite in &resolved.custom {
-        let state = record.suites.iter().find(|state| state.suite == *suite);
+        let state = newest.suites.iter().find(|state| state.suite == *suite);
         found.push(state.cloned().ok_or_else(|| {
             let why = format!("`{archive}` has no suite `{suite}`: add it to repos/{archive}.toml, and publish");
             UsageError::Argument(why)
         })?);
     }
-    Source::new(site, &archive, &found, format!("{url}/{archive}/{}/", record.id))
+    newest.suites = found;
+    let uri = format!("{url}/{archive}/{}/", newest.id);
+    Source::of_edition(context, site, &newest, uri)
 }
 
 #[derive(Serialize)]

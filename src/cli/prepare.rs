@@ -536,7 +536,7 @@ impl Job<'_> {
                 _ => continue,
             };
             self.is_usable(archive, &name)?;
-            sources.push(state(site, store, archive, &name, uri)?);
+            sources.push(state(self.context, site, store, archive, &name, uri)?);
         }
         let archive = &self.work.archive;
         let find = |suite: &SuiteName| record.suites.iter().find(|state| state.suite == *suite).cloned();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::args::SourcesArgs;
 use super::context::Context;
 use super::failure::{Failure, UsageError};
-use crate::domain::{ArchiveName, SnapshotName, SnapshotRef, TagName};
+use crate::domain::{ArchiveName, SnapshotName, SnapshotRef, TagName, Timestamp};
 use crate::site::Site;
 use crate::snapshot::{Chain, Edition, EditionName, SuiteState, TagRecord};
 use crate::store::Store;
@@ -24,6 +24,9 @@ pub(super) struct Source {
     /// Nothing in it is proven.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unproven: bool,
+    /// Its `Valid-Until`, which has passed: apt refuses it until it is renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expired: Option<Timestamp>,
 }
 
 pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Failure> {
@@ -45,7 +48,7 @@ pub(super) fn run(context: &Context, args: &SourcesArgs) -> Result<ExitCode, Fai
     super::snapshot::known(&site, store.as_ref(), &references)?;
     for reference in references {
         let chain = Chain::load(store.as_ref(), &reference.archive)?;
-        let source = source(&site, url, &chain.edition(store.as_ref(), &reference.name)?)?;
+        let source = source(context, &site, url, &chain.edition(store.as_ref(), &reference.name)?)?;
         context.output.record(&source, &stanza(&source))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -107,13 +110,13 @@ pub(super) fn none_yet() -> Failure {
 }
 
 /// The snapshot's own URL, `<url>/<archive>/<id>/`: every apt takes it, and it means one state for ever.
-fn source(site: &Site, url: &str, edition: &Edition) -> Result<Source, Failure> {
+fn source(context: &Context, site: &Site, url: &str, edition: &Edition) -> Result<Source, Failure> {
     let name = match &edition.name {
         EditionName::Serial(_) => edition.id.as_str(),
         EditionName::Tag(tag) => tag.as_str(),
     };
     let uri = format!("{url}/{}/{name}/", edition.archive);
-    Source::new(site, &edition.archive, &edition.suites, uri)
+    Source::of_edition(context, site, edition, uri)
 }
 
 impl Source {
@@ -127,7 +130,21 @@ impl Source {
             architectures: vec![architecture],
             signed_by,
             unproven: false,
+            expired: None,
         }
+    }
+
+    /// All suites of an edition, at a URL. That clients refuse it by now is said.
+    pub(super) fn of_edition(context: &Context, site: &Site, edition: &Edition, uri: String) -> Result<Self, Failure> {
+        let expired = edition.valid_until().filter(|until| *until <= context.now());
+        if let Some(until) = expired {
+            let name = format!("{}@{}", edition.archive, edition.name);
+            context.output.note(&format!(
+                "{name} has expired: apt refuses it, since its Valid-Until is {until}; `assay snapshot renew {name}` makes it valid again"
+            ));
+        }
+        let source = Self::new(site, &edition.archive, &edition.suites, uri)?;
+        Ok(Self { expired, ..source })
     }
 
     /// These suites of an archive, at a URL.
@@ -147,6 +164,7 @@ impl Source {
                 .collect(),
             signed_by: site.certificates(archive)?,
             unproven: suites.iter().any(SuiteState::is_unproven),
+            expired: None,
         })
     }
 }

@@ -246,8 +246,20 @@ fn a_kept_snapshot_that_has_expired_is_said_until_it_is_renewed() {
         "{found}"
     );
     assert_eq!(found.matches("V-EXPIRED").count(), 1, "one was let go: {found}");
+    // Who asks for it is told so, too.
+    let reference = format!("foundry@{first}");
+    let asked = ["sources", "--snapshot", &reference];
+    let told = |at| String::from_utf8_lossy(&site.output(at, &asked).stderr).into_owned();
+    let said = told(at);
+    let next = format!("`assay snapshot renew {reference}`");
+    assert!(
+        said.contains("has expired") && said.contains("Valid-Until") && said.contains(&next),
+        "{said}"
+    );
+    assert_eq!(site.json(at, &asked)[0]["expired"], json!("2026-12-02T12:01:00Z"));
     site.run(at, &["snapshot", "renew", "--all"]);
     site.run(at, &["gc", "foundry"]);
     site.run(at, &["verify"]);
-    assert!(!site.run(at, &["status"]).contains("expired"));
+    assert!(!site.run(at, &["status"]).contains("expired") && !told(at).contains("expired"));
+    assert_eq!(site.json(at, &asked)[0].get("expired"), None);
 }
