@@ -613,6 +613,9 @@ pub(super) struct GcArgs {
     /// Let go also what was the newest a moment ago: clients that are reading it see files vanish
     #[arg(long)]
     pub(super) at_once: bool,
+    /// Go on although a serial file or a lock on a branch cannot be read: what it alone kept goes
+    #[arg(long)]
+    pub(super) ignore_unreadable: bool,
     /// Build outputs go that are held for so many days and wait for nothing
     #[arg(long, value_name = "DAYS", default_value = "30")]
     pub(super) held: Days,

@@ -86,9 +86,18 @@ fn archive_of(
     // What pins snapshots must be known, or nothing goes. Read only now: whoever was waited for may have
     // written a lock.
     let pinned = collect::pinned(site, store.as_ref())?;
-    pinned.notes.iter().for_each(|note| context.output.note(note));
+    let pins = if args.ignore_unreadable {
+        for file in pinned.unreadable_of(archive) {
+            context
+                .output
+                .note(&format!("{archive}: ignored, it keeps nothing: {file}"));
+        }
+        pinned.of(archive)
+    } else {
+        pinned.all_of(archive)?
+    };
     let config = site.archive(archive)?;
-    let (key, pins, nonce) = (context.signers(site, archive)?, pinned.of(archive), nonce());
+    let (key, nonce) = (context.signers(site, archive)?, nonce());
     // The newest record is what stays; clients must see it before what they see now goes.
     if !args.dry_run {
         let chain = Chain::load(store.as_ref(), archive)?;

@@ -99,7 +99,9 @@ impl Keeping {
 pub(super) fn pinned_or_note(context: &Context, site: &Site, store: &dyn Store) -> Pinned {
     match collect::pinned(site, store) {
         Ok(pinned) => {
-            pinned.notes.iter().for_each(|note| context.output.note(note));
+            for file in pinned.unreadable() {
+                context.output.note(&format!("what it keeps is not shown: {file}"));
+            }
             pinned
         }
         Err(error) => {

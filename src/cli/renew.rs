@@ -48,12 +48,20 @@ pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failu
                 "all snapshots are renewed, not only those that are kept: {error}"
             ));
         }
+        let all_of = |archive: &ArchiveName| {
+            let pinned = pinned.as_ref().ok()?;
+            for file in pinned.unreadable_of(archive) {
+                let note = "all snapshots are renewed, not only those that are kept";
+                context.output.note(&format!("{archive}: {note}: {file}"));
+            }
+            pinned.unreadable_of(archive).is_empty().then_some(pinned)
+        };
         let mut later = Later::default();
         let archives = named_or_all(&site, &[], |_| true)?;
         let mut each = Each::of(context, archives.len());
         for archive in archives {
             let working = context.writing(&store, &archive, "snapshot renew");
-            let done = working.and_then(|_working| renewing.all(&archive, pinned.as_ref().ok(), &mut later));
+            let done = working.and_then(|_working| renewing.all(&archive, all_of(&archive), &mut later));
             each.done(&archive, done)?;
         }
         return each.end(later.end());

@@ -37,6 +37,14 @@ pub enum CollectError {
         /// Why.
         source: Box<SourceError>,
     },
+    /// Files on branches that should say what is kept, and cannot be read.
+    #[error("nobody knows which snapshots of `{archive}` these keep: {files}")]
+    Unreadable {
+        /// Which archive.
+        archive: ArchiveName,
+        /// Where they are, and what is wrong with each.
+        files: String,
+    },
     /// An environment lock that cannot be read: what it pins is not known.
     #[error("`{}`: {source}", path.display())]
     Lock {
@@ -96,6 +104,7 @@ impl Coded for CollectError {
             Self::Note { .. } => "E-COLLECT-004",
             Self::Unrecorded(_) => "E-COLLECT-005",
             Self::Unmarked { .. } => "E-COLLECT-006",
+            Self::Unreadable { .. } => "E-COLLECT-007",
         }
     }
     fn kind(&self) -> Kind {
@@ -109,7 +118,9 @@ impl Coded for CollectError {
             Self::Declaration(source) | Self::Serials { source, .. } => source.kind(),
             Self::Lock { .. } => Kind::Usage,
             Self::Busy { .. } => Kind::Conflict,
-            Self::Note { .. } | Self::Unrecorded(_) | Self::Unmarked { .. } => Kind::Verification,
+            Self::Note { .. } | Self::Unrecorded(_) | Self::Unmarked { .. } | Self::Unreadable { .. } => {
+                Kind::Verification
+            }
         }
     }
     fn hint(&self) -> Option<String> {
@@ -123,6 +134,11 @@ impl Coded for CollectError {
             Self::Built(error) => error.hint(),
             Self::Serials { .. } => Some(
                 "make it reachable, or take it out of `serials` in assay.toml: until then nothing is let go".to_owned(),
+            ),
+            Self::Unreadable { .. } => Some(
+                "mend it on its branch, or delete the branch: until then nothing of the archive is let go; `assay gc \
+                 --ignore-unreadable` goes on without it, and what it alone kept goes"
+                    .to_owned(),
             ),
             Self::Busy { .. } => Some("wait until it has ended, and run this again".to_owned()),
             Self::Unrecorded(lost) => Some(format!(

@@ -24,15 +24,52 @@ const LARGEST: u64 = 4 << 20;
 pub struct Pinned {
     /// By archive.
     archives: BTreeMap<ArchiveName, Pins>,
-    /// What pins nothing because it is malformed, for people.
-    pub notes: Vec<String>,
+    /// What on branches is malformed, so that nobody knows what it pins.
+    unreadable: Vec<Unreadable>,
+}
+
+/// A file on a branch of a Git repository that should pin snapshots, and cannot be read.
+#[derive(Debug, Clone)]
+struct Unreadable {
+    /// Of which archive it is; none of a lock, which may be of any.
+    archive: Option<ArchiveName>,
+    /// Which repository, branch and file, and what is wrong there.
+    what: String,
 }
 
 impl Pinned {
-    /// Who needs which snapshots of an archive.
+    /// Who needs which snapshots of an archive, as far as that can be read.
     #[must_use]
     pub fn of(&self, archive: &ArchiveName) -> Pins {
         self.archives.get(archive).cloned().unwrap_or_default()
+    }
+
+    /// Who needs which snapshots of an archive.
+    ///
+    /// # Errors
+    /// `Unreadable` when there is a file that may need some, and cannot be read.
+    pub fn all_of(&self, archive: &ArchiveName) -> Result<Pins, CollectError> {
+        let unreadable = self.unreadable_of(archive);
+        if unreadable.is_empty() {
+            return Ok(self.of(archive));
+        }
+        Err(CollectError::Unreadable {
+            archive: archive.clone(),
+            files: unreadable.join("; "),
+        })
+    }
+
+    /// What may need snapshots of an archive and cannot be read: repository, branch, file and line, and what is wrong.
+    #[must_use]
+    pub fn unreadable_of(&self, archive: &ArchiveName) -> Vec<&str> {
+        let concerns = |file: &&Unreadable| file.archive.as_ref().is_none_or(|of| of == archive);
+        let files = self.unreadable.iter().filter(concerns);
+        files.map(|file| file.what.as_str()).collect()
+    }
+
+    /// The same of any archive.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.unreadable.iter().map(|file| file.what.as_str())
     }
 
     /// Pins what the packages were built in that a custom archive still lists under any name: without these snapshots
@@ -158,14 +195,17 @@ pub fn pinned(site: &Site, store: &dyn Store) -> Result<Pinned, CollectError> {
                 json::strict("environment lock", &bytes).map(|lock| pinned.lock(lock, &why))
             };
             if let Err(error) = read {
-                let note = format!("{repository}: branch {branch}: {file}: {error}: it keeps nothing");
-                pinned.notes.push(note);
+                pinned.unreadable.push(Unreadable {
+                    archive: None,
+                    what: format!("{repository}: branch {branch}: `{file}`: {error}"),
+                });
             }
         }
         let malformed = found.malformed.into_iter();
-        pinned
-            .notes
-            .extend(malformed.map(|why| format!("{repository}: {why}: it keeps nothing")));
+        pinned.unreadable.extend(malformed.map(|(archive, why)| Unreadable {
+            archive: Some(archive),
+            what: format!("{repository}: {why}"),
+        }));
     }
     Ok(pinned)
 }

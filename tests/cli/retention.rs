@@ -162,6 +162,57 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
         let said = String::from_utf8_lossy(&said.stderr).into_owned();
         assert!(!said.contains("is not shown"), "{said}");
     }
+    // One that cannot be read may have named any: nothing goes until somebody mends it or says that it may.
+    let gc = |args: &[&str], at| {
+        let done = site.output(at, &[&["gc", "--dry-run"], args].concat());
+        (
+            done.status.code(),
+            String::from_utf8_lossy(&done.stdout).into_owned(),
+            String::from_utf8_lossy(&done.stderr).into_owned(),
+        )
+    };
+    git(&images, &["checkout", "-q", "-b", "merged", "feature/x"]);
+    for (bytes, said) in [
+        (format!("{first}\r\n"), format!("line 1, holds `{first}\\u{{d}}`")),
+        (format!("{first}\n{second}\n"), format!("line 2, holds `{second}`")),
+        (
+            format!("<<<<<<< HEAD\n{first}\n"),
+            "line 1, holds `<<<<<<< HEAD`".to_owned(),
+        ),
+    ] {
+        fs::write(images.join(file), bytes).unwrap();
+        git(&images, &["commit", "-q", "-a", "-m", "merged"]);
+        let (code, out, error) = gc(&["foundry"], noon().plus_days(2));
+        assert_eq!(code, Some(3), "{out}{error}");
+        let told = [
+            &format!("images: branch merged: rule `serial`: `{file}`, {said}"),
+            "E-COLLECT-007",
+            "--ignore-unreadable",
+        ];
+        assert!(
+            told.iter().all(|told| error.contains(told)) && out.is_empty(),
+            "{out}{error}"
+        );
+        assert!(kept(&site, 3)[1].1, "others still keep what they name");
+        let (code, out, error) = gc(&["foundry", "--ignore-unreadable"], noon().plus_days(3));
+        assert!(error.contains(told[0]) && error.contains("it keeps nothing"), "{error}");
+        assert!(
+            code == Some(0) && !out.contains(&format!("edition {second} goes")),
+            "{out}"
+        );
+    }
+    // What nobody knows to be kept is renewed all the same.
+    fs::remove_file(&path).unwrap();
+    let renewed = site.output(noon().plus_days(8), &["snapshot", "renew", "--all"]);
+    let said = String::from_utf8_lossy(&renewed.stdout).into_owned();
+    assert!(
+        renewed.status.success() && said.contains(&format!("foundry {first} renewed")),
+        "{said}"
+    );
+    fs::write(&path, lock.to_string()).unwrap();
+    git(&images, &["checkout", "-q", "devel"]);
+    git(&images, &["branch", "-D", "-q", "merged"]);
+
     git(&images, &["branch", "-D", "-q", "feature/x"]);
     assert!(!kept(&site, 3)[1].1, "the branch is gone");
 
@@ -175,9 +226,19 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
         "format 1\narchive foundry {second} 20261123T120100Z {}\n",
         "ab".repeat(32)
     );
-    fs::write(images.join("assay.lock"), site_lock).unwrap();
+    fs::write(images.join("assay.lock"), &site_lock).unwrap();
     git(&images, &["add", "."]);
     git(&images, &["commit", "-q", "-m", "z"]);
+    for file in ["assay.lock", "repos/foundry/alloy.lock"] {
+        git(&images, &["checkout", "-q", "-b", "damaged"]);
+        fs::write(images.join(file), "=======\n").unwrap();
+        git(&images, &["commit", "-q", "-a", "-m", "damaged"]);
+        let (code, _, error) = gc(&[], noon().plus_days(2));
+        let told = format!("images: branch damaged: `{file}`: ");
+        assert!(code == Some(3) && error.contains(&told), "{error}");
+        git(&images, &["checkout", "-q", "release"]);
+        git(&images, &["branch", "-D", "-q", "damaged"]);
+    }
     git(&images, &["checkout", "-q", "devel"]);
     let why: Vec<String> = kept(&site, 3).into_iter().map(|(_, _, why)| why).collect();
     assert_eq!(why[0], "locked by images, branch release, repos/foundry/alloy.lock");

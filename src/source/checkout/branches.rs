@@ -37,8 +37,9 @@ pub struct BranchSerials {
     pub pins: Vec<BranchSerial>,
     /// The environment locks on every branch, and what `assay lock` wrote: branch, file, bytes.
     pub locks: Vec<(String, String, Vec<u8>)>,
-    /// Serial files that hold something else, in words. No image can be built from such a branch.
-    pub malformed: Vec<String>,
+    /// Serial files that hold something else: of which archive, and what is wrong, in words. No image can be built from such
+    /// a branch, and nobody knows what it was built from before.
+    pub malformed: Vec<(ArchiveName, String)>,
 }
 
 /// The locks, and the serials that the serial files on every branch of a repository name. `latest` names none.
@@ -71,7 +72,7 @@ pub fn branch_serials(url: &str, cache: &Path) -> Result<BranchSerials, SourceEr
                     serial,
                 }),
                 Ok(Frozen::Latest) => {}
-                Err(error) => found.malformed.push(format!("branch {branch}: {error}")),
+                Err(error) => found.malformed.push((archive, format!("branch {branch}: {error}"))),
             }
         }
     }

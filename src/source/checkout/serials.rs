@@ -149,7 +149,11 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Frozen, SourceError> {
         return Ok(Frozen::Latest);
     }
     Serial::new(line).map(Frozen::At).map_err(|_| {
-        let why = format!("`{}` holds `{}`", file.display(), escape(line));
+        let is_good = |line: &str| line == "latest" || Serial::new(line).is_ok();
+        // Of several that are good nobody knows which counts.
+        let mut lines = (1..).zip(text.split('\n'));
+        let (n, line) = lines.find(|(n, line)| *n > 1 || !is_good(line)).unwrap_or((1, line));
+        let why = format!("`{}`, line {n}, holds `{}`", file.display(), escape(line));
         let fix = "it must hold one line: a serial such as 2026112201, or `latest`";
         SourceError::checkout("serial", &why, fix)
     })
