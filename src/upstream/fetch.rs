@@ -10,6 +10,7 @@ use super::pull::{bug, check_room, in_parallel, in_pieces_or_one, is_there, outc
 use super::same::Same;
 use super::{Body, Expect, Follow, Planned, UpstreamError};
 use crate::domain::{Digest, RelPath, Sha256, SuiteName};
+use crate::format::FormatError;
 use crate::host::{Bar, Progress};
 use crate::snapshot::{IndexFile, SuiteState, index_key};
 use crate::store::{Key, Store, StoreError};
@@ -85,12 +86,11 @@ impl Fetch<'_> {
         let bar = self.progress.items(&self.title("images"), images.len() as u64);
         let found = Mutex::new(BTreeMap::new());
         let done = in_parallel(self.follow.client.connections(), images, |image| {
-            let Some((first, others)) = image.paths.split_first() else {
-                return Ok(());
-            };
-            let digest = match self.image(image, first, others) {
+            let digest = match self.image(image) {
+                Ok(Some(digest)) => digest,
+                Ok(None) => return Ok(()),
                 Err(UpstreamError::NotFound { .. }) if self.settled => return Ok(()),
-                other => other?,
+                Err(error) => return Err(error),
             };
             bar.advance(1);
             let named = image
@@ -237,7 +237,14 @@ impl Fetch<'_> {
         });
         // A stream that broke is what the inspector stumbles over, too: the cause comes first.
         outcome(stored, body)?;
-        let reading = inspected?;
+        let reading = match inspected {
+            // Else what could be any size would stay until `gc`: nothing had these bytes, and nothing will name them.
+            Err(error) if is_of_another_size(&error) => {
+                self.store.delete(key)?;
+                return Err(error);
+            }
+            inspected => inspected?,
+        };
         judge
             .zip(reading)
             .into_iter()
@@ -245,16 +252,27 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    fn image(&self, image: &Image<'_>, first: &RelPath, others: &[RelPath]) -> Result<Digest, UpstreamError> {
-        let digest = self.one_image(image, first)?;
-        let from = self.key(image.suite, first, digest);
-        for path in others {
-            let to = self.key(image.suite, path, digest);
-            if !is_there(self.store, &to, &digest)? {
-                self.store.link(&from, &to)?;
+    /// Has an image in the store under all its names, from the first of them that upstream has it under.
+    fn image(&self, image: &Image<'_>) -> Result<Option<Digest>, UpstreamError> {
+        let mut absent = None;
+        for name in &image.paths {
+            let digest = match self.one_image(image, name) {
+                Err(error @ UpstreamError::NotFound { .. }) => {
+                    absent = absent.or(Some(error));
+                    continue;
+                }
+                other => other?,
+            };
+            let from = self.key(image.suite, name, digest);
+            for path in &image.paths {
+                let to = self.key(image.suite, path, digest);
+                if !is_there(self.store, &to, &digest)? {
+                    self.store.link(&from, &to)?;
+                }
             }
+            return Ok(Some(digest));
         }
-        Ok(digest)
+        absent.map_or(Ok(None), Err)
     }
 
     fn one_image(&self, image: &Image<'_>, path: &RelPath) -> Result<Digest, UpstreamError> {
@@ -279,6 +297,18 @@ impl Fetch<'_> {
             Ok(of_size(size))
         })
     }
+}
+
+/// Whether an index decompresses to other or more bytes than its Release lists.
+fn is_of_another_size(error: &UpstreamError) -> bool {
+    matches!(
+        error,
+        UpstreamError::Uncompressed { .. }
+            | UpstreamError::Format {
+                source: FormatError::Limit { .. },
+                ..
+            }
+    )
 }
 
 fn broken(key: &Key, error: io::Error) -> StoreError {

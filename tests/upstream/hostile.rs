@@ -207,6 +207,15 @@ fn f7_contradicting_hashes() {
     let victim = Victim::new();
     victim.publish(&newer().edit(plain, "0".repeat(64)));
     victim.refused("E-UP-016", "decompresses to");
+    for form in ["xz", "gz"] {
+        let hash = Digest::of(&files[&format!("dists/tin/main/binary-amd64/Packages.{form}")]).sha256;
+        let key = Key::new(format!("foundry/dists/tin/main/binary-amd64/by-hash/SHA256/{hash}")).unwrap();
+        assert_eq!(
+            victim.mirror.store.head(&key).unwrap(),
+            None,
+            "what could be any size stays nowhere"
+        );
+    }
     victim.publish(&newer().edit("SHA256:", "SHA1024:"));
     victim.refused("E-UP-019", "SHA256");
 }

@@ -86,6 +86,24 @@ pub(super) fn problems(mirror: &Mirror, upstream: &ArchiveKey) -> Vec<(String, &
 }
 
 #[test]
+fn an_image_is_fetched_under_the_name_that_upstream_has_it_under() {
+    let (signer, upstream) = (key("upstream"), Upstream::start());
+    let image = Digest::of(b"an image").sha256;
+    let sums = format!("{image}  ./hd-media/mini.iso\n{image}  ./netboot/mini.iso\n");
+    let archive = Archive::new(hours(-1)).index(&format!("{IMAGES}/SHA256SUMS"), sums.as_bytes());
+    let archive = archive.loose(&format!("{IMAGES}/netboot/mini.iso"), b"an image");
+    upstream.set(archive.files(&signer));
+    let mirror = Mirror::of(&signer);
+    let record = mirror.accept(&upstream.url(), noon());
+    for name in ["hd-media", "netboot"] {
+        let path = format!("{IMAGES}/{name}/mini.iso");
+        assert!(kept(&record.suites[0]).contains(&path.as_str()), "{path}");
+        assert_eq!(mirror.visible()[&format!("foundry/dists/tin/{path}")], b"an image");
+    }
+    assert_eq!(problems(&mirror, &signer), []);
+}
+
+#[test]
 fn every_kind_is_kept_byte_for_byte_and_proven() {
     let signer = key("upstream");
     let upstream = Upstream::start();
