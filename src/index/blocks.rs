@@ -164,11 +164,12 @@ struct Candidate {
 
 /// Each stanza with the empty line after it, or each line.
 pub(super) fn units(text: &[u8], cut: Cut) -> impl Iterator<Item = Range<usize>> {
+    let empty_line = memchr::memmem::Finder::new(b"\n\n");
     let mut from = 0;
     std::iter::from_fn(move || {
         let rest = text.get(from..).filter(|rest| !rest.is_empty())?;
         let length = match cut {
-            Cut::Stanzas => memchr::memmem::find(rest, b"\n\n").map(|at| at + 2),
+            Cut::Stanzas => empty_line.find(rest).map(|at| at + 2),
             Cut::Lines => memchr::memchr(b'\n', rest).map(|at| at + 1),
         };
         let unit = from..from + length.unwrap_or(rest.len());

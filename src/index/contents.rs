@@ -3,13 +3,21 @@
 //! One line a path, sorted: the path, blanks up to column 55, and the names of its packages as
 //! `section/package`, with commas between. Folders have no line.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::format::FormatError;
 use crate::format::deb::Deb;
 use crate::format::tar::TarKind;
 
 use super::IndexError;
+use super::blocks::{Cut, units};
+
+/// Where the names stand, when the path leaves room.
+const COLUMN: usize = 55;
+/// From more packages than this on, reading each line costs less than looking for each name.
+const FEW: usize = 12;
 
 /// What one package has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +62,7 @@ pub fn contents_path(packages: &str) -> Option<String> {
 /// From an empty one and all lists comes the same as from any that was made here and what changed.
 ///
 /// # Errors
-/// When `before` is no Contents index.
+/// When a line of `before` that is looked at is none of a Contents index.
 pub fn contents(before: &[u8], gone: &BTreeSet<&str>, new: &[&FileList]) -> Result<Vec<u8>, IndexError> {
     let mut rows: Vec<(&str, &str)> = Vec::new();
     for list in new {
@@ -62,24 +70,92 @@ pub fn contents(before: &[u8], gone: &BTreeSet<&str>, new: &[&FileList]) -> Resu
     }
     rows.sort_unstable();
     rows.dedup();
-    let mut rows = rows.chunk_by(|a, b| a.0 == b.0).peekable();
-    let mut text = Vec::with_capacity(before.len());
-    for line in lines(before) {
-        let Line { bytes, path, names } = line?;
-        while let Some(new) = rows.next_if(|new| path_of(new) < path) {
-            row(&mut text, path_of(new), new.iter().map(|(_, name)| *name));
+    // Lines that become others, by where they begin, and what comes to each.
+    let mut changed: BTreeMap<usize, Edit<'_>> = BTreeMap::new();
+    for range in naming(before, gone)? {
+        changed.insert(range.start, (range, &[]));
+    }
+    let mut added: Vec<Edit<'_>> = Vec::new();
+    for group in rows.chunk_by(|a, b| a.0 == b.0) {
+        match place(before, path_of(group))? {
+            range if range.is_empty() => added.push((range, group)),
+            range => drop(changed.insert(range.start, (range, group))),
         }
-        let new = rows.next_if(|new| path_of(new) == path);
-        if new.is_none() && !names.clone().any(|name| gone.contains(package(name))) {
-            text.extend_from_slice(bytes);
+    }
+    let mut edits: Vec<Edit<'_>> = added.into_iter().chain(changed.into_values()).collect();
+    edits.sort_by_key(|(range, _)| (range.start, range.end));
+    let new_line = |(path, name): &(&str, &str)| path.len().max(COLUMN) + name.len() + 2;
+    let mut text = Vec::with_capacity(before.len() + rows.iter().map(new_line).sum::<usize>());
+    let mut copied = 0;
+    for (range, group) in edits {
+        text.extend_from_slice(before.get(copied..range.start).unwrap_or_default());
+        copied = range.end;
+        let names = group.iter().map(|(_, name)| *name);
+        if range.is_empty() {
+            row(&mut text, path_of(group), names);
             continue;
         }
-        let mut left: BTreeSet<&str> = names.filter(|name| !gone.contains(package(name))).collect();
-        left.extend(new.unwrap_or_default().iter().map(|(_, name)| *name));
-        row(&mut text, path, left);
+        let line = line(before, &range)?;
+        let mut left: BTreeSet<&str> = line.names.filter(|name| !gone.contains(package(name))).collect();
+        left.extend(names);
+        row(&mut text, line.path, left);
     }
-    rows.for_each(|new| row(&mut text, path_of(new), new.iter().map(|(_, name)| *name)));
+    text.extend_from_slice(before.get(copied..).unwrap_or_default());
     Ok(text)
+}
+
+/// A line, or an empty range before one; and the rows of one path that come there.
+type Edit<'a> = (Range<usize>, &'a [(&'a str, &'a str)]);
+
+/// The lines that name one of these packages. A few are looked for as bytes; of many every line is read.
+fn naming(text: &[u8], gone: &BTreeSet<&str>) -> Result<Vec<Range<usize>>, IndexError> {
+    if gone.len() > FEW {
+        let mut found = Vec::new();
+        for range in units(text, Cut::Lines) {
+            if line(text, &range)?.names.any(|name| gone.contains(package(name))) {
+                found.push(range);
+            }
+        }
+        return Ok(found);
+    }
+    let mut found: BTreeMap<usize, Range<usize>> = BTreeMap::new();
+    for name in gone {
+        for at in memchr::memmem::find_iter(text, name.as_bytes()) {
+            // The rest of the line may be a path.
+            let is_end = matches!(text.get(at + name.len()), Some(b',' | b'\n'));
+            let is_start = at > 0 && matches!(text.get(at - 1), Some(b' ' | b',' | b'/'));
+            if !is_end || !is_start {
+                continue;
+            }
+            let range = line_around(text, at);
+            if line(text, &range)?.names.any(|there| package(there) == *name) {
+                found.insert(range.start, range);
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// The line of a path; an empty range where it would be.
+fn place(text: &[u8], path: &str) -> Result<Range<usize>, IndexError> {
+    let (mut from, mut until) = (0, text.len());
+    while from < until {
+        let range = line_around(text, from + (until - from) / 2);
+        match line(text, &range)?.path.cmp(path) {
+            Ordering::Less => from = range.end,
+            Ordering::Greater => until = range.start,
+            Ordering::Equal => return Ok(range),
+        }
+    }
+    Ok(from..from)
+}
+
+/// The line that has a byte, with its end.
+fn line_around(text: &[u8], at: usize) -> Range<usize> {
+    let (before, after) = text.split_at(at);
+    let start = memchr::memrchr(b'\n', before).map_or(0, |end| end + 1);
+    let end = memchr::memchr(b'\n', after).map_or(text.len(), |length| at + length + 1);
+    start..end
 }
 
 /// The path that rows are of.
@@ -89,28 +165,21 @@ fn path_of<'a>(rows: &[(&'a str, &'a str)]) -> &'a str {
 
 /// A line: a path, and what has it.
 struct Line<'a> {
-    bytes: &'a [u8],
     path: &'a str,
     names: std::str::Split<'a, char>,
 }
 
-/// Each line.
-fn lines(text: &[u8]) -> impl Iterator<Item = Result<Line<'_>, IndexError>> {
-    let lines = text.split_inclusive(|byte| *byte == b'\n').enumerate();
-    lines.map(|(number, bytes)| {
-        let line = std::str::from_utf8(bytes).ok().and_then(|line| line.strip_suffix('\n'));
-        let parsed = line.and_then(|line| line.rsplit_once(' '));
-        let Some((path, names)) = parsed else {
-            let at = format!("line {}", number.saturating_add(1));
-            return Err(
-                FormatError::malformed("Contents", at, "it is not a path and the packages that have it").into(),
-            );
-        };
-        Ok(Line {
-            bytes,
-            path: path.trim_end_matches(' '),
-            names: names.split(','),
-        })
+fn line<'a>(text: &'a [u8], range: &Range<usize>) -> Result<Line<'a>, IndexError> {
+    let bytes = text.get(range.clone()).unwrap_or_default();
+    let line = std::str::from_utf8(bytes).ok().and_then(|line| line.strip_suffix('\n'));
+    let Some((path, names)) = line.and_then(|line| line.rsplit_once(' ')) else {
+        let at = format!("byte {}", range.start);
+        let why = "it is not a path and the packages that have it";
+        return Err(FormatError::malformed("Contents", at, why).into());
+    };
+    Ok(Line {
+        path: path.trim_end_matches(' '),
+        names: names.split(','),
     })
 }
 
@@ -121,7 +190,7 @@ fn package(name: &str) -> &str {
 fn row<'a>(text: &mut Vec<u8>, path: &str, names: impl IntoIterator<Item = &'a str>) {
     let names: Vec<&str> = names.into_iter().collect();
     if !names.is_empty() {
-        text.extend_from_slice(format!("{path:<55} {}\n", names.join(",")).as_bytes());
+        text.extend_from_slice(format!("{path:<COLUMN$} {}\n", names.join(",")).as_bytes());
     }
 }
 
@@ -153,8 +222,9 @@ mod tests {
         let changed = contents(&first, &BTreeSet::from(["a"]), &[&a2, &c])?;
         assert_eq!(changed, contents(b"", &none, &[&c, &b, &a2])?);
         assert_eq!(contents(&changed, &BTreeSet::from(["a", "b", "c"]), &[])?, b"");
-        assert!(contents(b"nothing\n", &none, &[]).is_err());
-        assert!(contents(b"usr/bin/a b", &none, &[]).is_err());
+        for bad in [&b"nothing\n"[..], b"usr/bin/a b"] {
+            assert!(contents(bad, &none, &[&b]).is_err());
+        }
         Ok(())
     }
 

@@ -28,5 +28,5 @@ pub use error::IndexError;
 pub use packages::{INDEX_FIELDS, binary_stanza, debug_symbols_apart, is_debug_symbols, overridden};
 pub use select::{Place, Search, select};
 pub use sources::source_stanza;
-pub use touched::{spliced, touched};
+pub use touched::{places, spliced, touched};
 pub use translation::{Descriptions, translation_path};

@@ -8,48 +8,55 @@ use std::ops::Range;
 
 use super::blocks::{Cut, units};
 
-/// The stanzas of these names, each with the empty line after it. None when the text is no sorted index of ours.
+/// Where the stanzas of each of these names are in a text, in order of names: an empty range where they would be, of a
+/// name that has none. None when the text is no sorted index of ours.
 #[must_use]
-pub fn touched(text: &[u8], names: &BTreeSet<&str>) -> Option<Vec<u8>> {
-    let mut found = Vec::new();
+pub fn places(text: &[u8], names: &BTreeSet<&str>) -> Option<Vec<Range<usize>>> {
+    let mut found: Vec<Range<usize>> = Vec::with_capacity(names.len());
+    let mut wanted = names.iter().peekable();
     let mut named = Named::of(text);
+    let mut last = None;
     for stanza in &mut named {
-        if names.contains(stanza.name) {
-            found.extend_from_slice(text.get(stanza.range)?);
+        let Range { start, end } = stanza.range;
+        while wanted.next_if(|name| **name < stanza.name).is_some() {
+            found.push(start..start);
+        }
+        if wanted.next_if(|name| **name == stanza.name).is_some() {
+            found.push(start..end);
+            last = Some(stanza.name);
+        } else if let Some(range) = found.last_mut().filter(|_| last == Some(stanza.name)) {
+            range.end = end;
         }
     }
+    found.extend(wanted.map(|_| text.len()..text.len()));
     named.is_sound.then_some(found)
 }
 
-/// The text with these stanzas in the place of all that it has of these names. `new` is sorted, and has no other names.
-/// None when the text is no sorted index of ours.
+/// The stanzas at these places, each with the empty line after it.
 #[must_use]
-pub fn spliced(text: &[u8], names: &BTreeSet<&str>, new: &[u8]) -> Option<Vec<u8>> {
+pub fn touched(text: &[u8], places: &[Range<usize>]) -> Vec<u8> {
+    let stanzas = places.iter().filter_map(|place| text.get(place.clone()));
+    stanzas.flatten().copied().collect()
+}
+
+/// The text with these stanzas in the place of all that it has of some names, of which these are the [`places`]. `new` is
+/// sorted, and has no other names: else, none.
+#[must_use]
+pub fn spliced(text: &[u8], names: &BTreeSet<&str>, places: &[Range<usize>], new: &[u8]) -> Option<Vec<u8>> {
     let mut added = Named::of(new);
     let mut next = added.next();
     let mut out = Vec::with_capacity(text.len().saturating_add(new.len()));
     let mut copied = 0;
-    let mut named = Named::of(text);
-    for stanza in &mut named {
-        let is_touched = names.contains(stanza.name);
-        if is_touched || next.as_ref().is_some_and(|next| next.name < stanza.name) {
-            out.extend_from_slice(text.get(copied..stanza.range.start)?);
-            copied = stanza.range.start;
-        }
-        while let Some(before) = next.take_if(|next| next.name < stanza.name) {
-            out.extend_from_slice(new.get(before.range)?);
+    for (name, place) in names.iter().zip(places) {
+        out.extend_from_slice(text.get(copied..place.start)?);
+        while let Some(stanza) = next.take_if(|next| next.name == *name) {
+            out.extend_from_slice(new.get(stanza.range)?);
             next = added.next();
         }
-        if is_touched {
-            copied = stanza.range.end;
-        }
+        copied = place.end;
     }
     out.extend_from_slice(text.get(copied..)?);
-    while let Some(last) = next {
-        out.extend_from_slice(new.get(last.range)?);
-        next = added.next();
-    }
-    (named.is_sound && added.is_sound).then_some(out)
+    (next.is_none() && added.is_sound).then_some(out)
 }
 
 /// A stanza, and the name that it begins with.
@@ -109,13 +116,14 @@ mod tests {
     fn what_has_a_name_is_taken_out_and_put_in() {
         let before = text(&[("b", "1"), ("b", "2"), ("d", "1"), ("f", "1")]);
         let names = BTreeSet::from(["a", "b", "e", "f", "g"]);
-        let out = touched(&before, &names);
-        assert_eq!(out, Some(text(&[("b", "1"), ("b", "2"), ("f", "1")])));
+        let at = places(&before, &names).unwrap();
+        assert_eq!(touched(&before, &at), text(&[("b", "1"), ("b", "2"), ("f", "1")]));
         let new = text(&[("a", "1"), ("b", "3"), ("e", "1"), ("g", "1"), ("g", "2")]);
         let after = text(&[("a", "1"), ("b", "3"), ("d", "1"), ("e", "1"), ("g", "1"), ("g", "2")]);
-        assert_eq!(spliced(&before, &names, &new), Some(after));
-        assert_eq!(spliced(&before, &names, b""), Some(text(&[("d", "1")])));
-        assert_eq!(spliced(b"", &names, &new), Some(new));
+        assert_eq!(spliced(&before, &names, &at, &new), Some(after));
+        assert_eq!(spliced(&before, &names, &at, b""), Some(text(&[("d", "1")])));
+        assert_eq!(spliced(b"", &names, &places(b"", &names).unwrap(), &new), Some(new));
+        assert_eq!(spliced(&before, &names, &at, &text(&[("c", "1")])), None);
     }
 
     #[test]
@@ -128,8 +136,7 @@ mod tests {
             b"\n\nPackage: a\n\n",
         ];
         for text in bad {
-            assert_eq!(touched(text, &names), None);
-            assert_eq!(spliced(text, &names, b""), None);
+            assert_eq!(places(text, &names), None);
         }
     }
 }

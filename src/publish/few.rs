@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::GateError;
 use super::stage::{Addition, Taken, Texts};
@@ -13,7 +14,7 @@ use crate::domain::RelPath;
 use crate::format::FormatError;
 use crate::format::deb822::Stanzas;
 use crate::format::packages::Binary;
-use crate::index::{spliced, touched};
+use crate::index::{places, spliced, touched};
 
 /// The texts of all indexes of a suite.
 type Whole<'t> = Vec<(RelPath, Cow<'t, [u8]>)>;
@@ -22,6 +23,8 @@ type Whole<'t> = Vec<(RelPath, Cow<'t, [u8]>)>;
 #[derive(Debug)]
 pub(super) struct Few {
     names: BTreeSet<String>,
+    /// Where they are in each index.
+    places: BTreeMap<RelPath, Vec<Range<usize>>>,
     /// Their stanzas, in each index.
     pub(super) texts: Texts,
 }
@@ -59,11 +62,13 @@ impl Few {
     /// The stanzas of these names; none when an index is not sorted.
     pub(super) fn named(texts: &Texts, names: BTreeSet<String>) -> Option<Self> {
         let wanted: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        let cut = texts
-            .iter()
-            .map(|(path, (component, text))| Some((path.clone(), (component.clone(), touched(text, &wanted)?))));
-        let texts = cut.collect::<Option<_>>()?;
-        Some(Self { names, texts })
+        let found = texts.iter().map(|(path, (component, text))| {
+            let places = places(text, &wanted)?;
+            let cut = (path.clone(), (component.clone(), touched(text, &places)));
+            Some((cut, (path.clone(), places)))
+        });
+        let (texts, places) = found.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+        Some(Self { names, places, texts })
     }
 
     /// All indexes of the suite, with these in the place of what was touched.
@@ -83,7 +88,10 @@ impl Few {
             let whole = match (had.is_empty() && text.is_empty(), before.is_empty()) {
                 (true, _) => Cow::Borrowed(before),
                 (_, true) => Cow::Owned(text),
-                _ => Cow::Owned(spliced(before, &names, &text).ok_or_else(|| unsorted(&path))?),
+                _ => {
+                    let places = self.places.get(&path).map_or(&[][..], Vec::as_slice);
+                    Cow::Owned(spliced(before, &names, places, &text).ok_or_else(|| unsorted(&path))?)
+                }
             };
             // Of the installer's packages there is no empty index.
             if !whole.is_empty() || !path.as_str().contains("/debian-installer/") {

@@ -118,14 +118,13 @@ pub fn read_plain_index(
 /// The kept form of an index that is quickest to read, by the name of its uncompressed form.
 #[must_use]
 pub fn kept_index<'a>(state: &'a SuiteState, plain: &str) -> Option<&'a IndexFile> {
-    let of_this = |index: &&IndexFile| {
-        let rest = index.path.as_str().strip_prefix(plain);
-        index.kept && matches!(rest, Some("" | ".gz" | ".xz" | ".zst"))
+    let of_this = |index: &&IndexFile| index.kept && index.path.as_str().starts_with(plain);
+    // Decompressing costs more than hashing what it gives: xz most, by far.
+    let quickest = ["", ".zst", ".gz", ".xz"];
+    let place = |index: &'a IndexFile| {
+        let form = index.path.as_str().strip_prefix(plain)?;
+        Some((quickest.iter().position(|known| *known == form)?, index))
     };
-    // Smaller forms are cheaper to hash, and decompressing costs less than reading plain text twice.
-    state
-        .indexes
-        .iter()
-        .filter(of_this)
-        .min_by_key(|index| index.digest.size)
+    let forms = state.indexes.iter().filter(of_this).filter_map(place);
+    forms.min_by_key(|(place, _)| *place).map(|(_, index)| index)
 }
