@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use assay::admission::{Decision, RULES, identity};
+use assay::admission::{Decision, LedgerEntry, LedgerKey, RULES, identity};
 use assay::domain::{
     ArchiveName, BuilderId, Digest, FileName, Fingerprint, GitOid, GitRef, PackageName, PoolPath, Serial, Sha256,
     SnapshotId, Timestamp, Version,
@@ -482,11 +482,65 @@ impl Maker {
             now: self.at,
             clock: assay::host::Clock::Fixed(self.at),
         };
-        let record = chain.next(&self.store, vec![state], made).unwrap();
+        let mut record = chain.next(&self.store, vec![state], made).unwrap();
+        record.ledger = Some(self.book(all));
         let key = self.site.archive_key(&config.signing_key).unwrap();
         commit(&self.store, &record, &key).unwrap();
     }
 }
+
+impl Maker {
+    /// What the newest record remembers: claims, lineages and decisions, on pages by the hash of a name.
+    fn book(&self, all: &[Source]) -> Sha256 {
+        let place = |name: &PackageName| Sha256::of(name.as_str().as_bytes()).hex()[..2].to_owned();
+        let mut pages: BTreeMap<String, (BTreeMap<LedgerKey, LedgerEntry>, Lineages, Lineages)> = BTreeMap::new();
+        for one in all {
+            for (path, sha256) in &one.files {
+                let (name, version) = path.file_name().split_once('_').unwrap();
+                let package = PackageName::new(name).unwrap();
+                let key = match version.rsplit_once('.').unwrap().1 {
+                    "deb" => LedgerKey::Binary {
+                        package,
+                        version: "1.0-1".into(),
+                        architecture: "amd64".parse().unwrap(),
+                    },
+                    "dsc" => LedgerKey::Source {
+                        package,
+                        version: "1.0-1".into(),
+                    },
+                    _ => continue,
+                };
+                let entry = LedgerEntry {
+                    key: key.clone(),
+                    sha256: *sha256,
+                    source: one.source.clone(),
+                    version: one.declaration.version.clone(),
+                };
+                let page = pages.entry(place(&PackageName::new(name).unwrap())).or_default();
+                page.0.insert(key, entry);
+            }
+            let page = pages.entry(place(&one.source)).or_default();
+            page.1
+                .insert(one.source.clone(), vec![one.declaration.identity().unwrap()]);
+            page.2.insert(one.source.clone(), vec![one.decision]);
+        }
+        let written = |value: serde_json::Value| self.document(&json::canonical("book", &value).unwrap());
+        let pages: BTreeMap<String, Sha256> = pages
+            .into_iter()
+            .map(|(place, (claims, lineages, decisions))| {
+                let claims: Vec<LedgerEntry> = claims.into_values().collect();
+                let page = serde_json::json!({
+                    "format": 1, "claims": claims, "lineages": lineages, "decisions": decisions,
+                });
+                (place, written(page))
+            })
+            .collect();
+        written(serde_json::json!({ "format": 1, "pages": pages, "decisions": true }))
+    }
+}
+
+/// What pages say of sources.
+type Lineages = BTreeMap<PackageName, Vec<Sha256>>;
 
 fn outputs(declaration: &Declaration, salt: &str) -> Vec<(FileName, Sha256)> {
     let name = |package: &DeclaredPackage| FileName::new(format!("{}_1.0-1_amd64.deb", package.name)).unwrap();
