@@ -137,7 +137,8 @@ pub(super) fn run(context: &Context, args: &DecisionsArgs) -> Result<ExitCode, F
     }
     if found.is_empty() && worst == 0 && !args.which.is_empty() {
         let why = format!("the archive `{archive}` has no such decision");
-        return Err(UsageError::NotFound(why).into());
+        let next = "without a name `assay decisions` lists all, refusals too; `--archive` asks another archive";
+        return Err(UsageError::Unknown { why, next }.into());
     }
     found.sort_by_key(|one| (one.0, one.1));
     let mut known = false;

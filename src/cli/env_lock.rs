@@ -293,9 +293,9 @@ fn inputs(
     let mut inputs = Vec::new();
     for source in &work.custom.environment {
         let (name, chain) = (named(snapshots, source), vouched(work, source)?);
-        // A custom archive is an environment of its own from its first package on.
-        if name.is_none() && chain.is_empty() {
-            let archive = &source.archive;
+        let archive = &source.archive;
+        // A custom archive is an environment of its own from its first package on. Without a mirror nothing could be built.
+        if name.is_none() && chain.is_empty() && work.site.custom(archive).is_ok() {
             context.output.note(&format!("{archive} has no snapshot yet: left out"));
             continue;
         }

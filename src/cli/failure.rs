@@ -219,6 +219,17 @@ pub(super) enum UsageError {
     /// The evidence does not suffice.
     #[error("{0}")]
     NotFound(String),
+    /// What was asked about is not known.
+    #[error("{why}")]
+    Unknown {
+        /// What is not.
+        why: String,
+        /// Where to look for it.
+        next: &'static str,
+    },
+    /// An archive that makes no suites of branches was asked to.
+    #[error("`repos/{0}.toml` has no `[branches]`: no branch has a suite")]
+    NoBranches(ArchiveName),
     /// A file with the serials of a build that is none.
     #[error("`{path}` has no serials of a build: {why}")]
     Serials {
@@ -255,7 +266,7 @@ impl Coded for UsageError {
             Self::Argument(_) => "E-CLI-001",
             Self::NotEmpty(_) => "E-CLI-002",
             Self::Output(_) => "E-CLI-003",
-            Self::NotFound(_) => "E-CLI-004",
+            Self::NotFound(_) | Self::Unknown { .. } => "E-CLI-004",
             Self::Undeclared(_) => "E-CLI-005",
             Self::Unlocked(_) => "E-CLI-006",
             Self::Conflict(_) => "E-CLI-007",
@@ -263,6 +274,7 @@ impl Coded for UsageError {
             Self::NoCustom(_) => "E-CLI-009",
             Self::Serials { .. } => "E-CLI-010",
             Self::BuiltWithUnproven { .. } => "E-CLI-011",
+            Self::NoBranches(_) => "E-CLI-012",
             Self::Lock(_) => "E-CLI-020",
         }
     }
@@ -274,12 +286,13 @@ impl Coded for UsageError {
             | Self::Undeclared(_)
             | Self::Unlocked(_)
             | Self::NoCustom(_)
+            | Self::NoBranches(_)
             | Self::Serials { .. }
             | Self::NoBuilder(_) => Kind::Usage,
             Self::Output(_) => Kind::Environment,
             Self::BuiltWithUnproven { .. } => Kind::Refused,
             Self::Conflict(_) => Kind::Conflict,
-            Self::NotFound(_) => Kind::Unknown,
+            Self::NotFound(_) | Self::Unknown { .. } => Kind::Unknown,
             Self::Lock(_) => Kind::Verification,
         }
     }
@@ -288,7 +301,16 @@ impl Coded for UsageError {
             Self::Syntax { hint, .. } => hint.clone(),
             Self::NotEmpty(_) => Some("give a folder that does not exist yet, or an empty one".into()),
             Self::Undeclared(_) => Some("declare it: `assay declare GIT-URL --ref refs/tags/…`".into()),
-            Self::NoBuilder(_) => Some("make a key with `assay key new builder`, and add it to the policy".into()),
+            Self::NoBuilder(_) => Some(
+                "`assay rebuild NAME --plan --issue` prints what builders elsewhere are to run, `--take` takes their answers; for one here make a \
+                 key with `assay key new builder`, and add it to the policy"
+                    .into(),
+            ),
+            Self::Unknown { next, .. } => Some((*next).to_owned()),
+            Self::NoBranches(archive) => Some(format!(
+                "say in `repos/{archive}.toml` which repository's branches and tags have suites: `[branches]` with `git` and \
+                 `[[branches.class]]`, as the file that `assay init` writes shows"
+            )),
             Self::NoCustom(archive) => Some(format!(
                 "admit packages to it, or `assay publish {archive}`; a build that needs none of it says `--without-custom`"
             )),

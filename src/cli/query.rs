@@ -124,7 +124,11 @@ pub(super) fn source_of(context: &Context, args: &SourceOfArgs) -> Result<ExitCo
     let subject = subject(&args.what)?;
     let said = ask(context, &args.from, |index, _| query::source_of(index, &subject))?;
     if said.answers.is_empty() {
-        return nothing(format!("no newest snapshot of this site lists `{}`", args.what));
+        return nothing(
+            format!("no newest snapshot of this site lists `{}`", args.what),
+            "`--all` also answers from decisions of before; `assay unreproduced` lists what is declared and not in, `assay suite list` what each \
+             suite has",
+        );
     }
     show(context, &said, true)
 }
@@ -132,7 +136,10 @@ pub(super) fn source_of(context: &Context, args: &SourceOfArgs) -> Result<ExitCo
 pub(super) fn outputs_of(context: &Context, args: &OutputsOfArgs) -> Result<ExitCode, Failure> {
     let said = ask(context, &args.from, |index, _| query::outputs_of(index, &args.commit))?;
     if said.answers.is_empty() {
-        return nothing(format!("nothing is known that was built from `{}`", args.commit));
+        return nothing(
+            format!("nothing is known that was built from `{}`", args.commit),
+            "`--all` also answers from decisions of before; `assay unreproduced` lists what is declared and not in",
+        );
     }
     show(context, &said, true)
 }
@@ -146,9 +153,10 @@ pub(super) fn by_signer(context: &Context, args: &BySignerArgs) -> Result<ExitCo
         Ok(answers.unwrap_or_default())
     })?;
     if !known {
-        return nothing(format!(
-            "no policy and no decision names a key or builder `{asked}`: give a fingerprint as `assay key list` prints it, or a builder's id"
-        ));
+        return nothing(
+            format!("no policy and no decision names a key or builder `{asked}`"),
+            "give a fingerprint as `assay key list` prints it, or a builder's id; `--all` also answers from decisions of before",
+        );
     }
     show(context, &said, false)
 }
@@ -163,7 +171,10 @@ pub(super) fn built_with(context: &Context, args: &BuiltWithArgs) -> Result<Exit
     if said.answers.is_empty() {
         let why = format!("no environment of a decision that is known held `{}`", args.what);
         if !known {
-            return nothing(why);
+            return nothing(
+                why,
+                "give the name of a binary or source package, or the SHA-256 of a .deb; `--all` also asks environments of decisions of before",
+            );
         }
         context.output.note(&why);
     }
@@ -271,8 +282,8 @@ fn ask(
     })
 }
 
-fn nothing(why: String) -> Result<ExitCode, Failure> {
-    Err(UsageError::NotFound(why).into())
+fn nothing(why: String, next: &'static str) -> Result<ExitCode, Failure> {
+    Err(UsageError::Unknown { why, next }.into())
 }
 
 /// Prints answers. What many of them have in common is said with `-v` only, unless `whole`.

@@ -210,12 +210,7 @@ fn ephemeral(context: &Context, args: &EphemeralArgs) -> Result<ExitCode, Failur
 
 fn sync(context: &Context, work: &Work, git: Option<&str>, dry_run: bool) -> Result<ExitCode, Failure> {
     let configured = work.custom.branches.as_ref();
-    let branches = configured.ok_or_else(|| {
-        UsageError::Argument(format!(
-            "`repos/{}.toml` has no `[branches]`: no branch has a suite",
-            work.archive
-        ))
-    })?;
+    let branches = configured.ok_or_else(|| UsageError::NoBranches(work.archive.clone()))?;
     let ListedRefs { named: refs, strange } = branches_and_tags(git.unwrap_or(&branches.git), &work.git_cache())?;
     let steps = if dry_run {
         let chain = Chain::load(work.store.as_ref(), &work.archive)?;

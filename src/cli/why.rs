@@ -21,7 +21,9 @@ pub(super) fn run(context: &Context, args: &WhyArgs) -> Result<ExitCode, Failure
     let findings = find(store.as_ref(), &anchors, &subject);
     if findings.found.is_empty() && findings.unread.is_empty() {
         let why = format!("no newest snapshot of this site lists `{}`", args.what);
-        return Err(UsageError::NotFound(why).into());
+        let next = "`assay unreproduced` lists what is declared and not in, `assay suite list` what each suite has; `assay source-of --all` also answers \
+                    from decisions of before";
+        return Err(UsageError::Unknown { why, next }.into());
     }
     let (cache, keys) = (site.cache().join("git"), site.public_keys());
     let git = (!args.offline).then_some(Git {

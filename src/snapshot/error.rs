@@ -176,6 +176,10 @@ impl Coded for SnapshotError {
         match self {
             Self::Store(error) => error.hint(),
             Self::Full { .. } => Some("wait for the next day (UTC)".to_owned()),
+            Self::NotFound { archive, name } if **name == SnapshotName::Latest => Some(format!(
+                "it has none yet: `assay mirror {archive}` makes the first one of a mirror, what is admitted, included or published that of another \
+                 archive"
+            )),
             Self::NotFound { archive, .. } | Self::LetGo { archive, .. } => {
                 Some(format!("`assay snapshot list {archive}` prints the ones there are"))
             }

@@ -609,6 +609,9 @@ impl Coded for StoreError {
             Self::Key(_) => {
                 "names have segments of letters, digits and `.+~_@:,=-`, which begin with a letter or digit"
             }
+            Self::Missing(key) if key.as_str().contains("/held/sha256/") => {
+                "what rebuilds gave, and the gate reads when it decides: `assay rebuild NAME` gives it again, or put it back from a copy of the store"
+            }
             Self::Missing(_) => {
                 "`assay fsck` names all that is missing; what a mirror's upstream still has, `assay fsck --repair` fetches again"
             }

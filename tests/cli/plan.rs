@@ -166,6 +166,30 @@ fn a_build_that_failed_is_said_and_planned_again_on_request() {
     assert!(job["nonce"].as_str().unwrap().len() == 64, "{job}");
 }
 
+/// Whoever stands at the beginning is told what comes first.
+#[test]
+fn what_is_not_there_yet_is_named_with_what_makes_it() {
+    let planned = Planned::new();
+    for (args, code, wanted) in [
+        (&["env", "lock", "hello"][..], "E-SNAPSHOT-005", "`assay mirror debian`"),
+        (
+            &["rebuild", "hello"],
+            "E-CLI-008",
+            "`assay rebuild NAME --plan --issue`",
+        ),
+        (&["suite", "sync"], "E-CLI-012", "`[branches]` with `git`"),
+        (&["decisions", "nothing"], "E-CLI-004", "`assay decisions` lists all"),
+        (&["built-with", "nothing"], "E-CLI-004", "`--all` also asks"),
+        (&["outputs-of", "0123456"], "E-CLI-004", "`assay unreproduced`"),
+        (&["why", "nothing"], "E-CLI-004", "`assay unreproduced`"),
+        (&["source-of", "nothing"], "E-CLI-004", "`--all` also answers"),
+    ] {
+        let output = planned.made.run(args);
+        let said = text(&output.stderr);
+        assert!(said.contains(code) && said.contains(wanted), "{args:?}: {said}");
+    }
+}
+
 /// What the gate refuses by rule E5 is planned once more, until it is another run; and another run than was asked for is not taken.
 #[test]
 fn builds_that_were_all_alike_are_planned_again() {
