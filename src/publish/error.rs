@@ -62,6 +62,16 @@ pub enum PublishError {
         /// What is wrong.
         why: String,
     },
+    /// A snapshot that was not made, since no client would take its Release.
+    #[error("a snapshot with this suite `{suite}` would be refused by {by}: {why}")]
+    Unfit {
+        /// Which suite.
+        suite: SuiteName,
+        /// Which readers.
+        by: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A renewal that would take time away from clients.
     #[error("`{name}` is valid until {until}, which is later than asked for")]
     Shorter {
@@ -200,6 +210,7 @@ impl Coded for PublishError {
             Self::Ahead { .. } => "E-PUBLISH-020",
             Self::TagGone { .. } => "E-PUBLISH-021",
             Self::Unrecorded(_) => "E-PUBLISH-022",
+            Self::Unfit { .. } => "E-PUBLISH-023",
             Self::Waits { .. } => Self::WAITS,
             Self::StillWaits { .. } => "E-PUBLISH-015",
             Self::Moved { .. } => "E-PUBLISH-016",
@@ -219,6 +230,7 @@ impl Coded for PublishError {
             | Self::Damaged { .. }
             | Self::TooLarge { .. }
             | Self::Unreadable { .. }
+            | Self::Unfit { .. }
             | Self::SignedWrongly { .. }
             | Self::Unsigned { .. } => Kind::Verification,
             Self::Signing(_) | Self::Outside { .. } | Self::Waits { .. } | Self::Ahead { .. } => Kind::Environment,
@@ -270,6 +282,9 @@ impl Coded for PublishError {
             Self::Busy(_) => Some("run it again".to_owned()),
             Self::Unreadable { .. } => Some(
                 "nothing was published; look at the signer and its key, then run it again".to_owned(),
+            ),
+            Self::Unfit { .. } => Some(
+                "no snapshot was made; what its Release says is of the archive's file in `repos/`, and of upstream's Release".to_owned(),
             ),
             Self::Missing(_) | Self::Damaged { .. } => Some("`assay verify` names all that is damaged".to_owned()),
             Self::Nothing(_) => Some("`assay mirror` makes the first snapshot of a mirror, `assay admit` that of a custom archive".to_owned()),

@@ -3,10 +3,11 @@
 //! A signer may be a program of somebody else's, or a key that has ended: what came of it is read here as clients
 //! read it. Indexes and files are not: each was hashed, from the store, since it is in no edition before.
 
+use super::project::{LARGEST_INRELEASE, release_of};
 use super::{PublishError, Release, Signed};
 use crate::domain::{RelPath, Sha256, Timestamp};
 use crate::lint::{Finding, Object, Outcome, Question, Seen, judge};
-use crate::snapshot::{Edition, SuiteState};
+use crate::snapshot::{Edition, Record, SuiteState};
 use crate::store::{Key, Store};
 use crate::trust::{Keyring, Requirement, latest_date, verify_detached, verify_inrelease, verify_release_gpg};
 
@@ -33,16 +34,7 @@ pub(super) fn read_as_clients(state: &SuiteState, release: &Release, keyring: &K
     }
     verify_detached(&release.text, &signed.release_gpg, &requirement).map_err(ours)?;
     let suite = state.suite.as_str();
-    let question = Question {
-        suite,
-        components: Vec::new(),
-        architectures: Vec::new(),
-        languages: Vec::new(),
-        sources: None,
-        keyring: Some(keyring),
-        now: requirement.now,
-        files: false,
-    };
+    let question = question(suite, Some(keyring), requirement.now);
     let mut seen = Seen::default();
     let inrelease = Object::Bytes(signed.inrelease.clone());
     seen.objects.insert(format!("dists/{suite}/InRelease"), inrelease);
@@ -63,15 +55,69 @@ pub(super) fn read_as_clients(state: &SuiteState, release: &Release, keyring: &K
         .chain(next.iter().filter(shuts_out))
         .next()
     {
-        Some(finding) => {
-            let apts: Vec<&str> = finding.apts.iter().map(|apt| apt.name()).collect();
-            Err(unreadable(
-                apts.join(" and "),
-                format!("{} ({})", finding.why, finding.code),
-            ))
-        }
+        Some(finding) => Err(unreadable(apts_of(finding), why_of(finding))),
         None => Ok(()),
     }
+}
+
+/// Looks at what the Release files of a snapshot would say before it is made: as each apt reads them, whoever signs them.
+///
+/// # Errors
+/// `Unfit`; `TooLarge`.
+pub(super) fn check_texts(record: &Record) -> Result<(), PublishError> {
+    let edition = Edition::of_record(record, None);
+    for state in &edition.suites {
+        let suite = state.suite.as_str();
+        let text = release_of(&edition, state, "");
+        let size = text.len() as u64;
+        if size > LARGEST_INRELEASE {
+            return Err(PublishError::TooLarge {
+                suite: state.suite.clone(),
+                size,
+                limit: LARGEST_INRELEASE,
+            });
+        }
+        let mut seen = Seen::default();
+        for (name, object) in [
+            ("InRelease", Object::Absent),
+            ("Release", Object::Bytes(text)),
+            ("Release.gpg", Object::Bytes(Vec::new())),
+        ] {
+            seen.objects.insert(format!("dists/{suite}/{name}"), object);
+        }
+        let findings = judge(&question(suite, None, state.date), &seen, None).findings;
+        if let Some(finding) = findings.iter().find(|finding| finding.outcome == Outcome::Reject) {
+            return Err(PublishError::Unfit {
+                suite: state.suite.clone(),
+                by: apts_of(finding),
+                why: why_of(finding),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Asks about a Release alone.
+fn question<'a>(suite: &'a str, keyring: Option<&'a Keyring>, now: Timestamp) -> Question<'a> {
+    Question {
+        suite,
+        components: Vec::new(),
+        architectures: Vec::new(),
+        languages: Vec::new(),
+        sources: None,
+        keyring,
+        now,
+        files: false,
+    }
+}
+
+fn apts_of(finding: &Finding) -> String {
+    let apts: Vec<&str> = finding.apts.iter().map(|apt| apt.name()).collect();
+    apts.join(" and ")
+}
+
+fn why_of(finding: &Finding) -> String {
+    format!("{} ({})", finding.why, finding.code)
 }
 
 /// What an edition's signed files are already, or what was signed elsewhere to become them: when all keys of a keyring

@@ -6,6 +6,7 @@
 //! after a crash there is a signature too many, never an entry without one. The newest record's covers
 //! the whole chain, since each record names the hash of the one before.
 
+use super::reader::check_texts;
 use super::{PublishError, ReleaseSigner, lost_newest, waiting};
 use crate::domain::{ArchiveName, Sha256, SnapshotName};
 use crate::host::Clock;
@@ -63,11 +64,13 @@ pub fn commit_in_time(
 
 /// Says in a record that is about to be committed what it says besides its suites: by which keys clients may go on, and the
 /// newest mark, see [`crate::snapshot::Marked`]. Marks that nobody vouches for, or that have lost what the record before names, say nothing.
+/// A record that could not be published is refused here, while nothing names it.
 ///
 /// # Errors
-/// When the marks cannot be read; the store's failure.
+/// `Unfit`, `TooLarge`; when the marks cannot be read; the store's failure.
 pub fn complete(store: &dyn Store, record: &mut Record, signer: &dyn ReleaseSigner) -> Result<(), PublishError> {
     record.signed_by = signer.signed_by().to_vec();
+    check_texts(record)?;
     let marks = Marks::load(store, &record.archive)?;
     let Some(newest) = marks.newest() else { return Ok(()) };
     if marks.have(record.marks.as_ref()) && check_vouched(store, newest, &signer.keyring()?).is_ok() {

@@ -49,7 +49,7 @@ fn check_suite(state: &SuiteState) -> Result<(), SnapshotError> {
         if !seen.insert(name.to_ascii_lowercase()) {
             return bad(format!("the field `{name}` is there twice"));
         }
-        if value.trim() != value || value.is_empty() || value.len() > 1000 || value.chars().any(char::is_control) {
+        if !is_plain(value) {
             return bad(format!(
                 "the field `{name}` is empty, too long, or more than one plain line"
             ));
@@ -82,6 +82,15 @@ pub fn is_descriptive(name: &str) -> bool {
         && name.len() <= 100
         && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// The most that the value of a field may have, in bytes.
+pub const LONGEST_VALUE: usize = 1000;
+
+/// Whether this may be the value of a field: one line of printable text, of at most [`LONGEST_VALUE`] bytes.
+#[must_use]
+pub fn is_plain(value: &str) -> bool {
+    value.trim() == value && !value.is_empty() && value.len() <= LONGEST_VALUE && !value.chars().any(char::is_control)
 }
 
 fn check_indexes(state: &SuiteState) -> Result<(), SnapshotError> {

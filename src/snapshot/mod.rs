@@ -20,7 +20,7 @@ mod stanzas;
 mod tag;
 
 pub use chain::{Chain, Made, Records};
-pub use check::is_descriptive;
+pub use check::{LONGEST_VALUE, is_descriptive, is_plain};
 pub use content::{UpstreamFile, content_digest, index_key, kept_index, read_index, read_plain_index, upstream_files};
 pub use diff::{Change, IndexChange, PackageChange, Place, diff_indexes, diff_packages};
 pub use edition::{Edition, EditionFile, EditionName};

@@ -163,12 +163,20 @@ pub enum UpstreamError {
     NotOffered {
         /// Which suite.
         suite: SuiteName,
-        /// `component` or `architecture`.
+        /// `component`, `architecture`, or `index for`.
         what: &'static str,
         /// What the site asks for.
         wanted: String,
         /// What there is, escaped.
         listed: String,
+    },
+    /// A name that our own Release cannot repeat.
+    #[error("the Release of `{suite}` has a `{field}` of several lines, or of more than 1000 bytes")]
+    Field {
+        /// Which suite.
+        suite: SuiteName,
+        /// Which field.
+        field: String,
     },
     /// A pool file that upstream's own indexes name, and that it does not have.
     #[error("upstream's indexes list `{path}`, and upstream does not have it: the server says {status} for `{url}`")]
@@ -425,6 +433,7 @@ impl Coded for UpstreamError {
             Self::Left { .. } => "E-UP-034",
             Self::Old { .. } => Self::OLD,
             Self::Nested(_) => "E-UP-040",
+            Self::Field { .. } => "E-UP-042",
             Self::Format { .. } => "E-UP-019",
             Self::Client(_) => "E-UP-020",
             Self::TooLarge { .. } => "E-UP-021",
@@ -469,6 +478,7 @@ impl Coded for UpstreamError {
             | Self::Future { .. }
             | Self::Identity { .. }
             | Self::NotListed { .. }
+            | Self::Field { .. }
             | Self::OnlyCompressed { .. }
             | Self::Uncompressed { .. }
             | Self::TooLarge { .. }
@@ -565,6 +575,9 @@ impl Coded for UpstreamError {
             Self::OnlyCompressed { .. } => {
                 "nothing was changed; apt itself finds no package in such a suite: upstream must list the uncompressed index in its Release, \
                  also when it offers the compressed one alone; or take this out of `components`, `architectures` or `indexes`"
+            }
+            Self::Field { .. } => {
+                "nothing was changed; clients tell archives apart by it, and it is not changed on its way: ask upstream"
             }
             Self::NotListed { .. } => "take it out of `components` or `architectures`",
             Self::NoRoom { .. } => {

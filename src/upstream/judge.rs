@@ -7,7 +7,7 @@ use crate::domain::{Architecture, Component, Digest, Fingerprint, RelPath, Suite
 use crate::format::FormatError;
 use crate::format::release::Release;
 use crate::site::MirrorArchive;
-use crate::snapshot::{IndexFile, SuiteState, UNPROVEN, UpstreamRelease};
+use crate::snapshot::{IndexFile, LONGEST_VALUE, SuiteState, UNPROVEN, UpstreamRelease, is_plain};
 
 /// A Release whose signature holds.
 #[derive(Debug)]
@@ -64,11 +64,24 @@ pub(super) fn judge(
         wanted(what.config, &architectures, signed.release),
     );
     check_plan(signed.suite, &plan)?;
+    if plan.files.is_empty() {
+        let wanted = what.config.architectures.iter().map(Architecture::as_str);
+        let wanted = wanted.collect::<Vec<_>>().join(" ");
+        let listed = signed.release.field("Architectures");
+        return Err(not_offered(signed.suite, "index for", &wanted, listed));
+    }
+    let fields = release_fields(signed.release, signed.suite, upstream.flat);
+    if let Some((field, _)) = fields.iter().find(|(_, value)| !is_plain(value)) {
+        return Err(UpstreamError::Field {
+            suite: signed.suite.clone(),
+            field: field.clone(),
+        });
+    }
     let state = SuiteState {
         suite: signed.suite.clone(),
         // Not ours to say: the snapshot gives it.
         date: now,
-        fields: release_fields(signed.release, signed.suite, upstream.flat),
+        fields,
         architectures,
         components: what.config.components.clone(),
         indexes: plan.files.iter().map(super::Planned::index).collect(),
@@ -314,19 +327,39 @@ fn check_plan(suite: &SuiteName, plan: &Plan) -> Result<(), UpstreamError> {
     Ok(())
 }
 
-/// What our Release says of a suite, out of upstream's: names and descriptions stay as they are.
+/// What our Release says of a suite, out of upstream's: names stay as they are. A description, which no client compares,
+/// becomes one line, as long as fits.
 #[must_use]
 pub fn release_fields(release: &Release, suite: &SuiteName, flat: bool) -> Vec<(String, String)> {
     let value = |name: &str| match name {
         // apt compares it with what it asked for.
         "Codename" if flat => Some((name.to_owned(), suite.to_string())),
         "Suite" if flat => None,
+        "Description" => {
+            let value = one_line(release.field(name)?);
+            (!value.is_empty()).then(|| (name.to_owned(), value))
+        }
         _ => {
             let value = release.field(name).filter(|value| !value.is_empty());
             value.map(|value| (name.to_owned(), value.to_owned()))
         }
     };
     FIELDS.into_iter().filter_map(value).collect()
+}
+
+/// The words of a text on one line, without control characters, cut where the value of a field ends.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    for word in words.filter(|word| !word.is_empty()) {
+        let space = if line.is_empty() { "" } else { " " };
+        if line.len() + space.len() + word.len() > LONGEST_VALUE {
+            break;
+        }
+        line.push_str(space);
+        line.push_str(word);
+    }
+    line
 }
 
 /// An error of a Release file's text.

@@ -1,7 +1,8 @@
 //! What readers would refuse does not take the place of what they have.
 
 use assay::domain::{Coded as _, Timestamp};
-use assay::publish::{PublishError, ReleaseSigner, Signed, publish};
+use assay::publish::{PublishError, ReleaseSigner, Signed, complete, publish};
+use assay::snapshot::Chain;
 use assay::store::{ObjectStore, Store as _};
 use assay::trust::{ArchiveKey, Keyring};
 
@@ -69,4 +70,22 @@ fn a_release_that_clients_would_refuse_does_not_move() {
     repository.publish(&store);
     assert_ne!(head(), before);
     assert!(read_as_client_at(&store, &repository, "", now()).is_some());
+}
+
+/// Else the snapshot would be there, and neither it nor the one after it could be published.
+#[test]
+fn a_snapshot_that_no_client_would_take_is_not_made() {
+    let store = ObjectStore::memory().unwrap();
+    let repository = Repository::new("https://example.org");
+    repository.commit(&store, "Package: a\n");
+    let chain = Chain::load(&store, &repository.archive).unwrap();
+    let mut state = chain.latest().unwrap().suites[0].clone();
+    let whole = repository.next(&store, &chain, vec![state.clone()]);
+    complete(&store, &mut whole.clone(), &repository.key).unwrap();
+    state.indexes.clear();
+    let mut empty = repository.next(&store, &chain, vec![state]);
+    let error = complete(&store, &mut empty, &repository.key).unwrap_err();
+    assert_eq!(error.code(), "E-PUBLISH-023", "{error}");
+    assert!(error.to_string().contains("L-WEAK-HASH"), "{error}");
+    assert!(error.hint().unwrap().contains("no snapshot was made"));
 }

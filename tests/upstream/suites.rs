@@ -1,9 +1,10 @@
-//! Suites with slashes, as Debian's security archive had them.
+//! What a suite may be called, and what its Release says of it.
 
-use assay::domain::Timestamp;
+use assay::domain::{Coded as _, Timestamp};
 use assay::host::Clock;
 use assay::snapshot::Record;
 
+use super::indexes::problems;
 use crate::support::apt::{Apt, source};
 use crate::support::archive::{Archive, Mirror, key};
 use crate::support::http::Upstream;
@@ -44,4 +45,56 @@ fn a_suite_with_a_slash_is_followed_and_real_apt_takes_it() {
     assert_eq!(apt.versions("alloy"), ["1"]);
     // apt leaves out what follows the last slash only, and finds `tin/updates` in no field.
     assert!(said.text.contains("Conflicting distribution"), "{}", said.text);
+}
+
+/// A description may go over several lines, and no client compares it.
+#[test]
+fn a_description_becomes_one_line_and_a_name_of_several_is_refused() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    let mirror = Mirror::of(&signer);
+    let long = "many words ".repeat(100);
+    for (hours, description, ours) in [
+        (
+            4,
+            "Tests\n of a\n folded   line".to_owned(),
+            "Tests of a folded line".to_owned(),
+        ),
+        (3, long.clone(), long[..998].trim().to_owned()),
+    ] {
+        let archive = Archive::new(ago(hours)).field("Description", &description);
+        upstream.set(archive.files(&signer));
+        let record = mirror.accept(&upstream.url(), ago(hours - 1));
+        let fields = &record.suites[0].fields;
+        let found = fields.iter().find(|(name, _)| name == "Description");
+        assert_eq!(found.map(|(_, value)| value), Some(&ours));
+        assert_eq!(problems(&mirror, &signer), []);
+    }
+    upstream.set(
+        Archive::new(ago(1))
+            .field("Version", "1\n of several lines")
+            .files(&signer),
+    );
+    let error = mirror.follow(&upstream.url(), ago(0)).unwrap_err();
+    assert_eq!(error.code(), "E-UP-042", "{error}");
+    assert!(error.to_string().contains("`Version`"), "{error}");
+}
+
+/// Its Release would list nothing, and no client would take it.
+#[test]
+fn a_suite_without_any_index_that_the_site_asks_for_is_refused() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    let archive = Archive::new(ago(2)).field("Architectures", "amd64");
+    upstream.set(archive.files(&signer));
+    let mut mirror = Mirror::of(&signer);
+    mirror.config.architectures = vec!["all".parse().unwrap()];
+    mirror.config.sources = false;
+    mirror.config.languages.clear();
+    let error = mirror.follow(&upstream.url(), ago(1)).unwrap_err();
+    assert_eq!(error.code(), "E-UP-037", "{error}");
+    assert!(
+        error.to_string().contains("no index for `all`: it lists `amd64`"),
+        "{error}"
+    );
 }
