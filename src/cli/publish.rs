@@ -72,6 +72,11 @@ fn one(
     };
     let mut published = publish::publish(store, archive, &key, url)?;
     published.written += again;
+    if published.former_url {
+        context.output.note(&format!(
+            "{archive}: `Snapshots` in its Release is of the `public-url` of before; `assay snapshot renew {archive}` says the new one"
+        ));
+    }
     let value = serde_json::json!({
         "archive": archive, "serial": published.name.as_str(), "id": published.id, "written": published.written,
     });

@@ -133,6 +133,14 @@ impl Architecture {
     }
 }
 
+impl SuiteName {
+    /// Whether a part of it is like a serial: snapshots are kept at `dists/<suite>/<serial>`.
+    #[must_use]
+    pub fn has_serial(&self) -> bool {
+        self.0.split('/').any(|part| super::Serial::new(part).is_ok())
+    }
+}
+
 impl GitRef {
     /// The tag's own name, when this is a tag: what stands after `refs/tags/`.
     #[must_use]

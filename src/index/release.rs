@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use crate::domain::SignedByKey;
 use crate::snapshot::{Edition, SuiteState, is_descriptive};
 
+/// How the line begins that says where snapshots are.
+pub const SNAPSHOTS: &str = "Snapshots: ";
+
 /// What a Release file says beside its suite.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Terms<'a> {

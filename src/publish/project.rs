@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use super::plan::{How, INRELEASE, constant, staged};
-use super::reader::{read_as_clients, signed_before};
+use super::reader::{read_as_clients, said_before, signed_before};
 use super::{PublishError, Release, ReleaseSigner, Step, check_vouched, load_vouched, plan};
 use crate::domain::{ArchiveName, Digest, Sha256, SnapshotId, SuiteName, TagName};
 use crate::index::release::{Terms, release_text};
@@ -27,6 +27,8 @@ pub struct Published {
     pub suites: Vec<PublishedSuite>,
     /// How many objects were written: none when all was there already.
     pub written: u64,
+    /// Whether its Release files still lead to snapshots below the `public-url` of before.
+    pub former_url: bool,
 }
 
 /// One published suite.
@@ -242,6 +244,7 @@ fn unfinished(edition: &Edition) -> Published {
         name: edition.name.clone(),
         suites: Vec::new(),
         written: 0,
+        former_url: false,
     }
 }
 
@@ -268,11 +271,12 @@ fn project(
     public_url: &str,
 ) -> Result<Published, PublishError> {
     let mut releases = Vec::new();
-    let mut suites = Vec::new();
+    let (mut suites, mut former_url) = (Vec::new(), false);
     let keyring = signer.keyring()?;
     for state in &edition.suites {
         let release = signed_release(store, edition, state, signer, public_url)?;
         read_as_clients(state, &release, &keyring)?;
+        former_url |= release.text != release_of(edition, state, public_url);
         suites.push(PublishedSuite {
             suite: state.suite.clone(),
             inrelease: Digest::of(&release.signed.inrelease),
@@ -293,6 +297,7 @@ fn project(
         name: edition.name.clone(),
         suites,
         written: written + found_again,
+        former_url,
     })
 }
 
@@ -319,6 +324,9 @@ fn signed_release(
     public_url: &str,
 ) -> Result<Release, PublishError> {
     let text = release_of(edition, state, public_url);
+    if let Some(said) = said_before(store, edition, state, &text, &signer.keyring()?) {
+        return Ok(said);
+    }
     let before = match signer.repeats() {
         true => None,
         false => signed_before(store, edition, state, &text, &signer.keyring()?),

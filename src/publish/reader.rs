@@ -6,6 +6,7 @@
 use super::project::{LARGEST_INRELEASE, release_of};
 use super::{PublishError, Release, Signed};
 use crate::domain::{RelPath, Sha256, Timestamp};
+use crate::index::release::SNAPSHOTS;
 use crate::lint::{Finding, Object, Outcome, Question, Seen, judge};
 use crate::snapshot::{Edition, Record, SuiteState};
 use crate::store::{Key, Store};
@@ -129,25 +130,54 @@ pub(super) fn signed_before(
     text: &[u8],
     keyring: &Keyring,
 ) -> Option<Signed> {
-    let public = |name: &str| {
-        let path = RelPath::new(name).ok()?;
-        let key = Key::dists_named(&edition.archive, &state.suite, edition.name.as_str(), &path);
-        store.get(&key, LARGEST).ok()
-    };
     let sha256 = Sha256::of(text);
     let brought = |name: &str| {
         store
             .get(&Key::signed(&edition.archive, &sha256, name).ok()?, LARGEST)
             .ok()
     };
-    let found = |get: &dyn Fn(&str) -> Option<Vec<u8>>| {
-        let signed = Signed {
-            inrelease: get("InRelease")?,
-            release_gpg: get("Release.gpg")?,
-        };
-        is_signed(state, &signed, text, keyring).then_some(signed)
+    both(&brought)
+        .filter(|signed| is_signed(state, signed, text, keyring))
+        .or_else(|| {
+            let signed = both(&|name: &str| public(store, edition, state, name))?;
+            is_signed(state, &signed, text, keyring).then_some(signed)
+        })
+}
+
+/// What clients have of an edition already, when it is `text` but for where snapshots are: the site's `public-url` is another
+/// since. Two texts of one Date are never signed, so the next snapshot or renewal says it.
+pub(super) fn said_before(
+    store: &dyn Store,
+    edition: &Edition,
+    state: &SuiteState,
+    text: &[u8],
+    keyring: &Keyring,
+) -> Option<Release> {
+    let is_there = |line: &&[u8]| !line.starts_with(SNAPSHOTS.as_bytes());
+    let but_snapshots = |text: &[u8]| -> Vec<Vec<u8>> {
+        let lines = text.split(|byte| *byte == b'\n').filter(is_there);
+        lines.map(<[u8]>::to_vec).collect()
     };
-    found(&brought).or_else(|| found(&public))
+    let said = public(store, edition, state, "Release").filter(|said| said != text)?;
+    if but_snapshots(&said) != but_snapshots(text) {
+        return None;
+    }
+    let signed = both(&|name: &str| public(store, edition, state, name))?;
+    is_signed(state, &signed, &said, keyring).then_some(Release { text: said, signed })
+}
+
+fn both(get: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<Signed> {
+    Some(Signed {
+        inrelease: get("InRelease")?,
+        release_gpg: get("Release.gpg")?,
+    })
+}
+
+/// A signed file of an edition as it is published.
+fn public(store: &dyn Store, edition: &Edition, state: &SuiteState, name: &str) -> Option<Vec<u8>> {
+    let path = RelPath::new(name).ok()?;
+    let key = Key::dists_named(&edition.archive, &state.suite, edition.name.as_str(), &path);
+    store.get(&key, LARGEST).ok()
 }
 
 fn is_signed(state: &SuiteState, signed: &Signed, text: &[u8], keyring: &Keyring) -> bool {

@@ -307,6 +307,13 @@ impl Site {
                             "a flat repository is one suite with one component: name one of each".into(),
                         );
                     }
+                    if let Some(suite) = mirror.suites.iter().find(|suite| suite.has_serial()) {
+                        let why = format!(
+                            "a part of the suite `{suite}` is like a serial, below which snapshots are kept: to mirror a snapshot of \
+                             another Assay, end `uri` with the serial, and name the suite without it"
+                        );
+                        return refuse(name, why);
+                    }
                     if let Some((outer, inner)) = nested(&mirror.suites) {
                         let why = format!(
                             "`suites` has `{outer}` and `{inner}`, whose files would lie among those of `{outer}`: make two archives of \

@@ -8,7 +8,7 @@ use super::hashing::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{Fingerprint, RelPath, Sha256, SuiteName, Timestamp, escape};
-use crate::index::release::{Terms, release_text};
+use crate::index::release::{SNAPSHOTS, Terms, release_text};
 use crate::publish;
 use crate::snapshot::{Edition, SuiteState};
 use crate::store::{Key, Store};
@@ -16,8 +16,6 @@ use crate::trust::{Requirement, TrustError, Verified, verify_inrelease, verify_o
 
 /// The largest signed file that is read, in bytes: what apt takes.
 const LARGEST: u64 = 10_000_000;
-
-const SNAPSHOTS: &str = "Snapshots: ";
 
 /// Clocks may differ by this many seconds.
 const SKEW: i64 = 600;
@@ -211,12 +209,10 @@ fn check_place(
         _ => release.clone()?,
     };
     let newest = !place.dropped && is_newest(history, edition);
+    let wrong = |why| Problem::new(Problem::RELEASE, &inrelease, why);
     says_as_recorded(&text, (place.state, edition), place.dropped)
-        .and_then(|()| says_where_snapshots_are(&text, anchor, newest))
-        .map_err(|why| match was_renewed(&text, place, edition) {
-            Some(lost) => lost,
-            None => Problem::new(Problem::RELEASE, &inrelease, why),
-        })?;
+        .map_err(|why| was_renewed(&text, place, edition).unwrap_or_else(|| wrong(why)))?;
+    says_where_snapshots_are(&text, anchor, newest).map_err(wrong)?;
 
     let release = release?;
     if release != text {

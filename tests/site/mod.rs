@@ -195,6 +195,9 @@ fn a_suite_within_another_is_refused_when_the_site_is_read() {
     assert_eq!(error.code(), "E-SITE-006");
     assert!(error.to_string().contains("make two archives"), "{error}");
     suites(r#"["buster/updates", "buster-backports"]"#).unwrap();
+    let error = suites(r#"["bookworm/2026112702"]"#).unwrap_err();
+    assert_eq!(error.code(), "E-SITE-006");
+    assert!(error.to_string().contains("like a serial"), "{error}");
 }
 
 #[test]

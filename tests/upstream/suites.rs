@@ -53,28 +53,28 @@ fn a_description_becomes_one_line_and_a_name_of_several_is_refused() {
     let signer = key("upstream");
     let upstream = Upstream::start();
     let mirror = Mirror::of(&signer);
-    let long = "many words ".repeat(100);
+    let long = "many words ".repeat(100).trim().to_owned();
     for (hours, description, ours) in [
         (
             4,
             "Tests\n of a\n folded   line".to_owned(),
             "Tests of a folded line".to_owned(),
         ),
-        (3, long.clone(), long[..998].trim().to_owned()),
+        (3, long.clone(), long.clone()),
     ] {
         let archive = Archive::new(ago(hours)).field("Description", &description);
         upstream.set(archive.files(&signer));
         let record = mirror.accept(&upstream.url(), ago(hours - 1));
         let fields = &record.suites[0].fields;
-        let found = fields.iter().find(|(name, _)| name == "Description");
-        assert_eq!(found.map(|(_, value)| value), Some(&ours));
+        let (_, value) = fields.iter().find(|(name, _)| name == "Description").unwrap();
+        assert!(ours.starts_with(value) && value.len() <= 1000, "{value}");
+        assert!(matches!(ours.as_bytes().get(value.len()), None | Some(b' ')), "{value}");
+        assert!(value.len() == ours.len() || value.len() > 990, "{value}");
         assert_eq!(problems(&mirror, &signer), []);
     }
-    upstream.set(
-        Archive::new(ago(1))
-            .field("Version", "1\n of several lines")
-            .files(&signer),
-    );
+    let mut archive = Archive::new(ago(1));
+    archive.fields.push(("Version", "1\n of several lines".to_owned()));
+    upstream.set(archive.files(&signer));
     let error = mirror.follow(&upstream.url(), ago(0)).unwrap_err();
     assert_eq!(error.code(), "E-UP-042", "{error}");
     assert!(error.to_string().contains("`Version`"), "{error}");

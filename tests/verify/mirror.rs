@@ -61,6 +61,41 @@ fn another_archive_of_the_same_upstream_key_is_not_this_one() {
     assert_eq!(problems(&mirror, noon()), found);
 }
 
+/// Nobody signs two texts of one Date: whoever mirrors this archive would take it for an attack.
+#[test]
+fn another_public_url_is_said_by_a_renewal_alone() {
+    let signer = key("upstream");
+    let upstream = Upstream::start();
+    upstream.set(Archive::new(noon().plus(-3600)).files(&signer));
+    let mirror = Mirror::of(&signer);
+    let record = mirror.accept(&upstream.url(), noon());
+    let (store, before) = (mirror.store.as_ref(), mirror.visible());
+    let mut anchors = anchors(&mirror);
+    let url = "https://apt.example.org";
+    anchors.archives[0].public_url = Some(url.parse().unwrap());
+    let found = || verify(store, &anchors, noon().plus(60), &Progress::hidden()).unwrap();
+    let (old, new) = (noon(), noon().plus(60));
+    for public_url in ["http://127.0.0.1:1", url] {
+        let published = publish::publish(store, &mirror.name, &mirror.ours, public_url).unwrap();
+        assert_eq!(published.former_url, public_url == url);
+        assert_eq!(mirror.visible(), before, "{public_url}");
+        let problems = found().problems;
+        assert!(!problems.is_empty());
+        for problem in problems {
+            assert_eq!(problem.code, "V-RELEASE", "{}", problem.why);
+            assert!(
+                problem.why.contains("`assay snapshot renew` says it anew"),
+                "{}",
+                problem.why
+            );
+        }
+    }
+    let chain = Chain::load(store, &mirror.name).unwrap();
+    let again = publish::renew(store, &chain, &record, false, made("r", new), &mirror.ours, url).unwrap();
+    assert!(!again.former_url && new > old);
+    assert_eq!(found().problems, []);
+}
+
 #[test]
 fn a_snapshot_that_names_nothing_signed_by_upstream_is_named() {
     let signer = key("upstream");
