@@ -13,7 +13,7 @@ use crate::collect::{self, Pinned};
 use crate::domain::{ArchiveName, SnapshotName, TagName, Timestamp};
 use crate::publish::{self, Signers, load_vouched};
 use crate::site::Site;
-use crate::snapshot::{Chain, Edition, EditionName, Record, Renewal, TagRecord, Verdict};
+use crate::snapshot::{Chain, Edition, EditionName, Record, Renewal, SuiteState, TagRecord, Verdict};
 use crate::store::Store;
 
 #[derive(Serialize)]
@@ -115,9 +115,11 @@ impl Renewing<'_> {
                 Verdict::Expired(_) => pinned.is_some(),
             };
             let edition = Edition::of_record(&record, renewal.as_ref());
+            let newest = record.n == chain.len();
+            let frozen = newest && !keeping.retention().is_named(&record.serial) && self.is_frozen(&edition);
             let is_due = || -> Result<bool, Failure> {
                 let otherwise = publish::is_signed_otherwise(self.store, &record, &edition, &key)?;
-                Ok(otherwise || edition.renewal_due(self.context.now()))
+                Ok(otherwise || (edition.renewal_due(self.context.now()) && !frozen))
             };
             if !goes && is_due()? {
                 // One that was renewed for longer than usual stays valid for as long.
@@ -150,6 +152,22 @@ impl Renewing<'_> {
             )?;
         }
         Ok(())
+    }
+
+    /// Whether upstream's own time is over for what clients take for news: they must not get it as fresh again, since whoever
+    /// keeps us from upstream could freeze them so. Says it.
+    fn is_frozen(&self, edition: &Edition) -> bool {
+        let now = self.context.now();
+        let ended = |state: &SuiteState| Some((state.suite.clone(), state.upstream_ended(now)?));
+        let Some((suite, until)) = edition.suites.iter().find_map(ended) else {
+            return false;
+        };
+        self.context.output.note(&format!(
+            "{} {}: the newest snapshot is not renewed, since upstream's own Release of `{suite}` was valid until {until}; `assay mirror {}` \
+             follows upstream, and `assay snapshot renew {}@{}` renews it all the same",
+            edition.archive, edition.name, edition.archive, edition.archive, edition.name
+        ));
+        true
     }
 
     /// Tags never expire; but the keys that signed them do, or are taken out of use.

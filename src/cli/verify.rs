@@ -32,7 +32,8 @@ const NAMED: usize = 5;
 /// `--against upstream` needs nothing of ours: of the mirrors, it proves from what upstream signed and
 /// upstream's keys alone, offline, that every index of a whole snapshot is upstream's, and that every
 /// stanza of a partial one is, byte for byte, in an index that upstream signed; and that clients find no
-/// signed file below the mirrors that is of neither.
+/// signed file below the mirrors that is of neither. The certificates of the site prove nothing there; they are asked only
+/// whether clients would take what is published, and so must be in its folder.
 ///
 /// A store that was rolled back, or lost a decision, is validly signed throughout: only who remembers can tell.
 /// `--write-checkpoint` writes what the store has; the site's `assay.checkpoint`, or `--checkpoint FILE`, is then
@@ -90,7 +91,8 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Fail
         None => verify(store.as_ref(), &anchors, context.now(), &context.progress)?,
     };
     // Where a record is damaged, nothing can be said of what it holds.
-    if args.against.is_none() && report.problems.is_empty() {
+    let is_whole = report.problems.iter().all(|problem| problem.code == Problem::EXPIRED);
+    if args.against.is_none() && is_whole {
         report.problems.extend(super::lock::problems(&site, store.as_ref())?);
         report.problems.extend(expired(context, &site, store.as_ref())?);
     }

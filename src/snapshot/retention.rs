@@ -91,6 +91,13 @@ impl Retention<'_> {
         Verdict::Expired(self.rule_in_words())
     }
 
+    /// Whether somebody named it: by a mark, a lock or a serial file.
+    #[must_use]
+    pub fn is_named(&self, serial: &Serial) -> bool {
+        let pinned = self.pins.get(serial).is_some_and(|by| !by.is_empty());
+        pinned || self.marked(&EditionName::Serial(serial.clone())).is_some()
+    }
+
     /// What becomes of a tag: it is kept until it is let go.
     #[must_use]
     pub fn tag(&self, tag: &TagName) -> Verdict {

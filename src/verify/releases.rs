@@ -239,6 +239,13 @@ fn check_place(
         let why = "its Valid-Until has passed, clients refuse it: run `assay mirror` or `assay publish`";
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
     }
+    if let Some(until) = place.state.upstream_ended(now).filter(|_| newest) {
+        let why = format!(
+            "upstream's own Release was valid until {until}, and clients take this one for news: run `assay mirror {}`",
+            anchor.name
+        );
+        return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
+    }
     Ok(())
 }
 
