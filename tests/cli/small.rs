@@ -15,10 +15,25 @@ use super::made::{Made, files};
 use super::text;
 use crate::environment::fixture;
 use crate::rebuild::run::{bare_rules, write_source};
+use crate::support::apt::{Apt, source};
 use crate::support::repository::{Repository, now};
+use crate::support::web::Web;
 
 /// What it is built by takes long enough to be met at work.
 const RULES: &str = "echo building; sleep 1; echo $(DEB_VERSION) > $(D)/version";
+
+/// As debhelper makes a package: with its changelog, and its debug symbols in a package of their own.
+const AS_DEBHELPER: &str = r"
+mkdir -p debian/tiny/usr/bin debian/tiny/usr/share/doc/tiny debian/tiny-dbgsym/DEBIAN
+gzip -9nc debian/changelog > debian/tiny/usr/share/doc/tiny/changelog.gz
+echo 'int main(void) { return 0; }' | gcc -g -ffile-prefix-map=$(CURDIR)=. -x c -Wl,--build-id -o debian/tiny/usr/bin/tiny -
+readelf -n debian/tiny/usr/bin/tiny | sed -n 's/.*Build ID: //p' > id
+echo debian/tiny-dbgsym/usr/lib/debug/.build-id/$$(cut -c1-2 id)/$$(cut -c3- id).debug > symbols
+mkdir -p $$(dirname $$(cat symbols)); objcopy --only-keep-debug debian/tiny/usr/bin/tiny $$(cat symbols)
+strip -s debian/tiny/usr/bin/tiny
+dpkg-gencontrol -ptiny -Pdebian/tiny-dbgsym -DPackage=tiny-dbgsym -DSection=debug -DAuto-Built-Package=debug-symbols -DBuild-Ids=$$(cat id) '-DDepends=tiny (= $${binary:Version})'
+dpkg-deb --root-owner-group --build debian/tiny-dbgsym ..
+echo $(DEB_VERSION) > $(D)/version";
 
 const SET_UP: &str = r#"
 set -eu
@@ -241,7 +256,8 @@ fn a_build_that_fails_shows_the_end_of_its_log() {
 
 #[test]
 fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
-    let small = Small::new();
+    let small = Small::built_by(AS_DEBHELPER.trim());
+    let web = symbols_apart_and_changelogs_served(&small);
     // Who signs this one may sign the next, and nobody else.
     let key = Command::new("ssh-keygen")
         .args(["-lf", "../signer.pub"])
@@ -291,9 +307,67 @@ fn an_upload_waits_for_rebuilds_and_is_admitted_with_what_they_gave() {
     let apt = small.made.apt("custom", "stable");
     apt.update();
     assert_eq!(apt.versions("tiny"), ["1.0"]);
+    apt_finds_the_changelog_and_who_wants_them_the_symbols(&small, &web);
     a_signer_who_is_revoked_proves_nothing(&small);
     what_the_gate_keeps_is_missed(&small);
     what_nobody_may_sign_is_said_when_it_is_declared(&small);
+}
+
+/// The site as somebody sets it up who wants both.
+fn symbols_apart_and_changelogs_served(small: &Small) -> Web {
+    let web = Web::serve(&small.path("store"));
+    small.made.edit("assay.toml", |text| {
+        let line = text.lines().find(|line| line.starts_with("public-url")).unwrap();
+        text.replace(line, &format!("public-url = \"{}\"", web.url))
+    });
+    small.made.edit("repos/custom.toml", |text| {
+        text.replacen(
+            "components = [\"main\"]",
+            "components = [\"main\", \"debug\"]\ndbgsym-component = \"debug\"\nextract-changelogs = true",
+            1,
+        )
+    });
+    web
+}
+
+/// What the gate admitted, on both apts.
+fn apt_finds_the_changelog_and_who_wants_them_the_symbols(small: &Small, web: &Web) {
+    let certificate = small.made.certificate("custom");
+    for next in [false, true] {
+        let apt = if next { Apt::next("") } else { Apt::new("") };
+        // That of the next stable has a root of its own, which has nothing of the site.
+        let own = apt.folder().join("custom.asc");
+        fs::copy(&certificate, &own).unwrap();
+        let main = source(&format!("{}/custom", web.url), "stable", &own);
+        apt.set_sources(&main);
+        apt.update();
+        assert!(apt.versions("tiny-dbgsym").is_empty());
+        let printed = apt.run("apt", &["changelog", "tiny"]);
+        assert!(printed.ok && printed.text.contains("  * One."), "{}", printed.text);
+        apt.set_sources(&main.replace("Components: main", "Components: main debug"));
+        apt.update();
+        assert_eq!(apt.versions("tiny-dbgsym"), ["1.0"]);
+        let got = apt.get(&["download", "tiny-dbgsym"]);
+        assert!(
+            got.ok && apt.folder().join("tiny-dbgsym_1.0_amd64.deb").exists(),
+            "{}",
+            got.text
+        );
+    }
+    let named = text(&small.made.run(&["verify"]).stdout);
+    // The mirror of this fixture is signed by nobody: only what is said of this archive's own files counts.
+    let ours = |line: &&str| line.contains(" custom/pool/") || line.contains(" custom/dists/");
+    let named: Vec<&str> = named.lines().filter(ours).collect();
+    assert!(named.is_empty(), "{named:?}");
+    // The decision covers what stands apart, too.
+    let why = text(&small.made.run(&["why", "tiny-dbgsym"]).stdout);
+    for hop in [
+        "index       debug/binary-amd64/Packages lists",
+        "decision    custom/",
+        "signature   the tag is",
+    ] {
+        assert!(why.contains(&format!("  proven   {hop}")), "{hop}: {why}");
+    }
 }
 
 /// Another person, whom the policy lets sign, and the declaration that was admitted does not.
@@ -328,7 +402,7 @@ fn what_waits_and_is_gone_is_named(small: &Small) {
     let held = format!("state/custom/held/sha256/{}", assay::domain::Sha256::of(&package));
     fs::remove_file(small.path("store").join(&held)).unwrap();
     let refused = small.made.run(&["admit", "tiny"]);
-    assert!(said(&refused).contains("E-STORE-002") && said(&refused).contains("`assay fsck` names"));
+    assert!(said(&refused).contains("E-STORE-002") && said(&refused).contains("`assay rebuild NAME` gives it again"));
     let named = |verb: &str| {
         let found = text(&small.made.run(&[verb]).stdout);
         let mut lines = found
