@@ -16,7 +16,8 @@ use crate::publish::{Destination, Gone, Included, Others, Published, exclude, in
 ///
 /// Takes .deb, .udeb, .dsc (with what it names) and .changes (with all that it names). All of them are in the next snapshot, or
 /// nothing changes. Other versions of the same package leave the suite; one that is newer is in the way. A name and version
-/// never comes back with other bytes. Nothing of it is proven, which its Release, `why`, `verify` and `status` say.
+/// never comes back with other bytes. What a package holds is unpacked, and refused when it is damaged, where the archive has
+/// Contents or changelogs; else it is only hashed. Nothing of it is proven, which its Release, `why`, `verify` and `status` say.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  assay include apps stable hello_2.10-3_amd64.deb\n  assay include apps stable --component contrib tool_1.0_amd64.changes"

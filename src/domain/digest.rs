@@ -101,6 +101,43 @@ impl fmt::Debug for Sha256 {
     }
 }
 
+/// Where the computation of a SHA-256 stood after each so many bytes of a text: of another text that begins alike, only
+/// the rest is hashed.
+#[derive(Debug, Clone, Default)]
+pub struct Milestones(Vec<sha2::Sha256>);
+
+impl Milestones {
+    /// How far they are apart, in bytes.
+    const APART: usize = 256 << 10;
+
+    /// The digest of `bytes`, and its milestones.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> (Digest, Self) {
+        let (mut hash, mut states) = (sha2::Sha256::new(), Vec::new());
+        for chunk in bytes.chunks(Self::APART) {
+            hash.update(chunk);
+            states.push(hash.clone());
+        }
+        (finished(hash, bytes), Self(states))
+    }
+
+    /// The digest of other `bytes`, of which the first `common` are those that these are of.
+    #[must_use]
+    pub fn digest(&self, bytes: &[u8], common: usize) -> Digest {
+        let passed = (common.min(bytes.len()) / Self::APART).min(self.0.len());
+        let state = passed.checked_sub(1).and_then(|last| self.0.get(last));
+        let rest = bytes.get(passed * Self::APART..).unwrap_or_default();
+        finished(state.cloned().unwrap_or_default().chain_update(rest), bytes)
+    }
+}
+
+fn finished(hash: sha2::Sha256, bytes: &[u8]) -> Digest {
+    Digest {
+        sha256: Sha256(hash.finalize().into()),
+        size: bytes.len() as u64,
+    }
+}
+
 /// A file by content: its SHA-256 and its size in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Digest {
@@ -229,6 +266,26 @@ mod tests {
         );
         assert_eq!(digest.hex().parse(), Ok(digest));
         assert!("e3b0".parse::<Sha256>().is_err());
+    }
+
+    #[test]
+    fn what_begins_alike_is_hashed_from_there_on() {
+        let text: Vec<u8> = (0..Milestones::APART * 3 + 17).map(|n| (n % 251) as u8).collect();
+        let (digest, milestones) = Milestones::of(&text);
+        assert_eq!(digest, Digest::of(&text));
+        for common in [0, 1, Milestones::APART, Milestones::APART * 2 + 5, text.len()] {
+            for end in [&b""[..], b"other"] {
+                let other = [&text[..common], end].concat();
+                assert_eq!(milestones.digest(&other, common), Digest::of(&other), "{common}");
+                // What is no more than the truth is right, too; and of what is shorter no more is common than it has.
+                assert_eq!(milestones.digest(&other, common / 2), Digest::of(&other), "{common}");
+                assert_eq!(
+                    milestones.digest(&text[..common], text.len()),
+                    Digest::of(&text[..common])
+                );
+            }
+        }
+        assert_eq!(Milestones::default().digest(&text, 0), digest);
     }
 
     #[test]

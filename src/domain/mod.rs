@@ -13,7 +13,7 @@ mod path;
 mod snapshot_id;
 mod version;
 
-pub use digest::{Digest, Fingerprint, GitOid, Sha256, SignedByKey};
+pub use digest::{Digest, Fingerprint, GitOid, Milestones, Sha256, SignedByKey};
 pub use error::{Coded, DomainError, Kind, escape};
 pub use host::HostName;
 pub use instant::Timestamp;

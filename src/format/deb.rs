@@ -59,16 +59,61 @@ pub struct Deb {
     pub data_compression: Compression,
 }
 
+/// What a .deb says of itself. What it holds nobody looked at, or is not told here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DebHead {
+    /// SHA-256 and size of the whole file, from the same bytes that the rest was read from.
+    pub digest: Digest,
+    /// `Package` of the control file.
+    pub package: PackageName,
+    /// `Version` of the control file.
+    pub version: Version,
+    /// `Architecture` of the control file.
+    pub architecture: Architecture,
+    /// The control file.
+    pub control: Paragraph,
+}
+
+impl DebHead {
+    /// The source package and its version, as [`Deb::source`] has it.
+    ///
+    /// # Errors
+    /// When the field is none.
+    pub fn source(&self) -> Result<(PackageName, Version), FormatError> {
+        source(&self.control, &self.package, &self.version)
+    }
+}
+
+impl From<Deb> for DebHead {
+    fn from(deb: Deb) -> Self {
+        Self {
+            digest: deb.digest,
+            package: deb.package,
+            version: deb.version,
+            architecture: deb.architecture,
+            control: deb.control,
+        }
+    }
+}
+
+fn source(
+    control: &Paragraph,
+    package: &PackageName,
+    version: &Version,
+) -> Result<(PackageName, Version), FormatError> {
+    match control.get("Source") {
+        Some(text) => source_of(WHAT, text, version),
+        None => Ok((package.clone(), version.clone())),
+    }
+}
+
 impl Deb {
     /// The source package and its version: `Source`, or the package's own where that says nothing.
     ///
     /// # Errors
     /// When the field is none.
     pub fn source(&self) -> Result<(PackageName, Version), FormatError> {
-        match self.control.get("Source") {
-            Some(text) => source_of(WHAT, text, &self.version),
-            None => Ok((self.package.clone(), self.version.clone())),
-        }
+        source(&self.control, &self.package, &self.version)
     }
 
     /// The programs that dpkg runs as root: maintainer scripts by name.
@@ -114,12 +159,56 @@ pub fn read_whole_deb(reader: impl Read + Send, limits: &DebLimits) -> Result<De
     read(reader, limits, true, &|_| false)
 }
 
+/// Reads a .deb to its end, and of its data archive only what member it is: it is hashed as it stands.
+///
+/// # Errors
+/// As [`read_deb`], but for what is in the data archive.
+pub fn read_deb_head(reader: impl Read + Send, limits: &DebLimits) -> Result<DebHead, FormatError> {
+    let (head, ..) = members(reader, limits, |archive, _| {
+        compression(&next(archive, DATA)?, DATA)?;
+        let copied = std::io::copy(archive, &mut std::io::sink());
+        copied.map(drop).map_err(compress::read_error)
+    })?;
+    Ok(head)
+}
+
 fn read(
     reader: impl Read + Send,
     limits: &DebLimits,
     keep_data: bool,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<Deb, FormatError> {
+    let (head, (control_compression, control_files), (data_compression, data)) =
+        members(reader, limits, |archive, control_limits| {
+            let data_limits = tar::Limits {
+                bytes: limits.data,
+                keep_content: keep_data,
+                ..*control_limits
+            };
+            member(archive, DATA, &data_limits, wanted)
+        })?;
+    Ok(Deb {
+        digest: head.digest,
+        package: head.package,
+        version: head.version,
+        architecture: head.architecture,
+        control: head.control,
+        control_files,
+        data,
+        control_compression,
+        data_compression,
+    })
+}
+
+/// How the name of the data archive begins.
+const DATA: &str = "data.tar";
+
+/// Reads all members; `data` reads the data archive.
+fn members<R: Read + Send, T>(
+    reader: R,
+    limits: &DebLimits,
+    data: impl FnOnce(&mut ar::Reader<&mut Hashed<R>>, &tar::Limits) -> Result<T, FormatError>,
+) -> Result<(DebHead, Unpacked, T), FormatError> {
     let mut hashed = Hashed {
         reader,
         hash: sha2::Sha256::new(),
@@ -137,18 +226,13 @@ fn read(
         pax: false,
         foreign: false,
     };
-    let (control_compression, control_files) = member(&mut archive, "control.tar", &control_limits, &|_| false)?;
-    let data_limits = tar::Limits {
-        bytes: limits.data,
-        keep_content: keep_data,
-        ..control_limits
-    };
-    let (data_compression, data) = member(&mut archive, "data.tar", &data_limits, wanted)?;
+    let unpacked = member(&mut archive, "control.tar", &control_limits, &|_| false)?;
+    let data = data(&mut archive, &control_limits)?;
     if let Some(member) = archive.next_member()? {
         return Err(bad(&member.name, "a member stands behind the data"));
     }
-    let control = control(&control_files)?;
-    Ok(Deb {
+    let control = control(&unpacked.1)?;
+    let head = DebHead {
         digest: Digest {
             sha256: Sha256::from_bytes(hashed.hash.finalize().into()),
             size: hashed.size,
@@ -157,11 +241,8 @@ fn read(
         version: value(WHAT, "Version", control.require(WHAT, "Version")?)?,
         architecture: value(WHAT, "Architecture", control.require(WHAT, "Architecture")?)?,
         control,
-        control_files,
-        data,
-        control_compression,
-        data_compression,
-    })
+    };
+    Ok((head, unpacked, data))
 }
 
 fn bad(at: &str, why: &str) -> FormatError {
@@ -181,18 +262,25 @@ fn member<R: Read + Send>(
     name: &'static str,
     limits: &tar::Limits,
     wanted: &dyn Fn(&str) -> bool,
-) -> Result<(Compression, Vec<TarEntry>), FormatError> {
-    let member = next(archive, name)?;
-    let compression = match member.name.strip_prefix(name) {
-        Some("") => Compression::Plain,
-        Some(".gz") => Compression::Gzip,
-        Some(".xz") => Compression::Xz,
-        Some(".zst") => Compression::Zstd,
-        _ => return Err(bad(&member.name, "a member has another name than deb(5) knows")),
-    };
+) -> Result<Unpacked, FormatError> {
+    let compression = compression(&next(archive, name)?, name)?;
     let content = compress::reader(compression, archive.by_ref(), limits.bytes)?;
     Ok((compression, tar::read_keeping(content, limits, wanted)?))
 }
+
+/// How a member is compressed, whose name is to begin so.
+fn compression(member: &ar::Member, name: &str) -> Result<Compression, FormatError> {
+    match member.name.strip_prefix(name) {
+        Some("") => Ok(Compression::Plain),
+        Some(".gz") => Ok(Compression::Gzip),
+        Some(".xz") => Ok(Compression::Xz),
+        Some(".zst") => Ok(Compression::Zstd),
+        _ => Err(bad(&member.name, "a member has another name than deb(5) knows")),
+    }
+}
+
+/// How an archive is compressed, and what it has.
+type Unpacked = (Compression, Vec<TarEntry>);
 
 /// The control file, out of a control archive that holds plain files only.
 fn control(files: &[TarEntry]) -> Result<Paragraph, FormatError> {

@@ -29,6 +29,38 @@ pub struct Before<'a> {
     /// The text, compressed by [`packed`]. Anything else is of no use, and does no harm as long as it
     /// gives that text.
     pub packed: &'a [u8],
+    /// What the text has in common with the one that is compressed now.
+    pub common: Common,
+}
+
+/// How many bytes two texts have in common at their beginning, and how many at their end beyond that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Common {
+    /// At the beginning.
+    pub prefix: usize,
+    /// At the end.
+    pub suffix: usize,
+}
+
+impl Common {
+    /// Of these.
+    #[must_use]
+    pub fn of(a: &[u8], b: &[u8]) -> Self {
+        /// Bytes that are compared at once.
+        const STEP: usize = 4096;
+        let prefix = {
+            let whole = a.chunks(STEP).zip(b.chunks(STEP)).take_while(|(a, b)| a == b);
+            let passed: usize = whole.map(|(a, _)| a.len()).sum();
+            let rest = a.iter().skip(passed).zip(b.iter().skip(passed));
+            passed + rest.take_while(|(a, b)| a == b).count()
+        };
+        let (a, b) = (a.get(prefix..).unwrap_or_default(), b.get(prefix..).unwrap_or_default());
+        let whole = a.rchunks(STEP).zip(b.rchunks(STEP)).take_while(|(a, b)| a == b);
+        let passed: usize = whole.map(|(a, _)| a.len()).sum();
+        let rest = a.iter().rev().skip(passed).zip(b.iter().rev().skip(passed));
+        let suffix = passed + rest.take_while(|(a, b)| a == b).count();
+        Self { prefix, suffix }
+    }
 }
 
 /// A compressed index.
@@ -65,7 +97,11 @@ pub fn packed(
         .par_iter()
         .map(|range| {
             let block = text.get(range.clone()).unwrap_or_default();
-            match known.as_ref().and_then(|known| known.get(block)) {
+            let there = known.as_ref().and_then(|known| {
+                let same = known.same(range, text.len());
+                same.or_else(|| known.get(block))
+            });
+            match there {
                 Some(there) => Ok((there.clone(), false)),
                 None => part(compression, block).map(|made| (made, true)),
             }
@@ -80,31 +116,53 @@ pub fn packed(
     })
 }
 
-/// The blocks of the index before, by the length of their text and the hash of what it begins with.
-struct Known<'a>(HashMap<(usize, u64), (&'a [u8], Part<'a>)>);
+/// The blocks of the index before.
+struct Known<'a> {
+    before: Before<'a>,
+    /// By where their text begins.
+    at: HashMap<usize, (&'a [u8], Part<'a>)>,
+    /// Where it begins, by its length and the hash of what it begins with.
+    alike: HashMap<(usize, u64), usize>,
+}
 
 impl<'a> Known<'a> {
     /// None when its parts do not give its text. Those that another program made, or this one with other settings, are
     /// left out: a part is a function of its own text, wherever the text was cut.
     fn new(compression: Compression, before: Before<'a>) -> Option<Self> {
-        let mut known = HashMap::new();
+        let (mut at, mut alike) = (HashMap::new(), HashMap::new());
         let mut rest = before.text;
         for part in take_apart(compression, before.packed)? {
+            let start = before.text.len() - rest.len();
             let (text, after) = rest.split_at_checked(usize::try_from(part.plain()).ok()?)?;
             rest = after;
             if part.is_made_so(compression) {
-                known.insert(Self::key(text), (text, part));
+                at.insert(start, (text, part));
+                alike.insert(Self::key(text), start);
             }
         }
-        rest.is_empty().then_some(Self(known))
+        rest.is_empty().then_some(Self { before, at, alike })
     }
 
     fn key(text: &[u8]) -> (usize, u64) {
         (text.len(), judged(text))
     }
 
+    /// A block of a text of this length, of which all is known to be in what the two have in common.
+    fn same(&self, block: &Range<usize>, length: usize) -> Option<&Part<'a>> {
+        let Common { prefix, suffix } = self.before.common;
+        let start = if block.end <= prefix {
+            block.start
+        } else if block.start >= length.checked_sub(suffix)? {
+            self.before.text.len().checked_sub(length.checked_sub(block.start)?)?
+        } else {
+            return None;
+        };
+        let (text, part) = self.at.get(&start)?;
+        (text.len() == block.len()).then_some(part)
+    }
+
     fn get(&self, block: &[u8]) -> Option<&Part<'a>> {
-        let (text, part) = self.0.get(&Self::key(block))?;
+        let (text, part) = self.at.get(self.alike.get(&Self::key(block))?)?;
         (*text == block).then_some(part)
     }
 }

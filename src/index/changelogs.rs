@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::IndexError;
+use super::touched::{places, spliced, touched};
 use crate::domain::{Architecture, Component, Digest, DomainError, FileName, PackageName, PoolPath, Version};
 use crate::format::FormatError;
 use crate::format::compress::{Compression, decompress};
@@ -80,12 +81,17 @@ pub fn changelogs(
     gone: &BTreeSet<Listed>,
     new: &[(Listed, PoolPath, Digest)],
 ) -> Result<Vec<u8>, IndexError> {
+    // Of what does not change nothing is parsed.
+    let names = gone.iter().chain(new.iter().map(|(listed, ..)| listed));
+    let names: BTreeSet<&str> = names.map(|(package, ..)| package.as_str()).collect();
+    let unsorted = || FormatError::malformed(CHANGELOGS, "its stanzas", "they are not sorted by package");
+    let places = places(before, &names).ok_or_else(unsorted)?;
     let mut rows: BTreeMap<(String, String, String), Vec<u8>> = BTreeMap::new();
     let key = |(package, version, architecture): &Listed| {
         (package.to_string(), version.to_string(), architecture.to_string())
     };
     let gone: BTreeSet<_> = gone.iter().map(key).collect();
-    for stanza in Stanzas::new(before) {
+    for stanza in Stanzas::new(&touched(before, &places)) {
         let stanza = stanza?;
         let field = |name| stanza.require(CHANGELOGS, name).map(str::to_owned);
         let listed = (field("Package")?, field("Version")?, field("Architecture")?);
@@ -103,7 +109,8 @@ pub fn changelogs(
         );
         rows.insert(key(listed), text.into_bytes());
     }
-    Ok(rows.into_values().flatten().collect())
+    let rows: Vec<u8> = rows.into_values().flatten().collect();
+    Ok(spliced(before, &names, &places, &rows).ok_or_else(unsorted)?)
 }
 
 /// Reads such an index.

@@ -47,6 +47,13 @@ impl FileList {
             paths: files.map(|entry| &entry.path).filter(sayable).cloned().collect(),
         }
     }
+
+    /// How much memory it takes, about, in bytes.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let path = |path: &String| path.len() + 2 * size_of::<String>();
+        self.name.len() + self.paths.iter().map(path).sum::<usize>()
+    }
 }
 
 /// The Contents index that belongs to a Packages index: `main/Contents-amd64` to `main/binary-amd64/Packages`.

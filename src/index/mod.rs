@@ -17,7 +17,7 @@ mod sources;
 mod touched;
 mod translation;
 
-pub use blocks::{Before, Cut, Packed, blocks, packed};
+pub use blocks::{Before, Common, Cut, Packed, blocks, packed};
 pub use catalog::{Catalog, has_index, index_path, suite_indexes};
 pub use changelogs::{
     CHANGELOGS, Listed, changelog_of, changelog_place, changelogs, changelogs_path, may_be_changelog, read_changelogs,

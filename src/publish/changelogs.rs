@@ -101,7 +101,11 @@ impl Changelogs {
             let rows = rows(store, archive, component, &came)?;
             let index = changelogs(text.as_deref().unwrap_or_default(), &gone, &rows)?;
             let was = before.zip(text.as_deref());
-            let was = was.map(|(state, text)| Was { state, text });
+            let was = was.map(|(state, text)| Was {
+                state,
+                text,
+                milestones: None,
+            });
             let path = index_path(changelogs_path(component))?;
             staged.extend(stage_forms(store, (archive, suite), (path, &index), forms, was)?);
         }

@@ -1,12 +1,13 @@
 //! Contents indexes of a custom suite: of a package that came, its file list is read from its .deb in
 //! the pool; all else comes from the index before.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::GateError;
 use super::forms::{Was, stage_forms};
 use super::included::in_batches;
-use crate::domain::{Architecture, ArchiveName, Component, PackageName, PoolPath, SuiteName};
+use crate::domain::{Architecture, ArchiveName, Component, PackageName, PoolPath, Sha256, SuiteName};
 use crate::format::deb::{DebLimits, read_deb};
 use crate::format::packages::Binary;
 use crate::index::{Catalog, FileList, contents, contents_path, has_index, index_path};
@@ -46,6 +47,9 @@ pub(super) fn has_contents(state: &SuiteState) -> bool {
         .iter()
         .any(|index| index.path.file_name().starts_with("Contents-"))
 }
+
+/// File lists that were read already, by the file and its SHA-256.
+pub(super) type Lists<'a> = BTreeMap<&'a PoolPath, (Sha256, &'a FileList)>;
 
 /// The Contents of a suite of ours: those that it is to have, as it had them.
 #[derive(Debug)]
@@ -93,7 +97,7 @@ impl Contents {
         self.0.iter().all(|before| before.text.is_some())
     }
 
-    /// Stages each. `old` is what the suite had before of what the catalog may have.
+    /// Stages each. `old` is what the suite had before of what the catalog may have, and `known` what need not be read.
     ///
     /// # Errors
     /// When a .deb is missing or damaged; the store's failure.
@@ -103,21 +107,25 @@ impl Contents {
         (archive, suite): (&ArchiveName, &SuiteName),
         forms: &BTreeSet<IndexForm>,
         (before, old): (Option<&SuiteState>, &BTreeSet<Member>),
-        catalog: &Catalog<'_>,
+        (catalog, known): (&Catalog<'_>, &Lists<'_>),
     ) -> Result<Vec<IndexFile>, GateError> {
         let now = members(catalog);
         let wanted: Vec<Wanted<'_>> = self.0.iter().map(|before| before.wanted(old, &now, catalog)).collect();
-        let lists = file_lists(store, archive, &wanted)?;
+        let lists = file_lists(store, archive, &wanted, known)?;
         let mut staged = Vec::new();
         for index in &wanted {
             let new: Vec<&FileList> = index
                 .new
                 .iter()
-                .filter_map(|binary| lists.get(&binary.filename))
+                .filter_map(|binary| lists.get(&binary.filename).map(Cow::as_ref))
                 .collect();
             let text = contents(index.before.unwrap_or_default(), &index.changed, &new)?;
             let was = before.zip(index.before);
-            let was = was.map(|(state, text)| Was { state, text });
+            let was = was.map(|(state, text)| Was {
+                state,
+                text,
+                milestones: None,
+            });
             let path = index_path(index.path.to_owned())?;
             staged.extend(stage_forms(store, (archive, suite), (path, &text), forms, was)?);
         }
@@ -164,16 +172,23 @@ impl Before {
     }
 }
 
-/// The files of each package that has to be read, once.
+/// The files of each package that Contents has to be told of, read once.
 fn file_lists<'a>(
     store: &dyn Store,
     archive: &ArchiveName,
     wanted: &[Wanted<'a>],
-) -> Result<BTreeMap<&'a PoolPath, FileList>, GateError> {
+    known: &Lists<'a>,
+) -> Result<BTreeMap<&'a PoolPath, Cow<'a, FileList>>, GateError> {
     let binaries = wanted.iter().flat_map(|index| &index.new);
     let files: BTreeMap<&PoolPath, &Binary> = binaries.map(|binary| (&binary.filename, *binary)).collect();
-    let files: Vec<(&PoolPath, &Binary)> = files.into_iter().collect();
-    let lists = in_batches(&files, |(path, binary)| {
+    let (mut lists, mut unread) = (BTreeMap::new(), Vec::new());
+    for (path, binary) in files {
+        match known.get(path) {
+            Some((sha256, list)) if *sha256 == binary.digest.sha256 => drop(lists.insert(path, Cow::Borrowed(*list))),
+            _ => unread.push((path, binary)),
+        }
+    }
+    let read = in_batches(&unread, |(path, binary)| {
         let key = Key::pool(archive, path);
         let deb = read_deb(store.open(&key)?, &DebLimits::default()).map_err(GateError::document(&key))?;
         if deb.digest != binary.digest {
@@ -182,5 +197,9 @@ fn file_lists<'a>(
         }
         Ok((*path, FileList::of(&deb)))
     });
-    lists.into_iter().collect()
+    for read in read {
+        let (path, list) = read?;
+        lists.insert(path, Cow::Owned(list));
+    }
+    Ok(lists)
 }

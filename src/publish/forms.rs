@@ -5,11 +5,11 @@ use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use super::GateError;
-use super::stage::stage;
-use crate::domain::{ArchiveName, Digest, RelPath, SuiteName};
-use crate::index::{Before, Cut, blocks, index_path, packed};
+use super::stage::stage_as;
+use crate::domain::{ArchiveName, Digest, Milestones, RelPath, SuiteName};
+use crate::index::{Before, Common, Cut, blocks, index_path, packed};
 use crate::site::IndexForm;
-use crate::snapshot::{IndexFile, SuiteState, index_key, read_index};
+use crate::snapshot::{IndexFile, SuiteState, index_key, read_index_marked};
 use crate::store::{Store, StoreError};
 
 /// The state that a suite was in, with the text that an index had in it.
@@ -19,6 +19,8 @@ pub(super) struct Was<'a> {
     pub(super) state: &'a SuiteState,
     /// The text.
     pub(super) text: &'a [u8],
+    /// The milestones of its hash, where it was read as it stands.
+    pub(super) milestones: Option<&'a Milestones>,
 }
 
 /// Keeps an index by hash, in each form and plain. A plain Contents, which nobody reads and is large, is only
@@ -40,6 +42,7 @@ pub(super) fn stage_forms(
     let same = was.is_some_and(|was| was.text == text);
     let cut = cut(&path);
     let blocks = LazyCell::new(|| blocks(text, cut));
+    let common = LazyCell::new(|| was.map(|was| Common::of(was.text, text)).unwrap_or_default());
     let mut staged = Vec::new();
     for form in forms {
         let compression = form.compression();
@@ -52,23 +55,29 @@ pub(super) fn stage_forms(
             continue;
         }
         // What is missing or damaged there is made anew; `verify` is who reports it.
-        let old = known.and_then(|index| read_index(store, archive, suite, index).ok());
-        let before = was
-            .zip(old.as_deref())
-            .map(|(was, packed)| Before { text: was.text, packed });
+        let old = known.and_then(|index| read_index_marked(store, archive, suite, index).ok());
+        let before = was.zip(old.as_ref()).map(|(was, (packed, _))| Before {
+            text: was.text,
+            packed,
+            common: *common,
+        });
         let bytes = packed(compression, (text, &blocks), before)?.bytes;
-        staged.push(stage(store, archive, suite, path, &bytes)?);
+        let digest = match &old {
+            Some((old, milestones)) => milestones.digest(&bytes, Common::of(old, &bytes).prefix),
+            None => Digest::of(&bytes),
+        };
+        staged.push(stage_as(store, (archive, suite), path, digest, &bytes)?);
     }
+    let digest = match was.and_then(|was| was.milestones) {
+        Some(milestones) => milestones.digest(text, common.prefix),
+        None => Digest::of(text),
+    };
     // The plain text is there for simple tools, whose indexes are Packages and Sources.
     let kept = forms.is_empty() || cut == Cut::Stanzas;
     staged.push(if kept {
-        stage(store, archive, suite, path, text)?
+        stage_as(store, (archive, suite), path, digest, text)?
     } else {
-        IndexFile {
-            path,
-            digest: Digest::of(text),
-            kept,
-        }
+        IndexFile { path, digest, kept }
     });
     Ok(staged)
 }

@@ -9,16 +9,17 @@ use std::io;
 use rayon::prelude::*;
 
 use crate::admission::LedgerEntry;
-use crate::domain::{Architecture, PackageName, SuiteName, Timestamp, Version};
+use crate::domain::{Architecture, PackageName, PoolPath, Sha256, SuiteName, Timestamp, Version};
 use crate::format::packages::{Binary, Source};
 use crate::host::files;
-use crate::index::Catalog;
+use crate::index::{Catalog, FileList};
 use crate::site::Ungated;
 use crate::snapshot::{Chain, Record, SuiteState};
 use crate::store::{Key, Staged};
 
 use super::admit::put_in_pool;
 use super::claimed::{self, claim, remember};
+use super::contents::Lists;
 use super::few::Few;
 use super::included::{Included, IncludedFile, check_together};
 use super::next::{Next, Writer, next_snapshot};
@@ -191,6 +192,7 @@ pub fn exclude(
             goes: Box::new(|catalog| named(catalog, gone)),
             names: names.clone(),
             read: Some(&read),
+            lists: Lists::new(),
         };
         Ok(BTreeMap::from([(suite.clone(), taken)]))
     })
@@ -267,6 +269,7 @@ fn take<'a>(offered: &[&'a Included], others: Others, read: Option<&'a Read>) ->
         goes: Box::new(move |catalog| replaced(catalog, &all, others)),
         names: Some(names(offered)),
         read,
+        lists: offered.iter().flat_map(|package| known_lists(package)).collect(),
     };
     let mut seen = BTreeSet::new();
     for package in offered {
@@ -281,6 +284,12 @@ fn take<'a>(offered: &[&'a Included], others: Others, read: Option<&'a Read>) ->
         stanzas.push((&package.component, package.stanza.as_slice()));
     }
     taken
+}
+
+/// What Contents is to say of a package, by its file.
+fn known_lists(package: &Included) -> impl Iterator<Item = (&PoolPath, (Sha256, &FileList))> {
+    let files = package.files.iter().zip(&package.list);
+    files.map(|(file, list)| (&file.path, (file.digest.sha256, list)))
 }
 
 /// The versions that are offered of each package, by its name and architecture; none for source packages.

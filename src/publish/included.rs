@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -11,11 +12,11 @@ use crate::admission::{LedgerEntry, LedgerKey};
 use crate::domain::{
     Architecture, Component, Digest, DomainError, FileName, PackageName, PoolPath, Sha256, SuiteName, Version,
 };
-use crate::format::deb::{DebLimits, read_deb};
+use crate::format::deb::{DebHead, DebLimits, read_deb, read_deb_head};
 use crate::format::deb822::Paragraph;
 use crate::format::dsc::Dsc;
 use crate::host::files;
-use crate::index::{binary_stanza, is_debug_symbols, source_stanza};
+use crate::index::{FileList, binary_stanza, is_debug_symbols, source_stanza};
 use crate::site::UnprovenArchive;
 use crate::store::{Key, hash_stream};
 use crate::trust::unframed_text;
@@ -47,6 +48,8 @@ pub struct Included {
     /// Its stanza in Packages or Sources, without the empty line after it.
     pub(super) stanza: Vec<u8>,
     pub(super) files: Vec<IncludedFile>,
+    /// What Contents is to say of it; absent where nobody asks, or where that is read again when it is asked for.
+    pub(super) list: Option<FileList>,
 }
 
 /// A file of it.
@@ -90,6 +93,26 @@ impl Included {
     pub fn title(&self) -> String {
         let architecture = self.architecture.as_ref().map_or("source", Architecture::as_str);
         format!("{} {} {architecture}", self.package, self.version)
+    }
+}
+
+/// Room for the file lists of packages that are read together; of more than fit they are read again from the pool.
+#[derive(Debug, Default)]
+pub(super) struct ListRoom(AtomicUsize);
+
+impl ListRoom {
+    /// In bytes.
+    const MOST: usize = 64 << 20;
+
+    /// The same packages, with as many of their lists as there is room for.
+    pub(super) fn take(&self, mut packages: Vec<Included>) -> Vec<Included> {
+        for package in &mut packages {
+            package.list = package.list.take().filter(|list| {
+                let room = list.room();
+                room.saturating_add(self.0.fetch_add(room, Ordering::Relaxed)) <= Self::MOST
+            });
+        }
+        packages
     }
 }
 
@@ -143,8 +166,9 @@ pub fn read_all(
     into: Destination<'_>,
     done: impl Fn() + Sync,
 ) -> Vec<Result<Vec<Included>, IncludeError>> {
+    let room = ListRoom::default();
     in_batches(paths, |path| {
-        let read = read_packages(path, into);
+        let read = read_packages(path, into).map(|packages| room.take(packages));
         done();
         read
     })
@@ -199,14 +223,23 @@ pub fn find_packages(folder: &Path) -> Result<Vec<PathBuf>, IncludeError> {
     Ok(found)
 }
 
-/// Reads a binary package; its bytes must be those that somebody said.
+/// Reads a binary package; its bytes must be those that somebody said. What it holds is read where an index is to speak of it.
 pub(super) fn read_package(
     path: &Path,
     said: Option<&Digest>,
     into: Destination<'_>,
 ) -> Result<Included, IncludeError> {
     let wrong = |why: &dyn std::fmt::Display| malformed(path, why);
-    let deb = read_deb(files::open(path)?, &DebLimits::default()).map_err(|error| match said {
+    let (limits, file) = (DebLimits::default(), files::open(path)?);
+    let config = into.config;
+    let read = match (config.contents, config.extract_changelogs) {
+        (false, false) => read_deb_head(file, &limits).map(|head| (head, None)),
+        (contents, _) => read_deb(file, &limits).map(|deb| {
+            let list = contents.then(|| FileList::of(&deb));
+            (DebHead::from(deb), list)
+        }),
+    };
+    let (deb, list) = read.map_err(|error| match said {
         // A package that was changed may be no package any more.
         Some(said) => check(path, said).err().unwrap_or_else(|| wrong(&error)),
         None => wrong(&error),
@@ -238,6 +271,7 @@ pub(super) fn read_package(
             digest: deb.digest,
             from: path.to_owned(),
         }],
+        list,
         component,
     })
 }
@@ -284,6 +318,7 @@ pub(super) fn read_source(path: &Path, said: Option<&Digest>, into: Destination<
         sha256: digest.sha256,
         stanza,
         files: all,
+        list: None,
         component,
     })
 }

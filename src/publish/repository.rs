@@ -16,7 +16,7 @@ use crate::host::{Bar, files};
 use crate::site::UnprovenArchive;
 use crate::trust::{Keyring, Requirement, unverified_text, verify_inrelease, verify_release_gpg};
 
-use super::included::{Included, in_batches, malformed, read_package, read_source};
+use super::included::{Included, ListRoom, in_batches, malformed, read_package, read_source};
 use super::{Destination, IncludeError};
 
 /// The largest Release, signature, index (plain) and configuration that are read, in bytes.
@@ -127,15 +127,16 @@ impl Repository {
         }
         bar.extend(wanted.len() as u64);
         let wanted: Vec<(Place, Listed)> = wanted.into_iter().collect();
+        let room = ListRoom::default();
         let read = in_batches(&wanted, |(place, listed)| {
             let package = self.package(config, place, listed);
             bar.advance(1);
-            package
+            package.map(|package| room.take(vec![package]))
         });
         let mut packages = Vec::new();
         for one in read {
             match one {
-                Ok(package) => packages.push(package),
+                Ok(package) => packages.extend(package),
                 Err(problem) => problems.push(problem),
             }
         }

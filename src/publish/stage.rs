@@ -8,18 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission::Decision;
 use crate::domain::{
-    Architecture, ArchiveName, Component, Digest, PackageName, PoolPath, RelPath, Sha256, SuiteName, Timestamp, Version,
+    Architecture, ArchiveName, Component, Digest, Milestones, PackageName, PoolPath, RelPath, Sha256, SuiteName,
+    Timestamp, Version,
 };
 use crate::format::FormatError;
 use crate::format::packages::{Binary, Source};
 use crate::index::{Catalog, debug_symbols_apart, overridden, suite_indexes};
 use crate::site::{AllPackages, ArchiveKind, OwnArchive, OwnKind, OwnSuite, UnprovenArchive};
-use crate::snapshot::{CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UNPROVEN, index_key, read_index};
+use crate::snapshot::{
+    CustomState, IndexFile, MadeFor, Record, Removed, SuiteState, UNPROVEN, index_key, read_index, read_index_marked,
+};
 use crate::store::Store;
 
 use super::GateError;
 use super::changelogs::{Changelogs, has_changelogs, listed};
-use super::contents::{Contents, has_contents, members};
+use super::contents::{Contents, Lists, has_contents, members};
 use super::few::Few;
 use super::forms::{Was, has_forms, stage_forms};
 use super::overrides::with_overrides;
@@ -51,16 +54,19 @@ pub(super) struct Taken<'a> {
     pub(super) names: Option<BTreeSet<&'a str>>,
     /// What was read already.
     pub(super) read: Option<&'a Read>,
+    /// What Contents is to say of what comes, where it is known.
+    pub(super) lists: Lists<'a>,
 }
 
 /// Stanzas for Packages, by component.
 type Placed<'c, 't> = Vec<(&'c Component, Cow<'t, [u8]>)>;
 
 /// The texts of a suite, and of which state they are.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Read {
     indexes: Vec<IndexFile>,
     pub(super) texts: Texts,
+    milestones: BTreeMap<RelPath, Milestones>,
 }
 
 impl Read {
@@ -69,10 +75,18 @@ impl Read {
     /// # Errors
     /// When an index is missing or damaged; the store's failure.
     pub(super) fn of(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Self, GateError> {
-        Ok(Self {
+        let mut read = Self {
             indexes: state.indexes.clone(),
-            texts: read_texts(store, archive, state)?,
-        })
+            ..Self::default()
+        };
+        for index in &state.indexes {
+            if let Some(component) = component_of(state, index.path.as_str()) {
+                let (bytes, milestones) = read_index_marked(store, archive, &state.suite, index)?;
+                read.texts.insert(index.path.clone(), (component.clone(), bytes));
+                read.milestones.insert(index.path.clone(), milestones);
+            }
+        }
+        Ok(read)
     }
 
     fn is_of(&self, state: &SuiteState) -> bool {
@@ -267,17 +281,17 @@ impl<K: OwnKind> Place<'_, K> {
         let mut decisions = Decisions::new();
         let mut custom = before.and_then(|state| state.custom.clone()).unwrap_or_default();
         let known = |state: &SuiteState| taken.and_then(|taken| taken.read).filter(|read| read.is_of(state));
-        let texts: Cow<'_, Texts> = match before.map(|state| (state, known(state))) {
+        let read: Cow<'_, Read> = match before.map(|state| (state, known(state))) {
             None => Cow::default(),
-            Some((_, Some(read))) => Cow::Borrowed(&read.texts),
-            Some((state, None)) => Cow::Owned(read_texts(self.store, self.archive, state)?),
+            Some((_, Some(read))) => Cow::Borrowed(read),
+            Some((state, None)) => Cow::Owned(Read::of(self.store, self.archive, state)?),
         };
         if let Some(state) = before {
             decisions = read_decisions(self.store, self.archive, state)?;
         }
         let mut translations = Translations::read(self.store, self.archive, before, self.config.translations)?;
         let overrides = (&custom.overrides, &self.config.overrides);
-        let overridden_texts = with_overrides(self.store, self.archive, &texts, overrides)?;
+        let overridden_texts = with_overrides(self.store, self.archive, &read.texts, overrides)?;
         let shaped = translations.shaped(overridden_texts)?;
         let added = additions.iter().map(|addition| {
             let packages = overridden(&addition.packages, &self.config.overrides)?;
@@ -370,12 +384,14 @@ impl<K: OwnKind> Place<'_, K> {
             Some(few) => few.put_in(&shaped, indexes)?,
             None => indexes.into_iter().map(|(path, text)| (path, text.into())).collect(),
         };
-        let mut staged = self.indexes(suite, (before, &texts), &indexes, &translations)?;
+        let mut staged = self.indexes(suite, (before, &read), &indexes, &translations)?;
         // The texts of a large suite are much of what is in memory.
         drop(indexes);
         if self.config.contents {
-            let place = (self.archive, suite);
-            staged.extend(contents.stage(self.store, place, &self.config.compress, (before, &old), &catalog)?);
+            let (none, place) = (Lists::new(), (self.archive, suite));
+            let lists = taken.map_or(&none, |taken| &taken.lists);
+            let was = (before, &old);
+            staged.extend(contents.stage(self.store, place, &self.config.compress, was, (&catalog, lists))?);
         }
         if self.config.extract_changelogs {
             let was = (before, &old_listed);
@@ -402,7 +418,7 @@ impl<K: OwnKind> Place<'_, K> {
     fn indexes(
         &self,
         suite: &SuiteName,
-        (before, texts): (Option<&SuiteState>, &Texts),
+        (before, read): (Option<&SuiteState>, &Read),
         indexes: &[(RelPath, Cow<'_, [u8]>)],
         translations: &Translations,
     ) -> Result<Vec<IndexFile>, GateError> {
@@ -411,8 +427,12 @@ impl<K: OwnKind> Place<'_, K> {
         let place = (self.archive, suite);
         staged.extend(translations.stage(self.store, place, (components, &self.config.compress), before, indexes)?);
         for (path, text) in indexes {
-            let was = before.and_then(|state| Some((state, texts.get(path)?)));
-            let was = was.map(|(state, (_, text))| Was { state, text });
+            let was = before.and_then(|state| Some((state, read.texts.get(path)?)));
+            let was = was.map(|(state, (_, text))| Was {
+                state,
+                text,
+                milestones: read.milestones.get(path),
+            });
             staged.extend(stage_forms(
                 self.store,
                 place,
@@ -483,7 +503,17 @@ pub(super) fn stage(
     path: RelPath,
     bytes: &[u8],
 ) -> Result<IndexFile, GateError> {
-    let digest = Digest::of(bytes);
+    stage_as(store, (archive, suite), path, Digest::of(bytes), bytes)
+}
+
+/// The same of bytes whose digest is known: whoever publishes them hashes what is in the store.
+pub(super) fn stage_as(
+    store: &dyn Store,
+    (archive, suite): (&ArchiveName, &SuiteName),
+    path: RelPath,
+    digest: Digest,
+    bytes: &[u8],
+) -> Result<IndexFile, GateError> {
     let index = IndexFile {
         path,
         digest,
@@ -499,24 +529,15 @@ pub(super) fn held_sources(
     archive: &ArchiveName,
     state: &SuiteState,
 ) -> Result<Vec<Source>, GateError> {
-    let texts = read_texts(store, archive, state)?;
-    Ok(catalog(&texts)?.sources().map(|(_, source)| source.clone()).collect())
+    let read = Read::of(store, archive, state)?;
+    Ok(catalog(&read.texts)?
+        .sources()
+        .map(|(_, source)| source.clone())
+        .collect())
 }
 
 /// Packages and Sources of a suite, each with its component.
 pub(super) type Texts = BTreeMap<RelPath, (Component, Vec<u8>)>;
-
-/// The texts of a suite's own indexes.
-pub(super) fn read_texts(store: &dyn Store, archive: &ArchiveName, state: &SuiteState) -> Result<Texts, GateError> {
-    let mut texts = Texts::new();
-    for index in &state.indexes {
-        if let Some(component) = component_of(state, index.path.as_str()) {
-            let bytes = read_index(store, archive, &state.suite, index)?;
-            texts.insert(index.path.clone(), (component.clone(), bytes));
-        }
-    }
-    Ok(texts)
-}
 
 /// Everything that they hold.
 pub(super) fn catalog(texts: &Texts) -> Result<Catalog<'_>, GateError> {

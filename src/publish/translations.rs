@@ -116,7 +116,11 @@ impl Translations {
         for component in components.iter().filter(|_| self.wanted) {
             let text = self.index(component, indexes)?;
             let was = before.zip(self.before.get(component));
-            let was = was.map(|(state, text)| Was { state, text });
+            let was = was.map(|(state, text)| Was {
+                state,
+                text,
+                milestones: None,
+            });
             let path = index_path(translation_path(component))?;
             staged.extend(stage_forms(store, place, (path, &text), forms, was)?);
         }

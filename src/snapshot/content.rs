@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{IndexFile, SnapshotError, SuiteState, UpstreamRelease};
-use crate::domain::{ArchiveName, Digest, RelPath, Sha256, SuiteName};
+use crate::domain::{ArchiveName, Digest, Milestones, RelPath, Sha256, SuiteName};
 use crate::format::compress::{Compression, decompress};
 use crate::format::json;
 use crate::store::{Key, Store, StoreError};
@@ -76,6 +76,19 @@ pub fn read_index(
     suite: &SuiteName,
     index: &IndexFile,
 ) -> Result<Vec<u8>, SnapshotError> {
+    read_index_marked(store, archive, suite, index).map(|(bytes, _)| bytes)
+}
+
+/// The same, with the milestones of its hash: for who makes another index of it.
+///
+/// # Errors
+/// As [`read_index`].
+pub fn read_index_marked(
+    store: &dyn Store,
+    archive: &ArchiveName,
+    suite: &SuiteName,
+    index: &IndexFile,
+) -> Result<(Vec<u8>, Milestones), SnapshotError> {
     if !index.kept {
         return Err(SnapshotError::NotKept {
             suite: suite.clone(),
@@ -87,10 +100,11 @@ pub fn read_index(
         Err(StoreError::TooLarge { key, .. }) => return Err(SnapshotError::Damaged { key }),
         other => other?,
     };
-    if Digest::of(&bytes) != index.digest {
+    let (digest, milestones) = Milestones::of(&bytes);
+    if digest != index.digest {
         return Err(SnapshotError::Damaged { key });
     }
-    Ok(bytes)
+    Ok((bytes, milestones))
 }
 
 /// The largest uncompressed index that is read, in bytes.

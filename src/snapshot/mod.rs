@@ -21,7 +21,10 @@ mod tag;
 
 pub use chain::{Chain, Made, Records};
 pub use check::{LONGEST_VALUE, is_descriptive, is_plain};
-pub use content::{UpstreamFile, content_digest, index_key, kept_index, read_index, read_plain_index, upstream_files};
+pub use content::{
+    UpstreamFile, content_digest, index_key, kept_index, read_index, read_index_marked, read_plain_index,
+    upstream_files,
+};
 pub use diff::{Change, IndexChange, PackageChange, Place, diff_indexes, diff_packages};
 pub use edition::{Edition, EditionFile, EditionName};
 pub use entry::{Committed, Entry, commit, newest as newest_number, parse_entry};

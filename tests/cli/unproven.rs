@@ -210,6 +210,22 @@ fn everything_says_that_it_is_unproven_and_apt_reads_it() {
     apps.fails(&["why", "hello", "--offline"], 3, "REFUTED");
 }
 
+/// Where Contents speak of what packages hold they are unpacked; else they are hashed only, as other tools do it.
+#[test]
+fn a_package_whose_data_is_damaged_is_refused_where_contents_speak_of_it() {
+    for (contents, code) in [(true, 3), (false, 0)] {
+        let apps = Apps::with(&format!("contents = {contents}\n"));
+        let path = apps.deb("hello", "1.0", "hello");
+        let mut bytes = fs::read(&path).unwrap();
+        let at = bytes.windows(9).rposition(|window| window == b"data.tar.").unwrap();
+        // Behind the header of the member and that of its compression.
+        bytes[at + 60 + 40] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let run = apps.run(&["include", "apps", "stable", &path]);
+        assert_eq!(run.status.code(), Some(code), "{contents}: {}", said(&run));
+    }
+}
+
 #[test]
 fn versions_follow_each_other_and_go() {
     let apps = Apps::with("");

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use assay::domain::Sha256;
 use assay::format::compress::{Compression, compress};
-use assay::format::deb::{Deb, DebLimits, read_deb};
+use assay::format::deb::{Deb, DebHead, DebLimits, read_deb, read_deb_head};
 use assay::format::tar::{Body, NewEntry, TarKind, Writer};
 
 use crate::support::debs::debs;
@@ -233,6 +233,35 @@ fn what_is_not_exactly_a_deb_is_refused() {
     assert_refused(&cases);
     for end in 0..good.len() {
         assert!(read(&good[..end]).is_err(), "cut at {end} was taken");
+    }
+}
+
+/// What a package says of itself is read without what it holds; but it is one package and no more.
+#[test]
+fn the_head_is_the_same_and_the_data_is_not_looked_at() {
+    let (c, d) = (control(), compress(Compression::Xz, &tar(&[("a", "a")])).unwrap());
+    let first: (&str, &[u8]) = ("debian-binary", b"2.0\n");
+    let head = |bytes: &[u8]| read_deb_head(bytes, &DebLimits::default());
+    let good = ar(&[first, ("control.tar", &c), ("data.tar.xz", &d)]);
+    assert_eq!(head(&good).unwrap(), DebHead::from(read(&good).unwrap()));
+    let mut damaged = d.clone();
+    damaged[d.len() / 2] ^= 1;
+    let damaged = ar(&[first, ("control.tar", &c), ("data.tar.xz", &damaged)]);
+    assert!(read(&damaged).is_err());
+    assert_eq!(head(&damaged).unwrap().digest.sha256, Sha256::of(&damaged));
+    for (name, refused) in [
+        ("no data", ar(&[first, ("control.tar", &c)])),
+        ("another name", ar(&[first, ("control.tar", &c), ("data.tar.bz2", &d)])),
+        (
+            "one more",
+            ar(&[first, ("control.tar", &c), ("data.tar.xz", &d), ("_gpgorigin", b"x")]),
+        ),
+        ("bytes behind", [&good[..], b"x"].concat()),
+    ] {
+        assert!(head(&refused).is_err(), "{name}");
+    }
+    for end in 0..good.len() {
+        assert!(head(&good[..end]).is_err(), "cut at {end} was taken");
     }
 }
 

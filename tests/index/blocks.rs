@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use assay::domain::Digest;
 use assay::format::compress::Compression;
-use assay::index::{Before, Cut, Packed, blocks, packed};
+use assay::index::{Before, Common, Cut, Packed, blocks, packed};
 use proptest::prelude::*;
 use sha2::Digest as _;
 
@@ -31,9 +31,10 @@ pub(crate) fn filler(count: usize) -> String {
 }
 
 fn pack(compression: Compression, text: &str, before: Option<(&str, &Packed)>) -> Packed {
-    let before = before.map(|(text, packed)| Before {
-        text: text.as_bytes(),
+    let before = before.map(|(was, packed)| Before {
+        text: was.as_bytes(),
         packed: &packed.bytes,
+        common: Common::of(was.as_bytes(), text.as_bytes()),
     });
     let cut = blocks(text.as_bytes(), Cut::Stanzas);
     packed(compression, (text.as_bytes(), &cut), before).unwrap()
@@ -72,6 +73,33 @@ fn a_change_compresses_what_it_touches_and_gives_what_all_anew_gives() {
                 let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
                 assert_eq!(single.install(|| pack(compression, &changed, None)).bytes, next.bytes);
             }
+        }
+    }
+}
+
+#[test]
+fn what_two_texts_have_in_common_is_counted_once() {
+    let long = filler(30);
+    let texts = [
+        "",
+        "a",
+        "aa",
+        "ab",
+        "ba",
+        &long,
+        &long[1..],
+        &long[..9000],
+        &format!("{}x{}", &long[..5000], &long[5000..]),
+    ];
+    for a in texts {
+        for b in texts {
+            let Common { prefix, suffix } = Common::of(a.as_bytes(), b.as_bytes());
+            assert!(prefix + suffix <= a.len().min(b.len()));
+            assert_eq!(a[..prefix], b[..prefix]);
+            assert_eq!(a[a.len() - suffix..], b[b.len() - suffix..]);
+            let (a, b) = (&a[prefix..a.len() - suffix], &b[prefix..b.len() - suffix]);
+            let differ = |one: Option<char>, other: Option<char>| one.is_none() || one != other;
+            assert!(differ(a.chars().next(), b.chars().next()) && differ(a.chars().last(), b.chars().last()));
         }
     }
 }
