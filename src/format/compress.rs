@@ -15,7 +15,7 @@ pub(super) const GZIP_LEVEL: u32 = 9;
 pub(super) const XZ_PRESET: u32 = 6;
 const ZSTD_LEVEL: i32 = 12;
 /// The most memory that a decompressor may take, in bytes.
-const MEMORY: u64 = 128 << 20;
+pub(super) const MEMORY: u64 = 128 << 20;
 /// The zstd window that [`MEMORY`] allows, as a power of two.
 const ZSTD_WINDOW_LOG: u32 = 27;
 /// Compressed bytes that are taken at once: with each piece gzip's window is copied.
@@ -39,7 +39,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// By the extension of a file's name. `Plain` for any other: bzip2, lzma and lz4 are not read here.
+    /// By the extension of a file's name. `Plain` for any other: bzip2, lzma and lz4 are [`super::foreign`].
     #[must_use]
     pub fn of_name(name: &str) -> Self {
         match name.rsplit_once('.') {

@@ -20,6 +20,7 @@ pub mod dsse;
 pub mod ed;
 pub mod elf;
 mod error;
+pub mod foreign;
 pub mod hashes;
 mod input;
 pub mod intoto;

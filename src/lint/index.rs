@@ -7,6 +7,7 @@ use super::judge::{Judging, Object};
 use super::release::{Entry, HASHES, Release};
 use super::targets::{COMPRESSIONS, Target};
 use crate::format::compress::{Compression, decompress};
+use crate::format::foreign::Foreign;
 use crate::format::hashes::sha1;
 
 /// The largest index that is read, in bytes, compressed or not.
@@ -59,7 +60,7 @@ pub(super) fn fetched<'a>(
             .map_or(String::new(), |(folder, _)| format!("{folder}/"));
         let hashed = judging.dists(&format!("{folder}by-hash/{hash}/{hex}"));
         match judging.get(&hashed, limit)? {
-            Object::Absent => {
+            Object::Absent | Object::Astray(_) => {
                 let why = format!("it is not under its {hash}, the strongest hash that is listed, and fetched by name");
                 findings.add(Outcome::Accept, "L-BY-HASH", &plain, why);
             }
@@ -67,7 +68,7 @@ pub(super) fn fetched<'a>(
         }
     }
     Some(match judging.get(&plain, limit)? {
-        Object::Absent => None,
+        Object::Absent | Object::Astray(_) => None,
         object => Some((plain, object)),
     })
 }
@@ -101,14 +102,14 @@ fn unpacked(
         wrong("L-INDEX-BYTES", why, bytes.len() as u64 == entry.size);
         return None;
     }
-    let kind = Compression::of_name(&format!("x{compression}"));
-    if kind == Compression::Plain && !compression.is_empty() {
-        let why = "it is compressed in a way that is not read here: what is in it is not judged";
-        findings.add(Outcome::Accept, "L-UNREAD", at, why);
-        return None;
-    }
+    let name = format!("x{compression}");
+    let kind = Compression::of_name(&name);
+    let (kind, read) = match Foreign::of_name(&name) {
+        Some(foreign) => (foreign.to_string(), foreign.decompress(bytes, LARGEST)),
+        None => (kind.to_string(), decompress(kind, bytes, LARGEST)),
+    };
     let plain = release.entries.get(&target.key)?;
-    let (code, why) = match decompress(kind, bytes, LARGEST) {
+    let (code, why) = match read {
         Ok(text) => match differs(&text, plain) {
             None => return Some(text),
             Some(why) => ("L-INDEX-BYTES", format!("uncompressed, {why}")),

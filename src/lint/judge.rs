@@ -47,6 +47,8 @@ impl Question<'_> {
 pub enum Object {
     /// Nothing.
     Absent,
+    /// A redirect that apt does not follow, to there: nothing, for it.
+    Astray(String),
     /// More bytes than apt takes.
     TooLarge,
     /// These.
@@ -149,6 +151,7 @@ pub fn judge(question: &Question<'_>, seen: &Seen, before: Option<&Seen>) -> Jud
             list: Vec::new(),
         };
         suite(&mut judging, &mut findings);
+        astray(seen, &mut findings);
         findings
     });
     let verdict = |findings: &Findings| Verdict {
@@ -161,6 +164,16 @@ pub fn judge(question: &Question<'_>, seen: &Seen, before: Option<&Seen>) -> Jud
         findings: merged(all.into()),
         wanted: judging.wanted,
         unmeasured: judging.unmeasured,
+    }
+}
+
+/// Why something is not there that a server has: what apt makes of that, others say.
+fn astray(seen: &Seen, findings: &mut Findings) {
+    for (path, object) in &seen.objects {
+        if let Object::Astray(to) = object {
+            let why = format!("its redirect to `{to}` is not followed: it is a loop, or leads away from HTTPS");
+            findings.add(Outcome::Accept, "L-REDIRECT", path, why);
+        }
     }
 }
 

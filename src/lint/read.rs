@@ -1,17 +1,19 @@
 //! Reading what the judgement asks for.
 
-use std::io::ErrorKind;
+use std::io::{Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::judge::{Judgement, Measured, Object, Question, Seen, dists, judge};
 use super::signed::LARGEST_RELEASE;
 use crate::domain::{Coded, Kind, Timestamp};
 use crate::host::{HostError, files};
-use crate::store::{HttpStore, Key, Store, StoreError, hash_stream};
+use crate::store::{HttpStore, Key, Looked, StoreError, hash_stream};
 
 /// How often more may be asked for. Each index has at most fourteen names, and files come last.
 const MOST_ROUNDS: usize = 40;
+/// The largest file of a package that is read from a server, in bytes.
+const LARGEST_FILE: u64 = 1 << 30;
 /// How deep below `dists/` suites may be.
 const DEEPEST: usize = 4;
 
@@ -21,7 +23,35 @@ pub enum Repository {
     /// In a folder, as a web server would serve it: links are followed.
     Folder(PathBuf),
     /// Behind a URL.
-    Web(Arc<dyn Store>),
+    Web(Web),
+}
+
+/// A server, as apt asks it: redirects are followed, and where that of the Release file leads, all indexes are fetched.
+#[derive(Debug, Clone)]
+pub struct Web {
+    first: Arc<HttpStore>,
+    /// Where its Release file is, when that is elsewhere.
+    moved: Arc<OnceLock<HttpStore>>,
+}
+
+impl Web {
+    fn look(&self, path: &str, key: &Key, limit: u64) -> Result<Looked, LintError> {
+        let is_head = ["InRelease", "Release"].contains(&path.rsplit('/').next().unwrap_or_default());
+        let is_index = path.starts_with("dists/");
+        match self.moved.get().filter(|_| is_index) {
+            Some(moved) => Ok(moved.look(key, limit)?),
+            None => {
+                let looked = self.first.look(key, limit)?;
+                if let Looked::Found { url, .. } = &looked
+                    && let Some(base) = url.strip_suffix(path).filter(|_| is_head && is_index)
+                {
+                    // Two threads would find the same.
+                    let _ = self.moved.set(HttpStore::open_following(base)?);
+                }
+                Ok(looked)
+            }
+        }
+    }
 }
 
 impl Repository {
@@ -31,7 +61,10 @@ impl Repository {
     /// When it is neither.
     pub fn open(text: &str, base: &Path) -> Result<Self, LintError> {
         if text.starts_with("http://") || text.starts_with("https://") {
-            return Ok(Self::Web(Arc::new(HttpStore::open(text)?)));
+            return Ok(Self::Web(Web {
+                first: Arc::new(HttpStore::open_following(text)?),
+                moved: Arc::default(),
+            }));
         }
         let folder = base.join(text.strip_prefix("file://").unwrap_or(text));
         if files::is_folder(&folder) {
@@ -69,12 +102,12 @@ impl Repository {
                 Err(error) if is_absent(&error) => Ok(Object::Absent),
                 Err(error) => Err(error.into()),
             },
-            Self::Web(store) => match store.get(&key, limit) {
-                Ok(bytes) => Ok(Object::Bytes(bytes)),
-                Err(StoreError::Missing(_)) => Ok(Object::Absent),
-                Err(StoreError::TooLarge { .. }) => Ok(Object::TooLarge),
-                Err(error) => Err(error.into()),
-            },
+            Self::Web(web) => Ok(match web.look(path, &key, limit)? {
+                Looked::Found { bytes, .. } => Object::Bytes(bytes),
+                Looked::TooLarge => Object::TooLarge,
+                Looked::Absent => Object::Absent,
+                Looked::Astray { to, .. } => Object::Astray(to.unwrap_or_default()),
+            }),
         }
     }
 
@@ -96,10 +129,9 @@ impl Repository {
                 Err(error) if is_absent(&error) => return Ok(Measured::Absent),
                 Err(error) => return Err(error.into()),
             },
-            Self::Web(store) => match store.open(&key) {
-                Ok(stream) => stream,
-                Err(StoreError::Missing(_)) => return Ok(Measured::Absent),
-                Err(error) => return Err(error.into()),
+            Self::Web(web) => match web.look(path, &key, LARGEST_FILE)? {
+                Looked::Found { bytes, .. } => Box::new(Cursor::new(bytes)),
+                Looked::TooLarge | Looked::Absent | Looked::Astray { .. } => return Ok(Measured::Absent),
             },
         };
         Ok(Measured::Is(hash_stream(&key, stream)?))

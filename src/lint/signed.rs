@@ -28,7 +28,7 @@ pub(super) struct Believed {
 pub(super) fn signed(judging: &mut Judging<'_>, findings: &mut Findings) -> Option<Believed> {
     let at = judging.dists("InRelease");
     match judging.get(&at, LARGEST_RELEASE)? {
-        Object::Absent => detached(judging, findings),
+        Object::Absent | Object::Astray(_) => detached(judging, findings),
         Object::TooLarge => {
             reject(
                 judging,

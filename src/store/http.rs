@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 
 use super::object::Threads;
 use super::{Created, Key, Meta, Store, StoreError};
@@ -16,6 +16,8 @@ use crate::domain::{Digest, Timestamp, escape};
 
 /// To connect, and without a byte.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How many redirects apt follows, one after the other.
+const MOST_REDIRECTS: usize = 10;
 /// The largest object that is read as a stream, in bytes.
 const LARGEST: u64 = 1 << 30;
 
@@ -33,6 +35,18 @@ impl HttpStore {
     /// # Errors
     /// `Url` when it is no such URL; when the threads that drive it cannot be started.
     pub fn open(url: &str) -> Result<Self, StoreError> {
+        Self::with(url, redirect::Policy::none())
+    }
+
+    /// The same for who reads what others serve, and follows redirects as apt does ([`HttpStore::look`]).
+    ///
+    /// # Errors
+    /// As [`HttpStore::open`].
+    pub fn open_following(url: &str) -> Result<Self, StoreError> {
+        Self::with(url, redirect::Policy::custom(as_apt))
+    }
+
+    fn with(url: &str, redirects: redirect::Policy) -> Result<Self, StoreError> {
         let bad = |why: String| StoreError::Url { url: escape(url), why };
         let base = Url::parse(&format!("{}/", url.trim_end_matches('/'))).map_err(|error| bad(error.to_string()))?;
         if base.query().is_some() || base.fragment().is_some() || !base.username().is_empty() {
@@ -41,7 +55,7 @@ impl HttpStore {
         let client = Client::builder()
             .connect_timeout(PATIENCE)
             .read_timeout(PATIENCE)
-            .redirect(redirect::Policy::none())
+            .redirect(redirects)
             .build()
             .map_err(|error| bad(error.to_string()))?;
         Ok(Self {
@@ -58,24 +72,78 @@ impl HttpStore {
     }
 
     fn fetch(&self, key: &Key, limit: u64) -> Result<Vec<u8>, StoreError> {
-        let request = self.client.get(self.url(key)?);
-        let fetched = self.threads.wait("read", key.as_str(), async move {
-            let response = request.send().await?;
-            let status = response.status();
-            if status != StatusCode::OK {
-                return Ok((status, Some(Vec::new())));
-            }
-            read(response, limit).await.map(|bytes| (status, bytes))
-        })?;
-        match fetched.map_err(|source: reqwest::Error| failed("read", key, source))? {
-            (StatusCode::OK, Some(bytes)) => Ok(bytes),
-            (StatusCode::OK, None) => Err(StoreError::TooLarge {
+        match self.look(key, limit)? {
+            Looked::Found { bytes, .. } => Ok(bytes),
+            Looked::TooLarge => Err(StoreError::TooLarge {
                 key: key.clone(),
                 limit,
             }),
-            (StatusCode::NOT_FOUND | StatusCode::GONE, _) => Err(StoreError::Missing(key.clone())),
-            (status, _) => Err(failed("read", key, Answer(status))),
+            Looked::Absent => Err(StoreError::Missing(key.clone())),
+            Looked::Astray { status, .. } => Err(failed("read", key, Answer(status))),
         }
+    }
+
+    /// What is under a key, and from where it came.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or fails.
+    pub fn look(&self, key: &Key, limit: u64) -> Result<Looked, StoreError> {
+        let request = self.client.get(self.url(key)?);
+        let looked = self.threads.wait("read", key.as_str(), async move {
+            let response = request.send().await?;
+            let (status, url) = (response.status(), response.url().to_string());
+            Ok(match status {
+                StatusCode::OK => match read(response, limit).await? {
+                    Some(bytes) => Looked::Found { bytes, url },
+                    None => Looked::TooLarge,
+                },
+                StatusCode::NOT_FOUND | StatusCode::GONE => Looked::Absent,
+                status => {
+                    let to = response.headers().get(header::LOCATION);
+                    let to = to.map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
+                    Looked::Astray { status, to }
+                }
+            })
+        })?;
+        match looked.map_err(|source: reqwest::Error| failed("read", key, source))? {
+            Looked::Astray { status, .. } if !status.is_redirection() => Err(failed("read", key, Answer(status))),
+            looked => Ok(looked),
+        }
+    }
+}
+
+/// What a server answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked {
+    /// The object.
+    Found {
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// Where they are, after all redirects.
+        url: String,
+    },
+    /// More bytes than were wanted.
+    TooLarge,
+    /// There is none.
+    Absent,
+    /// A redirect that is not followed.
+    Astray {
+        /// The answer.
+        status: StatusCode,
+        /// Where it leads, when it says that.
+        to: Option<String>,
+    },
+}
+
+/// As apt has it: not from `https` to something else, and never to where it was already.
+fn as_apt(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let from = attempt.previous().last().map_or("", |url| url.scheme());
+    let is_allowed = attempt.url().scheme() == from || (from, attempt.url().scheme()) == ("http", "https");
+    let is_loop = attempt.previous().contains(attempt.url()) || attempt.previous().len() > MOST_REDIRECTS;
+    if is_allowed && !is_loop {
+        attempt.follow()
+    } else {
+        attempt.stop()
     }
 }
 

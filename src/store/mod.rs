@@ -13,7 +13,7 @@ mod stream;
 mod survey;
 mod url;
 
-pub use http::HttpStore;
+pub use http::{HttpStore, Looked};
 pub use local::LocalStore;
 pub use object::ObjectStore;
 pub use strange::{Oddity, Strange};

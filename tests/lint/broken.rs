@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
@@ -78,7 +79,7 @@ pub(crate) struct Broken {
     /// The folders of by-hash; none for no field.
     pub(crate) by_hash: Vec<&'static str>,
     pub(crate) plain_names: bool,
-    /// How many streams an xz file is made of.
+    /// How many streams a compressed file is made of, but for gzip.
     pub(crate) streams: usize,
     pub(crate) flat: bool,
     pub(crate) signer: Signer,
@@ -263,10 +264,9 @@ impl Broken {
         let mut listed = Vec::new();
         for (path, text) in &self.indexes {
             for form in &self.forms {
-                let kind = Compression::of_name(&format!("x{form}"));
-                let parts = if kind == Compression::Xz { self.streams } else { 1 };
+                let parts = if matches!(*form, "" | ".gz") { 1 } else { self.streams };
                 let chunks = text.as_bytes().chunks(text.len().div_ceil(parts).max(1));
-                let bytes: Vec<u8> = chunks.flat_map(|part| compress(kind, part).unwrap()).collect();
+                let bytes: Vec<u8> = chunks.flat_map(|part| packed(form, part)).collect();
                 let path = format!("{path}{form}");
                 self.put(&dists, &path, &bytes);
                 listed.push((path, bytes));
@@ -343,6 +343,31 @@ impl Broken {
         fs::write(dists.join("Release"), text).unwrap();
         fs::write(dists.join("Release.gpg"), keys.ours.detach(text, at).unwrap()).unwrap();
     }
+}
+
+/// Compressed by its own program, where we only read it.
+fn packed(form: &str, bytes: &[u8]) -> Vec<u8> {
+    let program: &[&str] = match form {
+        ".bz2" => &["bzip2"],
+        ".lzma" => &["xz", "--format=lzma"],
+        ".lz4" => &["lz4", "-q"],
+        _ => return compress(Compression::of_name(&format!("x{form}")), bytes).unwrap(),
+    };
+    let (file, mut plain) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    plain.write_all(bytes).unwrap();
+    plain.rewind().unwrap();
+    let status = Command::new(program[0])
+        .args(&program[1..])
+        .arg("-c")
+        .stdin(plain)
+        .stdout(file.try_clone().unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{form}");
+    let mut out = Vec::new();
+    (&file).rewind().unwrap();
+    (&file).read_to_end(&mut out).unwrap();
+    out
 }
 
 pub(crate) fn hash(kind: &str, bytes: &[u8]) -> String {

@@ -322,6 +322,18 @@ pub(super) fn indexes() -> Vec<Case> {
             },
         ),
         case("two xz streams", "L-STREAM", [Reject; 2], |b| b.streams = 2),
+        fetching(case("bzip2", "", [Accept; 2], |b| b.forms = vec!["", ".bz2"])),
+        fetching(case("lzma", "", [Accept; 2], |b| b.forms = vec!["", ".lzma"])),
+        fetching(case("lz4", "", [Accept; 2], |b| b.forms = vec!["", ".lz4"])),
+        case("two bzip2 streams", "L-INDEX-BYTES", [Reject; 2], |b| {
+            (b.forms, b.streams) = (vec!["", ".bz2"], 2);
+        }),
+        case("two lzma streams", "L-INDEX-BYTES", [Reject; 2], |b| {
+            (b.forms, b.streams) = (vec!["", ".lzma"], 2);
+        }),
+        case("two lz4 frames", "L-INDEX-BYTES", [Reject; 2], |b| {
+            (b.forms, b.streams) = (vec!["", ".lz4"], 2);
+        }),
         case("the best compression is wrong", "L-INDEX-BYTES", [Reject; 2], |b| {
             b.edit_folder = |folder| {
                 let bytes = compress(Compression::Xz, b"Package: other\n").unwrap();

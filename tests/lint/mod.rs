@@ -38,6 +38,54 @@ fn stanzas() {
     judged_as_tried(&cases::stanzas());
 }
 
+/// apt goes where a Release file is found in the end for all indexes, and gives up where it was already.
+#[test]
+fn redirects_are_followed_as_far_as_apt_does() {
+    use crate::support::apt::{Apt, source};
+    use crate::support::web::Web;
+    use assay::lint::{Outcome, Question, Repository, lint};
+
+    let good = Broken::good().written();
+    let there = Web::serve(good.folder.path());
+    let here = tempfile::tempdir().unwrap();
+    let suite = here.path().join("dists/trixie");
+    std::fs::create_dir_all(&suite).unwrap();
+    let web = Web::serve(here.path());
+    let leads = |to: &str| std::fs::write(suite.join("InRelease.redirect"), to).unwrap();
+    let elsewhere = format!("{}/dists/trixie/InRelease", there.url);
+    for (to, outcome) in [
+        (elsewhere.as_str(), Outcome::Accept),
+        ("/dists/trixie/InRelease", Outcome::Reject),
+        ("/nowhere/InRelease", Outcome::Reject),
+    ] {
+        leads(to);
+        let repository = Repository::open(&web.url, here.path()).unwrap();
+        let question = Question {
+            suite: "trixie",
+            components: vec!["main".to_owned()],
+            architectures: vec!["amd64".to_owned()],
+            languages: Vec::new(),
+            sources: None,
+            keyring: None,
+            now: broken::now(),
+            files: false,
+        };
+        let judged = lint(&repository, None, &question).unwrap();
+        for (next, verdict) in [false, true].into_iter().zip(&judged.verdicts) {
+            let apt = if next { Apt::next("") } else { Apt::new("") };
+            let certificate = apt.folder().join("trusted.asc");
+            std::fs::copy(&good.certificate, &certificate).unwrap();
+            apt.set_sources(&source(&web.url, "trixie", &certificate));
+            let update = apt.get(&["update"]);
+            assert_eq!(update.ok, outcome == Outcome::Accept, "{to}: {}", update.text);
+            assert_eq!(apt.versions("hello").is_empty(), !update.ok, "{to}");
+            assert_eq!(verdict.outcome, outcome, "{to}: {:?}", judged.findings);
+        }
+        let named = judged.findings.iter().any(|finding| finding.code == "L-REDIRECT");
+        assert_eq!(named, to == "/dists/trixie/InRelease", "{to}");
+    }
+}
+
 #[test]
 fn the_program_says_it_over_http_and_exits_by_it() {
     let good = Broken::good().written();

@@ -1,4 +1,5 @@
-//! A web server for a folder, as plain as a static host: files, `Last-Modified`, 304, 404.
+//! A web server for a folder, as plain as a static host: files, `Last-Modified`, 304, 404; and a redirect for each file
+//! `<path>.redirect`, to what it says.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -48,6 +49,14 @@ fn answer(client: TcpStream, folder: &Path) -> Option<()> {
             .find(|line| line.to_ascii_lowercase().starts_with("if-modified-since:"))
             .and_then(|line| Timestamp::parse_release_date(line.split_once(':')?.1.trim()).ok());
         let file = folder.join(&path);
+        if let Ok(to) = fs::read_to_string(folder.join(format!("{path}.redirect"))) {
+            write!(
+                writer,
+                "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
+            )
+            .ok()?;
+            continue;
+        }
         let Some(bytes) = fs::read(&file).ok().filter(|_| !path.contains("..")) else {
             write!(writer, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").ok()?;
             continue;
