@@ -298,6 +298,7 @@ fn make(
 ) -> Result<Record, Failure> {
     let nonce = nonce();
     let mut record = chain.next(store, suites, made(context, Some(valid_days), reason, &nonce))?;
+    record.left = upstream::remembered(store, chain.archive())?;
     publish::complete(store, &mut record, key)?;
     if publish::commit_in_time(store, &record, context.clock, key)? == Committed::Conflict {
         return Err(UsageError::Conflict(chain.archive().to_string()).into());

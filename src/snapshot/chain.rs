@@ -331,6 +331,7 @@ impl Chain {
             suites,
             ledger: latest.and_then(|record| record.ledger),
             marks: latest.and_then(|record| record.marks),
+            left: Vec::new(),
         };
         check_suites(&record.suites)?;
         check_next(store, &self.archive, &record.suites)?;

@@ -51,6 +51,9 @@ pub struct Record {
     /// alone, whose newest could be deleted without a trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marks: Option<Marked>,
+    /// The files that remember what left a mirror's snapshots, when it was made: so that one which is gone is missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Digest>,
 }
 
 impl Record {

@@ -22,6 +22,52 @@ const ATTEMPTS: u32 = 3;
 /// Bytes read at once.
 const BUFFER: usize = 64 << 10;
 
+/// The files that there are, sorted: the next record names them.
+///
+/// # Errors
+/// The store's failure.
+pub fn remembered(store: &dyn Store, archive: &ArchiveName) -> Result<Vec<Digest>, StoreError> {
+    let files = store.list(&Key::all_left(archive))?;
+    let digest = |meta: &Meta| {
+        Some(Digest {
+            sha256: meta.key.named_sha256()?,
+            size: meta.size,
+        })
+    };
+    Ok(files.iter().filter_map(digest).collect())
+}
+
+/// The files that a record names and that are gone, with their rows: a run that was killed before its snapshot may have
+/// made one file of them.
+///
+/// # Errors
+/// The store's failure.
+pub fn forgotten_rows(store: &dyn Store, archive: &ArchiveName, named: &[Digest]) -> Result<Vec<Key>, StoreError> {
+    let there = remembered(store, archive)?;
+    let mut lost: Vec<&Digest> = named.iter().filter(|file| !there.contains(file)).collect();
+    for whole in there.iter().filter(|file| !named.contains(file)) {
+        let part = |lost: &&Digest| lost.size <= whole.size;
+        if lost.iter().any(part) {
+            let bytes = store.get(&Key::left(archive, &whole.sha256), whole.size)?;
+            lost.retain(|lost| !has_rows(&bytes, lost));
+        }
+    }
+    Ok(lost.iter().map(|lost| Key::left(archive, &lost.sha256)).collect())
+}
+
+/// Whether these rows stand in others, one after the other. Who has to hash too much for that is not believed.
+fn has_rows(all: &[u8], rows: &Digest) -> bool {
+    /// Bytes that are hashed at most.
+    const MOST: u64 = 1 << 30;
+    let Ok(size) = usize::try_from(rows.size) else {
+        return false;
+    };
+    let tries = usize::try_from(MOST / rows.size.max(1)).unwrap_or(usize::MAX);
+    let starts = (0..=all.len().saturating_sub(size)).step_by(ROW).take(tries);
+    let mut windows = starts.filter_map(|start| all.get(start..start.checked_add(size)?));
+    size > 0 && windows.any(|window| Sha256::of(window) == rows.sha256)
+}
+
 /// The memory of an archive.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Left<'a> {
@@ -175,6 +221,15 @@ mod tests {
             assert_eq!(left.contradicted(vec![row(n, 2)]).unwrap(), Some(row(n, 1)));
         }
         assert_eq!(left.contradicted(vec![row(most, 2)]).unwrap(), None);
+        // Of what a record names nothing is forgotten when it was put together, and what is gone is.
+        let named = remembered(&store, &archive).unwrap();
+        left.merge(&left.files().unwrap()).unwrap();
+        assert_ne!(remembered(&store, &archive).unwrap(), named);
+        assert_eq!(forgotten_rows(&store, &archive, &named).unwrap(), []);
+        let stranger = Digest::of(&[7; ROW]);
+        let lost = [named, vec![stranger]].concat();
+        let key = left.key(&stranger);
+        assert_eq!(forgotten_rows(&store, &archive, &lost).unwrap(), [key]);
         // Who had both may have either.
         left.remember([row(0, 2)].into_iter()).unwrap();
         assert_eq!(left.contradicted(vec![row(0, 1)]).unwrap(), None);

@@ -37,6 +37,7 @@ pub use error::{Mismatch, UpstreamError};
 pub use follow::{Added, Follow, Followed, follow};
 pub use full::{fill_added, fill_pool, lacking, last_filled, looked_at, was_filled};
 pub use judge::{is_of_suite, lacking as lacking_indexes, release_fields};
+pub use left::{forgotten_rows, remembered};
 pub use mend::{Mended, Mender, Mending, look_at};
 pub use mirror::mirror_uri;
 pub use plan::{Plan, Planned, Wanted, plan};

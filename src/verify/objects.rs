@@ -14,6 +14,7 @@ use crate::host::Progress;
 use crate::publish::{Book, Unrecorded, claim_entries};
 use crate::snapshot::{Edition, Entry as _, IndexFile, Renewal, SuiteState, index_key, read_plain_index};
 use crate::store::{Key, Store, Survey};
+use crate::upstream::forgotten_rows;
 
 /// Hashes every object that something names; reports those that differ, are missing, or that
 /// nothing names. What the indexes name is read meanwhile, as far as it need not be known what is there.
@@ -35,6 +36,7 @@ pub(super) fn check(
         if !matches!(anchor.kind, AnchorKind::Mirror { .. }) && !history.is_broken() {
             expect_books(store, &anchor.name, history, &mut expected);
         }
+        expect_left(store, &anchor.name, history, &mut expected);
     }
     let (whole, others): (Vec<_>, Vec<_>) = listings.iter().partition(|listing| listing.is_whole());
     // What the indexes do not name is not there to be read, but for what is our own word.
@@ -148,6 +150,18 @@ fn expect_books(store: &dyn Store, archive: &ArchiveName, history: &History, exp
         };
         for (entry, sha256) in entries {
             expected.add_listed(entry.to_string(), sha256, key.as_str());
+        }
+    }
+}
+
+/// What the newest record of a mirror names of all that left its snapshots.
+fn expect_left(store: &dyn Store, archive: &ArchiveName, history: &History, expected: &mut Expected) {
+    let Some(record) = history.chain.latest().filter(|_| !history.is_broken()) else {
+        return;
+    };
+    for key in forgotten_rows(store, archive, &record.left).unwrap_or_default() {
+        if let Some(sha256) = key.named_sha256() {
+            expected.add_listed(key.to_string(), sha256, record.key().as_str());
         }
     }
 }

@@ -46,8 +46,8 @@ fn each_entry_signature_and_mark_that_is_lost_or_flipped_is_named() {
     let superseded = format!("/signatures/{}", Sha256::of(&superseded));
     for path in files(&store.join("state/foundry")) {
         let name = path.strip_prefix(&store).unwrap().to_str().unwrap();
-        // These only say that something need not be looked for, and what left (SECURITY.md); that is asked for no more.
-        if name.contains("/filled/") || name.contains("/left/") || name.ends_with(&superseded) {
+        // These only say that something need not be looked for; that is asked for no more.
+        if name.contains("/filled/") || name.ends_with(&superseded) {
             continue;
         }
         let bytes = fs::read(&path).unwrap();
