@@ -124,7 +124,7 @@ fn waits(name: &str) -> bool {
 }
 
 fn is_hash(text: &str) -> bool {
-    text.parse::<Sha256>().is_ok()
+    text.parse::<Sha256>().is_ok_and(|sha256| sha256.hex() == text)
 }
 
 fn is_number(text: &str) -> bool {
