@@ -108,6 +108,69 @@ fn compressed(compression: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
     }
 }
 
+/// How many bytes of what came before a decompressor keeps, as the first bytes of a stream say: of xz the dictionary of its first
+/// block, of zstd the window of its first frame. None where they do not say.
+#[must_use]
+pub fn window(compression: Compression, head: &[u8]) -> Option<u64> {
+    match compression {
+        Compression::Plain | Compression::Gzip => None,
+        Compression::Xz => xz_window(head.strip_prefix(b"\xfd7zXZ\0")?.get(6..)?),
+        Compression::Zstd => zstd_window(head.strip_prefix(b"\x28\xb5\x2f\xfd")?),
+    }
+}
+
+/// The .xz file format, §3.1 and §5.3.1: behind the stream's header.
+fn xz_window(block: &[u8]) -> Option<u64> {
+    let (flags, mut rest) = block.get(1..)?.split_first()?;
+    for size in [0x40, 0x80] {
+        if flags & size != 0 {
+            (_, rest) = xz_number(rest)?;
+        }
+    }
+    for _ in 0..=flags & 3 {
+        let (filter, after) = xz_number(rest)?;
+        let (count, after) = xz_number(after)?;
+        let (properties, after) = after.split_at_checked(usize::try_from(count).ok()?)?;
+        if filter == 0x21 {
+            let bits = u32::from(properties.first()? & 0x3f);
+            return match bits {
+                0..40 => Some(u64::from(2 | (bits & 1)) << (bits / 2 + 11)),
+                _ => Some(u64::from(u32::MAX)),
+            };
+        }
+        rest = after;
+    }
+    None
+}
+
+/// Seven bits a byte, the lowest first.
+fn xz_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0;
+    for (at, byte) in bytes.iter().enumerate().take(9) {
+        number |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Some((number, bytes.get(at + 1..)?));
+        }
+    }
+    None
+}
+
+/// RFC 8878, §3.1.1.1: behind the magic number. Of a frame in one segment, whose window is its content: the largest that it may be.
+fn zstd_window(header: &[u8]) -> Option<u64> {
+    let (descriptor, rest) = header.split_first()?;
+    if descriptor & 0x20 == 0 {
+        let window = rest.first()?;
+        let base = 1_u64 << (10 + (window >> 3));
+        return Some(base + (base >> 3) * u64::from(window & 7));
+    }
+    let dictionary = [0, 1, 2, 4].get(usize::from(descriptor & 3))?;
+    let count = [1, 2, 4, 8].get(usize::from(descriptor >> 6))?;
+    let mut size = [0; 8];
+    let content = rest.get(*dictionary..)?.get(..*count)?;
+    size.iter_mut().zip(content).for_each(|(to, from)| *to = *from);
+    Some(u64::from_le_bytes(size).saturating_add(if *count == 2 { 256 } else { 0 }))
+}
+
 /// Decompresses all of `bytes`. `limit` is in bytes of output.
 ///
 /// # Errors

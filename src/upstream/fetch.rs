@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use super::decoders::Turn;
 use super::inspect::{Inspected, inspect, split};
 use super::listed::Reading;
 use super::pull::{bug, check_room, in_parallel, in_pieces_or_one, is_there, outcome};
@@ -11,6 +12,7 @@ use super::same::Same;
 use super::{Body, Expect, Follow, Planned, UpstreamError};
 use crate::domain::{Digest, RelPath, Sha256, SuiteName};
 use crate::format::FormatError;
+use crate::format::compress::Compression;
 use crate::host::{Bar, Progress};
 use crate::snapshot::{IndexFile, SuiteState, index_key};
 use crate::store::{Key, Store, StoreError};
@@ -145,27 +147,67 @@ impl Fetch<'_> {
             judge.wait_for(index.suite, &index.file.index());
         }
         let decoders = self.follow.client.decoders();
-        let _place = decoders.place_for(&index.file.index(), index.file.uncompressed);
+        let place = || decoders.place_for(&index.file.index(), index.file.uncompressed);
+        let mut held = place();
         if is_there {
-            let reading = self.inspect(index, self.store.open(&key)?, judge)?;
-            judge
-                .zip(reading)
-                .into_iter()
-                .for_each(|(judge, reading)| judge.end(reading));
             bar.advance(digest.size);
-            return Ok(());
+        } else {
+            let turn = held.take().map(|place| decoders.turn(place));
+            self.fetch_index(index, &key, (judge, bar), turn.as_ref())?;
+            if turn.is_none_or(|turn| !turn.has_ended()) {
+                return Ok(());
+            }
+            // It came slowly, and others took its place.
+            held = place();
         }
+        let compression = match &held {
+            Some(_) => Compression::of_name(index.file.path.file_name()),
+            None => Compression::Plain,
+        };
+        let stored = decoders.weighed(compression, self.store.open(&key)?);
+        let reading = self.inspect(index, stored, judge);
+        let reading = reading.or_else(|error| {
+            if is_there {
+                Err(error)
+            } else {
+                self.refused(&key, error)
+            }
+        })?;
+        judge
+            .zip(reading)
+            .into_iter()
+            .for_each(|(judge, reading)| judge.end(reading));
+        Ok(())
+    }
+
+    /// Has an index in the store, by its hash or by its name; it was inspected unless its turn has ended.
+    fn fetch_index(
+        &self,
+        index: &Wanted<'_>,
+        key: &Key,
+        to: (Reads<'_, '_>, &Bar),
+        turn: Option<&Turn<'_>>,
+    ) -> Result<(), UpstreamError> {
         let path = &index.file.path;
         if index.by_hash {
-            let name = format!("by-hash/SHA256/{}", digest.sha256);
+            let name = format!("by-hash/SHA256/{}", index.file.listed.digest.sha256);
             let by_hash = self.follow.location(index.suite, path.folder(), &name);
-            match self.fetch(&by_hash, index, &key, (judge, bar)) {
+            match self.fetch(&by_hash, index, key, to, turn) {
                 Err(UpstreamError::NotFound { .. }) => {}
                 done => return done,
             }
         }
         let plain = self.follow.location(index.suite, path.folder(), path.file_name());
-        self.fetch(&plain, index, &key, (judge, bar))
+        self.fetch(&plain, index, key, to, turn)
+    }
+
+    /// What is refused and came just now: what could be any size would stay until `gc`. Nothing had these bytes, and nothing
+    /// will name them.
+    fn refused<T>(&self, key: &Key, error: UpstreamError) -> Result<T, UpstreamError> {
+        if is_of_another_size(&error) {
+            self.store.delete(key)?;
+        }
+        Err(error)
     }
 
     fn key(&self, suite: &SuiteName, path: &RelPath, digest: Digest) -> Key {
@@ -207,9 +249,18 @@ impl Fetch<'_> {
         Ok(reading.filter(|_| whole))
     }
 
-    fn fetch(&self, path: &str, index: &Wanted<'_>, key: &Key, to: (Reads<'_, '_>, &Bar)) -> Result<(), UpstreamError> {
+    fn fetch(
+        &self,
+        path: &str,
+        index: &Wanted<'_>,
+        key: &Key,
+        to: (Reads<'_, '_>, &Bar),
+        turn: Option<&Turn<'_>>,
+    ) -> Result<(), UpstreamError> {
         let expect = Expect::Exactly(index.file.listed.digest.size);
-        in_pieces_or_one(self.follow.client, path, expect, |body| self.take(body, index, key, to))
+        in_pieces_or_one(self.follow.client, path, expect, |body| {
+            self.take(body, index, key, to, turn)
+        })
     }
 
     fn take(
@@ -218,14 +269,22 @@ impl Fetch<'_> {
         index: &Wanted<'_>,
         key: &Key,
         (judge, bar): (Reads<'_, '_>, &Bar),
+        turn: Option<&Turn<'_>>,
     ) -> Result<(), UpstreamError> {
         let digest = index.file.listed.digest;
-        let (mut tee, follower) = split(Counted {
+        let counted = Counted {
             reader: &mut *body,
             bar,
-        });
+        };
+        let (mut tee, follower) = split(counted, turn);
         let (stored, inspected) = std::thread::scope(|scope| {
-            let inspector = scope.spawn(|| self.inspect(index, follower, judge));
+            let inspector = scope.spawn(|| match turn {
+                Some(turn) => {
+                    let compression = Compression::of_name(index.file.path.file_name());
+                    self.inspect(index, turn.weighed(compression, follower), judge)
+                }
+                None => self.inspect(index, follower, judge),
+            });
             let mut stored = self.store.put_stream(key, &digest, &mut tee);
             if stored.is_ok() {
                 // Another run may have been faster, and the store did not read to the end.
@@ -237,14 +296,10 @@ impl Fetch<'_> {
         });
         // A stream that broke is what the inspector stumbles over, too: the cause comes first.
         outcome(stored, body)?;
-        let reading = match inspected {
-            // Else what could be any size would stay until `gc`: nothing had these bytes, and nothing will name them.
-            Err(error) if is_of_another_size(&error) => {
-                self.store.delete(key)?;
-                return Err(error);
-            }
-            inspected => inspected?,
-        };
+        if turn.is_some_and(Turn::has_ended) {
+            return Ok(());
+        }
+        let reading = inspected.or_else(|error| self.refused(key, error))?;
         judge
             .zip(reading)
             .into_iter()

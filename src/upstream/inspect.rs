@@ -2,10 +2,13 @@
 //! Release lists for it (threats F7), and that it decompresses to what Release says.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use sha2::Digest as _;
+use tokio::time::Instant;
 
+use super::decoders::Turn;
 use super::paths::PathCheck;
 use super::{Mismatch, Planned, UpstreamError};
 use crate::domain::{Digest, Sha256, SuiteName};
@@ -18,6 +21,9 @@ const LARGEST: u64 = 4 << 30;
 const ROOM: usize = 256 << 10;
 /// Chunks between the one who fetches and the one who checks.
 const AHEAD: usize = 4;
+/// How long somebody waits for bytes in all before he gives way to others, and how often he looks whether there are any.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What is inspected.
 pub(super) struct Inspected<'a> {
@@ -75,14 +81,16 @@ pub(super) fn inspect(what: &Inspected<'_>, bytes: impl Read + Send, text: Text<
     }
 }
 
-/// A reader whose bytes another thread reads too, and where that one reads them.
-pub(super) fn split<R: Read>(reader: R) -> (Tee<R>, Follower) {
+/// A reader whose bytes another thread reads too, and where that one reads them, while it is his turn.
+pub(super) fn split<'t, 'd, R: Read>(reader: R, turn: Option<&'t Turn<'d>>) -> (Tee<R>, Follower<'t, 'd>) {
     let (to, from) = sync_channel(AHEAD);
     (
         Tee { reader, to: Some(to) },
         Follower {
             from,
             chunk: io::Cursor::default(),
+            turn,
+            waited: Duration::ZERO,
         },
     )
 }
@@ -110,21 +118,44 @@ impl<R: Read> Read for Tee<R> {
 }
 
 /// The bytes that went through a [`Tee`]; ends when that is dropped.
-pub(super) struct Follower {
+pub(super) struct Follower<'t, 'd> {
     from: Receiver<Vec<u8>>,
     chunk: io::Cursor<Vec<u8>>,
+    turn: Option<&'t Turn<'d>>,
+    /// For bytes, in all.
+    waited: Duration,
 }
 
-impl Read for Follower {
+impl Follower<'_, '_> {
+    /// The next chunk; none at the end.
+    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            let is_over = |turn: &&Turn<'_>| turn.has_ended() || (self.waited > PATIENCE && turn.is_awaited());
+            if let Some(turn) = self.turn.filter(is_over) {
+                return Err(turn.end());
+            }
+            let began = Instant::now();
+            let next = self.from.recv_timeout(LOOK);
+            self.waited = self.waited.saturating_add(began.elapsed());
+            match next {
+                Ok(chunk) => return Ok(Some(chunk)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
+    }
+}
+
+impl Read for Follower<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let count = self.chunk.read(buffer)?;
             if count > 0 || buffer.is_empty() {
                 return Ok(count);
             }
-            match self.from.recv() {
-                Ok(chunk) => self.chunk = io::Cursor::new(chunk),
-                Err(_) => return Ok(0),
+            match self.next()? {
+                Some(chunk) => self.chunk = io::Cursor::new(chunk),
+                None => return Ok(0),
             }
         }
     }
@@ -340,7 +371,7 @@ mod tests {
     #[test]
     fn a_follower_sees_what_was_read() {
         let bytes = vec![7u8; 300_000];
-        let (mut tee, mut follower) = split(&bytes[..]);
+        let (mut tee, mut follower) = split(&bytes[..], None);
         let seen = std::thread::scope(|scope| {
             let other = scope.spawn(move || {
                 let mut seen = Vec::new();

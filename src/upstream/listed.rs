@@ -2,6 +2,7 @@
 //! what stands in the newest snapshot's index already, byte for byte, was judged when it came there.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Read as _;
 
 use sha2::Digest as _;
 
@@ -10,10 +11,11 @@ use super::decoders::Decoders;
 use super::pull::each_in_parallel;
 use crate::domain::{ArchiveName, Digest, Sha256, SuiteName};
 use crate::format::FormatError;
+use crate::format::compress::Compression;
 use crate::format::deb822::{LARGEST_STANZA, Stanza, Stanzas, blocks};
 use crate::format::hashes::OtherHashes;
 use crate::format::packages::{Entry, Glance, PoolFile};
-use crate::snapshot::{IndexFile, SuiteState, each_chunk, package_indexes};
+use crate::snapshot::{IndexFile, SuiteState, each_chunk, index_key, package_indexes};
 use crate::store::Store;
 
 /// A name, as the start of its SHA-256. Of two names with one such start, both would be refused.
@@ -405,7 +407,16 @@ impl Reader<'_> {
 
     /// Gives runs of whole stanzas.
     fn each_run(self, of: &Of<'_>, take: Take<'_>) -> Result<(), UpstreamError> {
-        let _place = self.decoders.place_for(of.index, None);
+        let place = self.decoders.place_for(of.index, None);
+        // Where it cannot be read that is said below.
+        let _weight = place.as_ref().and_then(|_| {
+            let stream = self.store.open(&index_key(self.archive, of.suite, of.index)).ok()?;
+            let mut weighed = self
+                .decoders
+                .weighed(Compression::of_name(of.index.path.file_name()), stream);
+            weighed.read_exact(&mut [0]).ok()?;
+            Some(weighed)
+        });
         each_chunk(self.store, self.archive, of.suite, of.index, take)
     }
 }

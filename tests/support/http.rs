@@ -31,6 +31,8 @@ pub(crate) enum Trick {
     CutAt(usize, Rest),
     /// Honestly, but only after the given time.
     Late(Duration),
+    /// Half of the file, and the rest once the other server was asked for a path that ends so; never, when it is not.
+    Behind(Upstream, String),
     /// Honestly, and the files of this path become those after it.
     Then(BTreeMap<String, Vec<u8>>),
 }
@@ -279,6 +281,19 @@ fn answer(
         Some(Trick::Truncated(count)) => {
             out.write_all(&bytes[..count])?;
             return Ok(false);
+        }
+        Some(Trick::Behind(other, suffix)) => {
+            let half = bytes.len() / 2;
+            out.write_all(&bytes[..half])?;
+            let asked = |_| {
+                std::thread::sleep(Duration::from_millis(100));
+                let state = other.state.lock().unwrap();
+                state.requests.iter().any(|path| path.ends_with(&suffix))
+            };
+            if !(0..200).any(asked) {
+                return Ok(false);
+            }
+            out.write_all(&bytes[half..])?;
         }
         Some(Trick::Stalled) => {
             out.write_all(&bytes[..1])?;

@@ -70,6 +70,41 @@ fn no_more_connections_than_the_site_allows() {
     assert_eq!(site.output(noon(), &["mirror"]).status.code(), Some(2));
 }
 
+/// Its indexes come slowly; those of another archive are read meanwhile, though there are only so many decompressors.
+#[test]
+fn a_slow_upstream_keeps_no_other_archive_waiting() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let slow = Upstream::start();
+    for name in ["bronze", "copper", "iron", "zinc"] {
+        site.follows(name, &slow);
+    }
+    let mut archive = Archive::new(hours(-1));
+    for n in 0..10 {
+        let path = format!("pool/main/b/brass/brass_{n}_amd64.deb");
+        let pad = "one of many words ".repeat(8_000);
+        archive = archive
+            .with(&path, format!("brass {n}").as_bytes())
+            .extra(&path, &format!("Pad: {pad}\n"));
+    }
+    let files = site.files(&archive);
+    let large = |path: &&String| path.ends_with("binary-amd64/Packages.xz");
+    let index = assay::domain::Digest::of(&files[files.keys().find(large).unwrap()])
+        .sha256
+        .hex();
+    slow.set(files.clone());
+    site.upstream.set(files);
+    // The slow ones have all places by then.
+    site.upstream.trick("InRelease", Trick::Late(Duration::from_secs(2)));
+    slow.trick(
+        &index,
+        Trick::Behind(site.upstream.clone(), "brass_9_amd64.deb".to_owned()),
+    );
+    let said = site.run(noon(), &["mirror"]);
+    assert_eq!(said.matches("new\n").count(), 5, "{said}");
+    let verified = site.run(noon(), &["verify"]);
+    assert!(verified.contains("verified"), "{verified}");
+}
+
 /// An upstream's host may count connections, also those that nobody uses.
 #[test]
 fn the_mirrors_of_one_host_share_its_connections() {
