@@ -1,8 +1,8 @@
 //! Which packages of an archive a selection means: those that its lists name and, on request, all
 //! that they need. Pure.
 //!
-//! What a package needs: `Pre-Depends` and `Depends`; `Recommends` and the build dependencies of its
-//! source when the selection says so. Of alternatives the first that there is; of a name that only
+//! What a package needs: `Pre-Depends` and `Depends`; `Recommends`, and of one that the selection names the build dependencies of
+//! its source, when the selection says so. Of alternatives the first that there is; of a name that only
 //! others provide, every provider, since which one a client takes is its own choice.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -10,6 +10,7 @@ use std::fmt::Display;
 
 use super::IndexError;
 use crate::domain::Version;
+use crate::format::FormatError;
 use crate::format::deb822::{Stanza, Stanzas};
 use crate::format::relation::{Operator, Relation, Relations};
 use crate::site::{PackagePattern, Select};
@@ -150,6 +151,8 @@ pub struct Chosen {
 const MOST_PROVIDERS: usize = 8;
 
 const DEPENDS: [&str; 2] = ["Pre-Depends", "Depends"];
+/// What every source is built with, and none need say (Debian Policy §4.2).
+const ESSENTIAL: &str = "build-essential";
 const BUILD_DEPENDS: [&str; 3] = ["Build-Depends", "Build-Depends-Indep", "Build-Depends-Arch"];
 
 impl<'s> Closure<'s> {
@@ -187,7 +190,10 @@ impl<'s> Closure<'s> {
         }
         for stanza in Stanzas::new(text) {
             let stanza = stanza?;
-            self.builds.insert(identity(&stanza), joined(&stanza, &BUILD_DEPENDS));
+            let said = joined(&stanza, &BUILD_DEPENDS);
+            let all = [said.as_str(), ESSENTIAL].into_iter().filter(|text| !text.is_empty());
+            self.builds
+                .insert(identity(&stanza), all.collect::<Vec<_>>().join(", "));
         }
         Ok(())
     }
@@ -199,9 +205,9 @@ impl<'s> Closure<'s> {
             .field("Provides")
             .filter(|text| self.follow || self.names_any_of(text))
         {
-            for relation in relations("Provides", provides)?.0.into_iter().flatten() {
-                self.provided.push(Provided::new(relation, at));
-            }
+            let relations = provided(provides).into_iter();
+            self.provided
+                .extend(relations.map(|relation| Provided::new(relation, at)));
         }
         let source = stanza.field("Source").unwrap_or(&name);
         let (source, source_version) = match source.split_once(" (") {
@@ -292,7 +298,11 @@ impl<'s> Closure<'s> {
         while let Some(package) = todo.pop().and_then(|at| self.packages.get(at)) {
             chosen.take(package);
             for (field, text) in catalog.needs(package) {
-                for group in relations(field, text)?.0 {
+                let of = |error: IndexError| {
+                    let at = format!("{field} of the package `{}`", package.name());
+                    IndexError::from(FormatError::malformed("relation", at, error))
+                };
+                for group in relations(field, text).map_err(of)?.0 {
                     if !catalog.satisfy(package, &group, &mut seen, &mut todo) {
                         let need = format!("{}: {field}: {}", package.name(), Relations(vec![group]));
                         match field {
@@ -309,10 +319,9 @@ impl<'s> Closure<'s> {
 
 impl Catalog<'_> {
     fn needs<'a>(&'a self, package: &'a Package) -> impl Iterator<Item = (&'static str, &'a str)> {
-        let builds = self
-            .builds
-            .get(&package.source())
-            .map(|text| ("Build-Depends", text.as_str()));
+        // Of those that the selection names: what all of them are built with, and these again, is a third of Debian.
+        let builds = package.named.then(|| self.builds.get(&package.source())).flatten();
+        let builds = builds.map(|text| ("Build-Depends", text.as_str()));
         let needs = [("Depends", package.needs()), ("Recommends", package.recommends())];
         needs.into_iter().chain(builds).filter(|(_, text)| !text.is_empty())
     }
@@ -456,6 +465,15 @@ fn joined(stanza: &Stanza<'_>, fields: &[&str]) -> String {
     values.join(", ")
 }
 
+/// What a package provides. What cannot be read provides nothing: most of these packages nobody has chosen, and apt takes them.
+fn provided(text: &str) -> Vec<Relation> {
+    let all = |text: &str| relations("Provides", text).map(|relations| relations.0.into_iter().flatten());
+    match all(text) {
+        Ok(relations) => relations.collect(),
+        Err(_) => text.split(',').filter_map(|one| all(one).ok()).flatten().collect(),
+    }
+}
+
 fn relations(field: &'static str, text: &str) -> Result<Relations, IndexError> {
     Ok(Relations::parse(field, text)?)
 }
@@ -496,13 +514,17 @@ Provides: editor (= 1), vi
 Package: nano
 Version: 7
 Architecture: amd64
-Provides: editor
+Provides: ${misc:Provides}, editor, Pico_7
 
 Package: manual
 Version: 1
 Architecture: all
 
 Package: gcc
+Version: 12
+Architecture: amd64
+
+Package: build-essential
 Version: 12
 Architecture: amd64
 
@@ -524,6 +546,10 @@ Build-Depends: gcc, i386-only [i386], vim <stage1>,
 
 Package: other
 Version: 1
+
+Package: gcc
+Version: 12
+Build-Depends: other
 ";
 
     fn chosen(select: &Select, follow: bool) -> Result<(Vec<String>, Chosen), IndexError> {
@@ -568,7 +594,7 @@ Version: 1
         let sources: Vec<bool> = Stanzas::new(SOURCES.as_bytes())
             .map(|s| s.map(|s| found.has_source(&s)))
             .collect::<Result<_, _>>()?;
-        assert_eq!(sources, [true, false]);
+        assert_eq!(sources, [true, false, false]);
 
         let (names, _) = chosen(&select(&["hello"])?, false)?;
         assert_eq!(names, ["hello 2"], "a filter alone brings nothing along");
@@ -586,7 +612,15 @@ Version: 1
         assert_eq!(
             names,
             [
-                "hello 2", "libc 2", "libc 1", "data 2", "vim 9", "nano 7", "manual 1", "gcc 12"
+                "hello 2",
+                "libc 2",
+                "libc 1",
+                "data 2",
+                "vim 9",
+                "nano 7",
+                "manual 1",
+                "gcc 12",
+                "build-essential 12"
             ]
         );
         assert_eq!(found.absent, BTreeSet::from(["package `absent`".to_owned()]));
@@ -657,9 +691,9 @@ Version: 1
     #[test]
     fn what_is_for_all_is_built_where_the_archive_is() -> Tested {
         let cases = [
-            ("vim [hurd-i386] | nano [any-i386]", &["docs"][..]),
-            ("vim [amd64 i386]", &["docs", "vim"]),
-            ("vim [!amd64], nano", &["docs", "nano"]),
+            ("vim [hurd-i386] | nano [any-i386]", &["build-essential", "docs"][..]),
+            ("vim [amd64 i386]", &["build-essential", "docs", "vim"]),
+            ("vim [!amd64], nano", &["build-essential", "docs", "nano"]),
         ];
         for (needed, expected) in cases {
             let wanted = Select {

@@ -298,6 +298,14 @@ impl Site {
                             "`pool = \"closure\"` needs a `[select]`: the closure of what?".into(),
                         );
                     }
+                    let follows_sources = mirror.select.as_ref().is_some_and(|select| select.build_dependencies);
+                    if mirror.pool == PoolMode::Closure && follows_sources && !mirror.sources {
+                        return refuse(
+                            name,
+                            "`build-dependencies` in `[select]` needs `sources = true`: what packages are built with only Sources say"
+                                .into(),
+                        );
+                    }
                     if mirror.signers.len() < mirror.threshold as usize {
                         return refuse(name, "`threshold` is larger than the number of `signers`".into());
                     }

@@ -24,7 +24,7 @@ pub struct Select {
     /// Whether what they recommend is needed.
     #[serde(default)]
     pub recommends: bool,
-    /// Whether what their sources are built with is needed.
+    /// Whether what the sources of the packages that the lists name are built with is needed, and build-essential, which each is.
     #[serde(default)]
     pub build_dependencies: bool,
     /// Whether a name, pattern, section or priority above may mean nothing that upstream has: it is said, and

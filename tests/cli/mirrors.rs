@@ -283,6 +283,13 @@ fn a_closure_of_nothing_is_refused_when_the_site_is_read() {
     let done = assay(&metals.site(), &["mirror"]);
     assert_eq!(done.status.code(), Some(2));
     assert!(text(&done.stderr).contains("[select]"), "{}", text(&done.stderr));
+    metals.set("pool = \"closure\"\nsources = false\n[select]\npackages = [\"zinc\"]\nbuild-dependencies = true\n");
+    let done = assay(&metals.site(), &["mirror"]);
+    let said = text(&done.stderr);
+    assert!(
+        done.status.code() == Some(2) && said.contains("E-SITE-006") && said.contains("`sources = true`"),
+        "{said}"
+    );
 }
 
 #[test]
