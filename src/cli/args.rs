@@ -610,7 +610,8 @@ pub(super) struct GcArgs {
     /// Only say what would go
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Let go also what was the newest a moment ago: clients that are reading it see files vanish
+    /// Let go also what was the newest a moment ago, which clients that are reading it see vanish, and what a mirror without any
+    /// snapshot has
     #[arg(long)]
     pub(super) at_once: bool,
     /// Go on although a serial file or a lock on a branch cannot be read: what it alone kept goes

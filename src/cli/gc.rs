@@ -43,7 +43,9 @@ fn one(
     store: &Arc<dyn Store>,
     archive: &ArchiveName,
 ) -> Result<(), Failure> {
-    if Chain::load(store.as_ref(), archive)?.is_empty() && !has_left_overs(site, store.as_ref(), archive)? {
+    if Chain::load(store.as_ref(), archive)?.is_empty()
+        && !has_left_overs(context, args, site, store.as_ref(), archive)?
+    {
         return Ok(());
     }
     let collected = archive_of(context, args, site, store, archive)?;
@@ -64,11 +66,26 @@ fn one(
     context.output.record(&summary, &text)
 }
 
-/// Whether an archive without any snapshot has files all the same: of a first admission that was killed. What
-/// a first `mirror` fetched before it was killed stays, since the next one goes on from there.
-fn has_left_overs(site: &Site, store: &dyn Store, archive: &ArchiveName) -> Result<bool, Failure> {
-    let ours = !matches!(site.archive(archive)?, ArchiveConfig::Mirror(_));
-    Ok(ours && !store.list(archive.as_str())?.is_empty())
+/// Whether an archive without any snapshot has files all the same that are to go: of a first admission that was killed. What
+/// a first `mirror` fetched before it was killed or refused stays, since the next one goes on from there; that is said.
+fn has_left_overs(
+    context: &Context,
+    args: &GcArgs,
+    site: &Site,
+    store: &dyn Store,
+    archive: &ArchiveName,
+) -> Result<bool, Failure> {
+    let left = store.list(archive.as_str())?;
+    let stays = matches!(site.archive(archive)?, ArchiveConfig::Mirror(_)) && !args.at_once;
+    if stays && !left.is_empty() {
+        let bytes = left.iter().map(|meta| meta.size).fold(0, u64::saturating_add);
+        context.output.note(&format!(
+            "{archive}: {} objects, {bytes} bytes stay: there is no snapshot yet, and the next `assay mirror` goes on with what one \
+             before it fetched; `assay gc --at-once {archive}` removes it",
+            left.len()
+        ));
+    }
+    Ok(!stays && !left.is_empty())
 }
 
 fn archive_of(

@@ -56,10 +56,16 @@ impl History {
             removed: Tombstones::new(),
             alone,
         };
-        let (mut gone, mut leaving) = (BTreeSet::new(), BTreeSet::new());
-        for edition in named(store, &history).filter(|edition| marks.gone(&edition.name).is_some()) {
+        let (mut gone, mut leaving, mut suites) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        // Tags come last: by then it is known which suites there are.
+        for edition in named(store, &history) {
+            if marks.gone(&edition.name).is_none() {
+                suites.extend(edition.suites.into_iter().map(|state| state.suite));
+                continue;
+            }
             for state in edition.suites.iter().filter(|_| !is_newest(&history, &edition)) {
-                if is_served(store, &edition, &state.suite)? {
+                let is_another = is_in_a_suite(&suites, &state.suite, &edition.name);
+                if !is_another && is_served(store, &edition, &state.suite)? {
                     leaving.insert(edition.name.clone());
                 } else {
                     gone.insert((edition.name.clone(), state.suite.clone()));
@@ -108,6 +114,18 @@ impl History {
         let left = self.leaving.contains(&edition.name) && matches!(store.head(inrelease), Ok(None));
         if left { "Release" } else { "InRelease" }
     }
+}
+
+/// Whether a suite that stays has its files in the tree of an edition that is gone, and came later: these are its own.
+fn is_in_a_suite(suites: &BTreeSet<SuiteName>, suite: &SuiteName, edition: &EditionName) -> bool {
+    let tree = format!("{suite}/{edition}");
+    let below = |suite: &SuiteName| {
+        suite
+            .as_str()
+            .strip_prefix(&tree)
+            .map(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    suites.iter().filter_map(below).any(|is_in| is_in)
 }
 
 /// Whether apt can read a suite of an edition under the edition's name: by InRelease, or by Release and

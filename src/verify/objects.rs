@@ -68,6 +68,11 @@ pub(super) fn check(
     }
     let (damaged, unexpected) = compare(store, &surveyed, &expected, report);
     let known = Known {
+        begun: histories
+            .iter()
+            .filter(|(_, history)| !history.chain.is_empty() || history.is_broken())
+            .map(|(anchor, _)| anchor.name.as_str())
+            .collect(),
         places: &places,
         unreadable: &unreadable,
         lost: &lost,
@@ -190,7 +195,12 @@ fn expect_indexes(
                 places.insert(key);
                 continue;
             }
-            expected.add(key, digest.into(), !gone && (newest || !head));
+            if gone && edition.number.is_none() {
+                // What has its name by now may be another suite's.
+                expected.add_if_new(key, digest.into());
+            } else {
+                expected.add(key, digest.into(), !gone && (newest || !head));
+            }
         }
     }
 }
@@ -279,6 +289,11 @@ fn unnamed(anchors: &Anchors, unexpected: Vec<&str>, known: &Known<'_>, report: 
             report.problem(Problem::UNNAMED, name, format!("the site has no archive `{top}`"));
             continue;
         };
+        let is_mirror = matches!(anchor.kind, AnchorKind::Mirror { .. });
+        if is_mirror && !known.begun.contains(top) && is_of_pool(name) {
+            // A first run goes on with what one before it had fetched.
+            continue;
+        }
         if !known.places.contains(name) && named_by_hash(name).is_none() {
             let why = match anchor.kind {
                 AnchorKind::Mirror { .. } if name.starts_with(&format!("{top}/pool/")) => format!(
@@ -292,8 +307,17 @@ fn unnamed(anchors: &Anchors, unexpected: Vec<&str>, known: &Known<'_>, report: 
     }
 }
 
+/// Whether it lies where pool files do; those of flat repositories lie beside all else.
+fn is_of_pool(name: &str) -> bool {
+    let below = name.split_once('/').map_or("", |(_, below)| below);
+    let others = ["dists/", "provenance/", "project/"];
+    !others.iter().any(|other| below.starts_with(other))
+}
+
 /// What may be in the store.
 struct Known<'a> {
+    /// Archives that have a snapshot, or had one.
+    begun: BTreeSet<&'a str>,
     /// By what they say.
     places: &'a BTreeSet<String>,
     /// Archives of which it is not known.

@@ -286,6 +286,48 @@ fn what_is_named_as_a_tag_waits_until_the_tag_is_gone() {
     site.run(day(1), &["verify"]);
     let head = site.site().join("store/foundry/dists/tin/extra/binary-amd64/Packages");
     assert!(head.exists());
+
+    // Where the other tag was, there is the suite now, and it is judged as that.
+    fs::write(&config, text.replace("[\"tin\"]", "[\"tin/inner\"]")).unwrap();
+    site.run(day(1), &["snapshot", "drop", "foundry@inner"]);
+    site.run(day(1), &["gc", "--at-once", "foundry"]);
+    let mut inner = archive(2, &[("alloy", "1")]);
+    inner.suite = "tin/inner";
+    site.serve(&inner);
+    assert!(site.run(day(2), &["mirror", "foundry"]).ends_with("new\n"));
+    site.run(day(2), &["verify"]);
+    fs::write(site.site().join("store/foundry/dists/tin/inner/InRelease"), "other").unwrap();
+    assert_eq!(site.output(day(2), &["verify"]).status.code(), Some(3));
+}
+
+/// Another run goes on with it; but nobody has to keep it.
+#[test]
+fn what_a_first_run_fetched_in_vain_is_no_damage_and_can_go() {
+    let site = Mirrored::new("http://127.0.0.1:1", "");
+    let archive = archive(0, &[("alloy", "1"), ("brass", "1")]);
+    site.serve(&archive);
+    site.upstream.remove("pool/main/b/brass/brass_1_amd64.deb");
+    assert_eq!(site.output(noon(), &["mirror"]).status.code(), Some(5));
+    let file = site.site().join("store/foundry/pool/main/a/alloy/alloy_1_amd64.deb");
+    assert!(file.exists());
+    for (verb, code) in [("verify", 6), ("fsck", 0)] {
+        let said = site.output(noon(), &[verb]);
+        assert_eq!(said.status.code(), Some(code), "{said:?}");
+        assert!(said.stdout.is_empty() || code == 0, "nothing is named: {said:?}");
+    }
+    let said = site.output(noon(), &["gc"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        said.contains("no snapshot yet") && said.contains("`assay gc --at-once foundry`"),
+        "{said}"
+    );
+    assert!(file.exists());
+    let went = site.run(noon(), &["gc", "--at-once"]);
+    assert!(
+        went.contains("foundry pool foundry/pool/main/a/alloy/alloy_1_amd64.deb goes"),
+        "{went}"
+    );
+    assert!(!file.exists());
 }
 
 /// The newest is seen by all; a branch may pin an older one, and finds out when it builds.
