@@ -9,9 +9,10 @@ use pgp::crypto::hash::HashAlgorithm;
 use super::TrustError;
 use super::armor::Label;
 
-/// The largest signed text that is read or written, in bytes, with its signatures. Debian's largest
-/// InRelease has about 250 kB.
-pub(super) const LARGEST: usize = 1 << 20;
+/// The largest signed text that is read or written, in bytes, with its signatures: what apt takes
+/// (`Acquire::MaxReleaseFileSize`). Debian's largest InRelease has about 250 kB; ours lists patches and the images of installers, too,
+/// with which all of Debian's architectures come to 2 MB.
+pub(super) const LARGEST: usize = 10_000_000;
 /// The longest line. GnuPG cuts lines off after 19,995 bytes, so a longer one could be read in two ways.
 const LONGEST_LINE: usize = 16 << 10;
 const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
@@ -121,7 +122,7 @@ pub(super) fn join(text: &[u8], hash: &str, signature: &str) -> Result<Vec<u8>, 
     if file.len() > LARGEST {
         return Err(TrustError::Unsignable {
             line: 0,
-            why: "it is larger than what a reader takes (1 MiB)",
+            why: "it is larger than what a reader takes (10 MB)",
         });
     }
     Ok(file)

@@ -120,6 +120,23 @@ fn what_stands_around_or_beside_the_text_is_refused() {
     }
 }
 
+/// With the images of its installers our Release of all of Debian is ten times as large as Debian's.
+#[test]
+fn a_release_is_signed_and_read_up_to_what_apt_takes() {
+    let key = ArchiveKey::generate("Archive <archive@example.org>", at(MADE)).unwrap();
+    let armored = key.certificate_armored().unwrap();
+    let keyring = Keyring::parse(armored.as_bytes()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("certificate.gpg"), dearmor(&armored)).unwrap();
+    let line = format!(" {} 1 main/installer-amd64/current/images/some.img\n", "ab".repeat(32));
+    let text = [TEXT, b"SHA256:\n", line.repeat(40_000).as_bytes()].concat();
+    let file = key.clearsign(&text, at(MADE)).unwrap();
+    assert_eq!(verify_inrelease(&file, &needs(&keyring, 1)).unwrap().text, text);
+    assert!(gpgv(folder.path(), &file));
+    let larger = [TEXT, line.repeat(90_000).as_bytes()].concat();
+    assert!(key.clearsign(&larger, at(MADE)).is_err());
+}
+
 #[test]
 fn a_signature_over_bytes_is_no_signature_over_text() {
     let forge = Forge::new();
@@ -147,7 +164,7 @@ fn a_signature_over_bytes_is_no_signature_over_text() {
 #[test]
 fn a_large_file_is_refused_at_once() {
     let archive = Archive::new();
-    let huge = archive.file.replace("Suite:", &"x\n".repeat(4 << 20));
+    let huge = archive.file.replace("Suite:", &"x\n".repeat(6 << 20));
     assert_eq!(code(archive.verify(huge.as_bytes())), "E-SIG-002");
     let signatures = archive.with_signature(&archive.signature().repeat(17));
     assert_eq!(code(archive.verify(signatures.as_bytes())), "E-SIG-002");
