@@ -120,12 +120,27 @@ fn take_sources(
             .map(|(name, version)| Wanted::new(name.clone(), version.clone(), kind.clone())),
     );
     let mut search = Search::new(&wanted);
-    let mut offering = BTreeSet::new();
-    for (at, part) in parts.iter_mut().enumerate() {
-        part.take(store, "Sources", |stanza, place| {
-            offering.insert(at);
-            Ok(search.source(stanza, place)?.is_some())
-        })?;
+    let (mut offering, mut nowhere_else) = (BTreeSet::new(), BTreeSet::new());
+    loop {
+        let mut passed_over = BTreeSet::new();
+        for (at, part) in parts.iter_mut().enumerate() {
+            part.take(store, "Sources", |stanza, place| {
+                offering.insert(at);
+                if is_extra(stanza) && !nowhere_else.contains(&identity(stanza)) {
+                    passed_over.insert(identity(stanza));
+                    return Ok(false);
+                }
+                Ok(search.source(stanza, place)?.is_some())
+            })?;
+        }
+        let missing = search
+            .missing()
+            .map(|one| (one.package.to_string(), one.version.to_string()));
+        let only_extra: BTreeSet<_> = missing.filter(|one| passed_over.contains(one)).collect();
+        if only_extra.is_empty() {
+            break;
+        }
+        nowhere_else = only_extra;
     }
     let (mut missing, mut unsourced) = (Vec::new(), Vec::new());
     for one in search.missing() {
@@ -139,6 +154,17 @@ fn take_sources(
         }
     }
     Ok((missing, unsourced))
+}
+
+/// Whether a source is there only for what was built with it (`Built-Using`): its packages are in another archive, as is the source
+/// itself. apt passes over it, and mirrors are known not to have its files.
+fn is_extra(stanza: &Stanza<'_>) -> bool {
+    stanza.field("Extra-Source-Only") == Some("yes")
+}
+
+fn identity(stanza: &Stanza<'_>) -> (String, String) {
+    let field = |name| stanza.field(name).unwrap_or_default().to_owned();
+    (field("Package"), field("Version"))
 }
 
 impl Missing {

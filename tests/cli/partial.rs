@@ -71,10 +71,15 @@ impl Built {
             .with(&pool("alloy", "1"), &alloy)
             .with(&pool("iron", "1:4"), &deb("iron", "1:4"))
             .source("alloy", "1")
+            .source("metals", "2")
             .source("iron", "1:4");
+        // Listed for what was built with it; its files are in the other archive only.
+        let extra = "Package: metals\nExtra-Source-Only: yes\n";
+        security.sources = security.sources.replace("Package: metals\n", extra);
         security.pool.remove("pool/main/a/alloy/alloy_1_amd64.deb");
         built.main.set(main.files(&built.signer));
         built.security.set(security.files(&built.signer));
+        built.security.remove("pool/main/s/metals/metals_2.dsc");
         built.make_site();
         built
     }
