@@ -288,7 +288,7 @@ pub enum UpstreamError {
     },
     /// What upstream signed has, or had, one path as a file and as a folder of files.
     #[error(
-        "upstream's indexes list `{0}`, and one path of it is a file and a folder, now or with an earlier snapshot: no pool has both"
+        "upstream's indexes list `{0}`, and one path of it is a file and a folder, now or with an earlier snapshot: no folder has both"
     )]
     Nested(String),
     /// An index of the newest snapshot, which upstream is compared with, cannot be read.

@@ -53,6 +53,9 @@ pub(super) struct Fetch<'a> {
 impl Fetch<'_> {
     /// Has all of these in the store, but for those that may be absent and are. `judge` reads along.
     pub(super) fn indexes(&self, mut wanted: Vec<Wanted<'_>>, judge: Reads<'_, '_>) -> Result<Absent, UpstreamError> {
+        for index in &wanted {
+            self.check_place(index.suite, &index.file.path)?;
+        }
         // The largest first, so that no single one is left for the end.
         wanted.sort_by_key(|index| std::cmp::Reverse(index.file.listed.digest.size));
         let size = |index: &Wanted<'_>| index.file.listed.digest.size;
@@ -85,6 +88,12 @@ impl Fetch<'_> {
 
     /// Has all of these images in the store; their sizes, by suite and path.
     pub(super) fn images(&self, images: &[Image<'_>]) -> Result<BTreeMap<(SuiteName, RelPath), Digest>, UpstreamError> {
+        for (image, path) in images
+            .iter()
+            .flat_map(|image| image.paths.iter().map(move |path| (image, path)))
+        {
+            self.check_place(image.suite, path)?;
+        }
         let bar = self.progress.items(&self.title("images"), images.len() as u64);
         let found = Mutex::new(BTreeMap::new());
         let done = in_parallel(self.follow.client.connections(), images, |image| {
@@ -104,6 +113,35 @@ impl Fetch<'_> {
         });
         bar.finish();
         done.map(|()| found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// That no file is where a new name needs a folder, and no folder where it is itself: an earlier snapshot may have had such.
+    /// A bucket has room for both.
+    fn check_place(&self, suite: &SuiteName, path: &RelPath) -> Result<(), UpstreamError> {
+        let (store, archive) = (self.store, self.follow.archive);
+        let known = |state: &SuiteState| state.indexes.iter().any(|index| index.path == *path && index.kept);
+        let key = Key::dists(archive, suite, path);
+        let has_folders = store.local_path(&Key::record(archive, 1)).is_some();
+        if !has_folders || self.follow.before(suite).is_some_and(known) {
+            return Ok(());
+        }
+        let nested = || UpstreamError::Nested(format!("dists/{suite}/{path}"));
+        for folder in path
+            .as_str()
+            .match_indices('/')
+            .filter_map(|(at, _)| path.as_str().get(..at))
+        {
+            let folder = RelPath::new(folder).map(|folder| Key::dists(archive, suite, &folder));
+            if let Ok(folder) = folder
+                && store.head(&folder)?.is_some()
+            {
+                return Err(nested());
+            }
+        }
+        match store.head(&key)?.is_none() && !store.list(key.as_str())?.is_empty() {
+            true => Err(nested()),
+            false => Ok(()),
+        }
     }
 
     fn title(&self, what: &str) -> String {

@@ -104,6 +104,28 @@ fn an_image_is_fetched_under_the_name_that_upstream_has_it_under() {
 }
 
 #[test]
+fn a_name_that_becomes_a_folder_or_was_one_is_refused_before_anything_is_made() {
+    let (signer, upstream) = (key("upstream"), Upstream::start());
+    for (before, after) in [("a/b", "a"), ("a", "a/b")] {
+        let with = |name: &str, date| {
+            let sums = format!("{}  ./{name}\n", Digest::of(b"an image").sha256);
+            let archive = Archive::new(date).index(&format!("{IMAGES}/SHA256SUMS"), sums.as_bytes());
+            archive.loose(&format!("{IMAGES}/{name}"), b"an image").files(&signer)
+        };
+        upstream.set(with(before, hours(-1)));
+        let mirror = Mirror::of(&signer);
+        mirror.accept(&upstream.url(), noon());
+        upstream.set(with(after, hours(1)));
+        let error = mirror.follow(&upstream.url(), hours(2)).unwrap_err();
+        let said = format!("`dists/tin/{IMAGES}/{after}`");
+        assert!(
+            error.code() == "E-UP-040" && error.to_string().contains(&said),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn every_kind_is_kept_byte_for_byte_and_proven() {
     let signer = key("upstream");
     let upstream = Upstream::start();
