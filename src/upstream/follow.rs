@@ -62,7 +62,7 @@ pub fn follow(
     now: Timestamp,
     progress: &Progress,
 ) -> Result<Followed, UpstreamError> {
-    let heads = what.heads(now, progress)?;
+    let heads = what.heads(store, now, progress)?;
     what.look_for_languages(&heads);
     let mut fetch = Fetch {
         follow: what,
@@ -72,7 +72,7 @@ pub fn follow(
     };
     match what.take(&heads, &fetch) {
         Err(error) if error.is_moving() => {
-            let again = what.heads(now, progress)?;
+            let again = what.heads(store, now, progress)?;
             fetch.settled = again.iter().map(Head::digest).eq(heads.iter().map(Head::digest));
             if fetch.settled && matches!(error, UpstreamError::Uncompressed { .. }) {
                 return Err(error);
@@ -93,13 +93,13 @@ pub(super) fn location(config: &MirrorArchive, suite: &SuiteName, folder: &str, 
 }
 
 impl Follow<'_> {
-    fn heads(&self, now: Timestamp, progress: &Progress) -> Result<Vec<Head>, UpstreamError> {
+    fn heads(&self, store: &dyn Store, now: Timestamp, progress: &Progress) -> Result<Vec<Head>, UpstreamError> {
         let bar = progress.items(&format!("{} releases", self.archive), self.config.suites.len() as u64);
         let mut suites: Vec<&SuiteName> = self.config.suites.iter().collect();
         suites.sort();
         suites.dedup();
         let heads = each_in_parallel(self.client.connections(), &suites, |suite| {
-            let head = Head::fetch(self, suite, now);
+            let head = Head::fetch(self, store, suite, now);
             bar.advance(1);
             head
         });

@@ -8,7 +8,8 @@ use super::judge::{Signed, in_release, judge, same_names};
 use super::{Expect, Follow, Plan, UpstreamError};
 use crate::domain::{Digest, RelPath, SuiteName, Timestamp};
 use crate::format::release::Release;
-use crate::snapshot::{SuiteState, UpstreamRelease};
+use crate::snapshot::{SuiteState, UpstreamFile, UpstreamRelease, upstream_files};
+use crate::store::Store;
 use crate::trust::{Requirement, Signer, TrustError, unframed_text, verify_detached, verify_inrelease};
 
 /// The largest Release, in bytes: what apt takes. Debian's is 150 kB, that of another Assay with installer images some 2 MB.
@@ -35,7 +36,12 @@ struct Text {
 
 impl Head {
     /// Fetches and judges the Release of a suite.
-    pub(super) fn fetch(follow: &Follow<'_>, suite: &SuiteName, now: Timestamp) -> Result<Self, UpstreamError> {
+    pub(super) fn fetch(
+        follow: &Follow<'_>,
+        store: &dyn Store,
+        suite: &SuiteName,
+        now: Timestamp,
+    ) -> Result<Self, UpstreamError> {
         let requirement = Requirement {
             keyring: follow.keyring,
             threshold: follow.config.threshold,
@@ -46,7 +52,7 @@ impl Head {
             suite,
             requirement,
         };
-        let Text { files, text, signers } = asking.signed()?;
+        let Text { files, text, signers } = asking.as_accepted(asking.signed()?, store);
         let mut release = Release::parse(&text).map_err(in_release(suite))?;
         if let (Some(_), Some(component)) = (&follow.config.flat, follow.config.components.first()) {
             release = release.unfolded(component, &follow.config.architectures);
@@ -89,7 +95,7 @@ impl Head {
             return Ok(());
         };
         let ours = self.files.first().and_then(|bytes| unframed_text(bytes).ok());
-        if before().ok().is_some_and(|before| Some(before) == ours) {
+        if Some(before()?) == ours {
             return Ok(());
         }
         Err(UpstreamError::Equivocation {
@@ -151,12 +157,41 @@ impl Asking<'_> {
             Err(UpstreamError::NotFound { url, status }) => return self.detached(url, status),
             other => other?,
         };
-        let verified = verify_inrelease(&inrelease, &self.requirement).map_err(|error| self.refused(error))?;
-        Ok(Text {
-            files: vec![inrelease],
-            text: verified.text,
-            signers: verified.signers,
-        })
+        self.verified(vec![inrelease]).map_err(|error| self.refused(error))
+    }
+
+    /// What was accepted before, when that is the same text with something else around it, such as one more signature, and still
+    /// counts: who changes that on the way makes nothing new.
+    fn as_accepted(&self, found: Text, store: &dyn Store) -> Text {
+        let before = self.follow.before(self.suite);
+        let Some(accepted) = before.and_then(|state| state.upstream.as_ref()) else {
+            return found;
+        };
+        let files = upstream_files(self.follow.archive, self.suite, accepted);
+        let digests = files.iter().map(|file| file.digest);
+        if files.len() != found.files.len() || digests.eq(found.files.iter().map(|bytes| Digest::of(bytes))) {
+            return found;
+        }
+        let read = |file: &UpstreamFile| {
+            let bytes = store.get(&file.key, LARGEST_RELEASE).ok();
+            bytes.filter(|bytes| Digest::of(bytes) == file.digest)
+        };
+        let files: Option<Vec<Vec<u8>>> = files.iter().map(read).collect();
+        let accepted = files.and_then(|files| self.verified(files).ok());
+        accepted.filter(|accepted| accepted.text == found.text).unwrap_or(found)
+    }
+
+    /// An InRelease; or a Release and its detached signature.
+    fn verified(&self, files: Vec<Vec<u8>>) -> Result<Text, TrustError> {
+        let (text, signers) = match files.as_slice() {
+            [text, signature] => (text.clone(), verify_detached(text, signature, &self.requirement)?),
+            [inrelease, ..] => {
+                let verified = verify_inrelease(inrelease, &self.requirement)?;
+                (verified.text, verified.signers)
+            }
+            [] => (Vec::new(), Vec::new()),
+        };
+        Ok(Text { files, text, signers })
     }
 
     /// Whether the last snapshot of the suite came from an InRelease: an upstream that had one keeps to that form.
@@ -180,12 +215,8 @@ impl Asking<'_> {
             });
         }
         let text = self.get("Release", LARGEST_RELEASE)?;
-        let signers = verify_detached(&text, &signature, &self.requirement).map_err(|error| self.refused(error))?;
-        Ok(Text {
-            files: vec![text.clone(), signature],
-            text,
-            signers,
-        })
+        self.verified(vec![text, signature])
+            .map_err(|error| self.refused(error))
     }
 
     fn get(&self, name: &str, limit: u64) -> Result<Vec<u8>, UpstreamError> {

@@ -12,7 +12,7 @@ use assay::host::Progress;
 use assay::snapshot::Chain;
 use assay::store::Key;
 use assay::trust::ArchiveKey;
-use assay::upstream::{Client, Mender, PullThrough, fill_pool};
+use assay::upstream::{Client, Followed, Mender, PullThrough, fill_pool};
 
 /// A mirror with one snapshot, of an upstream that is about to turn.
 struct Victim {
@@ -75,12 +75,35 @@ fn f1_other_bytes_around_the_same_signed_text() {
     let text = String::from_utf8(honest.clone()).unwrap();
     let around = text.replacen(begin, &format!("{begin}Comment: added on the way\n"), 1);
     assert_ne!(around, text);
-    for (bytes, at) in [(around.into_bytes(), hours(2)), (honest, hours(3))] {
+    let follow = |bytes: &[u8], at| {
         let mut files = files.clone();
-        files.insert(name.to_owned(), bytes);
+        files.insert(name.to_owned(), bytes.to_vec());
         victim.upstream.set(files);
-        victim.mirror.accept(&victim.upstream.url(), at);
+        victim.mirror.follow(&victim.upstream.url(), at).unwrap()
+    };
+    let Followed::Changed(suites, _) = follow(around.as_bytes(), hours(2)) else {
+        panic!("unchanged")
+    };
+    victim.mirror.publish(suites, hours(2));
+    // Nothing changed: whoever is on the way would fill the archive with snapshots.
+    let other = around.replace("added", "changed");
+    for bytes in [&honest, other.as_bytes(), around.as_bytes()] {
+        assert_eq!(follow(bytes, hours(3)), Followed::Unchanged);
     }
+    // What was accepted is damaged here: that is no fault of upstream's.
+    let upstream = victim.mirror.latest().unwrap().suites[0].upstream.clone().unwrap();
+    let name = format!(
+        "foundry/dists/tin/upstream/by-hash/SHA256/{}",
+        upstream.inrelease.sha256
+    );
+    victim.mirror.store.replace(&Key::new(name).unwrap(), b"other").unwrap();
+    let error = victim.mirror.follow(&victim.upstream.url(), hours(3));
+    assert_eq!(error.unwrap(), Followed::Unchanged, "the same bytes need no other");
+    let mut files = files;
+    files.insert("dists/tin/InRelease".to_owned(), honest);
+    victim.upstream.set(files);
+    let error = victim.mirror.follow(&victim.upstream.url(), hours(3)).unwrap_err();
+    assert!(!error.code().starts_with("E-UP-011"), "{error}");
 }
 
 #[test]
