@@ -570,7 +570,7 @@ impl Coded for UpstreamError {
             }
             Self::NotInPool { .. } => {
                 "nothing was changed; upstream removes old files while it is updated: run it again in some minutes. When it stays, this mirror \
-                 is incomplete: set another `uri`; or `pool = \"lazy\"`, which fetches what somebody asks for"
+                 is incomplete: set another `uri`; or `pool = \"lazy\"`, which fetches what somebody asks for; or, of the file of a source, `sources = false`"
             }
             Self::OnlyCompressed { .. } => {
                 "nothing was changed; apt itself finds no package in such a suite: upstream must list the uncompressed index in its Release, \
