@@ -67,7 +67,7 @@ pub(super) fn run(context: &Context, args: &ImportRepositoryArgs) -> Result<Exit
     let store = context.store(&site)?;
     let _working = context.writing(&store, &args.archive, "import")?;
     let signer = context.signers(&site, &args.archive)?;
-    let writer = writer(context, &site, store.as_ref(), (&args.archive, config), &signer);
+    let writer = writer(context, &site, store.as_ref(), (&args.archive, config), &signer)?;
     problems.extend(check_included(&writer, &packages, Others::Go)?);
     if !problems.is_empty() {
         return Err(told(context, problems)?);

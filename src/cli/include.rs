@@ -89,7 +89,7 @@ pub(super) fn run(context: &Context, args: &IncludeArgs) -> Result<ExitCode, Fai
     let store = context.store(&site)?;
     let _working = context.writing(&store, &args.archive, "include")?;
     let signer = context.signers(&site, &args.archive)?;
-    let writer = writer(context, &site, store.as_ref(), (&args.archive, config), &signer);
+    let writer = writer(context, &site, store.as_ref(), (&args.archive, config), &signer)?;
     let published = include(&writer, &packages, others, &reason, context.now())?;
     show_included(context, &args.archive, &packages)?;
     show(context, &published)
@@ -132,7 +132,7 @@ pub(super) fn remove(context: &Context, args: &RemoveArgs) -> Result<ExitCode, F
     let store = context.store(&site)?;
     let _working = context.writing(&store, &args.archive, "remove")?;
     let signer = context.signers(&site, &args.archive)?;
-    let writer = writer(context, &site, store.as_ref(), (&args.archive, config), &signer);
+    let writer = writer(context, &site, store.as_ref(), (&args.archive, config), &signer)?;
     let reason = short("remove", &args.names, &args.suite);
     let published = exclude(&writer, &args.suite, &gone, &reason, context.now())?;
     show(context, &published)

@@ -443,7 +443,7 @@ impl Job<'_> {
         }
         let refs = branches_and_tags(&branches.git, &self.work.git_cache())?.named;
         let signer = self.work.archive_signers()?;
-        publish::sync(&self.work.writer(&signer), &refs, self.context.now())?;
+        publish::sync(&self.work.writer(&signer)?, &refs, self.context.now())?;
         Ok(())
     }
 

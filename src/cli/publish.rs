@@ -94,11 +94,11 @@ fn make_declared(context: &Context, site: &Site, store: &dyn Store, archive: &Ar
         ArchiveConfig::Mirror(_) => {}
         ArchiveConfig::Custom(custom) => {
             let key = signers()?;
-            publish::make_declared(&writer(context, site, store, (archive, custom), &key), context.now())?;
+            publish::make_declared(&writer(context, site, store, (archive, custom), &key)?, context.now())?;
         }
         ArchiveConfig::Unproven(unproven) => {
             let key = signers()?;
-            publish::make_declared(&writer(context, site, store, (archive, unproven), &key), context.now())?;
+            publish::make_declared(&writer(context, site, store, (archive, unproven), &key)?, context.now())?;
         }
     }
     Ok(())
@@ -111,14 +111,15 @@ pub(super) fn writer<'a, K: OwnKind>(
     store: &'a dyn Store,
     (archive, config): (&'a ArchiveName, &'a OwnArchive<K>),
     signer: &'a publish::Signers,
-) -> Writer<'a, K> {
-    Writer {
+) -> Result<Writer<'a, K>, Failure> {
+    Ok(Writer {
         store,
         archive,
         config,
         public_url: site.config().public_url.as_str(),
         signer,
+        gate: site.gate_public()?,
         program: PROGRAM,
         clock: context.clock,
-    }
+    })
 }

@@ -218,7 +218,7 @@ fn sync(context: &Context, work: &Work, git: Option<&str>, dry_run: bool) -> Res
     } else {
         let _working = context.writing(&work.store, &work.archive, "suite sync")?;
         let signer = work.archive_signers()?;
-        let synced = publish::sync(&work.writer(&signer), &refs, work.now)?;
+        let synced = publish::sync(&work.writer(&signer)?, &refs, work.now)?;
         if let Some(published) = &synced.published {
             context
                 .output
@@ -425,7 +425,7 @@ fn edit(context: &Context, work: &Work, named: &Named, what: &str, editing: Edit
     let _working = context.writing(&work.store, &work.archive, "suite")?;
     let signer = work.archive_signers()?;
     let Named { suite, source, reason } = named;
-    let published = editing(&work.writer(&signer), suite, source, reason, work.now)?;
+    let published = editing(&work.writer(&signer)?, suite, source, reason, work.now)?;
     let value =
         serde_json::json!({ "suite": suite, "source": source, "reason": reason, "snapshot": published.name.as_str() });
     let text = format!("{source} {what} in {suite}, {}@{}", published.archive, published.name);

@@ -211,16 +211,17 @@ impl Work {
     }
 
     /// Who makes the archive's next snapshot.
-    pub(super) fn writer<'a>(&'a self, signer: &'a publish::Signers) -> Writer<'a> {
-        Writer {
+    pub(super) fn writer<'a>(&'a self, signer: &'a publish::Signers) -> Result<Writer<'a>, Failure> {
+        Ok(Writer {
             store: self.store.as_ref(),
             archive: &self.archive,
             config: &self.custom,
             public_url: self.site.config().public_url.as_str(),
             signer,
+            gate: self.site.gate_public()?,
             program: PROGRAM,
             clock: self.clock,
-        }
+        })
     }
 
     /// Where and with which keys the gate works.

@@ -75,6 +75,7 @@ impl<'a> Gate<'a> {
             config: self.config,
             public_url: self.public_url,
             signer: self.signer,
+            gate: self.key.public(),
             program: self.program,
             clock: self.clock,
         }
@@ -475,9 +476,7 @@ fn make_snapshot(
         edits: edits.clone(),
     };
     let decisions: Vec<Decision> = additions.iter().map(|addition| addition.decision.clone()).collect();
-    let mut heard = Vec::new();
     next_snapshot(&gate.writer(), reason, now, |chain| {
-        heard.clear();
         if is_done(gate, questions, &decisions, edits, chain.latest())? {
             return Ok(None);
         }
@@ -498,15 +497,9 @@ fn make_snapshot(
             Matter::Imported(..) => None,
         });
         let about = (&rebuilt.collect(), &gate.key.public());
-        let (ledger, remembered) = ledger::remember(gate.store, gate.archive, chain.latest(), claims, about)?;
-        heard = remembered;
-        Ok(Some(Next::from(states).remembering(ledger)))
-    })?;
-    // A record remembers them now.
-    for key in heard {
-        gate.store.delete(&key)?;
-    }
-    Ok(())
+        let (ledger, heard) = ledger::remember(gate.store, gate.archive, chain.latest(), claims, about)?;
+        Ok(Some(Next::from(states).remembering(ledger, heard)))
+    })
 }
 
 pub(super) fn malformed(what: &'static str, why: &str) -> GateError {

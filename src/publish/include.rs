@@ -212,7 +212,7 @@ fn change<'a>(
             return Ok(None);
         }
         let ledger = remember(store, archive, chain.latest(), claims)?;
-        Ok(Some(Next::from(states).remembering(ledger)))
+        Ok(Some(Next::from(states).remembering(ledger, Vec::new())))
     })?;
     Ok(publish(store, archive, writer.signer, writer.public_url)?)
 }

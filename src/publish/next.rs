@@ -1,16 +1,17 @@
 //! The next snapshot of an archive whose indexes we make: made on the newest record, and again when another writer was faster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngCore as _;
 
 use super::stage::{Edit, Gone, held_sources};
-use super::{GateError, ReleaseSigner, commit_in_time, complete, load_vouched};
+use super::{GateError, ReleaseSigner, commit_in_time, complete, ledger, load_vouched};
 use crate::domain::{ArchiveName, Sha256, SuiteName, Timestamp};
 use crate::host::Clock;
 use crate::site::{Gated, OwnArchive, OwnKind};
 use crate::snapshot::{Chain, Committed, Made, Record, SuiteState};
-use crate::store::Store;
+use crate::store::{Key, Store};
+use crate::trust::Ed25519Public;
 
 /// How often a faster writer is made way for.
 const ATTEMPTS: u32 = 8;
@@ -31,6 +32,8 @@ pub struct Writer<'a, K: OwnKind = Gated> {
     pub public_url: &'a str,
     /// Signs records and Release files.
     pub signer: &'a dyn ReleaseSigner,
+    /// Whose decisions records remember.
+    pub gate: Ed25519Public,
     /// This program and its version.
     pub program: &'a str,
     /// The machine's clock.
@@ -41,23 +44,41 @@ pub struct Writer<'a, K: OwnKind = Gated> {
 pub(super) struct Next {
     /// Its suites.
     states: Vec<SuiteState>,
-    /// What the ledger holds by it; absent: what the record before says.
+    /// What the ledger holds by it; absent: what the record before says, and the decisions that wait to be remembered.
     ledger: Option<Sha256>,
+    /// What goes once the record is there, which has it.
+    heard: Vec<Key>,
 }
 
 impl From<Vec<SuiteState>> for Next {
     fn from(states: Vec<SuiteState>) -> Self {
-        Self { states, ledger: None }
+        Self {
+            states,
+            ledger: None,
+            heard: Vec::new(),
+        }
     }
 }
 
 impl Next {
-    /// The same, with what the ledger holds by it.
-    pub(super) fn remembering(self, ledger: Sha256) -> Self {
+    /// The same, with what the ledger holds by it, and what goes once it is there.
+    pub(super) fn remembering(self, ledger: Sha256, heard: Vec<Key>) -> Self {
         Self {
             ledger: Some(ledger),
+            heard,
             ..self
         }
+    }
+
+    /// The same of an archive with a gate, with all that its gate signed by now: whatever a snapshot is made for, it remembers the
+    /// refusals before it, so that nobody can make the gate forget them.
+    fn remembering_all<K: OwnKind>(self, writer: &Writer<'_, K>, latest: Option<&Record>) -> Result<Self, GateError> {
+        if self.ledger.is_some() || !K::GATED {
+            return Ok(self);
+        }
+        let nothing = (&BTreeSet::new(), &writer.gate);
+        let (ledger, heard) = ledger::remember(writer.store, writer.archive, latest, [], nothing)?;
+        Ok(self.remembering(ledger, heard))
     }
 }
 
@@ -77,6 +98,7 @@ pub(super) fn next_snapshot<K: OwnKind>(
         let Some(next) = next(&chain)? else {
             return Ok(());
         };
+        let next = next.remembering_all(writer, chain.latest())?;
         let mut chance = [0_u8; 16];
         rand::rngs::OsRng.fill_bytes(&mut chance);
         let made = Made {
@@ -91,6 +113,9 @@ pub(super) fn next_snapshot<K: OwnKind>(
         record.ledger = next.ledger.or(record.ledger);
         complete(writer.store, &mut record, writer.signer)?;
         if commit_in_time(writer.store, &record, writer.clock, writer.signer)? == Committed::Yes {
+            for key in next.heard {
+                writer.store.delete(&key)?;
+            }
             return Ok(());
         }
     }

@@ -5,12 +5,13 @@ use std::fs;
 use assay::admission::{Decision, identity};
 use assay::domain::{Coded as _, Sha256};
 use assay::format::intoto::Outcome;
-use assay::publish::{Book, forgotten, load_records, load_redeclared, recall_all};
+use assay::publish::{Book, Writer, forgotten, load_records, load_redeclared, make_declared, recall_all, remove};
 use assay::snapshot::Chain;
 use assay::store::{Key, Store as _};
 
 use super::scenario::{Scenario, secret_key};
 use super::site::{Built, Site};
+use crate::support::repository::now;
 
 /// Three builders were asked; the third one's build failed, and so the source was refused.
 fn refused(site: &Site) -> (Built, Vec<String>) {
@@ -235,6 +236,42 @@ fn the_next_snapshot_remembers_every_decision_that_the_gate_signed() {
     let error = hear().unwrap_err();
     assert_eq!(error.code(), "E-GATE-124", "{error}");
     assert!(error.to_string().contains("the newest snapshot"), "{error}");
+}
+
+/// Whatever a snapshot is made for.
+#[test]
+fn a_snapshot_that_admits_nothing_remembers_the_refusals_before_it() {
+    let removed = |site: &Site| {
+        let (suite, source) = ("stable".parse().unwrap(), "hello".parse().unwrap());
+        remove(&site.gate().writer(), &suite, &source, "a test", now().plus(5)).unwrap();
+    };
+    let declared = |site: &Site| {
+        let mut config = site.config.clone();
+        let mut later = config.suites[0].clone();
+        later.name = "later".parse().unwrap();
+        config.suites.push(later);
+        let writer = Writer {
+            config: &config,
+            ..site.gate().writer()
+        };
+        assert!(make_declared(&writer, now().plus(5)).unwrap());
+    };
+    for change in [&removed as &dyn Fn(&Site), &declared] {
+        let site = Site::new();
+        let (built, of_hers) = refused(&site);
+        let declaration = &built.scenario.candidate.declaration;
+        assert!(site.admit(&site.build("1.1", "second")).unwrap().decision.admitted);
+        let before = decisions(&site);
+        assert!(!again(&site, &built).admitted);
+        let mut refusals = decisions(&site);
+        refusals.retain(|one| !before.contains(one));
+        assert_eq!((refusals.len(), site.objects("state/custom/heard").len()), (1, 1));
+        change(&site);
+        assert_eq!(site.objects("state/custom/heard"), []);
+        rob_all(&site, &of_hers, &refusals);
+        let error = site.hearing(None).recall(declaration).unwrap_err();
+        assert_eq!(error.code(), "E-GATE-124", "{error}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use assay::publish::{
 use assay::site::{Ungated, UnprovenArchive};
 use assay::snapshot::{Chain, IndexFile, read_index};
 use assay::store::{Key, Store};
-use assay::trust::ArchiveKey;
+use assay::trust::{ArchiveKey, Ed25519Key};
 use assay::verify::{self, Anchor, AnchorKind, Anchors};
 
 use super::crash::read_suite;
@@ -58,6 +58,7 @@ impl Apps {
             config: &self.config,
             public_url: "file:///nowhere",
             signer: &self.key,
+            gate: Ed25519Key::generate().public(),
             program: "assay test",
             clock: Clock::Fixed(self.now),
         }
