@@ -242,8 +242,11 @@ impl Run<'_> {
             return Ok(left.nonce);
         }
         let patience = seconds.saturating_add(GRACE);
-        let (declaration, lock) = (self.declared.sha256, *self.lock_sha256);
-        Ok(issue_nonce(store, archive, declaration, lock, &builder.id, now, patience)?.nonce)
+        let about = (self.declared.sha256, *self.lock_sha256);
+        let builders = &declared.policy.builders;
+        let place = builders.iter().position(|one| one.id == builder.id).unwrap_or_default();
+        let whom = (&builder.id, (place, builders.len()));
+        Ok(issue_nonce(store, archive, about, whom, now, patience)?.nonce)
     }
 
     /// Which run a nonce is for, counted from 0: each varies other things than the one before.

@@ -41,23 +41,23 @@ pub struct Records {
     pub around: BTreeMap<Sha256, Circumstances>,
 }
 
-/// Issues a nonce for one run of one builder (rule R3), which has `patience` seconds to answer. Each run varies other things than
-/// those that were asked for before, as far as there are so many.
+/// Issues a nonce for one run of one builder (rule R3) under a declaration and in an environment, which has `patience` seconds to answer.
+/// Each run varies other things than those that were asked for before, as far as there are so many; `turn` is the builder's place, from 0, and
+/// how many the policy has, so that two who are asked in the same moment are asked for different runs.
 ///
 /// # Errors
 /// When one that was issued before is malformed; the store's failure.
 pub fn issue_nonce(
     store: &dyn Store,
     archive: &ArchiveName,
-    declaration: Sha256,
-    lock: Sha256,
-    builder: &BuilderId,
+    (declaration, lock): (Sha256, Sha256),
+    (builder, turn): (&BuilderId, (usize, usize)),
     now: Timestamp,
     patience: i64,
 ) -> Result<IssuedNonce, GateError> {
     let mut chance = [0_u8; 32];
     rand::rngs::OsRng.fill_bytes(&mut chance);
-    let run = next_run(&load_nonces(store, archive, &declaration)?, builder);
+    let run = next_run(&load_nonces(store, archive, &declaration)?, builder, turn);
     let nonce = IssuedNonce {
         nonce: hex::encode(chance),
         declaration,
@@ -89,18 +89,25 @@ pub fn run_of(issued: &[IssuedNonce], nonce: &str) -> usize {
     })
 }
 
-/// The next run of a builder: it varies other things than what each of the others was asked for last.
-fn next_run(issued: &[IssuedNonce], builder: &BuilderId) -> usize {
+/// The next run of a builder, who is at this place of so many: it varies other things than what each was asked for last, it itself
+/// before all. Neighbours differ in everything, and two who are asked in the same moment are asked for different runs.
+fn next_run(issued: &[IssuedNonce], builder: &BuilderId, (place, of): (usize, usize)) -> usize {
+    let of = of.max(1);
     let mut last: BTreeMap<&BuilderId, usize> = BTreeMap::new();
-    for nonce in issued.iter().filter(|nonce| nonce.builder != *builder) {
+    for nonce in issued {
         let run = run_of(issued, &nonce.nonce);
         last.entry(&nonce.builder)
             .and_modify(|at| *at = run.max(*at))
             .or_insert(run);
     }
-    let same = |run: usize| last.values().any(|other| other % VARIATIONS == run % VARIATIONS);
-    let first = issued.len();
-    (first..).take(VARIATIONS).find(|run| !same(*run)).unwrap_or(first)
+    let same = |run: usize, other: &usize| other % VARIATIONS == run % VARIATIONS;
+    let unlike_all = |run: &usize| !last.values().any(|other| same(*run, other));
+    let unlike_own = |run: &usize| last.get(builder).is_none_or(|own| !same(*run, own));
+    let turn = (place % of + of - issued.len() % of) % of;
+    let first = issued.len().saturating_add(turn);
+    let near = || (first..).step_by(of).take(VARIATIONS).chain((first..).take(VARIATIONS));
+    let found = near().find(unlike_all).or_else(|| near().find(unlike_own));
+    found.unwrap_or(first)
 }
 
 /// Every nonce that was issued for a declaration.
@@ -253,4 +260,35 @@ pub(super) fn nonce_key(archive: &ArchiveName, nonce: &IssuedNonce) -> Result<Ke
 
 fn nonces(archive: &ArchiveName, declaration: &Sha256) -> String {
     format!("state/{archive}/nonces/{declaration}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_asked_in_the_same_moment_is_asked_for_another_run() {
+        let builders: Vec<BuilderId> = ["a/x", "b/x", "c/x"].map(|id| BuilderId::new(id).unwrap()).into();
+        let lines = |issued: &[IssuedNonce]| -> Vec<usize> {
+            let each = builders.iter().enumerate();
+            each.map(|(place, builder)| next_run(issued, builder, (place, 3)) % VARIATIONS)
+                .collect()
+        };
+        assert_eq!(lines(&[]), [0, 1, 2]);
+        let nonce = |builder: usize, run| IssuedNonce {
+            nonce: format!("{builder}{run}"),
+            declaration: Sha256::of(b"d"),
+            lock: Sha256::of(b"l"),
+            builder: builders[builder].clone(),
+            issued_at: Timestamp::from_unix(0),
+            answer_by: Timestamp::from_unix(1),
+            run: Some(run),
+        };
+        // What the others were asked for last is not asked for again, and the own one is another, too.
+        let issued = [nonce(0, 0), nonce(1, 1), nonce(1, 2), nonce(1, 3)];
+        assert_eq!(next_run(&issued, &builders[1], (1, 2)), 5);
+        assert_eq!(next_run(&issued, &builders[0], (0, 2)), 6);
+        assert_eq!(lines(&issued[..1]), [3, 1, 2]);
+        assert_eq!(run_of(&issued, "12"), 2);
+    }
 }

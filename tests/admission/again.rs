@@ -201,9 +201,8 @@ fn a_decision_of_other_rules_is_not_called_false() {
     let asked = issue_nonce(
         &site.store,
         &site.archive,
-        declaration,
-        lock,
-        &builder,
+        (declaration, lock),
+        (&builder, (0, 1)),
         built.scenario.now,
         600,
     );

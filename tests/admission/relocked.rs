@@ -178,7 +178,7 @@ fn declaring_a_source_again_silences_nobody() {
     site.prepare(&first);
     let carol = "b3".parse().unwrap();
     let now = first.scenario.now;
-    let asked = issue_nonce(&site.store, &site.archive, sha256, lock, &carol, now, 600).unwrap();
+    let asked = issue_nonce(&site.store, &site.archive, (sha256, lock), (&carol, (0, 1)), now, 600).unwrap();
 
     let anew = site.build_as("1.0", "first", |scenario| {
         scenario.declare(|declaration| declaration.authorised = declaration.signers.clone());

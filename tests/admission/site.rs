@@ -179,7 +179,15 @@ impl Site {
         note_declared(&self.store, &self.archive, &scenario.candidate.declaration).unwrap();
         for (later, record) in (0..).zip(&mut scenario.evidence.records) {
             let builder = &record.builder;
-            let asked = issue_nonce(&self.store, &self.archive, declaration, lock, builder, self.now, 600).unwrap();
+            let asked = issue_nonce(
+                &self.store,
+                &self.archive,
+                (declaration, lock),
+                (builder, (0, 1)),
+                self.now,
+                600,
+            )
+            .unwrap();
             record.nonce = asked.nonce;
             record.lock = lock;
             record.outputs = BTreeMap::from([(name.clone(), digest.sha256)]);

@@ -129,9 +129,8 @@ fn results_are_shown_when_enough_are_bound_and_later_ones_do_not_count() {
     let asked = issue_nonce(
         store,
         archive,
-        declaration,
-        lock,
-        &policy.builders[2].id,
+        (declaration, lock),
+        (&policy.builders[2].id, (0, 1)),
         place.now,
         600,
     )
@@ -189,7 +188,7 @@ fn an_answer_to_what_is_known_marks_its_builder_when_it_is_wrong() {
     let asked = |builder: usize, content: &str| {
         let (store, archive) = (&place.site.store, &place.site.archive);
         let id = &policy.builders[builder].id;
-        let nonce = issue_nonce(store, archive, declaration, lock, id, place.now, 600).unwrap();
+        let nonce = issue_nonce(store, archive, (declaration, lock), (id, (0, 1)), place.now, 600).unwrap();
         let mut built = place.built.scenario.evidence.records[0].clone();
         (built.nonce, built.builder) = (nonce.nonce, nonce.builder);
         (built, content.to_owned())
@@ -328,7 +327,7 @@ fn only_the_gate_closes_rounds_and_never_over_what_was_shown() {
     // None is closed again over what everybody could see by then.
     let lock = *place.built.locks.keys().next().unwrap();
     let id = &place.built.scenario.policy.builders[2].id;
-    let asked = issue_nonce(store, archive, declaration, lock, id, place.now, 600).unwrap();
+    let asked = issue_nonce(store, archive, (declaration, lock), (id, (0, 1)), place.now, 600).unwrap();
     let mut late = place.built.scenario.evidence.records[1].clone();
     (late.nonce, late.builder) = (asked.nonce, asked.builder);
     place.built.scenario.evidence.records.push(late);

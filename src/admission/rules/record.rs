@@ -156,8 +156,10 @@ pub(super) fn e5(context: &Context<'_>) -> Verdict {
             return Verdict::not_applicable("fewer than two rebuilds count");
         }
         if let Some(what) = unvaried(&counted, &context.policy.vary) {
-            let architecture = &set.set.architecture;
-            return Verdict::broken(format!("all rebuilds for {architecture} had the same {what}"));
+            let (architecture, source) = (&set.set.architecture, context.common.whole.source);
+            return Verdict::broken(format!(
+                "all rebuilds for {architecture} had the same {what}; next: another run of each, as `assay rebuild {source} --plan` plans it"
+            ));
         }
         all_paths.extend(counted.into_iter().map(|record| record.build_path.as_str()));
     }
