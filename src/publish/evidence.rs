@@ -4,7 +4,7 @@
 //! Everything here is created once and never changed; a crash leaves it or does not. Records may be
 //! written by anybody: what they are worth is `admission`'s to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use rand::RngCore as _;
@@ -27,7 +27,7 @@ pub(super) const LARGEST_NONCE: u64 = 16 << 10;
 /// Records for one declaration.
 #[derive(Debug, Clone, Default)]
 pub struct Records {
-    /// Those that could be read.
+    /// Those that could be read: what a builder of the policy signed, and sole answers to what was asked that no key of it signed.
     pub records: Vec<RecordEvidence>,
     /// Those that are no records of ours, and why: named to people, of no weight.
     pub unreadable: Vec<(Sha256, String)>,
@@ -142,7 +142,8 @@ pub fn add_record(
     Ok(sha256)
 }
 
-/// Every record for a declaration, with the keys of the policy's builders that signed each.
+/// Every record for a declaration, with the keys of the policy's builders that signed each; none for an answer whose builder had
+/// another key then.
 ///
 /// # Errors
 /// When the bytes of a record are missing or are not those it is listed by: a contradiction must
@@ -154,6 +155,12 @@ pub fn load_records(
     policy: &Policy,
 ) -> Result<Records, GateError> {
     let keys = keys_of(policy);
+    let nonces = load_nonces(store, archive, declaration)?;
+    let is_answer = |record: &RecordEvidence| {
+        let mut asked = nonces.iter();
+        asked.any(|nonce| (&nonce.nonce, &nonce.builder) == (&record.nonce, &record.builder))
+    };
+    let mut unsigned = Vec::new();
     let mut found = Records {
         commitments: load_commitments(store, archive, declaration, policy)?,
         missed: load_missed(store, archive, policy)?,
@@ -169,7 +176,16 @@ pub fn load_records(
                 found.around.extend(around(&bytes).map(|around| (sha256, around)));
                 found.records.push(record);
             }
-            Err(why) => found.unreadable.push((sha256, why)),
+            Err(why) => unsigned.push((sha256, why, read_unverified(sha256, &bytes).ok())),
+        }
+    }
+    // The only answer to what was asked, and no key of today's policy signed it: its builder's may have been replaced. It counts for
+    // nothing (rule R7), and the decision says so. Others are anybody's.
+    let signed: BTreeSet<String> = found.records.iter().map(|record| record.nonce.clone()).collect();
+    for (sha256, why, record) in unsigned {
+        match record.filter(|record| is_answer(record) && !signed.contains(&record.nonce)) {
+            Some(record) => found.records.push(record),
+            None => found.unreadable.push((sha256, why)),
         }
     }
     Ok(found)

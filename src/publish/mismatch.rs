@@ -46,7 +46,11 @@ pub fn contrasts(
     diffoscope: &str,
     work: &Path,
 ) -> Result<Vec<Contrast>, GateError> {
-    let mut built: Vec<&RecordEvidence> = records.records.iter().filter(|r| r.outcome == Outcome::Built).collect();
+    let mut built: Vec<&RecordEvidence> = records
+        .records
+        .iter()
+        .filter(|r| r.outcome == Outcome::Built && !r.signed_by.is_empty())
+        .collect();
     built.sort_by_key(|r| (r.lock, r.started_on, r.sha256));
     let mut found = Vec::new();
     for record in &built {

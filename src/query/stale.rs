@@ -228,6 +228,16 @@ fn policy_items(index: &Index<'_>, archive: &ArchiveName, policy: &Policy, limit
         answer.exceptions = vec![Exception::from(exception)];
         answers.push(answer);
     }
+    for import in &policy.imports {
+        if let Some(end) = import.expires.filter(|end| *end <= soon) {
+            let sources: Vec<String> = import.sources.iter().map(ToString::to_string).collect();
+            let (sources, from, owner) = (sources.join(", "), &import.archive, &import.owner);
+            answers.push(item(
+                "",
+                format!("the import of {sources} from {from} by {owner} {}", when(end)),
+            ));
+        }
+    }
     for signer in &policy.signers {
         let (name, key) = (&signer.name, &signer.fingerprint);
         if let Some(end) = signer.valid_until.filter(|end| *end <= soon) {
@@ -238,6 +248,9 @@ fn policy_items(index: &Index<'_>, archive: &ArchiveName, policy: &Policy, limit
         }
     }
     for builder in &policy.builders {
+        if let Some(end) = builder.valid_until.filter(|end| *end <= soon) {
+            answers.push(item("", format!("the key of the builder {} {}", builder.id, when(end))));
+        }
         if let Some(at) = builder.revoked_at {
             answers.push(item(
                 "",

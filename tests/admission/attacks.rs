@@ -155,7 +155,7 @@ fn a_stranger_who_writes_to_the_store_neither_admits_nor_blocks() {
     // The second answer is forged: by a stranger, in the builder's name.
     site.sign(&records[1], &assay::trust::Ed25519Key::generate());
     let admission = judged(&site, &built);
-    assert_eq!(broken(&admission), ["R1", "R4"]);
+    assert_eq!(broken(&admission), ["R1", "R4", "R7"]);
     leave(&site, &records[1]);
     assert!(
         judged(&site, &built).decision.admitted,

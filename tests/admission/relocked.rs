@@ -6,6 +6,7 @@ use assay::format::intoto::Outcome;
 use assay::publish::{self, Kept, issue_nonce, load_records, load_redeclared, note_declared};
 use assay::site::Dissent;
 use assay::source::Declaration;
+use assay::trust::Ed25519Key;
 
 use super::scenario::{Scenario, at, secret_key, sha};
 use super::site::Site;
@@ -210,4 +211,63 @@ fn declaring_a_source_again_silences_nobody() {
         &site.gate_key.public(),
     );
     assert_eq!(kept.unwrap().differences(), Vec::<String>::new());
+}
+
+/// Whose key was replaced, or who was taken out of the policy, has not unsaid what he signed: it counts no more, and the
+/// decision names it.
+#[test]
+fn what_was_said_with_a_key_that_the_policy_has_no_more_is_named() {
+    let site = Site::new();
+    let mut built = site.build("1.0", "first");
+    let sha256 = identity(&built.scenario.candidate.declaration).unwrap();
+    let (lock, now) = (*built.locks.keys().next().unwrap(), built.scenario.now);
+    let carol = "b3".parse().unwrap();
+    let asked = issue_nonce(&site.store, &site.archive, (sha256, lock), (&carol, (0, 1)), now, 600).unwrap();
+    let mut dissents = built.scenario.evidence.records[0].clone();
+    (dissents.builder, dissents.nonce) = (carol, asked.nonce);
+    fails(&mut dissents);
+    let dissent = site.sign(&dissents, &secret_key("b3"));
+    for record in &built.scenario.evidence.records {
+        site.sign(record, &secret_key(record.builder.as_str()));
+    }
+    // Anybody could have written this one, which answers nothing that was asked.
+    dissents.nonce = sha("another").hex();
+    let stranger = site.sign(&dissents, &Ed25519Key::generate());
+    let decide = |site: &Site, built: &super::site::Built| {
+        let policy = &built.scenario.policy;
+        let records = load_records(&site.store, &site.archive, &sha256, policy).unwrap();
+        assert_eq!(records.unreadable.len(), 1, "{:?}", records.unreadable);
+        site.admit_with(built, &records).unwrap()
+    };
+    assert!(decide(&site, &built).decision.broken().any(|rule| rule.id == "A5"));
+
+    built.scenario.policy.builders[2].public_key = Ed25519Key::generate().public().hex();
+    let waiting = decide(&site, &built).decision;
+    let broken: Vec<&str> = waiting.broken().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(broken, ["R4"]);
+    let why = said(&waiting, "R4");
+    assert!(
+        why.contains("the answer of `b3`") && why.contains(&dissent.short()) && why.contains("not signed by the key"),
+        "{why}"
+    );
+    let site = site.at(now.plus(700));
+    let admission = decide(&site, &built);
+    let decision = &admission.decision;
+    assert!(decision.admitted, "{:?}", decision.broken().collect::<Vec<_>>());
+    let (r4, r7) = (said(decision, "R4"), said(decision, "R7"));
+    assert!(r4.contains("timed out: b3 (its answer, the record"), "{r4}");
+    assert!(
+        r7.contains(&dissent.short()) && r7.contains("does not count: it is not signed by the key of `b3`"),
+        "{r7}"
+    );
+    let named = |record| decision.inputs.iter().any(|(_, sha256)| *sha256 == record);
+    assert!(named(dissent) && !named(stranger), "{:?}", decision.inputs);
+    let gate = site.gate_key.public();
+    let kept = Kept::load(&site.store, &site.archive, &admission.decision_sha256.unwrap(), &gate);
+    assert_eq!(kept.unwrap().differences(), Vec::<String>::new());
+
+    // The same of one who is no builder any more.
+    built.scenario.policy.builders.remove(2);
+    let gone = decide(&site, &built).decision;
+    assert!(said(&gone, "R7").contains(&dissent.short()), "{}", said(&gone, "R7"));
 }

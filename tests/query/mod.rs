@@ -652,7 +652,15 @@ fn what_needs_attention_is_listed() {
     let exception = format!(
         "\n[[exception]]\nrule = \"S7\"\nsource = \"src00000\"\nreason = \"r\"\nowner = \"Olga\"\nexpires = \"{soon}\"\n"
     );
-    let rules = fs::read_to_string(&policy).unwrap() + &exception;
+    let import = format!(
+        "\n[[import]]\narchive = \"debian\"\nsigners = [\"{SIGNER}\"]\nsources = [\"bc\", \"hel*\"]\nreason = \"r\"\nowner = \"Olga\"\n"
+    );
+    let (ending, ended) = (
+        format!("expires = \"{soon}\"\n"),
+        "expires = \"2020-01-01T00:00:00Z\"\n",
+    );
+    let imports = format!("{import}{ending}{import}{ended}{import}");
+    let rules = fs::read_to_string(&policy).unwrap() + &exception + &imports;
     fs::write(&policy, rules).unwrap();
     let (answer, _) = made.ask(&["stale", "--older-than", "99999"]);
     let whys: Vec<&str> = answer.iter().map(|record| record["why"].as_str().unwrap()).collect();
@@ -661,6 +669,8 @@ fn what_needs_attention_is_listed() {
         "the site does not declare it any more",
         "the exception of Olga to rule S7 ends at",
         "the signer Dana",
+        "the import of bc, hel* from debian by Olga ends at",
+        "the import of bc, hel* from debian by Olga ended at 2020",
     ] {
         assert_eq!(
             whys.iter().filter(|why| why.contains(wanted)).count(),
@@ -668,7 +678,7 @@ fn what_needs_attention_is_listed() {
             "{wanted}: {whys:?}"
         );
     }
-    assert_eq!(whys.len(), 4, "{whys:?}");
+    assert_eq!(whys.len(), 6, "{whys:?}");
     rewrite(&policy, "max-record-age-days = 365", "max-record-age-days = 9");
     let (answer, _) = made.ask(&["stale", "--older-than", "99999"]);
     let ends = answer

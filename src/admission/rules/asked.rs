@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{Sha256, Timestamp, escape};
 use crate::rebuild::Commitment;
 
-use super::super::context::Context;
+use super::super::context::{Context, Judged};
 use super::super::evidence::IssuedNonce;
 use super::super::standing::Standing;
 use super::Verdict;
@@ -33,7 +33,16 @@ pub(super) fn r4(context: &Context<'_>) -> Verdict {
     if let Some(last) = waiting.iter().map(|nonce| nonce.answer_by).max() {
         return Verdict::broken(awaited(context, &waiting, last));
     }
-    let named = |nonce: &&IssuedNonce| format!("{}{}", nonce.builder, place(context, &nonce.declaration, &nonce.lock));
+    let named = |nonce: &&IssuedNonce| {
+        let unsigned = unsigned_answer(context, nonce).map_or(String::new(), |record| {
+            format!(" (its answer, the record {record}, is not signed by the key that the policy has for it)")
+        });
+        format!(
+            "{}{}{unsigned}",
+            nonce.builder,
+            place(context, &nonce.declaration, &nonce.lock)
+        )
+    };
     let timed_out: BTreeSet<String> = open.iter().map(named).collect();
     let answers = nonces.len().saturating_sub(open.len());
     if timed_out.is_empty() {
@@ -56,16 +65,22 @@ fn awaited(context: &Context<'_>, waiting: &[&IssuedNonce], last: Timestamp) -> 
             let (builder, since, until) = (&nonce.builder, nonce.issued_at, nonce.answer_by);
             let place = place(context, &nonce.declaration, &nonce.lock);
             let short: String = escape(&nonce.nonce).chars().take(12).collect();
-            let said = format!(
-                "`{builder}` has not answered the nonce {short} yet{place}, asked at {since}; it has time until {until}"
-            );
+            let said = match unsigned_answer(context, nonce) {
+                None => format!(
+                    "`{builder}` has not answered the nonce {short} yet{place}, asked at {since}; it has time until {until}"
+                ),
+                Some(record) => format!(
+                    "the answer of `{builder}` to the nonce {short}{place}, asked at {since}, is the record {record}, which is not signed by \
+                     the key that the policy has for it; it has time until {until}"
+                ),
+            };
             ((since, *nonce), said)
         })
         .collect();
     let asked: Vec<String> = asked.into_values().collect();
     let source = context.common.whole.source;
     format!(
-        "{}; next: `assay rebuild {source} --take DIR` with each answer, or decide after {last}, from when on silence is no reason to wait",
+        "{}; next: `assay rebuild {source} --take DIR` with each answer, by a key of the policy, or decide after {last}, from when on silence is no reason to wait",
         asked.join("; ")
     )
 }
@@ -147,6 +162,15 @@ pub(super) fn answered(context: &Context<'_>, nonce: &IssuedNonce) -> bool {
             && (&record.nonce, &record.builder) == (&nonce.nonce, &nonce.builder)
             && (record.declaration, record.lock) == (nonce.declaration, nonce.lock)
     })
+}
+
+/// The record that answers a nonce, and which the asked builder's key of today's policy did not sign.
+fn unsigned_answer(context: &Context<'_>, nonce: &IssuedNonce) -> Option<String> {
+    let mut answers = context.records.iter().filter(|judged| !is_signed(&judged.standing));
+    let is_to = |judged: &Judged<'_>| (&judged.record.nonce, &judged.record.builder) == (&nonce.nonce, &nonce.builder);
+    answers
+        .find(|judged| is_to(judged))
+        .map(|judged| judged.record.sha256.short())
 }
 
 /// Whether the builder that a record names signed it.
