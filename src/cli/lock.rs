@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::context::Context;
 use super::failure::{Failure, UsageError};
@@ -16,7 +17,7 @@ use crate::publish::{LockProblem, Locking, load_vouched, lock_site, locked_recor
 use crate::site::{ArchiveKind, Site};
 use crate::snapshot::{Chain, Record};
 use crate::store::Store;
-use crate::verify::{Anchors, Problem, check_standing};
+use crate::verify::{Anchors, Problem, check_standing, contradicted};
 
 /// Write `assay.lock`: the newest snapshot of every archive, and every admitted file
 ///
@@ -30,6 +31,12 @@ pub(super) struct LockArgs {
     /// Write nothing; print what differs, one a line, with exit 1
     #[arg(long)]
     check: bool,
+}
+
+/// What was said against a package after it was admitted: on standard error.
+#[derive(Serialize)]
+struct Dissent {
+    dissent: String,
 }
 
 pub(super) fn run(context: &Context, args: &LockArgs) -> Result<ExitCode, Failure> {
@@ -47,6 +54,12 @@ pub(super) fn run(context: &Context, args: &LockArgs) -> Result<ExitCode, Failur
         context
             .output
             .note(&format!("{name} {version} is not admitted: left out"));
+    }
+    for (archive, decision) in &decisions {
+        for said in contradicted(store.as_ref(), &anchors, archive, decision, context.now()) {
+            let text = format!("dissent: {said}");
+            context.output.aside(&Dissent { dissent: said }, &text)?;
+        }
     }
     let path = site.lock_file();
     let before = if files::exists(&path) {

@@ -26,7 +26,7 @@ use crate::site::{ArchiveConfig, Rebuild};
 use crate::snapshot::{Chain, Record, SuiteState};
 use crate::source::checkout::{Checkout, Frozen, Origin, Serials, check_replayed, head_of, tags_of};
 use crate::source::{Declaration, branches_and_tags, strayed_tags};
-use crate::verify::{Anchors, check_admitted};
+use crate::verify::{Anchors, check_admitted, contradicted};
 
 /// The serials of a build, in its folder.
 const SERIALS: &str = "serials.json";
@@ -280,11 +280,12 @@ impl Job<'_> {
             if all {
                 self.are_ours(Some(&record))?;
                 self.publish_unfinished(&chain)?;
+                self.say_dissent(&sources, &record)?;
                 return Ok(record);
             }
         }
         let mut working: Option<Working> = None;
-        for source in sources {
+        for source in sources.iter().copied() {
             let wanted = self.wanted(source)?;
             let chain = self.chain(&self.work.archive)?;
             match self.step(&wanted, chain.latest())? {
@@ -307,7 +308,29 @@ impl Job<'_> {
         let chain = self.chain(&self.work.archive)?;
         self.are_ours(chain.latest())?;
         self.publish_unfinished(&chain)?;
-        Ok(chain.resolve(store, &SnapshotName::Latest)?)
+        let record = chain.resolve(store, &SnapshotName::Latest)?;
+        self.say_dissent(&sources, &record)?;
+        Ok(record)
+    }
+
+    /// What builders said against sources of the image after they were admitted. Their decisions stand: nothing is refused for it.
+    fn say_dissent(&self, sources: &[&PackageName], record: &Record) -> Result<(), Failure> {
+        let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
+        let mut decisions = BTreeSet::new();
+        for state in record
+            .suites
+            .iter()
+            .filter(|state| self.build.image.wants(std::slice::from_ref(&state.suite)))
+        {
+            let held = contents(store, archive, state)?;
+            decisions.extend(sources.iter().filter_map(|source| Some(held.get(*source)?.decision)));
+        }
+        for decision in decisions {
+            for said in contradicted(store, &self.anchors, archive, &decision, self.context.now()) {
+                self.context.output.note(&format!("dissent: {said}"));
+            }
+        }
+        Ok(())
     }
 
     /// What a run before committed and did not come to publish: apt would not find it.

@@ -162,7 +162,7 @@ fn status(
 }
 
 /// What custom archives list and does not stand today; or why nobody can say.
-fn fallen(context: &Context, site: &Site, store: &dyn Store) -> Result<Vec<Answer>, Failure> {
+fn fallen(context: &Context, site: &Site, store: &dyn Store) -> Result<Listed, Failure> {
     let anchors = Anchors::from_site(site)?;
     let cache = Cache::below(&site.cache());
     let keys = query::builder_keys(&anchors);
@@ -174,19 +174,40 @@ fn fallen(context: &Context, site: &Site, store: &dyn Store) -> Result<Vec<Answe
     };
     let mut index = Index::load(store, &anchors, &asked, &context.progress)?;
     index.keep();
-    Ok(query::fallen(&index))
+    let contradicted = query::contradicted(&mut index, site)?;
+    Ok(Listed {
+        fallen: query::fallen(&index),
+        contradicted,
+    })
+}
+
+/// What is wrong today with what custom archives list.
+struct Listed {
+    /// Does not stand any more.
+    fallen: Vec<Answer>,
+    /// Stands, and a builder said later that it gives something else.
+    contradicted: Vec<Answer>,
 }
 
 /// One line for each source of an archive that does not stand.
-fn does_not_stand(fallen: &Result<Vec<Answer>, Failure>, archive: &ArchiveName) -> Vec<String> {
-    match fallen {
-        Ok(answers) => {
-            let of_archive = answers.iter().filter(|answer| answer.archive == archive.as_str());
+fn does_not_stand(listed: &Result<Listed, Failure>, archive: &ArchiveName) -> Vec<String> {
+    match listed {
+        Ok(listed) => {
+            let of_archive = |answers: &'_ [Answer]| -> Vec<Answer> {
+                let ours = answers.iter().filter(|answer| answer.archive == archive.as_str());
+                ours.cloned().collect()
+            };
             let line = |answer: &Answer| {
                 let (source, version, why) = (&answer.source, &answer.version, &answer.why);
                 format!("{source} {version} does not stand today: {why}; `assay why {source}` says more")
             };
-            of_archive.map(line).collect()
+            let dissent = |answer: &Answer| {
+                let (source, version, why) = (&answer.source, &answer.version, &answer.why);
+                format!("{source} {version} is contradicted: {why}; `assay dissent` lists all such")
+            };
+            let mut lines: Vec<String> = of_archive(&listed.fallen).iter().map(line).collect();
+            lines.extend(of_archive(&listed.contradicted).iter().map(dissent));
+            lines
         }
         Err(error) => vec![format!("whether its packages stand cannot be said: {}", error.cause())],
     }

@@ -9,7 +9,7 @@ use super::answer::{Answer, State};
 use super::declared::{newest_decisions, of_site};
 use super::facts::{DecisionId, SiteDeclaration};
 use super::index::Index;
-use super::view::Record;
+use super::view::{Decision, Record};
 use crate::domain::{ArchiveName, Sha256};
 use crate::format::intoto::Outcome;
 use crate::host::Progress;
@@ -23,6 +23,11 @@ use crate::verify::Problem;
 /// # Errors
 /// When a declaration of the site cannot be read; the store's failure.
 pub fn dissent(index: &mut Index<'_>, site: &Site) -> Result<Vec<Answer>, QueryError> {
+    Ok(all(index, site)?.into_iter().map(|(answer, _)| answer).collect())
+}
+
+/// All of it, each with whether its builder says today that what was admitted is not what the build gives, and no decision heard that.
+fn all(index: &mut Index<'_>, site: &Site) -> Result<Vec<(Answer, bool)>, QueryError> {
     let declared = of_site(index, site)?;
     let mut said = Vec::new();
     for place in index.archives.iter().map(|(place, ..)| *place).collect::<Vec<_>>() {
@@ -47,9 +52,23 @@ pub fn dissent(index: &mut Index<'_>, site: &Site) -> Result<Vec<Answer>, QueryE
         answer.declaration = Some(said.declaration);
         answer.record = Some(said.record);
         answer.doubted(said.problem.as_ref());
-        Some(answer)
+        Some((answer, said.is_new))
     });
     Ok(answers.collect())
+}
+
+/// What contradicts a package that the newest snapshots list, and came after its decision or was not heard by it: records of builders of
+/// today's policies.
+///
+/// # Errors
+/// As [`dissent`].
+pub fn contradicted(index: &mut Index<'_>, site: &Site) -> Result<Vec<Answer>, QueryError> {
+    let counts = |(answer, is_new): &(Answer, bool)| *is_new && answer.state == State::Admitted;
+    Ok(all(index, site)?
+        .into_iter()
+        .filter(counts)
+        .map(|(answer, _)| answer)
+        .collect())
 }
 
 /// One record that is worth a word.
@@ -61,6 +80,8 @@ struct Said {
     record: Sha256,
     why: String,
     problem: Option<Problem>,
+    /// Whether it is against what was admitted, in its environment, by a builder of today, and not among what was decided on.
+    is_new: bool,
 }
 
 /// The rebuild records about a declaration, each once, in order.
@@ -107,28 +128,56 @@ fn of_archive(index: &mut Index<'_>, archive: usize) -> Result<Vec<Said>, QueryE
         let admitted = decision
             .and_then(|id| index.decision(&id))
             .map(|decision| decision.outputs());
-        let word = |record, why, problem| Said {
+        let word = |record, why, problem, is_new| Said {
             archive,
             declaration: *declaration,
             decision,
             record,
             why,
             problem,
+            is_new,
         };
         let mute = records
             .iter()
             .filter_map(|sha256| Some((*sha256, unreadable.get(sha256)?.clone())));
-        let mute = mute.map(|(sha256, problem)| word(sha256, "a record that says nothing".to_owned(), Some(problem)));
+        let mute =
+            mute.map(|(sha256, problem)| word(sha256, "a record that says nothing".to_owned(), Some(problem), false));
         let mut said: Vec<Said> = mute.collect();
         for (sha256, why) in contradictions(&known, admitted.as_deref()) {
             let signed = known
                 .iter()
                 .any(|(of, record)| *of == sha256 && record.signed_by.len() > 0);
-            said.push(word(sha256, why, (!signed).then(|| unsigned(&anchor.name, &sha256))));
+            let decided = decision.and_then(|id| index.decision(&id));
+            let is_new = signed && decided.is_some_and(|decided| is_new_to(decided, &known, &sha256));
+            said.push(word(
+                sha256,
+                why,
+                (!signed).then(|| unsigned(&anchor.name, &sha256)),
+                is_new,
+            ));
         }
         said
     });
     Ok(said.collect())
+}
+
+/// Whether a record that contradicts is of an environment of the decision, is none that it was made on, and was not taken back: its builder
+/// built it later.
+fn is_new_to(decision: Decision<'_>, known: &[(Sha256, Record<'_>)], sha256: &Sha256) -> bool {
+    let Some((_, record)) = known.iter().find(|(of, _)| of == sha256) else {
+        return false;
+    };
+    let built_later = || {
+        known.iter().any(|(_, other)| {
+            other.outcome == Outcome::Built
+                && (other.builder, other.lock) == (record.builder, record.lock)
+                && other.started_on >= record.finished_on
+        })
+    };
+    let speaks = record.outcome == Outcome::Built || (record.outcome == Outcome::Ftbfs && !built_later());
+    speaks
+        && decision.locks.iter().any(|lock| lock.sha256 == record.lock)
+        && !decision.records.iter().any(|heard| heard.sha256 == *sha256)
 }
 
 fn unsigned(archive: &ArchiveName, record: &Sha256) -> Problem {

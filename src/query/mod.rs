@@ -28,7 +28,7 @@ pub use answer::{Answer, Exception, Git, State};
 pub use built_with::{Ingredient, built_with};
 pub use cache::Cache;
 pub use declared::{Unreproduced, unreproduced};
-pub use dissent::dissent;
+pub use dissent::{contradicted, dissent};
 pub use error::QueryError;
 pub use facts::DecisionId;
 pub use fallen::fallen;

@@ -288,7 +288,7 @@ impl Decided {
     }
 
     /// The binary packages that it admits, by file name.
-    fn outputs(&self) -> BTreeMap<String, Sha256> {
+    pub(super) fn outputs(&self) -> BTreeMap<String, Sha256> {
         let binary = |path: &PoolPath| {
             [".deb", ".udeb", ".ddeb"]
                 .iter()
@@ -318,7 +318,8 @@ fn withheld(store: &dyn Store, anchor: &Anchor, record: &RecordEvidence) -> Opti
     })
 }
 
-fn record_outputs(record: &RecordEvidence) -> BTreeMap<String, Sha256> {
+/// The binary packages that a record gives, by file name.
+pub(super) fn record_outputs(record: &RecordEvidence) -> BTreeMap<String, Sha256> {
     record
         .outputs
         .iter()

@@ -18,6 +18,7 @@ mod evidence;
 mod hashing;
 mod held;
 mod import;
+mod later;
 mod ledger;
 mod objects;
 mod places;
@@ -40,6 +41,7 @@ pub use anchors::{Anchor, AnchorKind, Anchors};
 pub use checkpoint::{Checkpoint, LARGEST_CHECKPOINT};
 pub(crate) use evidence::{covers, inputs, named, pool_files, record, signed_decision, unsigned, voice};
 pub use held::check_held;
+pub use later::contradicted;
 pub use report::{Problem, Report, VerifyError};
 pub use why::{Chain, Findings, Found, Git, Hop, Proof, Subject, find, why};
 

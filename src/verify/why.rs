@@ -423,6 +423,12 @@ fn custom(store: &dyn Store, anchors: &Anchors, found: &Found<'_>, git: Option<G
         }
         Err(problem) => hops.push(hop("rebuild", Err(problem))),
     }
+    let dissent = decided.contradicted(store, found.anchor, now).into_iter();
+    hops.extend(dissent.map(|evidence| Hop {
+        hop: "dissent",
+        proof: Proof::Unknown,
+        evidence,
+    }));
     hops.extend(observed(store, found));
     match decided.locks(store, found.anchor) {
         Ok(locks) => {

@@ -76,6 +76,56 @@ fn prepare_asks_for_what_the_suite_and_its_groups_ask_for() {
     );
 }
 
+/// What was admitted stays; but whoever asks about it, or builds an image with it, is told that a builder got something else.
+#[test]
+fn a_dissent_that_comes_after_the_admission_is_told() {
+    let small = Small::built_by("case $$(uname -n) in assay-three) echo other;; *) echo same;; esac > $(D)/what");
+    small.add_builder("carol");
+    small.release("1.1");
+    for builder in ["alice/laptop", "bob/laptop"] {
+        small.prints(&["rebuild", "tiny", "--builder", builder]);
+    }
+    small.prints(&["admit", "tiny"]);
+    let told = |args: &[&str]| {
+        let output = small.made.run(args);
+        (output.status.code(), said(&output))
+    };
+    // The mirror of this fixture is no upstream's, so that its environment is not proven.
+    for verb in [&["why", "tiny"][..], &["status"], &["lock"], &PREPARE] {
+        assert!(!told(verb).1.contains("carol"), "{verb:?}: {}", told(verb).1);
+    }
+    small.prints(&["rebuild", "tiny", "--builder", "carol/laptop"]);
+    let (_, said) = told(&["why", "tiny"]);
+    assert!(
+        said.contains("unknown  dissent     carol/laptop got other bytes on"),
+        "{said}"
+    );
+    let (_, said) = told(&["status"]);
+    assert!(
+        said.contains("problem: tiny 1.1 is contradicted: carol/laptop built it"),
+        "{said}"
+    );
+    for verb in [&["lock"][..], &PREPARE] {
+        let (code, said) = told(verb);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            said.contains("dissent: tiny 1.1: carol/laptop got other bytes"),
+            "{verb:?}: {said}"
+        );
+    }
+
+    // A builder whose key is revoked contradicts nobody.
+    rule(&small, |policy| {
+        policy.replace(
+            "id = \"carol/laptop\"",
+            "id = \"carol/laptop\"\nrevoked-at = \"2020-01-01T00:00:00Z\"",
+        )
+    });
+    for verb in [&["why", "tiny"][..], &["status"], &["lock"]] {
+        assert!(!told(verb).1.contains("carol"), "{verb:?}: {}", told(verb).1);
+    }
+}
+
 fn why_rebuilds(small: &Small) -> String {
     let output = small.made.run(&["why", "tiny"]);
     let lines = text(&output.stdout);
