@@ -148,7 +148,12 @@ fn of_archive(index: &mut Index<'_>, archive: usize) -> Result<Vec<Said>, QueryE
                 .iter()
                 .any(|(of, record)| *of == sha256 && record.signed_by.len() > 0);
             let decided = decision.and_then(|id| index.decision(&id));
-            let is_new = signed && decided.is_some_and(|decided| is_new_to(decided, &known, &sha256));
+            let is_new = decided.is_some_and(|decided| {
+                let own = known.iter().find(|(of, _)| *of == sha256);
+                own.is_some_and(|(_, record)| {
+                    index.speaks((archive, decided.policy), *record) && is_new_to(decided, &known, (&sha256, *record))
+                })
+            });
             said.push(word(
                 sha256,
                 why,
@@ -163,10 +168,7 @@ fn of_archive(index: &mut Index<'_>, archive: usize) -> Result<Vec<Said>, QueryE
 
 /// Whether a record that contradicts is of an environment of the decision, is none that it was made on, and was not taken back: its builder
 /// built it later.
-fn is_new_to(decision: Decision<'_>, known: &[(Sha256, Record<'_>)], sha256: &Sha256) -> bool {
-    let Some((_, record)) = known.iter().find(|(of, _)| of == sha256) else {
-        return false;
-    };
+fn is_new_to(decision: Decision<'_>, known: &[(Sha256, Record<'_>)], (sha256, record): (&Sha256, Record<'_>)) -> bool {
     let built_later = || {
         known.iter().any(|(_, other)| {
             other.outcome == Outcome::Built

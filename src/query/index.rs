@@ -440,6 +440,13 @@ impl<'a> Index<'a> {
         Ok(())
     }
 
+    /// Whether a record's builder may speak today, under a policy of an archive, and its key signed it.
+    pub(super) fn speaks(&self, (archive, policy): (usize, &str), record: Record<'_>) -> bool {
+        let voices = self.voices.get(&(archive, policy));
+        let voice = voices.and_then(|voices| voices.get(record.builder));
+        voice.is_some_and(|(_, key)| record.signed_by.iter().any(|by| by == key.as_str()))
+    }
+
     /// The records that carry a decision under the policy of today, each with its builder.
     pub(super) fn agreeing<'s>(&'s self, id: &DecisionId, decision: Decision<'s>) -> Vec<(Record<'s>, &'a Builder)> {
         let Some(voices) = self.voices.get(&(id.archive, decision.policy)) else {
@@ -451,8 +458,8 @@ impl<'a> Index<'a> {
             .iter()
             .filter_map(|reference| self.known.record_of(reference));
         let agreeing = records.filter_map(|record| {
-            let (builder, key) = voices.get(record.builder)?;
-            let signed = record.signed_by.iter().any(|by| by == key.as_str());
+            let (builder, _) = voices.get(record.builder)?;
+            let signed = self.speaks((id.archive, decision.policy), record);
             let mut locks = decision.locks.iter();
             let same = Some(record.declaration) == decision.declaration && locks.any(|lock| lock.sha256 == record.lock);
             let built = record.outcome == Outcome::Built && record.gave(&outputs);
