@@ -222,7 +222,11 @@ mod tests {
         }
         assert_eq!(left.contradicted(vec![row(most, 2)]).unwrap(), None);
         // Of what a record names nothing is forgotten when it was put together, and what is gone is.
+        for n in [900, 901] {
+            left.remember([row(n, 1)].into_iter()).unwrap();
+        }
         let named = remembered(&store, &archive).unwrap();
+        assert!(named.len() > 1);
         left.merge(&left.files().unwrap()).unwrap();
         assert_ne!(remembered(&store, &archive).unwrap(), named);
         assert_eq!(forgotten_rows(&store, &archive, &named).unwrap(), []);
