@@ -82,6 +82,12 @@ pub(super) fn run(context: &Context, args: &DeclareArgs) -> Result<ExitCode, Fai
             "the upstream tarball is not the tree of the upstream tag: {difference}; rule S7 asks for an exception in the policy"
         ));
     }
+    if let Some(base) = declaration.below_base() {
+        context.output.note(&format!(
+            "its version is below that of its base, {base}: who has the base's packages will not be offered these\n  next: give \
+             `debian/changelog` a version above {base}, and tag that"
+        ));
+    }
     let keys = signed.signatures.iter().map(|signature| &signature.signer);
     if let Some(why) = unauthorised(&lineage, declaration.supersedes, &policy, keys) {
         context.output.note(&format!(

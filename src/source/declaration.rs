@@ -293,6 +293,13 @@ impl Declaration {
         here == *self
     }
 
+    /// The base's version, when this one is below it: whoever has the base's packages is offered none of these.
+    #[must_use]
+    pub fn below_base(&self) -> Option<&Version> {
+        let base = self.base.as_ref().map(|base| &base.version);
+        base.filter(|base| self.version.dpkg_cmp(base).is_lt())
+    }
+
     /// SHA-256 of the .dsc, which has the hashes of all other files of the source package.
     #[must_use]
     pub fn dsc(&self) -> Option<Sha256> {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use assay::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, SnapshotName};
+use assay::domain::{ArchiveName, Digest, FileName, PoolPath, Sha256, SnapshotName, Version};
 use assay::publish::{StoreFiles, Unfetched};
 use assay::source::{Base, OrigMethod, SourceError, WantedOrig};
 use assay::store::Key;
@@ -216,6 +216,7 @@ fn a_change_of_a_debian_package_takes_its_tarballs() {
     maker.request.base = Some(base.clone());
     let (declaration, package) = maker.declare(&tag).unwrap();
     assert_eq!(declaration.base.as_ref(), Some(&base));
+    assert_eq!(declaration.below_base(), None);
     assert_eq!(package.files[2], (name.clone(), bytes));
     assert_eq!(maker.check(&declaration).unwrap(), package);
     unpacks(&maker, &package);
@@ -237,6 +238,10 @@ fn a_change_of_a_debian_package_takes_its_tarballs() {
     }
     let tag = maker.tag("debian/2.0-1+custom1");
 
+    // Not refused: it may be meant. Whoever declares it is told.
+    let later: Version = "2.0-2".parse().unwrap();
+    maker.request.base.as_mut().unwrap().version = later.clone();
+    assert_eq!(maker.declare(&tag).unwrap().0.below_base(), Some(&later));
     maker.request.base.as_mut().unwrap().version = "2.1-1".parse().unwrap();
     rule("S7", "upstream version", &maker.declare(&tag).unwrap_err());
     maker.request.base = Some(base);
