@@ -8,7 +8,7 @@ SITE ?= demo-site
 RUNS ?= 3
 SHOW ?= show-site
 
-.PHONY: demo test setup build check fuzz bench bench-publish bench-queries test-faults show-mirrors show-packages show-dependencies show-image backends overhead clean show-kills show-writers test-s3
+.PHONY: demo test setup build check fuzz bench bench-publish bench-queries test-faults show-mirrors show-snapshots show-packages show-dependencies show-image backends overhead clean show-kills show-writers test-s3
 
 # The main job on real Debian input; leaves the site in $(SITE) to look around in.
 demo: build
@@ -61,6 +61,10 @@ bench-publish: setup
 # Real Debian read from every form of URL by the next release's apt; some hundred megabytes, as root.
 show-mirrors: build
 	tests/show/mirrors "$(SHOW)"
+
+# Real Debian tagged by what a chroot has and made again, let go by age, and built from a closure; some hundred megabytes, as root.
+show-snapshots: build
+	tests/show/snapshots "$(SHOW)"
 
 # Real Debian source packages of many kinds, from Git through the gate into a chroot; an hour or less.
 show-packages: build
