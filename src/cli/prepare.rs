@@ -280,7 +280,7 @@ impl Job<'_> {
             if all {
                 self.are_ours(Some(&record))?;
                 self.publish_unfinished(&chain)?;
-                self.say_dissent(&sources, &record)?;
+                self.say_dissent(&sources, &record);
                 return Ok(record);
             }
         }
@@ -309,12 +309,13 @@ impl Job<'_> {
         self.are_ours(chain.latest())?;
         self.publish_unfinished(&chain)?;
         let record = chain.resolve(store, &SnapshotName::Latest)?;
-        self.say_dissent(&sources, &record)?;
+        self.say_dissent(&sources, &record);
         Ok(record)
     }
 
     /// What builders said against sources of the image after they were admitted. Their decisions stand: nothing is refused for it.
-    fn say_dissent(&self, sources: &[&PackageName], record: &Record) -> Result<(), Failure> {
+    /// An index that cannot be read is named by who needs it.
+    fn say_dissent(&self, sources: &[&PackageName], record: &Record) {
         let (store, archive) = (self.work.store.as_ref(), &self.work.archive);
         let mut decisions = BTreeSet::new();
         for state in record
@@ -322,7 +323,9 @@ impl Job<'_> {
             .iter()
             .filter(|state| self.build.image.wants(std::slice::from_ref(&state.suite)))
         {
-            let held = contents(store, archive, state)?;
+            let Ok(held) = contents(store, archive, state) else {
+                continue;
+            };
             decisions.extend(sources.iter().filter_map(|source| Some(held.get(*source)?.decision)));
         }
         for decision in decisions {
@@ -330,7 +333,6 @@ impl Job<'_> {
                 self.context.output.note(&format!("dissent: {said}"));
             }
         }
-        Ok(())
     }
 
     /// What a run before committed and did not come to publish: apt would not find it.
