@@ -494,6 +494,23 @@ fn what_the_gate_keeps_is_missed(small: &Small) {
     }
     small.prints(&["publish", "custom"]);
     assert_eq!(kinds.each_ref().map(|kind| files(kind)), there);
+    // And for each decision that is taken out of its list, a refusal too.
+    let decisions = files(&small.path("store/state/custom/decisions"));
+    assert_eq!(decisions.len(), 2);
+    for path in decisions {
+        fs::remove_file(&path).unwrap();
+        let name = path.strip_prefix(small.path("store")).unwrap().display().to_string();
+        for verb in ["fsck", "verify"] {
+            let named = small.made.run(&[verb]);
+            assert_eq!(named.status.code(), Some(3), "{verb}");
+            let named = text(&named.stdout);
+            assert!(
+                named.contains(&format!("V-EVIDENCE {name}: it is gone")),
+                "{verb} {name}: {named}"
+            );
+        }
+        fs::write(&path, "").unwrap();
+    }
 
     // A key in the form in which its public half stands in the policy; and what nobody knows.
     let policy = fs::read_to_string(small.path("policies/default.toml")).unwrap();
