@@ -15,6 +15,7 @@ use crate::publish::{self, Signers, load_vouched};
 use crate::site::Site;
 use crate::snapshot::{Chain, Edition, EditionName, Record, Renewal, SuiteState, TagRecord, Verdict};
 use crate::store::Store;
+use crate::upstream;
 
 #[derive(Serialize)]
 struct Renewed<'a> {
@@ -157,13 +158,17 @@ impl Renewing<'_> {
     /// Whether upstream's own time is over for what clients take for news: they must not get it as fresh again, since whoever
     /// keeps us from upstream could freeze them so. Says it.
     fn is_frozen(&self, edition: &Edition) -> bool {
-        let now = self.context.now();
-        let ended = |state: &SuiteState| Some((state.suite.clone(), state.upstream_ended(now)?));
+        let (now, mirror) = (self.context.now(), self.site.mirror(&edition.archive).ok());
+        let max_age_days = mirror.and_then(|mirror| mirror.max_age_days);
+        let ended = |state: &SuiteState| {
+            let end = upstream::ended(state.upstream.as_ref()?, max_age_days, now)?;
+            Some((state.suite.clone(), end))
+        };
         let Some((suite, until)) = edition.suites.iter().find_map(ended) else {
             return false;
         };
         self.context.output.note(&format!(
-            "{} {}: the newest snapshot is not renewed, since upstream's own Release of `{suite}` was valid until {until}; `assay mirror {}` \
+            "{} {}: the newest snapshot is not renewed, since upstream's own Release of `{suite}` counts until {until}; `assay mirror {}` \
              follows upstream, and `assay snapshot renew {}@{}` renews it all the same",
             edition.archive, edition.name, edition.archive, edition.archive, edition.name
         ));

@@ -224,12 +224,6 @@ impl Record {
 }
 
 impl SuiteState {
-    /// When upstream's own Release of it ended, if it has by `now`: nobody knows then what upstream has since.
-    #[must_use]
-    pub fn upstream_ended(&self, now: Timestamp) -> Option<Timestamp> {
-        self.upstream.as_ref()?.valid_until.filter(|until| *until <= now)
-    }
-
     /// The branch or tag that it is the suite of.
     #[must_use]
     pub fn made_for(&self) -> Option<&MadeFor> {

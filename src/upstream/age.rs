@@ -23,6 +23,12 @@ pub fn ageing(upstream: &UpstreamRelease, max_age_days: Option<NonZeroU16>, now:
     (now.since(upstream.date) > end.since(now)).then_some(end)
 }
 
+/// When what upstream signed became too old, if it has by `now`: nobody knows then what upstream has since.
+#[must_use]
+pub fn ended(upstream: &UpstreamRelease, max_age_days: Option<NonZeroU16>, now: Timestamp) -> Option<Timestamp> {
+    end(upstream.date, upstream.valid_until, max_age_days).filter(|end| *end <= now)
+}
+
 /// Whether a Release of this Date is older than the site takes.
 pub(super) fn is_too_old(date: Timestamp, max_age_days: Option<NonZeroU16>, now: Timestamp) -> bool {
     end(date, None, max_age_days).is_some_and(|end| end <= now)

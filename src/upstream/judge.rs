@@ -336,7 +336,12 @@ pub fn release_fields(release: &Release, suite: &SuiteName, flat: bool) -> Vec<(
         "Codename" if flat => Some((name.to_owned(), suite.to_string())),
         "Suite" if flat => None,
         "Description" => {
-            let value = one_line(release.field(name)?);
+            let theirs = release.field(name)?;
+            let value = if is_plain(theirs) {
+                theirs.to_owned()
+            } else {
+                one_line(theirs)
+            };
             (!value.is_empty()).then(|| (name.to_owned(), value))
         }
         _ => {

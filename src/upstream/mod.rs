@@ -30,7 +30,7 @@ mod resolve;
 mod same;
 mod through;
 
-pub use age::ageing;
+pub use age::{ageing, ended};
 pub use body::Body;
 pub use client::{Client, Connections, Expect, Limits};
 pub use error::{Mismatch, UpstreamError};

@@ -13,6 +13,7 @@ use crate::publish;
 use crate::snapshot::{Edition, SuiteState};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, TrustError, Verified, verify_inrelease, verify_old_inrelease, verify_release_gpg};
+use crate::upstream::ended;
 
 /// The largest signed file that is read, in bytes: what apt takes.
 const LARGEST: u64 = 10_000_000;
@@ -239,9 +240,14 @@ fn check_place(
         let why = "its Valid-Until has passed, clients refuse it: run `assay mirror` or `assay publish`";
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
     }
-    if let Some(until) = place.state.upstream_ended(now).filter(|_| newest) {
+    let max_age_days = match &anchor.kind {
+        AnchorKind::Mirror { config, .. } => config.max_age_days,
+        AnchorKind::Custom { .. } | AnchorKind::Unproven { .. } => None,
+    };
+    let theirs = place.state.upstream.as_ref().filter(|_| newest);
+    if let Some(until) = theirs.and_then(|theirs| ended(theirs, max_age_days, now)) {
         let why = format!(
-            "upstream's own Release was valid until {until}, and clients take this one for news: run `assay mirror {}`",
+            "upstream's own Release counts until {until}, and clients take this one for news: run `assay mirror {}`",
             anchor.name
         );
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));

@@ -55,6 +55,7 @@ fn a_description_becomes_one_line_and_a_name_of_several_is_refused() {
     let mirror = Mirror::of(&signer);
     let long = "many words ".repeat(100).trim().to_owned();
     for (hours, description, ours) in [
+        (5, "Two  spaces stay".to_owned(), "Two  spaces stay".to_owned()),
         (
             4,
             "Tests\n of a\n folded   line".to_owned(),
