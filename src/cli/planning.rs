@@ -133,7 +133,7 @@ impl Run<'_> {
     fn say_alike(&self, same: Unvaried) -> Result<(), Failure> {
         let source = self.declared.declaration.source.as_str();
         let text = format!(
-            "{source}: all rebuilds had the same {same}, which the gate refuses (rule E5): each builder has to build it once more, as              another run"
+            "{source}: all rebuilds had the same {same}, which the gate refuses (rule E5): each builder has to build it once more, as another run"
         );
         let value = TooMuchAlike {
             source,

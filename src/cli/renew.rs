@@ -116,11 +116,11 @@ impl Renewing<'_> {
                 Verdict::Expired(_) => pinned.is_some(),
             };
             let edition = Edition::of_record(&record, renewal.as_ref());
-            let newest = record.n == chain.len();
-            let frozen = newest && !keeping.retention().is_named(&record.serial) && self.is_frozen(&edition);
+            let is_news = record.n == chain.len() && !keeping.retention().is_named(&record.serial);
             let is_due = || -> Result<bool, Failure> {
                 let otherwise = publish::is_signed_otherwise(self.store, &record, &edition, &key)?;
-                Ok(otherwise || (edition.renewal_due(self.context.now()) && !frozen))
+                let due = edition.renewal_due(self.context.now());
+                Ok(otherwise || (due && !(is_news && self.is_frozen(&edition))))
             };
             if !goes && is_due()? {
                 // One that was renewed for longer than usual stays valid for as long.

@@ -1,8 +1,9 @@
 //! Reading what the judgement asks for.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::judge::{Judgement, Measured, Object, Question, Seen, dists, judge};
 use super::signed::LARGEST_RELEASE;
@@ -26,31 +27,40 @@ pub enum Repository {
     Web(Web),
 }
 
-/// A server, as apt asks it: redirects are followed, and where that of the Release file leads, all indexes are fetched.
+/// A server, as apt asks it: redirects are followed, and where that of a suite's Release file leads, all its indexes are fetched.
 #[derive(Debug, Clone)]
 pub struct Web {
     first: Arc<HttpStore>,
-    /// Where its Release file is, when that is elsewhere.
-    moved: Arc<OnceLock<HttpStore>>,
+    /// Where the Release files are that are elsewhere, by the folder of their suite.
+    moved: Arc<Mutex<BTreeMap<String, Arc<HttpStore>>>>,
 }
 
 impl Web {
     fn look(&self, path: &str, key: &Key, limit: u64) -> Result<Looked, LintError> {
-        let is_head = ["InRelease", "Release"].contains(&path.rsplit('/').next().unwrap_or_default());
-        let is_index = path.starts_with("dists/");
-        match self.moved.get().filter(|_| is_index) {
-            Some(moved) => Ok(moved.look(key, limit)?),
-            None => {
-                let looked = self.first.look(key, limit)?;
-                if let Looked::Found { url, .. } = &looked
-                    && let Some(base) = url.strip_suffix(path).filter(|_| is_head && is_index)
-                {
-                    // Two threads would find the same.
-                    let _ = self.moved.set(HttpStore::open_following(base)?);
-                }
-                Ok(looked)
-            }
+        if !path.starts_with("dists/") {
+            return Ok(self.first.look(key, limit)?);
         }
+        if let Some(moved) = self.moved_of(path) {
+            return Ok(moved.look(key, limit)?);
+        }
+        let looked = self.first.look(key, limit)?;
+        if let Looked::Found { url, .. } = &looked
+            && let Some((suite, "InRelease" | "Release")) = path.rsplit_once('/')
+            && let Some(base) = url.strip_suffix(path)
+        {
+            let moved = Arc::new(HttpStore::open_following(base)?);
+            let mut known = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+            known.entry(suite.to_owned()).or_insert(moved);
+        }
+        Ok(looked)
+    }
+
+    /// Where the suite of this file is, when it is elsewhere.
+    fn moved_of(&self, path: &str) -> Option<Arc<HttpStore>> {
+        let known = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of = |suite: &str| path.strip_prefix(suite).is_some_and(|rest| rest.starts_with('/'));
+        let (_, moved) = known.iter().find(|(suite, _)| is_of(suite))?;
+        Some(Arc::clone(moved))
     }
 }
 
@@ -131,7 +141,12 @@ impl Repository {
             },
             Self::Web(web) => match web.look(path, &key, LARGEST_FILE)? {
                 Looked::Found { bytes, .. } => Box::new(Cursor::new(bytes)),
-                Looked::TooLarge | Looked::Absent | Looked::Astray { .. } => return Ok(Measured::Absent),
+                // Larger than what is read here: nobody knows whether it is the right one.
+                Looked::TooLarge => {
+                    let limit = LARGEST_FILE;
+                    return Err(StoreError::TooLarge { key, limit }.into());
+                }
+                Looked::Absent | Looked::Astray { .. } => return Ok(Measured::Absent),
             },
         };
         Ok(Measured::Is(hash_stream(&key, stream)?))

@@ -107,7 +107,10 @@ impl App {
         };
         let below = self.root.as_ref().map(|root| format!("/{root}{path}"));
         match below.map(|path| route(&path, &served, None)) {
-            Some(Ok(target @ Target::Flat(..))) => self.find(target).map_err(|_| not_found(why)),
+            Some(Ok(target @ Target::Flat(..))) => match self.find(target) {
+                Err(Refused(StatusCode::NOT_FOUND, ..)) => Err(not_found(why)),
+                done => done,
+            },
             _ => Err(not_found(why)),
         }
     }

@@ -10,7 +10,7 @@ use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{Fingerprint, RelPath, Sha256, SuiteName, Timestamp, escape};
 use crate::index::release::{SNAPSHOTS, Terms, release_text};
 use crate::publish;
-use crate::snapshot::{Edition, SuiteState};
+use crate::snapshot::{Edition, Marks, SuiteState};
 use crate::store::{Key, Store};
 use crate::trust::{Requirement, TrustError, Verified, verify_inrelease, verify_old_inrelease, verify_release_gpg};
 use crate::upstream::ended;
@@ -244,11 +244,17 @@ fn check_place(
         AnchorKind::Mirror { config, .. } => config.max_age_days,
         AnchorKind::Custom { .. } | AnchorKind::Unproven { .. } => None,
     };
-    let theirs = place.state.upstream.as_ref().filter(|_| newest);
+    // Somebody who may sign for the archive said that it stays as it is: that is no news to anybody.
+    let is_marked = || {
+        let marks = Marks::load(store, &anchor.name);
+        marks.is_ok_and(|marks| marks.kept(&edition.name, now).is_some())
+    };
+    let theirs = place.state.upstream.as_ref().filter(|_| newest && !is_marked());
     if let Some(until) = theirs.and_then(|theirs| ended(theirs, max_age_days, now)) {
         let why = format!(
-            "upstream's own Release counts until {until}, and clients take this one for news: run `assay mirror {}`",
-            anchor.name
+            "upstream's own Release counts until {until}, and clients take this one for news: run `assay mirror {}`, or keep it on purpose with \
+             `assay snapshot keep {}@{}`",
+            anchor.name, anchor.name, edition.name
         );
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
     }

@@ -125,6 +125,12 @@ fn what_upstream_vouches_for_no_more_is_not_renewed_as_news() {
         made.run(&["snapshot", "keep", "debian@latest"]);
         assert!(made.run(&["snapshot", "renew", "--all"]).status.success());
         assert!(head(&made, "debian", "tin").valid_until > first.valid_until);
+        let verified = made.run(&["verify"]);
+        assert!(
+            verified.status.success(),
+            "on purpose: {}",
+            super::text(&verified.stdout)
+        );
     }
 }
 

@@ -50,6 +50,11 @@ fn redirects_are_followed_as_far_as_apt_does() {
     let here = tempfile::tempdir().unwrap();
     let suite = here.path().join("dists/trixie");
     std::fs::create_dir_all(&suite).unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .args([good.folder.path().join("dists/trixie"), here.path().join("dists/stays")])
+        .status();
+    assert!(copied.unwrap().success());
     let web = Web::serve(here.path());
     let leads = |to: &str| std::fs::write(suite.join("InRelease.redirect"), to).unwrap();
     let elsewhere = format!("{}/dists/trixie/InRelease", there.url);
@@ -81,6 +86,16 @@ fn redirects_are_followed_as_far_as_apt_does() {
             assert_eq!(apt.versions("hello").is_empty(), !update.ok, "{to}");
             assert_eq!(verdict.outcome, outcome, "{to}: {:?}", judged.findings);
         }
+        // Another suite is where it is, whatever was found of the one before.
+        let stays = Question {
+            suite: "stays",
+            ..question
+        };
+        let findings = lint(&repository, None, &stays).unwrap().findings;
+        assert!(
+            findings.iter().all(|finding| finding.code != "L-NO-RELEASE"),
+            "{findings:?}"
+        );
         let named = judged.findings.iter().any(|finding| finding.code == "L-REDIRECT");
         assert_eq!(named, to == "/dists/trixie/InRelease", "{to}");
     }
