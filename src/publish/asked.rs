@@ -4,10 +4,10 @@
 use crate::admission::{IssuedNonce, RecordEvidence, Unvaried, builder_fingerprint, shortage, unvaried};
 use crate::domain::{Sha256, SuiteName, Timestamp};
 use crate::format::intoto::Outcome;
-use crate::rebuild::Variation;
+use crate::rebuild::SBUILD_HOST;
 use crate::site::{Builder, Policy, Terms};
 
-use super::{Records, run_of};
+use super::Records;
 
 /// What a builder has said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub fn said<'a, 'p>(
         .flat_map(|builder| found.records.iter().map(move |record| (builder, record)))
         .filter(|(builder, record)| counts(record, builder) && record.outcome == Outcome::Built)
         .collect();
-    let alike = alike(policy, terms, &all, nonces);
+    let alike = alike(policy, terms, &all);
     let of = |builder: &'p Builder| {
         let records = || found.records.iter().filter(|record| counts(record, builder));
         let shown = |nonce: &str| found.records.iter().any(|record| record.nonce == nonce);
@@ -90,14 +90,9 @@ pub fn said<'a, 'p>(
     builders().map(of).collect()
 }
 
-/// What builds that are enough for the quorum have in common, and must not. None when they were asked to differ in it, and could
-/// not (sbuild names the host itself): one more run would be no other.
-fn alike(
-    policy: &Policy,
-    terms: &Terms,
-    built: &[(&Builder, &RecordEvidence)],
-    nonces: &[IssuedNonce],
-) -> Option<Unvaried> {
+/// What builds that are enough for the quorum have in common, and must not. None when they could not differ in it: one more run
+/// would be no other.
+fn alike(policy: &Policy, terms: &Terms, built: &[(&Builder, &RecordEvidence)]) -> Option<Unvaried> {
     let rebuilders = built
         .iter()
         .map(|(b, _)| (b.operator.as_str(), b.hosting.as_str()))
@@ -112,21 +107,8 @@ fn alike(
         return None;
     }
     let what = unvaried(&records, &policy.vary)?;
-    let mut asked = nonces
-        .iter()
-        .filter(|nonce| nonce.run.is_some() && records.iter().any(|record| record.nonce == nonce.nonce))
-        .map(|nonce| Variation::of_run(run_of(nonces, &nonce.nonce), &policy.vary));
-    let first = asked.next();
-    let told_apart = first.is_some_and(|first| asked.any(|other| differs(&first, &other, what)));
-    (!told_apart).then_some(what)
-}
-
-fn differs(one: &Variation, other: &Variation, what: Unvaried) -> bool {
-    match what {
-        Unvaried::Time => false,
-        Unvaried::Parallelism => one.parallel != other.parallel,
-        Unvaried::Hostname => one.hostname != other.hostname,
-        Unvaried::User => one.user != other.user,
-        Unvaried::Path => one.place != other.place,
-    }
+    // sbuild names the host and the user itself.
+    let is_fixed = matches!(what, Unvaried::Hostname | Unvaried::User);
+    let by_sbuild = is_fixed && records.iter().all(|record| record.hostname == SBUILD_HOST);
+    (!by_sbuild).then_some(what)
 }

@@ -27,5 +27,6 @@ pub use diffoscope::diffoscope;
 pub use error::RebuildError;
 pub use record::{BUILD_TYPE, Parameters, Recipe, RecordInput, read_statement, statement};
 pub use run::{Finished, Job, Limits, Produced, build_options, build_path, remove_work_folder, run, sweep};
+pub use sbuild::SBUILD_HOST;
 pub use tail::log_tail;
 pub use variation::{FileOrder, VARIATIONS, Variation};

@@ -56,6 +56,9 @@ fn configuration(variation: &Variation, template: &Path) -> String {
     )
 }
 
+/// What a host is called in sbuild's namespaces, whatever was asked for.
+pub const SBUILD_HOST: &str = "sbuild";
+
 /// What sbuild makes of a variation and of limits.
 ///
 /// # Errors
@@ -65,7 +68,7 @@ pub(super) fn effective(mut variation: Variation, limits: &Limits) -> Result<(Va
         let said = Program::new("id").arg(what).run()?.stdout;
         Ok(escape(String::from_utf8_lossy(&said).trim()))
     };
-    variation.hostname = "sbuild".to_owned();
+    variation.hostname = SBUILD_HOST.to_owned();
     variation.user = own("-un")?;
     // Inside, sbuild takes the first free number of a system user.
     variation.uid = own("-u")?.parse().unwrap_or_default();

@@ -87,7 +87,8 @@ const MATRIX: [Line; 4] = [
 pub const VARIATIONS: usize = MATRIX.len();
 
 impl Variation {
-    /// The variation of the `n`-th run for one declaration, counted from 0, in what `vary` names.
+    /// The variation of the `n`-th run for one declaration, counted from 0, in what `vary` names; and in parallelism, which the
+    /// gate's rule E5 asks for whatever a policy varies.
     #[must_use]
     pub fn of_run(n: usize, vary: &[Varied]) -> Self {
         let line = MATRIX.iter().cycle().nth(n % MATRIX.len()).unwrap_or(&FIRST);
@@ -96,7 +97,7 @@ impl Variation {
             hostname: of(Varied::Hostname).0.to_owned(),
             user: of(Varied::User).1.to_owned(),
             uid: of(Varied::User).2,
-            parallel: of(Varied::Parallelism).3,
+            parallel: line.3,
             locale: of(Varied::Locale).4.to_owned(),
             place: of(Varied::Path).5.to_owned(),
             file_order: of(Varied::FileOrder).6,
@@ -155,5 +156,6 @@ mod tests {
         let fixed = Variation::of_run(1, &[Varied::Parallelism]);
         assert_eq!((fixed.parallel, fixed.hostname.as_str()), (2, FIRST.0));
         assert_eq!(fixed.file_order, FileOrder::Disk);
+        assert_eq!(Variation::of_run(1, &[Varied::Path]).parallel, 2, "rule E5 asks for it");
     }
 }

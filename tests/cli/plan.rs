@@ -249,6 +249,11 @@ fn builds_that_were_all_alike_are_planned_again() {
     assert!(take(&jobs[1], runs[1]).status.success());
     let (jobs, why) = plan();
     assert!(jobs.is_empty() && why.is_empty(), "{jobs:?} {why}");
+
+    // A policy that varies more from now on wants another round; parallelism is varied whatever it says.
+    made.edit("policies/default.toml", |text| format!("vary = [\"path\"]\n{text}"));
+    let (jobs, why) = plan();
+    assert!(jobs.len() == 2 && why.contains("build path"), "{jobs:?} {why}");
 }
 
 /// Whoever may write to the store could have put it there.
