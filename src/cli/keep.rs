@@ -95,11 +95,11 @@ impl Keeping {
     }
 }
 
-/// What pins snapshots, for verbs that only show it: what cannot be read is said.
-pub(super) fn pinned_or_note(context: &Context, site: &Site, store: &dyn Store) -> Pinned {
+/// What pins snapshots of an archive, for verbs that only show it: what cannot be read is said.
+pub(super) fn pinned_or_note(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName) -> Pinned {
     match collect::pinned(site, store) {
         Ok(pinned) => {
-            for file in pinned.unreadable() {
+            for file in pinned.unreadable_of(archive) {
                 context.output.note(&format!("what it keeps is not shown: {file}"));
             }
             pinned
@@ -192,7 +192,13 @@ fn mark(
     };
     let (key, nonce) = (context.signers(site, archive)?, nonce());
     collect::mark(store, archive, name, says, made(context, None, reason, &nonce), &key)?;
-    let keeping = Keeping::of(context, site, store, chain, &pinned_or_note(context, site, store))?;
+    let keeping = Keeping::of(
+        context,
+        site,
+        store,
+        chain,
+        &pinned_or_note(context, site, store, chain.archive()),
+    )?;
     let reference = match name {
         EditionName::Serial(serial) => SnapshotName::Serial(serial.clone()),
         EditionName::Tag(tag) => SnapshotName::Tag(tag.clone()),

@@ -50,12 +50,13 @@ pub(super) fn run(context: &Context, args: &RenewArgs) -> Result<ExitCode, Failu
             ));
         }
         let all_of = |archive: &ArchiveName| {
-            let pinned = pinned.as_ref().ok()?;
-            for file in pinned.unreadable_of(archive) {
+            let known = pinned.as_ref().ok();
+            let unreadable = known.map_or_else(Vec::new, |pinned| pinned.unreadable_of(archive));
+            for file in &unreadable {
                 let note = "all snapshots are renewed, not only those that are kept";
                 context.output.note(&format!("{archive}: {note}: {file}"));
             }
-            pinned.unreadable_of(archive).is_empty().then_some(pinned)
+            (known, known.is_some() && unreadable.is_empty())
         };
         let mut later = Later::default();
         let archives = named_or_all(&site, &[], |_| true)?;
@@ -93,7 +94,12 @@ impl Renewing<'_> {
 
     /// Every kept snapshot whose time is more than half over, and every one and every tag that others signed than sign now. The newest comes last: what `serve` and
     /// static clients use most is touched when all else is done.
-    fn all(&self, archive: &ArchiveName, pinned: Option<&Pinned>, later: &mut Later) -> Result<(), Failure> {
+    fn all(
+        &self,
+        archive: &ArchiveName,
+        (pinned, is_whole): (Option<&Pinned>, bool),
+        later: &mut Later,
+    ) -> Result<(), Failure> {
         let (chain, key) = self.open(archive)?;
         let keeping = Keeping::of(
             self.context,
@@ -113,7 +119,7 @@ impl Renewing<'_> {
                 Verdict::Gone(_) => true,
                 Verdict::Kept(_) | Verdict::Read(_) => false,
                 // Who needs it is not known.
-                Verdict::Expired(_) => pinned.is_some(),
+                Verdict::Expired(_) => is_whole,
             };
             let edition = Edition::of_record(&record, renewal.as_ref());
             let is_news = record.n == chain.len() && !keeping.retention().is_named(&record.serial);

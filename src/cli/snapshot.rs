@@ -122,7 +122,13 @@ pub(super) fn known<'a>(
 
 fn list(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName, all: bool) -> Result<(), Failure> {
     let chain = Chain::load(store, archive)?;
-    let keeping = Keeping::of(context, site, store, &chain, &pinned_or_note(context, site, store))?;
+    let keeping = Keeping::of(
+        context,
+        site,
+        store,
+        &chain,
+        &pinned_or_note(context, site, store, chain.archive()),
+    )?;
     for record in chain.records(store) {
         let record = record?;
         let verdict = keeping.retention().snapshot(record.n, &record.id, &record.serial);
@@ -183,7 +189,13 @@ fn show(
 ) -> Result<(), Failure> {
     let chain = Chain::load(store, &reference.archive)?;
     let edition = chain.edition(store, &reference.name)?;
-    let keeping = Keeping::of(context, site, store, &chain, &pinned_or_note(context, site, store))?;
+    let keeping = Keeping::of(
+        context,
+        site,
+        store,
+        &chain,
+        &pinned_or_note(context, site, store, chain.archive()),
+    )?;
     let verdict = keeping.verdict(&edition);
     let kept = || {
         let suites = edition.suites.iter();

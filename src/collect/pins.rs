@@ -67,11 +67,6 @@ impl Pinned {
         files.map(|file| file.what.as_str()).collect()
     }
 
-    /// The same of any archive.
-    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
-        self.unreadable.iter().map(|file| file.what.as_str())
-    }
-
     /// Pins what the packages were built in that a custom archive still lists under any name: without these snapshots
     /// nobody could recheck that (rules E1 to E3), wherever their locks are in the site by now.
     ///

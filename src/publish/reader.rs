@@ -145,7 +145,7 @@ pub(super) fn signed_before(
 }
 
 /// What clients have of an edition already, when it is `text` but for where snapshots are: the site's `public-url` is another
-/// since. Two texts of one Date are never signed, so the next snapshot or renewal says it.
+/// since. Two texts of one Date are not signed as long as these files are there, so the next snapshot or renewal says it.
 pub(super) fn said_before(
     store: &dyn Store,
     edition: &Edition,

@@ -237,7 +237,12 @@ fn check_place(
     // An old snapshot's dates are for `renew`, and for clients that pin it; the newest must be fresh.
     let newest = place.name.is_none() && !place.dropped;
     if newest && valid_days.is_some_and(|days| place.state.date.plus_days(days) <= now) {
-        let why = "its Valid-Until has passed, clients refuse it: run `assay mirror` or `assay publish`";
+        let verb = match &anchor.kind {
+            AnchorKind::Mirror { .. } => "mirror",
+            AnchorKind::Custom { .. } | AnchorKind::Unproven { .. } => "publish",
+        };
+        let archive = &anchor.name;
+        let why = format!("its Valid-Until has passed, clients refuse it: run `assay {verb} {archive}`");
         return Err(Problem::new(Problem::EXPIRED, &inrelease, why));
     }
     let max_age_days = match &anchor.kind {

@@ -91,7 +91,7 @@ fn age_and_count_decide_and_people_overrule_them() {
 #[test]
 fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
     let site = Mirrored::new("http://127.0.0.1:1", "{ count = 1 }");
-    let [first, second, _] = three_days(&site);
+    let [first, second, third] = three_days(&site);
     assert_eq!(kept(&site, 3).iter().filter(|(_, kept, _)| *kept).count(), 1);
 
     let snapshot = json!({
@@ -209,8 +209,16 @@ fn locks_and_serial_files_on_any_branch_keep_what_they_name() {
         renewed.status.success() && said.contains(&format!("foundry {first} renewed")),
         "{said}"
     );
-    fs::write(&path, lock.to_string()).unwrap();
+    // And what a file that can be read names, also when it is the newest, and upstream's own time is over.
     git(&images, &["checkout", "-q", "devel"]);
+    fs::write(images.join(file), format!("{third}\n")).unwrap();
+    git(&images, &["commit", "-q", "-a", "-m", "third"]);
+    let renewed = site.output(noon().plus_days(14), &["snapshot", "renew", "--all"]);
+    let said = String::from_utf8_lossy(&renewed.stdout).into_owned();
+    assert!(said.contains(&format!("foundry {third} renewed")), "{said}");
+    fs::write(&path, lock.to_string()).unwrap();
+    fs::write(images.join(file), "latest\n").unwrap();
+    git(&images, &["commit", "-q", "-a", "-m", "latest"]);
     git(&images, &["branch", "-D", "-q", "merged"]);
 
     git(&images, &["branch", "-D", "-q", "feature/x"]);
