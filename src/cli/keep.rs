@@ -26,6 +26,12 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
+    /// For verbs that only show it: what cannot be read of what pins snapshots is said.
+    pub(super) fn to_show(context: &Context, site: &Site, store: &dyn Store, chain: &Chain) -> Result<Self, Failure> {
+        let pinned = pinned_or_note(context, site, store, chain.archive());
+        Self::of(context, site, store, chain, &pinned)
+    }
+
     pub(super) fn of(
         context: &Context,
         site: &Site,
@@ -95,8 +101,8 @@ impl Keeping {
     }
 }
 
-/// What pins snapshots of an archive, for verbs that only show it: what cannot be read is said.
-pub(super) fn pinned_or_note(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName) -> Pinned {
+/// What pins snapshots of an archive; what cannot be read is said.
+fn pinned_or_note(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName) -> Pinned {
     match collect::pinned(site, store) {
         Ok(pinned) => {
             for file in pinned.unreadable_of(archive) {
@@ -192,13 +198,7 @@ fn mark(
     };
     let (key, nonce) = (context.signers(site, archive)?, nonce());
     collect::mark(store, archive, name, says, made(context, None, reason, &nonce), &key)?;
-    let keeping = Keeping::of(
-        context,
-        site,
-        store,
-        chain,
-        &pinned_or_note(context, site, store, chain.archive()),
-    )?;
+    let keeping = Keeping::to_show(context, site, store, chain)?;
     let reference = match name {
         EditionName::Serial(serial) => SnapshotName::Serial(serial.clone()),
         EditionName::Tag(tag) => SnapshotName::Tag(tag.clone()),

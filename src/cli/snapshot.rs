@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::{SnapshotArgs, SnapshotVerb};
 use super::context::{Context, named_or_all};
 use super::failure::{Each, Failure};
-use super::keep::{Keeping, pinned_or_note};
+use super::keep::Keeping;
 use super::verify::without;
 use super::{diff, keep};
 use crate::domain::{ArchiveName, SnapshotRef, Timestamp};
@@ -122,13 +122,7 @@ pub(super) fn known<'a>(
 
 fn list(context: &Context, site: &Site, store: &dyn Store, archive: &ArchiveName, all: bool) -> Result<(), Failure> {
     let chain = Chain::load(store, archive)?;
-    let keeping = Keeping::of(
-        context,
-        site,
-        store,
-        &chain,
-        &pinned_or_note(context, site, store, chain.archive()),
-    )?;
+    let keeping = Keeping::to_show(context, site, store, &chain)?;
     for record in chain.records(store) {
         let record = record?;
         let verdict = keeping.retention().snapshot(record.n, &record.id, &record.serial);
@@ -189,13 +183,7 @@ fn show(
 ) -> Result<(), Failure> {
     let chain = Chain::load(store, &reference.archive)?;
     let edition = chain.edition(store, &reference.name)?;
-    let keeping = Keeping::of(
-        context,
-        site,
-        store,
-        &chain,
-        &pinned_or_note(context, site, store, chain.archive()),
-    )?;
+    let keeping = Keeping::to_show(context, site, store, &chain)?;
     let verdict = keeping.verdict(&edition);
     let kept = || {
         let suites = edition.suites.iter();
