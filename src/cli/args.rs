@@ -224,7 +224,8 @@ pub(super) enum DiffBy {
 /// Give snapshots a new Date and Valid-Until; nothing else changes
 ///
 /// With `--all`, every kept snapshot whose time is more than half over: run it from a timer, at least twice
-/// in `valid-days`.
+/// in `valid-days`. The newest snapshot of a mirror gets no new time so once upstream's own Release has ended, unless
+/// somebody named it or other keys sign: clients would take it for news.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  assay snapshot renew debian@2026112201 --for 183d\n  assay snapshot renew --all")]
 pub(super) struct RenewArgs {

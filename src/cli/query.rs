@@ -191,7 +191,7 @@ pub(super) fn unreproduced(context: &Context, args: &UnreproducedArgs) -> Result
     if at_one_path > 0 {
         let text = format!(
             "{at_one_path} more are reproduced, but at one build path only, where what a package takes from its path does not show: \
-             `--one-path` lists them, and `vary = [\"path\"]` in a policy demands more"
+             `--one-path` lists them, and \"path\" in the `vary` of a policy demands more"
         );
         context.output.aside(&OnePath { at_one_path }, &text)?;
     }

@@ -31,6 +31,14 @@ impl<'a> Terms<'a> {
     }
 }
 
+/// The lines of a Release text that do not begin so. By bytes: what is no UTF-8, or ends in another way, is another line.
+#[must_use]
+pub fn lines_but<'t>(text: &'t [u8], free: &[&str]) -> Vec<&'t [u8]> {
+    let lines = text.split(|byte| *byte == b'\n');
+    let is_bound = |line: &&[u8]| !free.iter().any(|field| line.starts_with(field.as_bytes()));
+    lines.filter(is_bound).collect()
+}
+
 /// The Release file of a suite, unsigned.
 ///
 /// The fields come in the order of Debian's own. Only SHA-256 is listed, since apt fetches by the

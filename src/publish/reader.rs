@@ -6,7 +6,7 @@
 use super::project::{LARGEST_INRELEASE, release_of};
 use super::{PublishError, Release, Signed};
 use crate::domain::{RelPath, Sha256, Timestamp};
-use crate::index::release::SNAPSHOTS;
+use crate::index::release::{SNAPSHOTS, lines_but};
 use crate::lint::{Finding, Object, Outcome, Question, Seen, judge};
 use crate::snapshot::{Edition, Record, SuiteState};
 use crate::store::{Key, Store};
@@ -153,13 +153,8 @@ pub(super) fn said_before(
     text: &[u8],
     keyring: &Keyring,
 ) -> Option<Release> {
-    let is_there = |line: &&[u8]| !line.starts_with(SNAPSHOTS.as_bytes());
-    let but_snapshots = |text: &[u8]| -> Vec<Vec<u8>> {
-        let lines = text.split(|byte| *byte == b'\n').filter(is_there);
-        lines.map(<[u8]>::to_vec).collect()
-    };
     let said = public(store, edition, state, "Release").filter(|said| said != text)?;
-    if but_snapshots(&said) != but_snapshots(text) {
+    if lines_but(&said, &[SNAPSHOTS]) != lines_but(text, &[SNAPSHOTS]) {
         return None;
     }
     let signed = both(&|name: &str| public(store, edition, state, name))?;

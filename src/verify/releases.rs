@@ -8,7 +8,7 @@ use super::hashing::Damaged;
 use super::upstream::check_edition;
 use super::{Anchor, AnchorKind, Problem, Report};
 use crate::domain::{Fingerprint, RelPath, Sha256, SuiteName, Timestamp, escape};
-use crate::index::release::{SNAPSHOTS, Terms, release_text};
+use crate::index::release::{SNAPSHOTS, Terms, lines_but, release_text};
 use crate::publish;
 use crate::snapshot::{Edition, Marks, SuiteState};
 use crate::store::{Key, Store};
@@ -249,13 +249,15 @@ fn check_place(
         AnchorKind::Mirror { config, .. } => config.max_age_days,
         AnchorKind::Custom { .. } | AnchorKind::Unproven { .. } => None,
     };
-    // Somebody who may sign for the archive said that it stays as it is: that is no news to anybody.
+    // Who may sign for the archive said that it stays as it is: that is no news to anybody. A mark that nobody vouches for is a
+    // problem of its own.
     let is_marked = || {
         let marks = Marks::load(store, &anchor.name);
         marks.is_ok_and(|marks| marks.kept(&edition.name, now).is_some())
     };
-    let theirs = place.state.upstream.as_ref().filter(|_| newest && !is_marked());
-    if let Some(until) = theirs.and_then(|theirs| ended(theirs, max_age_days, now)) {
+    let theirs = place.state.upstream.as_ref().filter(|_| newest);
+    let end = theirs.and_then(|theirs| ended(theirs, max_age_days, now));
+    if let Some(until) = end.filter(|_| !is_marked()) {
         let why = format!(
             "upstream's own Release counts until {until}, and clients take this one for news: run `assay mirror {}`, or keep it on purpose with \
              `assay snapshot keep {}@{}`",
@@ -408,13 +410,7 @@ pub(super) fn matches_record(text: &[u8], state: &SuiteState, edition: &Edition)
 /// The same, but for lines that begin so.
 fn matches_but(free: &[&str], text: &[u8], state: &SuiteState, edition: &Edition) -> Result<(), String> {
     let wanted = release_text(state, &Terms::of(edition, None));
-    // By bytes: what is no UTF-8, or ends in another way, is another line.
-    let lines = |text: &[u8]| -> Vec<Vec<u8>> {
-        let lines = text.split(|byte| *byte == b'\n');
-        let bound = lines.filter(|line| !free.iter().any(|field| line.starts_with(field.as_bytes())));
-        bound.map(<[u8]>::to_vec).collect()
-    };
-    let (found, wanted) = (lines(text), lines(&wanted));
+    let (found, wanted) = (lines_but(text, free), lines_but(&wanted, free));
     match found.iter().zip(&wanted).find(|(found, wanted)| found != wanted) {
         Some((found, wanted)) => Err(format!(
             "it says `{}` where the snapshot's record says `{}`",
